@@ -1,0 +1,71 @@
+//! What a row of a dataset becomes, step by step: a [`Record`] (who says what), then an [`Example`]
+//! (token ids and which of them bear loss).
+
+use protocol::{Result, TokenRole};
+use serde_json::{Map, Value};
+
+/// The label of a token that bears no loss, as in Hugging Face's trainers.
+pub const IGNORE: i32 = -100;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    System,
+    User,
+    Assistant,
+    Tool,
+}
+
+/// One turn of a conversation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    pub role: Role,
+    pub content: String,
+    /// Further keys that a template may look at (`name`, `tool_calls`, …), kept as they came.
+    pub extra: Map<String, Value>,
+}
+
+/// A row, understood. Formats make these; the encoder turns them into tokens.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Record {
+    /// Rendered with the chat template. `tools` is handed to the template.
+    Conversation { messages: Vec<Message>, tools: Option<Value> },
+    /// No template: the prompt as it is, then the completion and an end token.
+    Completion { prompt: String, completion: String },
+    /// Every token bears loss; an end token follows.
+    Text(String),
+    /// Already tokenised; `labels` are not shifted, [`IGNORE`] marks tokens without loss.
+    Tokens { input_ids: Vec<u32>, labels: Vec<i32> },
+}
+
+/// Token ids and labels of one row, cut to the maximal length. All lists have one entry a token.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Example {
+    pub ids: Vec<u32>,
+    /// Not shifted: `labels[t]` is what the model should predict at position `t - 1`, or [`IGNORE`].
+    pub labels: Vec<i32>,
+    pub roles: Vec<TokenRole>,
+    /// Byte range of each token in `rendered`.
+    pub offsets: Vec<(usize, usize)>,
+    /// The text the ids come from; empty for [`Record::Tokens`].
+    pub rendered: String,
+    /// Length before the cut, if it was cut.
+    pub truncated_from: Option<usize>,
+    /// Whether the last answer ends with a learned end token (true where there is no answer).
+    pub learns_to_stop: bool,
+}
+
+impl Example {
+    /// Number of tokens that bear loss: labels other than [`IGNORE`], the first position aside, which
+    /// nothing predicts.
+    pub fn learned(&self) -> usize {
+        self.labels.iter().skip(1).filter(|label| **label != IGNORE).count()
+    }
+}
+
+/// Turns records into examples. A trait, so that datasets can be tested without a tokenizer.
+pub trait Encode: Send + Sync {
+    /// # Errors
+    /// When the template refuses the conversation, or a row is longer than the maximal length and the
+    /// run file says `on_too_long = "error"`.
+    fn encode(&self, record: &Record) -> Result<Example>;
+}

@@ -1,0 +1,154 @@
+//! What a client asks of the worker.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{RequestId, RunConfig};
+
+/// A model folder and, optionally, adapters on it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ModelRef {
+    pub path: PathBuf,
+    /// Adapter folders; the first one is active where a command takes only one.
+    pub adapters: Vec<PathBuf>,
+    /// `auto`, `f32` or `bf16`.
+    pub dtype: String,
+    /// Keys of config.json to replace.
+    pub overrides: serde_json::Map<String, serde_json::Value>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Command {
+    Inspect { request: RequestId, model: ModelRef },
+    /// Rows as the model will see them; runs on the data thread.
+    Preview { request: RequestId, config: Box<RunConfig>, base: PathBuf, first: u64, count: u64 },
+    /// The verdict on the whole dataset and the memory forecast; runs on the data thread.
+    Check { request: RequestId, config: Box<RunConfig>, base: PathBuf },
+    Run(RunCommand),
+    Score { request: RequestId, score: ScoreRequest },
+    Generate { request: RequestId, generate: GenerateRequest },
+    Export { request: RequestId, export: ExportRequest },
+    Bench { request: RequestId, bench: BenchRequest },
+    /// Finish what is under way and end.
+    Shutdown,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum RunCommand {
+    /// `base` is what relative paths of the run file are relative to; `source` its text, kept in the run
+    /// folder as given.
+    Start { request: RequestId, config: Box<RunConfig>, base: PathBuf, source: String, out: PathBuf },
+    /// Continue in a run folder from its newest sound checkpoint.
+    Resume { request: RequestId, dir: PathBuf },
+}
+
+/// Log-probability of each token given those before it, for every row of a JSONL file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScoreRequest {
+    pub model: ModelRef,
+    pub input: PathBuf,
+    pub output: PathBuf,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChatMessage {
+    pub role: String,
+    pub content: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Prompt {
+    /// Continued as it is, with the tokenizer's own special tokens in front.
+    Text(String),
+    Ids(Vec<u32>),
+    /// Rendered with the chat template and a generation prompt.
+    Messages(Vec<ChatMessage>),
+}
+
+/// How the next token is drawn. Order of application: repetition penalty, temperature, top-k, top-p.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sampling {
+    /// 0 is greedy.
+    pub temperature: f64,
+    pub top_p: f64,
+    /// 0 is off.
+    pub top_k: u64,
+    /// 1 is off; the rule of CTRL (Keskar et al. 2019) over prompt and generated tokens.
+    pub repetition_penalty: f64,
+    pub seed: u64,
+    pub max_new_tokens: u64,
+    /// Extra texts that end the answer.
+    pub stop: Vec<String>,
+    /// Go on after an end token (for comparisons with other programs).
+    pub ignore_eos: bool,
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        Self {
+            temperature: 0.7,
+            top_p: 0.9,
+            top_k: 0,
+            repetition_penalty: 1.0,
+            seed: 42,
+            max_new_tokens: 256,
+            stop: Vec::new(),
+            ignore_eos: false,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GenerateRequest {
+    pub model: ModelRef,
+    /// Which of `model.adapters` speaks; None is the base. Switching keeps the loaded base.
+    pub adapter: Option<usize>,
+    pub prompt: Prompt,
+    pub sampling: Sampling,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExportTarget(pub String);
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ExportRequest {
+    pub model: ModelRef,
+    /// Id in the `targets!` registry: `merged`, `adapter`.
+    pub target: ExportTarget,
+    /// `keep`, `f32`, `f16` or `bf16`.
+    pub dtype: String,
+    pub out: PathBuf,
+    /// Reload what was written and compare it with the live model.
+    pub verify: bool,
+    /// Rows for `verify`, as in a score input; the run's own validation rows when empty.
+    pub rows: Option<PathBuf>,
+    /// The largest file written, in bytes.
+    pub shard_bytes: u64,
+}
+
+/// A made-up Llama for `bench`, with random weights.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BenchShape {
+    pub hidden_size: u64,
+    pub intermediate_size: u64,
+    pub layers: u64,
+    pub heads: u64,
+    pub kv_heads: u64,
+    pub vocab_size: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BenchRequest {
+    /// A model folder, or …
+    pub model: Option<ModelRef>,
+    /// … a made-up model.
+    pub shape: Option<BenchShape>,
+    pub dtype: String,
+    /// Method id and its parameters, as in a run file.
+    pub method: crate::config::MethodConfig,
+    pub batch_size: u64,
+    pub length: u64,
+    pub steps: u64,
+    pub warmup: u64,
+}

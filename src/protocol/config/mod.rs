@@ -1,0 +1,197 @@
+//! The run file, as the user wrote it (`run.toml`). What it resolves to is the engine's `RunPlan`.
+
+mod parse;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub use parse::{nearest, parse_run_file};
+
+/// A complete run. Every key has a default, except the model's path and the training files.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RunConfig {
+    pub model: ModelConfig,
+    pub data: DataConfig,
+    pub method: MethodConfig,
+    pub train: TrainConfig,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ModelConfig {
+    /// A Hugging Face folder.
+    pub path: PathBuf,
+    /// `auto` (bf16 on CUDA, f32 on the CPU), `f32` or `bf16`.
+    pub dtype: String,
+    /// `none`, `nf4`, `nf4-double` or `int8`.
+    pub quantization: String,
+    /// Keys of config.json to replace.
+    pub overrides: serde_json::Map<String, Value>,
+    /// Start from random weights drawn by `train.seed`; the folder then needs no weight files.
+    pub from_scratch: bool,
+}
+
+impl Default for ModelConfig {
+    fn default() -> Self {
+        Self {
+            path: PathBuf::new(),
+            dtype: "auto".into(),
+            quantization: "none".into(),
+            overrides: serde_json::Map::new(),
+            from_scratch: false,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DataConfig {
+    /// csv, json, jsonl or txt files.
+    pub train: Vec<PathBuf>,
+    /// `auto`, or the id of a dataset format.
+    pub format: String,
+    /// `auto` (the model's chat template), the name of a preset, or a file.
+    pub template: String,
+    /// For `format = "columns"`: field → column name or minijinja expression.
+    pub columns: BTreeMap<String, String>,
+    pub validation: Validation,
+    /// In tokens.
+    pub max_length: u64,
+    pub on_too_long: OnTooLong,
+    pub packing: bool,
+    pub train_on: TrainOn,
+    /// Rows whose tokens are all masked are left out instead of refusing the run.
+    pub allow_unlabelled: bool,
+    /// Rows that cannot be read are left out and counted instead of refusing the run.
+    pub skip_bad_rows: bool,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self {
+            train: Vec::new(),
+            format: "auto".into(),
+            template: "auto".into(),
+            columns: BTreeMap::new(),
+            validation: Validation::Fraction(0.05),
+            max_length: 1024,
+            on_too_long: OnTooLong::Truncate,
+            packing: false,
+            train_on: TrainOn::Responses,
+            allow_unlabelled: false,
+            skip_bad_rows: false,
+        }
+    }
+}
+
+/// A fraction of the training rows, or files of their own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Validation {
+    Fraction(f64),
+    Files(Vec<PathBuf>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnTooLong {
+    Truncate,
+    Drop,
+    Error,
+}
+
+/// Which tokens bear loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TrainOn {
+    Responses,
+    LastResponse,
+    Everything,
+}
+
+/// A method's id and its own settings, which only the method's descriptor knows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MethodConfig {
+    pub kind: String,
+    /// Continue from an adapter folder.
+    pub init_from: PathBuf,
+    #[serde(flatten)]
+    pub params: serde_json::Map<String, Value>,
+}
+
+impl Default for MethodConfig {
+    fn default() -> Self {
+        Self { kind: "lora".into(), init_from: PathBuf::new(), params: serde_json::Map::new() }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TrainConfig {
+    pub epochs: f64,
+    /// 0: by epochs.
+    pub max_steps: u64,
+    /// Rows a micro-batch.
+    pub batch_size: u64,
+    pub gradient_accumulation: u64,
+    pub learning_rate: f64,
+    pub scheduler: String,
+    /// Wins over `warmup_ratio` when not 0.
+    pub warmup_steps: u64,
+    pub warmup_ratio: f64,
+    pub optimizer: String,
+    pub betas: [f64; 2],
+    pub eps: f64,
+    pub weight_decay: f64,
+    /// 0: no clipping.
+    pub max_grad_norm: f64,
+    pub shuffle: bool,
+    pub seed: u64,
+    /// In optimizer steps; 0: only at the end.
+    pub eval_every: u64,
+    /// In optimizer steps; 0: only at the end.
+    pub save_every: u64,
+    pub keep_checkpoints: u64,
+    /// Evaluations without improvement before the run ends; 0: never.
+    pub early_stop_patience: u64,
+    /// Keep the checkpoint with the lowest validation loss and end with it.
+    pub keep_best: bool,
+    /// Steps in a row that may come out not finite before the run ends.
+    pub max_skipped_steps: u64,
+    /// `auto` (what the device has), or a size such as `"8GB"`.
+    pub memory_budget: String,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            epochs: 3.0,
+            max_steps: 0,
+            batch_size: 4,
+            gradient_accumulation: 1,
+            learning_rate: 2e-4,
+            scheduler: "cosine".into(),
+            warmup_steps: 0,
+            warmup_ratio: 0.03,
+            optimizer: "adamw".into(),
+            betas: [0.9, 0.999],
+            eps: 1e-8,
+            weight_decay: 0.0,
+            max_grad_norm: 1.0,
+            shuffle: true,
+            seed: 42,
+            eval_every: 50,
+            save_every: 100,
+            keep_checkpoints: 2,
+            early_stop_patience: 0,
+            keep_best: false,
+            max_skipped_steps: 3,
+            memory_budget: "auto".into(),
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Reading a run file: every unknown key is named at once, with the nearest known one.
+
+use std::path::Path;
+
+use toml::{Table, Value};
+
+use crate::{Result, RunConfig, Text, UserError, text};
+
+/// Sections whose keys are free: their owner checks them.
+const OPEN_SECTIONS: [&str; 3] = ["method", "model.overrides", "data.columns"];
+
+/// Reads the text of a run file. `file` is named in errors only.
+pub fn parse_run_file(source: &str, file: &Path) -> Result<RunConfig> {
+    let table: Table = toml::from_str(source).map_err(|err| syntax_error(&err, source, file))?;
+    let known = Table::try_from(RunConfig::default()).map_err(|err| {
+        UserError::failure(Text::new(err.to_string(), err.to_string()))
+    })?;
+    let unknown = unknown_keys(&table, &known, "");
+    if !unknown.is_empty() {
+        let names = unknown.join(", ");
+        return Err(UserError::bad_input(text!("The run file has keys nobody knows", "运行文件中有无法识别的键"))
+            .details(unknown.iter().map(|key| describe_unknown(key, &known)))
+            .at_item(names)
+            .mend(Text::fixed("correct or remove them", "请更正或删除这些键"))
+            .in_file(file));
+    }
+    toml::from_str(source).map_err(|err| syntax_error(&err, source, file))
+}
+
+/// The candidate most like `word`, if one is near enough to be a slip of the finger.
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
+        .filter(|(likeness, _)| *likeness > 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+fn syntax_error(err: &toml::de::Error, source: &str, file: &Path) -> UserError {
+    let message = err.message().to_owned();
+    let error = UserError::bad_input(text!(
+        "The run file cannot be read: {message}",
+        "无法读取运行文件：{message}"
+    ))
+    .in_file(file);
+    match err.span() {
+        Some(span) => {
+            let before = source.get(..span.start).unwrap_or(source);
+            error.at_row(before.matches('\n').count() as u64 + 1)
+        }
+        None => error,
+    }
+}
+
+/// Dotted names of keys in `table` that `known` lacks.
+fn unknown_keys(table: &Table, known: &Table, prefix: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (key, value) in table {
+        let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        match (known.get(key), value) {
+            (None, _) => found.push(path),
+            (Some(Value::Table(inner)), Value::Table(given)) if !OPEN_SECTIONS.contains(&path.as_str()) => {
+                found.extend(unknown_keys(given, inner, &path));
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+fn describe_unknown(path: &str, known: &Table) -> String {
+    let (section, key) = path.rsplit_once('.').unwrap_or(("", path));
+    let mut table = known;
+    for part in section.split('.').filter(|part| !part.is_empty()) {
+        if let Some(Value::Table(inner)) = table.get(part) {
+            table = inner;
+        }
+    }
+    match nearest(key, table.keys().map(String::as_str)) {
+        Some(near) => format!("`{path}`: did you mean `{near}`?"),
+        None => {
+            let all: Vec<_> = table.keys().map(String::as_str).collect();
+            format!("`{path}`: known here are {}", all.join(", "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(source: &str) -> Result<RunConfig> {
+        parse_run_file(source, Path::new("run.toml"))
+    }
+
+    #[test]
+    fn an_empty_file_is_all_defaults() {
+        assert_eq!(parse("").unwrap(), RunConfig::default());
+    }
+
+    #[test]
+    fn method_settings_are_left_to_the_method() {
+        let config = parse("[method]\nkind = \"lora\"\nrank = 4\ntargets = [\"q\"]").unwrap();
+        assert_eq!(config.method.params["rank"], 4);
+    }
+
+    #[test]
+    fn all_unknown_keys_are_named_with_the_nearest() {
+        let err = parse("[train]\nlerning_rate = 1.0\n[data]\nmax_len = 3\n[modl]\npath = 'x'").unwrap_err();
+        let said = err.to_string();
+        for near in ["`learning_rate`", "`max_length`", "`model`"] {
+            assert!(said.contains(near), "{said}");
+        }
+        assert_eq!(err.exit_code(), 2);
+    }
+
+    #[test]
+    fn a_wrong_type_names_its_line() {
+        let err = parse("[train]\n\nbatch_size = \"four\"").unwrap_err();
+        assert_eq!(err.place.row, Some(3));
+    }
+
+    #[test]
+    fn validation_is_a_fraction_or_files() {
+        use crate::config::Validation;
+        assert_eq!(parse("[data]\nvalidation = 0.5").unwrap().data.validation, Validation::Fraction(0.5));
+        assert_eq!(
+            parse("[data]\nvalidation = [\"a.jsonl\"]").unwrap().data.validation,
+            Validation::Files(vec!["a.jsonl".into()])
+        );
+    }
+}

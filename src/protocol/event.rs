@@ -1,0 +1,143 @@
+//! What the worker tells.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Catalog, EvalMetrics, MemoryForecast, ModelReport, PreviewRow, RequestId, RunId, StepMetrics, Text, UserError, Verdict};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The first event: what this engine offers and where it computes.
+    Ready { catalog: Box<Catalog>, device: DeviceReport },
+    /// Long work moves. `total` 0 means unknown.
+    Progress { request: RequestId, stage: Text, done: u64, total: u64, seconds_left: Option<f64> },
+    Inspected { request: RequestId, report: Box<ModelReport> },
+    Preview { request: RequestId, rows: Vec<PreviewRow> },
+    Checked { request: RequestId, verdict: Box<Verdict> },
+    Run { request: RequestId, run: RunId, update: RunEvent },
+    Scored { request: RequestId, rows: u64, tokens: u64, mean_logprob: f64, perplexity: f64 },
+    /// A piece of generated text, as soon as it is whole characters.
+    Delta { request: RequestId, text: String, ids: Vec<u32> },
+    Generated { request: RequestId, text: String, ids: Vec<u32>, stats: GenerateStats },
+    Exported { request: RequestId, report: ExportReport },
+    Benched { request: RequestId, report: BenchReport },
+    /// The request failed. Said once.
+    Failed { request: Option<RequestId>, error: Box<UserError> },
+    /// The worker has ended; nothing follows.
+    Stopped,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeviceKind {
+    Cpu,
+    Cuda,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceReport {
+    pub kind: DeviceKind,
+    pub index: u32,
+    pub name: String,
+    pub memory_bytes: u64,
+    /// One line: why this device, or what to install for a better one.
+    pub note: Option<Text>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "update", rename_all = "snake_case")]
+pub enum RunEvent {
+    /// The run was checked and will begin (or go on) at `first_step`.
+    Planned { dir: PathBuf, summary: RunSummary },
+    Stepped { steps: Vec<StepMetrics>, seconds_left: Option<f64> },
+    Evaluated { eval: EvalMetrics },
+    Saved { step: u64, dir: PathBuf },
+    /// The device's memory is free; `Control::resume` goes on.
+    Paused { step: u64 },
+    Resumed { step: u64 },
+    /// Something the user should know that does not end the run.
+    Notice { text: Text },
+    Ended { outcome: Outcome },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunSummary {
+    pub first_step: u64,
+    pub total_steps: u64,
+    pub train_rows: u64,
+    pub validation_rows: u64,
+    pub trainable_parameters: u64,
+    pub parameters: u64,
+    pub forecast: MemoryForecast,
+    pub device: String,
+    pub dtype: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    Finished { reason: StopReason, step: u64, result: PathBuf, eval_loss: Option<f64>, seconds: f64 },
+    Failed { error: Box<UserError> },
+    /// A panic in the worker: the window lives on, the newest checkpoint can be resumed.
+    Crashed { message: String, log: Option<PathBuf> },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    Completed,
+    /// `Control::stop`.
+    Stopped,
+    EarlyStopped,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GenerateStats {
+    pub prompt_tokens: u64,
+    pub new_tokens: u64,
+    pub prefill_seconds: f64,
+    pub decode_seconds: f64,
+    /// `end-token`, `stop-text`, `length` or `stopped`.
+    pub finish: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ExportReport {
+    pub dir: PathBuf,
+    pub files: Vec<String>,
+    pub bytes: u64,
+    pub seconds: f64,
+    pub verify: Option<VerifyReport>,
+}
+
+/// The exported model against the live one, on the same rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VerifyReport {
+    pub rows: u64,
+    pub tokens: u64,
+    pub max_abs_logit_difference: f64,
+    pub mean_abs_logit_difference: f64,
+    pub allowed_difference: f64,
+    /// Greedy continuations that came out the same, of `greedy_total`.
+    pub greedy_equal: u64,
+    pub greedy_total: u64,
+    pub passed: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BenchReport {
+    pub device: String,
+    pub dtype: String,
+    pub parameters: u64,
+    pub trainable_parameters: u64,
+    pub tokens_per_s: f64,
+    pub seconds_per_step: Vec<f64>,
+    pub losses: Vec<f64>,
+    pub seconds_to_first_step: f64,
+    pub peak_memory_bytes: u64,
+    pub model_flops_per_token: f64,
+    /// Parts of a step in seconds: data, forward, head, backward, optimizer.
+    pub phases: Vec<(String, f64)>,
+}

@@ -1,0 +1,35 @@
+//! What the window, the command line and the worker say to each other.
+//!
+//! Everything here is plain data: serde, `Send + 'static`, no tensor, no widget, no file handle. A
+//! client sends [`Command`]s, the worker answers with [`Event`]s, and [`Control`] carries the three
+//! wishes that must be heard inside a step (stop, pause, save now).
+
+mod catalog;
+mod command;
+pub mod config;
+mod control;
+mod dataset;
+mod error;
+mod event;
+mod ids;
+mod metrics;
+mod model;
+mod text;
+
+pub use catalog::{Catalog, Descriptor, ParamKind, ParamSpec};
+pub use command::{
+    BenchRequest, BenchShape, ChatMessage, Command, ExportRequest, ExportTarget, GenerateRequest, ModelRef,
+    Prompt, RunCommand, Sampling, ScoreRequest,
+};
+pub use config::RunConfig;
+pub use control::Control;
+pub use dataset::{Finding, FindingKind, Histogram, PreviewRow, Severity, SourceReport, TokenRole, Verdict};
+pub use error::{ErrorKind, Place, Result, UserError};
+pub use event::{
+    BenchReport, DeviceKind, DeviceReport, Event, ExportReport, GenerateStats, Outcome, RunEvent, RunSummary,
+    StopReason, VerifyReport,
+};
+pub use ids::{RequestId, RunId};
+pub use metrics::{EvalMetrics, MemoryForecast, MetricsLine, StepMetrics};
+pub use model::{LinearReport, ModelReport};
+pub use text::{Language, Text};

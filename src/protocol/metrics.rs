@@ -1,0 +1,84 @@
+//! Figures of a run: the lines of `metrics.jsonl`.
+
+use serde::{Deserialize, Serialize};
+
+/// One optimizer step, numbered from 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepMetrics {
+    pub step: u64,
+    /// Fractional: 1.5 is half-way through the second pass over the data.
+    pub epoch: f64,
+    /// Labelled tokens of this step, over all its micro-batches.
+    pub tokens: u64,
+    /// Mean cross-entropy of the labelled tokens, before the update (nats).
+    pub loss: f64,
+    pub lr: f64,
+    /// Global L2 norm over all trainable parameters, before clipping.
+    pub grad_norm: f64,
+    /// All tokens fed through the model, padding left out, per second of wall time.
+    pub tokens_per_s: f64,
+    /// Memory in use by the device, or by the process on the CPU.
+    pub mem_bytes: u64,
+    /// Set when the step was not finite and therefore not applied.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skipped: bool,
+}
+
+/// One pass over the validation set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EvalMetrics {
+    pub step: u64,
+    pub epoch: f64,
+    /// Mean cross-entropy of the validation set's labelled tokens (nats).
+    pub eval_loss: f64,
+    pub eval_tokens: u64,
+    pub best: bool,
+}
+
+/// A line of `metrics.jsonl`. Step lines carry no `kind`, as the contract has it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum MetricsLine {
+    Eval {
+        kind: EvalKind,
+        #[serde(flatten)]
+        eval: EvalMetrics,
+    },
+    Step(StepMetrics),
+}
+
+/// The one value of an evaluation line's `kind`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EvalKind {
+    Eval,
+}
+
+impl From<EvalMetrics> for MetricsLine {
+    fn from(eval: EvalMetrics) -> Self {
+        Self::Eval { kind: EvalKind::Eval, eval }
+    }
+}
+
+impl From<StepMetrics> for MetricsLine {
+    fn from(step: StepMetrics) -> Self {
+        Self::Step(step)
+    }
+}
+
+/// What a run will need at its peak, part by part, in bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryForecast {
+    pub weights: u64,
+    pub trainable: u64,
+    pub gradients: u64,
+    pub optimizer: u64,
+    /// Saved block inputs, kept graphs and one block at work.
+    pub activations: u64,
+    /// Logits of one chunk of rows, and their gradient.
+    pub head: u64,
+    pub total: u64,
+    /// What the device has; 0 if unknown.
+    pub available: u64,
+    pub fits: bool,
+}
