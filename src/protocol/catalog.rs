@@ -40,13 +40,30 @@ pub struct ParamSpec {
 /// Type, range and default of a setting.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ParamKind {
-    Integer { default: i64, min: i64, max: i64 },
-    Number { default: f64, min: f64, max: f64 },
-    Switch { default: bool },
-    Choice { default: String, choices: Vec<String> },
-    Text { default: String },
+    Integer {
+        default: i64,
+        min: i64,
+        max: i64,
+    },
+    Number {
+        default: f64,
+        min: f64,
+        max: f64,
+    },
+    Switch {
+        default: bool,
+    },
+    Choice {
+        default: String,
+        choices: Vec<String>,
+    },
+    Text {
+        default: String,
+    },
     /// Roles, globs, or one of the words "auto" and "all-linear".
-    Targets { default: String },
+    Targets {
+        default: String,
+    },
     /// Pattern → number, such as rank per module.
     Patterns,
 }
@@ -58,7 +75,9 @@ impl ParamKind {
             Self::Integer { default, .. } => (*default).into(),
             Self::Number { default, .. } => (*default).into(),
             Self::Switch { default } => (*default).into(),
-            Self::Choice { default, .. } | Self::Text { default } | Self::Targets { default } => default.clone().into(),
+            Self::Choice { default, .. } | Self::Text { default } | Self::Targets { default } => {
+                default.clone().into()
+            }
             Self::Patterns => serde_json::Value::Object(serde_json::Map::new()),
         }
     }

@@ -20,16 +20,41 @@ pub struct ModelRef {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Command {
-    Inspect { request: RequestId, model: ModelRef },
+    Inspect {
+        request: RequestId,
+        model: ModelRef,
+    },
     /// Rows as the model will see them; runs on the data thread.
-    Preview { request: RequestId, config: Box<RunConfig>, base: PathBuf, first: u64, count: u64 },
+    Preview {
+        request: RequestId,
+        config: Box<RunConfig>,
+        base: PathBuf,
+        first: u64,
+        count: u64,
+    },
     /// The verdict on the whole dataset and the memory forecast; runs on the data thread.
-    Check { request: RequestId, config: Box<RunConfig>, base: PathBuf },
+    Check {
+        request: RequestId,
+        config: Box<RunConfig>,
+        base: PathBuf,
+    },
     Run(RunCommand),
-    Score { request: RequestId, score: ScoreRequest },
-    Generate { request: RequestId, generate: GenerateRequest },
-    Export { request: RequestId, export: ExportRequest },
-    Bench { request: RequestId, bench: BenchRequest },
+    Score {
+        request: RequestId,
+        score: ScoreRequest,
+    },
+    Generate {
+        request: RequestId,
+        generate: GenerateRequest,
+    },
+    Export {
+        request: RequestId,
+        export: ExportRequest,
+    },
+    Bench {
+        request: RequestId,
+        bench: BenchRequest,
+    },
     /// Finish what is under way and end.
     Shutdown,
 }

@@ -4,27 +4,76 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Catalog, EvalMetrics, MemoryForecast, ModelReport, PreviewRow, RequestId, RunId, StepMetrics, Text, UserError, Verdict};
+use crate::{
+    Catalog, EvalMetrics, MemoryForecast, ModelReport, PreviewRow, RequestId, RunId, StepMetrics, Text,
+    UserError, Verdict,
+};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// The first event: what this engine offers and where it computes.
-    Ready { catalog: Box<Catalog>, device: DeviceReport },
+    Ready {
+        catalog: Box<Catalog>,
+        device: DeviceReport,
+    },
     /// Long work moves. `total` 0 means unknown.
-    Progress { request: RequestId, stage: Text, done: u64, total: u64, seconds_left: Option<f64> },
-    Inspected { request: RequestId, report: Box<ModelReport> },
-    Preview { request: RequestId, rows: Vec<PreviewRow> },
-    Checked { request: RequestId, verdict: Box<Verdict> },
-    Run { request: RequestId, run: RunId, update: RunEvent },
-    Scored { request: RequestId, rows: u64, tokens: u64, mean_logprob: f64, perplexity: f64 },
+    Progress {
+        request: RequestId,
+        stage: Text,
+        done: u64,
+        total: u64,
+        seconds_left: Option<f64>,
+    },
+    Inspected {
+        request: RequestId,
+        report: Box<ModelReport>,
+    },
+    Preview {
+        request: RequestId,
+        rows: Vec<PreviewRow>,
+    },
+    Checked {
+        request: RequestId,
+        verdict: Box<Verdict>,
+    },
+    Run {
+        request: RequestId,
+        run: RunId,
+        update: RunEvent,
+    },
+    Scored {
+        request: RequestId,
+        rows: u64,
+        tokens: u64,
+        mean_logprob: f64,
+        perplexity: f64,
+    },
     /// A piece of generated text, as soon as it is whole characters.
-    Delta { request: RequestId, text: String, ids: Vec<u32> },
-    Generated { request: RequestId, text: String, ids: Vec<u32>, stats: GenerateStats },
-    Exported { request: RequestId, report: ExportReport },
-    Benched { request: RequestId, report: BenchReport },
+    Delta {
+        request: RequestId,
+        text: String,
+        ids: Vec<u32>,
+    },
+    Generated {
+        request: RequestId,
+        text: String,
+        ids: Vec<u32>,
+        stats: GenerateStats,
+    },
+    Exported {
+        request: RequestId,
+        report: ExportReport,
+    },
+    Benched {
+        request: RequestId,
+        report: BenchReport,
+    },
     /// The request failed. Said once.
-    Failed { request: Option<RequestId>, error: Box<UserError> },
+    Failed {
+        request: Option<RequestId>,
+        error: Box<UserError>,
+    },
     /// The worker has ended; nothing follows.
     Stopped,
 }
@@ -50,16 +99,35 @@ pub struct DeviceReport {
 #[serde(tag = "update", rename_all = "snake_case")]
 pub enum RunEvent {
     /// The run was checked and will begin (or go on) at `first_step`.
-    Planned { dir: PathBuf, summary: RunSummary },
-    Stepped { steps: Vec<StepMetrics>, seconds_left: Option<f64> },
-    Evaluated { eval: EvalMetrics },
-    Saved { step: u64, dir: PathBuf },
+    Planned {
+        dir: PathBuf,
+        summary: RunSummary,
+    },
+    Stepped {
+        steps: Vec<StepMetrics>,
+        seconds_left: Option<f64>,
+    },
+    Evaluated {
+        eval: EvalMetrics,
+    },
+    Saved {
+        step: u64,
+        dir: PathBuf,
+    },
     /// The device's memory is free; `Control::resume` goes on.
-    Paused { step: u64 },
-    Resumed { step: u64 },
+    Paused {
+        step: u64,
+    },
+    Resumed {
+        step: u64,
+    },
     /// Something the user should know that does not end the run.
-    Notice { text: Text },
-    Ended { outcome: Outcome },
+    Notice {
+        text: Text,
+    },
+    Ended {
+        outcome: Outcome,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -78,10 +146,21 @@ pub struct RunSummary {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Outcome {
-    Finished { reason: StopReason, step: u64, result: PathBuf, eval_loss: Option<f64>, seconds: f64 },
-    Failed { error: Box<UserError> },
+    Finished {
+        reason: StopReason,
+        step: u64,
+        result: PathBuf,
+        eval_loss: Option<f64>,
+        seconds: f64,
+    },
+    Failed {
+        error: Box<UserError>,
+    },
     /// A panic in the worker: the window lives on, the newest checkpoint can be resumed.
-    Crashed { message: String, log: Option<PathBuf> },
+    Crashed {
+        message: String,
+        log: Option<PathBuf>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,17 +12,19 @@ const OPEN_SECTIONS: [&str; 3] = ["method", "model.overrides", "data.columns"];
 /// Reads the text of a run file. `file` is named in errors only.
 pub fn parse_run_file(source: &str, file: &Path) -> Result<RunConfig> {
     let table: Table = toml::from_str(source).map_err(|err| syntax_error(&err, source, file))?;
-    let known = Table::try_from(RunConfig::default()).map_err(|err| {
-        UserError::failure(Text::new(err.to_string(), err.to_string()))
-    })?;
+    let known = Table::try_from(RunConfig::default())
+        .map_err(|err| UserError::failure(Text::new(err.to_string(), err.to_string())))?;
     let unknown = unknown_keys(&table, &known, "");
     if !unknown.is_empty() {
         let names = unknown.join(", ");
-        return Err(UserError::bad_input(text!("The run file has keys nobody knows", "运行文件中有无法识别的键"))
-            .details(unknown.iter().map(|key| describe_unknown(key, &known)))
-            .at_item(names)
-            .mend(Text::fixed("correct or remove them", "请更正或删除这些键"))
-            .in_file(file));
+        return Err(UserError::bad_input(text!(
+            "The run file has keys nobody knows",
+            "运行文件中有无法识别的键"
+        ))
+        .details(unknown.iter().map(|key| describe_unknown(key, &known)))
+        .at_item(names)
+        .mend(Text::fixed("correct or remove them", "请更正或删除这些键"))
+        .in_file(file));
     }
     toml::from_str(source).map_err(|err| syntax_error(&err, source, file))
 }
@@ -39,11 +41,9 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 
 fn syntax_error(err: &toml::de::Error, source: &str, file: &Path) -> UserError {
     let message = err.message().to_owned();
-    let error = UserError::bad_input(text!(
-        "The run file cannot be read: {message}",
-        "无法读取运行文件：{message}"
-    ))
-    .in_file(file);
+    let error =
+        UserError::bad_input(text!("The run file cannot be read: {message}", "无法读取运行文件：{message}"))
+            .in_file(file);
     match err.span() {
         Some(span) => {
             let before = source.get(..span.start).unwrap_or(source);
