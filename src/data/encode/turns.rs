@@ -1,0 +1,143 @@
+//! From the spans of a rendering to the tokens that bear loss.
+
+use std::ops::Range;
+
+use protocol::TokenRole;
+use protocol::config::TrainOn;
+
+use crate::record::Role;
+use crate::template::{Answer, Chat, Rendered};
+use crate::tokenizer::{Encoding, Tokenizer};
+
+/// A rendered conversation and its tokens.
+pub(super) struct Turns<'a> {
+    pub chat: &'a Chat<'a>,
+    pub rendered: &'a Rendered,
+    pub encoding: &'a Encoding,
+    pub tokenizer: &'a Tokenizer,
+}
+
+/// What bears loss.
+pub(super) struct Learned {
+    /// Ranges of token positions.
+    pub spans: Vec<Range<usize>>,
+    /// Position of the learned token that ends the last answer.
+    pub stop: Option<usize>,
+}
+
+impl Learned {
+    pub fn covers(&self, token: usize) -> bool {
+        self.spans.iter().any(|span| span.contains(&token))
+    }
+}
+
+impl Turns<'_> {
+    /// A token is learned if it begins inside a span.
+    pub fn learned(&self, train_on: TrainOn) -> Learned {
+        let mut spans: Vec<Range<usize>> = match &self.rendered.generated {
+            Some(ranges) => ranges.iter().map(|range| self.tokens(range)).collect(),
+            None => self.rendered.answers.iter().map(|answer| self.answer_tokens(answer)).collect(),
+        };
+        if train_on == TrainOn::LastResponse {
+            let first = match (&self.rendered.generated, self.rendered.answers.last()) {
+                (Some(_), Some(answer)) => {
+                    spans.partition_point(|span| span.end <= self.first_token(answer.start))
+                }
+                _ => spans.len().saturating_sub(1),
+            };
+            spans.drain(..first.min(spans.len().saturating_sub(1)));
+        }
+        let last = spans.last().and_then(|span| span.clone().next_back());
+        let stop = last.filter(|at| self.is_end(*at));
+        Learned { spans, stop }
+    }
+
+    pub fn roles(&self) -> Vec<TokenRole> {
+        let mut roles = vec![TokenRole::Template; self.encoding.ids.len()];
+        for answer in &self.rendered.answers {
+            if answer.content_end.is_none() {
+                roles[self.answer_tokens(answer)].fill(TokenRole::Assistant);
+            }
+        }
+        for (message, content) in self.chat.messages.iter().zip(&self.rendered.contents) {
+            if let Some(range) = content {
+                roles[self.tokens(range)].fill(token_role(message.role));
+            }
+        }
+        roles
+    }
+
+    /// The token at which the template ends this answer.
+    pub fn end_token(&self, answer: &Answer) -> Option<u32> {
+        let last = self.answer_tokens(answer).next_back()?;
+        self.is_end(last).then(|| self.encoding.ids[last])
+    }
+
+    fn answer_tokens(&self, answer: &Answer) -> Range<usize> {
+        let start = self.first_token(answer.start);
+        start..self.end_of_answer(answer).max(start)
+    }
+
+    /// The position behind an answer's last token. The answer goes on after its content to the first
+    /// of the model's end tokens; if the turn has none, to its last token that is a marker; if it has
+    /// none either, to the last text that the template writes for it. A template that ends no turn (GLM)
+    /// lets the next turn's marker end it, if that is one of the model's end tokens.
+    fn end_of_answer(&self, answer: &Answer) -> usize {
+        let from = self.first_token(answer.content_end.unwrap_or(answer.start));
+        let behind = self.first_token(answer.limit);
+        let turn = from..behind.max(from);
+        if answer.turn_end.is_none() {
+            return self.marker_after(from, turn.end).unwrap_or(from);
+        }
+        let is_stop = |at: &usize| self.is_stop(*at);
+        let stop = if answer.content_end.is_some() {
+            turn.clone().find(is_stop).or_else(|| turn.clone().rfind(|at| self.is_end(*at)))
+        } else {
+            turn.clone().rfind(|at| self.is_end(*at))
+        };
+        let written = || turn.clone().rfind(|at| !self.is_blank(*at));
+        let next =
+            || self.marker_after(turn.end, self.encoding.ids.len()).filter(|end| self.is_stop(end - 1));
+        match stop {
+            Some(at) => at + 1,
+            None => next().or_else(|| written().map(|at| at + 1)).unwrap_or(from),
+        }
+    }
+
+    /// Behind the first marker in the range, if only blanks precede it.
+    fn marker_after(&self, from: usize, to: usize) -> Option<usize> {
+        (from..to).find(|at| !self.is_blank(*at)).filter(|at| self.is_end(*at)).map(|at| at + 1)
+    }
+
+    fn is_stop(&self, at: usize) -> bool {
+        self.tokenizer.stop_ids().contains(&self.encoding.ids[at])
+    }
+
+    fn is_end(&self, at: usize) -> bool {
+        self.is_stop(at) || self.tokenizer.is_added(self.encoding.ids[at])
+    }
+
+    fn is_blank(&self, at: usize) -> bool {
+        let (start, end) = self.encoding.offsets[at];
+        self.rendered.text.get(start..end).is_some_and(|text| text.trim().is_empty())
+    }
+
+    fn tokens(&self, range: &Range<usize>) -> Range<usize> {
+        let start = self.first_token(range.start);
+        start..self.first_token(range.end).max(start)
+    }
+
+    /// The first token that begins at this byte or behind it.
+    fn first_token(&self, byte: usize) -> usize {
+        self.encoding.offsets.partition_point(|(start, _)| *start < byte)
+    }
+}
+
+fn token_role(role: Role) -> TokenRole {
+    match role {
+        Role::System => TokenRole::System,
+        Role::User => TokenRole::User,
+        Role::Assistant => TokenRole::Assistant,
+        Role::Tool => TokenRole::Tool,
+    }
+}
