@@ -289,6 +289,9 @@ fn real_templates_render_and_show_their_answers() {
     println!("{} templates: {rendered} rendered, {refused} refused by the template", templates.len());
     println!("{} hide an answer:\n  {}", hidden.len(), hidden.join("\n  "));
     println!("{} fail:\n  {}", failed.len(), failed.join("\n  "));
+    // What transformers fails on too: the template wants a name that this tool call does not have.
+    assert!(failed.iter().all(|line| line.contains("gpt-oss") && line.contains("on tools")), "{failed:?}");
+    assert!(hidden.is_empty());
     if let Some(file) = std::env::var_os("EMBERWRIGHT_RENDERINGS") {
         std::fs::write(file, serde_json::to_vec(&out).unwrap()).unwrap();
     }

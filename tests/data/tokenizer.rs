@@ -51,8 +51,14 @@ fn check_string(tokenizer: &Tokenizer, case: &str, row: &Value) {
     let text = row["text"].as_str().unwrap();
     let plain = tokenizer.encode(text, false).unwrap();
     assert_eq!(plain.ids, numbers::<u32>(&row["ids"]), "{case}: ids of {text:?}");
-    let tokens: Vec<String> = plain.ids.iter().map(|id| tokenizer.token(*id).unwrap()).collect();
-    assert_eq!(serde_json::json!(tokens), row["tokens"], "{case}: tokens of {text:?}");
+    for (id, expected) in plain.ids.iter().zip(row["tokens"].as_array().unwrap()) {
+        // The reference gives an unknown token as the text it stands for.
+        let token = tokenizer.token(*id).unwrap();
+        assert!(
+            token == *expected || token == "<unk>",
+            "{case}: token {token:?} of {text:?}, not {expected}"
+        );
+    }
     assert!(plain.offsets.iter().all(|(start, end)| text.get(*start..*end).is_some()), "{case}: {text:?}");
     let offsets = in_characters(text, &plain.offsets);
     assert_eq!(serde_json::json!(offsets), row["offsets"], "{case}: offsets of {text:?}");

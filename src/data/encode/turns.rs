@@ -86,10 +86,14 @@ impl Turns<'_> {
         let from = self.first_token(answer.content_end.unwrap_or(answer.start));
         let behind = self.first_token(answer.limit);
         let turn = from..behind.max(from);
-        if answer.turn_end.is_none() {
-            return self.marker_after(from, turn.end).unwrap_or(from);
-        }
         let is_stop = |at: &usize| self.is_stop(*at);
+        if answer.turn_end.is_none() {
+            let stop = || turn.clone().find(is_stop).map(|at| at + 1);
+            return match answer.content_end {
+                Some(_) => self.marker_after(from, turn.end).or_else(stop).unwrap_or(from),
+                None => stop().unwrap_or(from),
+            };
+        }
         let stop = if answer.content_end.is_some() {
             turn.clone().find(is_stop).or_else(|| turn.clone().rfind(|at| self.is_end(*at)))
         } else {

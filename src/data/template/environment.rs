@@ -5,7 +5,7 @@ use std::io;
 
 use chrono::NaiveDateTime;
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Kwargs, Rest, Value, from_args};
+use minijinja::value::{Kwargs, Rest, Tuple, Value, from_args};
 use minijinja::{Environment, Error, ErrorKind, Output, State, Template};
 
 use super::python;
@@ -34,6 +34,12 @@ pub(super) fn new(now: Option<NaiveDateTime>) -> Environment<'static> {
         python::tojson(value, rest, kwargs)
     });
     environment.add_filter("string", |value: &Value| python::str_of(value));
+    environment.add_filter("int", |value: &Value, default: Option<Value>| {
+        python::int_of(value).map_or_else(|| default.unwrap_or(Value::from(0)), Value::from)
+    });
+    environment.add_filter("float", |value: &Value, default: Option<Value>| {
+        python::float_of(value).map_or_else(|| default.unwrap_or(Value::from(0.0)), Value::from)
+    });
     environment.add_function("raise_exception", |message: Value| -> Result<Value, Error> {
         Err(Error::new(ErrorKind::InvalidOperation, "raise_exception")
             .with_source(Refusal(message.to_string())))
@@ -109,12 +115,12 @@ fn python_method(
         (Some(text), "partition") => {
             let (by,): (&str,) = from_args(args)?;
             let parts = text.split_once(by).map_or([text, "", ""], |(before, after)| [before, by, after]);
-            Ok(parts.map(Value::from).into_iter().collect())
+            Ok(Value::from(Tuple::from(parts.map(Value::from).to_vec())))
         }
         (Some(text), "rpartition") => {
             let (by,): (&str,) = from_args(args)?;
             let parts = text.rsplit_once(by).map_or(["", "", text], |(before, after)| [before, by, after]);
-            Ok(parts.map(Value::from).into_iter().collect())
+            Ok(Value::from(Tuple::from(parts.map(Value::from).to_vec())))
         }
         (Some(text), "rsplit") => {
             let (by, limit): (&str, Option<usize>) = from_args(args)?;

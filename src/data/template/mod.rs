@@ -102,7 +102,9 @@ impl ChatTemplate {
             ))
             .in_file(&source.file));
         }
-        let (rewritten, tags) = rewrite::generation_tags(&source.source);
+        // Jinja reads every kind of line end as "\n".
+        let source = source.source.replace("\r\n", "\n").replace('\r', "\n");
+        let (rewritten, tags) = rewrite::generation_tags(&source);
         match self.environment.add_template_owned(name, rewritten.into_owned()) {
             Ok(()) => Ok(tags),
             Err(err) => Err(self.explain(&err)),
@@ -195,7 +197,10 @@ impl ChatTemplate {
             (None, ErrorKind::OutOfFuel) => {
                 Text::fixed("The chat template does not come to an end", "聊天模板的执行没有在限定步数内结束")
             }
-            (None, _) => text!("The chat template failed: {err}", "聊天模板执行失败：{err}"),
+            (None, _) => {
+                let cause = root_cause(err);
+                text!("The chat template failed: {cause}", "聊天模板执行失败：{cause}")
+            }
         };
         let error = UserError::bad_input(what).in_file(&self.file);
         let lines = std::iter::successors(Some(err), |err| source_error(err));
@@ -208,6 +213,13 @@ impl ChatTemplate {
 
 fn source_error(err: &minijinja::Error) -> Option<&minijinja::Error> {
     std::error::Error::source(err).and_then(|source| source.downcast_ref())
+}
+
+fn root_cause(err: &minijinja::Error) -> String {
+    let first: &dyn std::error::Error = err;
+    let chain: Vec<String> =
+        std::iter::successors(Some(first), |err| err.source()).map(ToString::to_string).collect();
+    chain.join(": ")
 }
 
 /// transformers' rule: cut at the tag; if the template trimmed the message, trim what is left.

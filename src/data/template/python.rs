@@ -113,6 +113,25 @@ fn check_depth(depth: usize) -> Result<(), Error> {
     Ok(())
 }
 
+/// Jinja's filter `int`: what is no number gives the default instead of an error.
+pub(super) fn int_of(value: &Value) -> Option<i64> {
+    let whole = match value.as_str() {
+        Some(text) => text.trim().parse().ok(),
+        None => value.as_i64(),
+    };
+    let float = || float_of(value).filter(|number| number.is_finite()).map(|number| number.trunc() as i64);
+    whole.or_else(float)
+}
+
+/// Jinja's filter `float`.
+pub(super) fn float_of(value: &Value) -> Option<f64> {
+    match value.kind() {
+        ValueKind::Bool => Some(f64::from(u8::from(value.is_true()))),
+        ValueKind::String => value.as_str()?.trim().parse().ok(),
+        _ => f64::try_from(value.clone()).ok(),
+    }
+}
+
 /// The filter `tojson` as transformers defines it: `json.dumps` without HTML escapes, `ensure_ascii`
 /// false unless asked for.
 pub(super) fn tojson(value: &Value, positional: Rest<Value>, kwargs: Kwargs) -> Result<Value, Error> {

@@ -8,8 +8,10 @@
 //! place where it survives. Contents are never searched for in the text.
 //!
 //! An answer begins where the rendering of what precedes it, with the generation prompt, ends: that is
-//! what the model will be given. If that rendering is no prefix of the whole (templates that rewrite
-//! the past, or whose generation prompt says more than its past turns), it begins at its content.
+//! what the model will be given. If that rendering is no prefix of the whole (a template rewrote the
+//! past), what it has after the content of the message before is compared with what the whole has
+//! there; if that differs too (a generation prompt that says more than past turns do), the answer begins
+//! at its content, or, without content, where an ordinary answer in its place would have it.
 
 use std::ops::Range;
 
@@ -175,7 +177,7 @@ impl Tracer<'_> {
     }
 
     fn answer(&self, message: usize, contents: &mut [Edges]) -> Option<Answer> {
-        let prompt_end = self.prefix(message, true);
+        let prompt_end = self.prefix(message, true).or_else(|| self.local_prefix(message, contents));
         let edges = &mut contents[message];
         if edges.end.is_none() {
             edges.end = self.search(message, Edge::End);
@@ -183,9 +185,10 @@ impl Tracer<'_> {
         if edges.start.is_none() && prompt_end.is_none() {
             edges.start = self.search(message, Edge::Start);
         }
+        let edges = *edges;
         let start = match (prompt_end, edges.start) {
             (Some(prompt), Some(content)) => prompt.min(content),
-            (prompt, content) => prompt.or(content)?,
+            (prompt, content) => prompt.or(content).or_else(|| self.twin_prefix(message, contents))?,
         };
         let content_end = edges.end.filter(|end| *end >= start);
         let shown = self.prefix(message + 1, false).filter(|end| *end >= content_end.unwrap_or(start));
@@ -201,6 +204,47 @@ impl Tracer<'_> {
         let messages = &self.chat.messages[..count];
         let text = self.template.render(&Chat { messages, add_generation_prompt, ..self.chat }).ok()?;
         self.plain.starts_with(&text).then_some(text.len())
+    }
+
+    /// The end of the generation prompt, told by what follows the content of the message before.
+    fn local_prefix(&self, message: usize, contents: &[Edges]) -> Option<usize> {
+        let before = message.checked_sub(1)?;
+        let end = contents[before].end?;
+        let chat =
+            Chat { messages: &self.chat.messages[..message], add_generation_prompt: true, ..self.chat };
+        let plain = self.template.render(&chat).ok()?;
+        let prompt = Tracer { template: self.template, chat, plain: &plain };
+        let marks = prompt.place(&[(before, Edge::End)])?;
+        let after = &plain[edges_of(before, &marks).end?..];
+        self.plain[end..].starts_with(after).then_some(end + after.len())
+    }
+
+    /// Where a message without content (a tool call, say) begins: where an ordinary answer in its place
+    /// has its content.
+    fn twin_prefix(&self, message: usize, contents: &[Edges]) -> Option<usize> {
+        let twin = Message { role: Role::Assistant, content: "x".to_owned(), extra: serde_json::Map::new() };
+        let at = |count: usize| {
+            let mut messages = self.chat.messages[..count].to_vec();
+            messages[message] = twin.clone();
+            let chat = Chat { messages: &messages, ..self.chat };
+            let plain = self.template.render(&chat).ok()?;
+            let tracer = Tracer { template: self.template, chat, plain: &plain };
+            let before = message.checked_sub(1);
+            let edges: Vec<_> = before
+                .map(|before| (before, Edge::End))
+                .into_iter()
+                .chain([(message, Edge::Start)])
+                .collect();
+            let marks = tracer.place(&edges)?;
+            let start = edges_of(message, &marks).start?;
+            if self.plain.starts_with(&plain[..start]) {
+                return Some(start);
+            }
+            let header = &plain[edges_of(before?, &marks).end?..start];
+            let end = contents[before?].end?;
+            self.plain[end..].starts_with(header).then_some(end + header.len())
+        };
+        at(self.chat.messages.len()).or_else(|| at(message + 1))
     }
 
     /// The outermost place within a content where a mark survives: the template dropped what lies
