@@ -106,8 +106,8 @@ impl Encoder {
     fn conversation(&self, chat: &Chat<'_>) -> Result<Draft> {
         let rendered = self.need_template()?.render_with_spans(chat)?;
         let encoding = self.tokenizer.encode(&rendered.text, false)?;
-        let turns = Turns { chat, rendered: &rendered, encoding: &encoding, tokenizer: &self.tokenizer };
-        let learned = turns.learned(self.options.train_on);
+        let turns = Turns { chat, rendered: &rendered, encoding: &encoding, tokenizer: &self.tokenizer, stop_ids: &self.stop_ids };
+        let learned = turns.learned(self.options.train_on)?;
         let roles = turns.roles();
         let labels = self.labels(&encoding, |at| learned.covers(at));
         let has_answers = !learned.spans.is_empty();

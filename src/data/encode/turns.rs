@@ -1,9 +1,10 @@
 //! From the spans of a rendering to the tokens that bear loss.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
-use protocol::TokenRole;
 use protocol::config::TrainOn;
+use protocol::{Result, Text, TokenRole, UserError, text};
 
 use crate::record::Role;
 use crate::template::{Answer, Chat, Rendered};
@@ -15,6 +16,8 @@ pub(super) struct Turns<'a> {
     pub rendered: &'a Rendered,
     pub encoding: &'a Encoding,
     pub tokenizer: &'a Tokenizer,
+    /// Tokens that end an answer.
+    pub stop_ids: &'a BTreeSet<u32>,
 }
 
 /// What bears loss.
@@ -33,10 +36,13 @@ impl Learned {
 
 impl Turns<'_> {
     /// A token is learned if it begins inside a span.
-    pub fn learned(&self, train_on: TrainOn) -> Learned {
+    ///
+    /// # Errors
+    /// When it cannot be told where an answer without content (a tool call) ends.
+    pub fn learned(&self, train_on: TrainOn) -> Result<Learned> {
         let mut spans: Vec<Range<usize>> = match &self.rendered.generated {
             Some(ranges) => ranges.iter().map(|range| self.tokens(range)).collect(),
-            None => self.rendered.answers.iter().map(|answer| self.answer_tokens(answer)).collect(),
+            None => self.rendered.answers.iter().map(|answer| self.known_tokens(answer)).collect::<Result<_>>()?,
         };
         if train_on == TrainOn::LastResponse {
             let first = match (&self.rendered.generated, self.rendered.answers.last()) {
@@ -49,7 +55,23 @@ impl Turns<'_> {
         }
         let last = spans.last().and_then(|span| span.clone().next_back());
         let stop = last.filter(|at| self.is_end(*at));
-        Learned { spans, stop }
+        Ok(Learned { spans, stop })
+    }
+
+    fn known_tokens(&self, answer: &Answer) -> Result<Range<usize>> {
+        let tokens = self.answer_tokens(answer);
+        if tokens.is_empty() && answer.content_end.is_none() && answer.turn_end.is_none() {
+            let number = answer.message + 1;
+            return Err(UserError::bad_input(text!(
+                "It cannot be told where the answer in message {number} ends: the template writes no end token after it",
+                "无法确定第 {number} 条消息中的回答在何处结束：模板没有在其后写出结束词元"
+            ))
+            .mend(Text::fixed(
+                "put {% generation %} … {% endgeneration %} around what the assistant writes in the template",
+                "请在模板中用 {% generation %} … {% endgeneration %} 包住助手的输出",
+            )));
+        }
+        Ok(tokens)
     }
 
     pub fn roles(&self) -> Vec<TokenRole> {
@@ -114,7 +136,7 @@ impl Turns<'_> {
     }
 
     fn is_stop(&self, at: usize) -> bool {
-        self.tokenizer.stop_ids().contains(&self.encoding.ids[at])
+        self.stop_ids.contains(&self.encoding.ids[at])
     }
 
     fn is_end(&self, at: usize) -> bool {
