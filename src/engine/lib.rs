@@ -1,1 +1,6 @@
+//! The training engine: models, methods, training, generation and export on Burn, owned by a worker
+//! that takes commands and tells events.
 
+mod models;
+mod nn;
+mod weights;
