@@ -132,7 +132,8 @@ fn tokenizer_with_end() -> Arc<Tokenizer> {
 }
 
 /// The golden templates mark what is learned with tags. Without the tags, the general rule must find the
-/// same tokens; it differs only where a tag takes in the line break after the end token.
+/// same tokens; it differs only by blanks: a line break after the end token that stands inside the tags, a
+/// space before the answer that stands outside of them though the prompt does not end with it.
 #[test]
 fn the_general_rule_finds_what_generation_tags_mark() {
     let file = common::golden("chat_templates.json").unwrap();
@@ -159,7 +160,7 @@ fn the_general_rule_finds_what_generation_tags_mark() {
                 learned(example).iter().map(|text| text.trim().to_owned()).collect()
             };
             assert_eq!(trimmed(&with_tags), trimmed(&without), "{name}");
-            assert!(with_tags.learned() - without.learned() <= 2, "{name}");
+            assert!(with_tags.learned().abs_diff(without.learned()) <= 2, "{name}");
             compared += usize::from(with_tags.learned() > 0);
         }
     }

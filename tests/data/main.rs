@@ -1,5 +1,11 @@
 //! Tests of package `data` that read files.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "tests fail by panicking and say what they did not run"
+)]
+
 #[path = "../common/mod.rs"]
 mod common;
 

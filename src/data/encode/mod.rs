@@ -106,7 +106,13 @@ impl Encoder {
     fn conversation(&self, chat: &Chat<'_>) -> Result<Draft> {
         let rendered = self.need_template()?.render_with_spans(chat)?;
         let encoding = self.tokenizer.encode(&rendered.text, false)?;
-        let turns = Turns { chat, rendered: &rendered, encoding: &encoding, tokenizer: &self.tokenizer, stop_ids: &self.stop_ids };
+        let turns = Turns {
+            chat,
+            rendered: &rendered,
+            encoding: &encoding,
+            tokenizer: &self.tokenizer,
+            stop_ids: &self.stop_ids,
+        };
         let learned = turns.learned(self.options.train_on)?;
         let roles = turns.roles();
         let labels = self.labels(&encoding, |at| learned.covers(at));
