@@ -1,6 +1,7 @@
 //! The training engine: models, methods, training, generation and export on Burn, owned by a worker
 //! that takes commands and tells events.
 
+pub mod files;
 mod models;
 mod nn;
-mod weights;
+pub mod weights;

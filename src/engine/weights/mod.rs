@@ -14,10 +14,12 @@ mod pickle;
 mod shards;
 mod sink;
 mod stored;
+mod download;
 mod upload;
 
 pub use check::Wanted;
-pub use checkpoint::{Checkpoint, TensorInfo};
+pub use checkpoint::{Checkpoint, TensorInfo, open_file};
 pub use dtype::{FileDtype, OutOfRange, convert, decode_f32, encode_f32};
+pub(crate) use download::write_tensors;
 pub use shards::{DEFAULT_SHARD_BYTES, Planned, ShardPlan, TensorSink, WrittenFile};
 pub use upload::load_tensor;
