@@ -2,6 +2,9 @@
 //! that takes commands and tells events.
 
 pub mod files;
+mod methods;
 mod models;
 mod nn;
+mod optim;
+mod train;
 pub mod weights;
