@@ -119,7 +119,7 @@ fn indexing() -> Text {
 }
 
 /// Bytes of a row as text.
-fn utf8<'a>(bytes: &'a [u8], offset: u64) -> Result<&'a str> {
+fn utf8(bytes: &[u8], offset: u64) -> Result<&str> {
     std::str::from_utf8(bytes).map_err(|err| {
         let byte = offset + err.valid_up_to() as u64;
         UserError::bad_input(text!(
