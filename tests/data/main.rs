@@ -1,4 +1,5 @@
 //! Tests of package `data` that read files.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
 mod dataset;
 mod detection;

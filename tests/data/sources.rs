@@ -190,7 +190,7 @@ fn delimiters_are_guessed() {
     assert_eq!(values("a.csv", "a;b\n1,5;2\n3;4,5\n"), expected);
     assert_eq!(values("a.csv", "a\tb\n1,5\t2\n3\t4,5\n"), expected);
     assert_eq!(values("a.tsv", "a\tb\n1,5\t2\n3\t4,5\n"), expected);
-    assert_eq!(values("a.csv", "text\nhello, world\n"), [json!({"text": "hello, world"})]);
+    assert_eq!(values("a.csv", "text\n\"hello, world\"\n"), [json!({"text": "hello, world"})]);
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn rows_that_cannot_be_read_refuse_the_run_unless_skipped() {
     assert_eq!(find(&survey, FindingKind::BadRow).severity, Severity::Warning);
     assert!(survey.refusal().is_none());
     assert_eq!(survey.split.train, [0, 1, 4]);
-    assert_eq!(survey.lengths, [7, 7, 0, 0, 6]);
+    assert_eq!(survey.lengths, [7, 7, 0, 0, 5]);
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn open(file: DataFile, progress: &dyn Progress) -> Result<Box<dyn RowSource>> {
         let mut scanner = Scanner::new(&file, start, progress);
         let index = match scanner.next_token()? {
             Some(b'[') => array(&mut scanner)?.0,
-            Some(b'{') => object(&mut scanner, file.bytes())?,
+            Some(b'{') => object(&mut scanner, file.bytes()).map_err(|err| err.in_file(&**file.path()))?,
             Some(_) => return Err(scanner.unexpected(Text::fixed("`[` or `{`", "`[` 或 `{`"))),
             None => RowIndex::default(),
         };
