@@ -13,6 +13,8 @@ pub const SEED: u64 = 2024;
 
 /// How often one and the same document may be drawn; short questions come up again and again.
 const MAX_COPIES: usize = 4;
+/// One question in so many loses its capitals and its mark.
+const RELAXED_ONE_IN: usize = 12;
 /// Draws in a row that add nothing before a source counts as exhausted.
 const MAX_REFUSED: usize = 20_000;
 
@@ -88,7 +90,13 @@ fn draw_documents(
     let (mut documents, mut size, mut idle) = (Vec::new(), 0, 0);
     while size < bytes {
         let text = expand(grammar, source.rule, draw)?;
-        let document = if source.conversations { render(&Conversation::read(&text)?) } else { text };
+        let document = if source.conversations {
+            let mut conversation = Conversation::read(&text)?;
+            conversation.relax(draw);
+            render(&conversation)
+        } else {
+            text
+        };
         let seen = copies.entry(document.clone()).or_default();
         if *seen >= MAX_COPIES || refused.contains(&document) {
             idle += 1;
@@ -132,6 +140,17 @@ impl Conversation {
         Ok(Self { messages })
     }
 
+    /// Writes one question in twelve as people type it: in small letters, without its mark. A
+    /// question that quotes something is left alone.
+    pub fn relax(&mut self, draw: &mut Draw) {
+        for (role, content) in &mut self.messages {
+            let quotes = content.contains(['"', '“', ':', '：', '\n']);
+            if *role == "user" && !quotes && draw.below(RELAXED_ONE_IN) == 0 {
+                *content = content.trim_end_matches(['?', '!', '.', '？', '！', '。']).to_lowercase();
+            }
+        }
+    }
+
     pub fn to_json(&self) -> serde_json::Value {
         let message =
             |(role, content): &(&str, String)| serde_json::json!({ "role": role, "content": content });
@@ -148,6 +167,19 @@ fn render(conversation: &Conversation) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_questions_are_relaxed() {
+        let mut draw = Draw::new(1, 0);
+        let mut relaxed = 0;
+        for _ in 0..200 {
+            let mut row = Conversation::read("Who are you? => I am.").unwrap();
+            row.relax(&mut draw);
+            assert_eq!(row.messages[1].1, "I am.");
+            relaxed += usize::from(row.messages[0].1 == "who are you");
+        }
+        assert!((5..40).contains(&relaxed), "{relaxed}");
+    }
 
     #[test]
     fn conversations_are_read_and_rendered() {

@@ -77,6 +77,9 @@ pub fn rows(topics: &[Topic], grammar: &Grammar, general: &str, stream: u64) -> 
     for _ in 0..GENERAL_ROWS {
         rows.push(Conversation::read(&expand(grammar, general, &mut draw)?)?);
     }
+    for row in &mut rows {
+        row.relax(&mut draw);
+    }
     draw.shuffle(&mut rows);
     Ok(rows)
 }

@@ -35,21 +35,19 @@ fn articles(text: &str) -> String {
 
 fn capitals(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
-    // Whether a sentence has ended, and whether a gap followed it.
-    let (mut ended, mut starts) = (false, true);
+    // `ended`: a full stop came, so that a gap starts a sentence; `colon`: a quote would start one.
+    let (mut ended, mut colon, mut starts) = (false, false, true);
     for letter in text.chars() {
-        let opening = matches!(letter, '"' | '(' | '-');
-        if starts && letter.is_ascii_lowercase() {
-            clean.push(letter.to_ascii_uppercase());
-        } else {
-            clean.push(letter);
-        }
+        clean.push(if starts { letter.to_ascii_uppercase() } else { letter });
         starts = match letter {
             '\n' | '>' => true,
             ' ' => ended || starts,
-            _ => starts && opening,
+            '"' => starts || colon,
+            '(' | '-' => starts,
+            _ => false,
         };
-        ended = matches!(letter, '.' | '!' | '?');
+        ended = matches!(letter, '.' | '!' | '?') || (letter == '"' && clean.ends_with(".\""));
+        colon = letter == ':' || (colon && letter == ' ');
     }
     clean
 }
@@ -62,6 +60,7 @@ mod tests {
     fn sentences_articles_and_gaps() {
         let raw = " a(n) owl  saw a(n) cat. it  said: \"Come?\" she asked. \n the end";
         assert_eq!(tidy(raw), "An owl saw a cat. It said: \"Come?\" she asked.\nThe end");
+        assert_eq!(tidy("she said: \"it is.\" then she left"), "She said: \"It is.\" Then she left");
         assert_eq!(tidy("what? => yes, a(n) useful one"), "What? => Yes, a useful one");
         assert_eq!(tidy("你好。 我在"), "你好。 我在");
     }
