@@ -25,8 +25,11 @@ pub struct Made {
     /// Documents longer than a row.
     pub left_out: usize,
     pub train_bytes: usize,
-    pub persona_rows: Vec<(&'static str, usize)>,
+    pub persona_rows: Sizes,
 }
+
+/// Rows of each language's dataset.
+pub type Sizes = Vec<(&'static str, usize)>;
 
 /// Writes `base-config/`, `corpus/` and `data/` into `folder`; the same bytes each time.
 /// `percent` is the corpus's size, 100 for the real one.
@@ -53,10 +56,7 @@ pub fn make(folder: &Path, percent: usize) -> Result<Made> {
 }
 
 /// Writes the datasets and their probes; returns their sizes, and all their text.
-fn write_personas(
-    folder: &Path,
-    grammar: &grammar::Grammar,
-) -> Result<(Vec<(&'static str, usize)>, Vec<String>)> {
+fn write_personas(folder: &Path, grammar: &grammar::Grammar) -> Result<(Sizes, Vec<String>)> {
     created(folder)?;
     let (mut sizes, mut text) = (Vec::new(), Vec::new());
     for (stream, (language, source, general)) in persona::LANGUAGES.into_iter().enumerate() {
