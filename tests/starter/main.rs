@@ -1,5 +1,7 @@
 //! The maker, end to end at a fiftieth of its size, and the files it has written into the project.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
