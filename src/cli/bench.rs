@@ -80,22 +80,22 @@ impl Shape {
 #[derive(Debug, Default, Args)]
 pub struct Sizes {
     /// Replace the shape's hidden size
-    #[arg(long, value_name = "N", requires = "shape")]
+    #[arg(long, value_name = "N", conflicts_with = "model")]
     pub hidden_size: Option<u64>,
     /// Replace the shape's MLP size
-    #[arg(long, value_name = "N", requires = "shape")]
+    #[arg(long, value_name = "N", conflicts_with = "model")]
     pub intermediate_size: Option<u64>,
     /// Replace the shape's number of blocks
-    #[arg(long, value_name = "N", requires = "shape")]
+    #[arg(long, value_name = "N", conflicts_with = "model")]
     pub layers: Option<u64>,
     /// Replace the shape's number of attention heads
-    #[arg(long, value_name = "N", requires = "shape")]
+    #[arg(long, value_name = "N", conflicts_with = "model")]
     pub heads: Option<u64>,
     /// Replace the shape's number of key/value heads
-    #[arg(long, value_name = "N", requires = "shape")]
+    #[arg(long, value_name = "N", conflicts_with = "model")]
     pub kv_heads: Option<u64>,
     /// Replace the shape's vocabulary size
-    #[arg(long, value_name = "N", requires = "shape")]
+    #[arg(long, value_name = "N", conflicts_with = "model")]
     pub vocab_size: Option<u64>,
 }
 
@@ -164,14 +164,8 @@ fn figures(report: &BenchReport, screen: &Screen) -> String {
     };
     let facts = [
         (Text::fixed("device", "设备"), format!("{}, {}", report.device, report.dtype)),
-        (
-            Text::fixed("parameters", "参数量"),
-            format!(
-                "{} ({} trained)",
-                format::parameters(report.parameters),
-                format::parameters(report.trainable_parameters)
-            ),
-        ),
+        (Text::fixed("parameters", "参数量"), format::parameters(report.parameters)),
+        (Text::fixed("trained", "可训练参数"), format::parameters(report.trainable_parameters)),
         (Text::fixed("tokens/s", "词元/秒"), format!("{:.1}", report.tokens_per_s)),
         (Text::fixed("model TFLOP/s", "模型算力 TFLOP/s"), format!("{:.3}", flops / 1e12)),
         (Text::fixed("s/step, median", "每步秒数（中位数）"), median(&report.seconds_per_step)),

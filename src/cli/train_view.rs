@@ -106,15 +106,22 @@ fn plan(summary: &RunSummary) -> Text {
     let trained = format::parameters(summary.trainable_parameters);
     let all = format::parameters(summary.parameters);
     let (train, held) = (format::count(summary.train_rows), format::count(summary.validation_rows));
-    let (first, total) = (format::count(summary.first_step), format::count(summary.total_steps));
-    let memory = format::bytes(summary.forecast.total);
-    let (device, dtype) = (&summary.device, &summary.dtype);
+    let (device, dtype, steps) = (&summary.device, &summary.dtype, steps(summary));
+    let (en, zh, memory) = (&steps.en, &steps.zh, format::bytes(summary.forecast.total));
     text!(
         "Training {trained} of {all} parameters on {device} in {dtype}: {train} rows ({held} for validation), \
-         steps {first} to {total}, about {memory} of memory. Run folder:",
-        "在 {device} 上以 {dtype} 训练 {all} 参数中的 {trained}：{train} 行（另有 {held} 行用于验证），\
-         第 {first} 至 {total} 步，约需内存 {memory}。运行文件夹："
+         {en}, about {memory} of memory. Run folder:",
+        "在 {device} 上以 {dtype} 训练 {all} 参数中的 {trained}：{train} 行（另有 {held} 行用于验证），{zh}，\
+         约需内存 {memory}。运行文件夹："
     )
+}
+
+fn steps(summary: &RunSummary) -> Text {
+    let (first, total) = (format::count(summary.first_step), format::count(summary.total_steps));
+    match summary.first_step {
+        0 | 1 => text!("{total} steps", "{total} 步"),
+        _ => text!("from step {first} to {total}", "从第 {first} 步到第 {total} 步"),
+    }
 }
 
 fn skipped(step: &StepMetrics) -> Text {
