@@ -1,0 +1,6 @@
+//! Training.
+
+mod backward;
+mod head;
+
+pub use backward::Backward;
