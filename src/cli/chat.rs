@@ -7,8 +7,6 @@ use clap::Args;
 use protocol::{
     ChatMessage, Command, GenerateRequest, ModelRef, Prompt, Result, Sampling, Text, UserError, text,
 };
-use rustyline::DefaultEditor;
-use rustyline::error::ReadlineError;
 
 use super::client::Client;
 use super::failure;
@@ -32,14 +30,13 @@ pub fn run(flags: Flags, client: &mut Client, screen: &mut Screen) -> Result<u8>
     let adapter = (!model.adapters.is_empty()).then_some(0);
     let mut chat =
         Chat { model, adapter, sampling: flags.sampling.into(), system: flags.system, turns: Vec::new() };
-    let mut input = Input::open()?;
-    let interactive = matches!(input, Input::Terminal(_));
+    let interactive = io::stdin().is_terminal();
     if interactive {
         screen.tell(&HELP);
         screen.tell(&chat.speaker());
     }
     let mut code = 0;
-    while let Some(line) = input.line()? {
+    while let Some(line) = read_line(interactive, screen)? {
         match Order::read(&line) {
             Order::Nothing => {}
             Order::Quit => break,
@@ -173,42 +170,17 @@ impl Chat {
     }
 }
 
-/// Where lines come from: a terminal with editing and history, or a pipe.
-enum Input {
-    Terminal(Box<DefaultEditor>),
-    Pipe,
+/// The next line that was typed or piped in; None at the end. Line editing is the terminal's.
+fn read_line(interactive: bool, screen: &Screen) -> Result<Option<String>> {
+    if interactive {
+        screen.prompt("> ");
+    }
+    let mut line = Vec::new();
+    let read = io::stdin().lock().read_until(b'\n', &mut line).map_err(|err| cannot_read(&err))?;
+    Ok((read > 0).then(|| String::from_utf8_lossy(&line).into_owned()))
 }
 
-impl Input {
-    fn open() -> Result<Self> {
-        if !io::stdin().is_terminal() {
-            return Ok(Self::Pipe);
-        }
-        DefaultEditor::new().map(|editor| Self::Terminal(Box::new(editor))).map_err(|err| cannot_read(&err))
-    }
-
-    /// The next line; None at the end, or at a Ctrl-C.
-    fn line(&mut self) -> Result<Option<String>> {
-        match self {
-            Self::Pipe => {
-                let mut line = String::new();
-                let read = io::stdin().lock().read_line(&mut line).map_err(|err| cannot_read(&err))?;
-                Ok((read > 0).then_some(line))
-            }
-            Self::Terminal(editor) => match editor.readline("> ") {
-                Ok(line) => {
-                    // Only a full history could refuse a line, and then nothing is lost.
-                    editor.add_history_entry(&line).ok();
-                    Ok(Some(line))
-                }
-                Err(ReadlineError::Eof | ReadlineError::Interrupted) => Ok(None),
-                Err(err) => Err(cannot_read(&err)),
-            },
-        }
-    }
-}
-
-fn cannot_read(err: &dyn std::error::Error) -> UserError {
+fn cannot_read(err: &io::Error) -> UserError {
     UserError::failure(text!("Could not read what was typed: {err}", "无法读取输入：{err}"))
 }
 

@@ -1,16 +1,27 @@
 //! Numbers as people read them.
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
-use indicatif::{BinaryBytes, HumanCount};
 
 /// `1,234,567`
 pub fn count(value: u64) -> String {
-    HumanCount(value).to_string()
+    let digits = value.to_string();
+    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
+    groups.join(",")
 }
 
 /// `1.50 GiB`
 pub fn bytes(value: u64) -> String {
-    BinaryBytes(value).to_string()
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    let mut size = value as f64;
+    let mut unit = "B";
+    for larger in UNITS {
+        if size < 1024.0 {
+            break;
+        }
+        size /= 1024.0;
+        unit = larger;
+    }
+    if unit == "B" { format!("{value} B") } else { format!("{size:.2} {unit}") }
 }
 
 /// Parameters of a model: `60.4 M`.
@@ -94,6 +105,8 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
+        assert_eq!([count(0), count(999), count(1_234_567)], ["0", "999", "1,234,567"]);
+        assert_eq!([bytes(1023), bytes(3 << 29), bytes(1 << 50)], ["1023 B", "1.50 GiB", "1024.00 TiB"]);
         assert_eq!(parameters(60_400_000), "60.4 M");
         assert_eq!(parameters(999), "999");
         assert_eq!(parameters(8_030_261_248), "8.03 B");

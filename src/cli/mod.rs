@@ -23,6 +23,7 @@ mod preview;
 mod run_file;
 mod score;
 mod screen;
+mod status;
 mod train;
 mod train_view;
 mod values;
@@ -30,12 +31,12 @@ mod values;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use indicatif::MultiProgress;
 use protocol::{Language, Result, Text};
 
 use client::Client;
 use flags::Common;
 use screen::Screen;
+use status::StatusLine;
 
 /// Fine-tune language models on your own workstation
 #[derive(Debug, Parser)]
@@ -86,9 +87,9 @@ pub fn main() -> ExitCode {
 }
 
 fn start(cli: Cli, language: Language) -> ExitCode {
-    let bars = MultiProgress::new();
-    log::init(bars.clone());
-    let mut screen = Screen::new(bars, language, cli.common.json);
+    let status = StatusLine::new();
+    log::init(status.clone());
+    let mut screen = Screen::new(status, language, cli.common.json);
     let code = match cli.command {
         None => welcome(&mut screen),
         Some(task) => {

@@ -1,13 +1,12 @@
 //! What the user sees: results on stdout, words and progress on stderr.
 
 use std::io::{self, IsTerminal, Write};
-use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use protocol::{Language, Result, Text, UserError};
 use serde::Serialize;
 
 use super::format;
+use super::status::{self, StatusLine};
 
 /// Both streams. A reader that goes away is remembered, never a panic.
 pub struct Screen {
@@ -15,13 +14,12 @@ pub struct Screen {
     json: bool,
     /// The first write to stdout that failed; nothing is written after it.
     fault: Option<io::Error>,
-    bars: MultiProgress,
-    bar: Option<ProgressBar>,
+    status: StatusLine,
 }
 
 impl Screen {
-    pub fn new(bars: MultiProgress, language: Language, json: bool) -> Self {
-        Self { language, json, fault: None, bars, bar: None }
+    pub fn new(status: StatusLine, language: Language, json: bool) -> Self {
+        Self { language, json, fault: None, status }
     }
 
     pub fn language(&self) -> Language {
@@ -37,9 +35,9 @@ impl Screen {
         io::stdout().is_terminal()
     }
 
-    /// Whether progress bars are drawn.
-    pub fn shows_bars(&self) -> bool {
-        !self.bars.is_hidden()
+    /// Whether progress is drawn in place.
+    pub fn shows_progress(&self) -> bool {
+        self.status.is_shown()
     }
 
     /// The text in the user's language.
@@ -69,16 +67,16 @@ impl Screen {
         if self.fault.is_some() {
             return;
         }
-        let written = self.bars.suspend(|| {
+        let written = self.status.above(|| {
             let mut stdout = io::stdout().lock();
             stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
         });
         self.fault = written.err();
     }
 
-    /// A line on stderr, above the progress bar. If even stderr is gone, there is nobody left to tell.
+    /// A line on stderr, above the progress line. If even stderr is gone, there is nobody left to tell.
     pub fn say(&self, line: &str) {
-        self.bars.suspend(|| writeln!(io::stderr(), "{line}").ok());
+        self.status.above(|| writeln!(io::stderr(), "{line}").ok());
     }
 
     /// A sentence on stderr in the user's language.
@@ -103,44 +101,32 @@ impl Screen {
         }
     }
 
+    /// Asks for input, on stderr.
+    pub fn prompt(&self, text: &str) {
+        self.status.above(|| write!(io::stderr(), "{text}").ok());
+    }
+
     /// Shows how far long work has come. `total` 0 means unknown.
-    pub fn progress(&mut self, stage: &Text, done: u64, total: u64, seconds_left: Option<f64>) {
-        let stage = self.pick(stage);
-        let bar = match &self.bar {
-            Some(bar) => bar,
-            None => self.bar.insert(self.bars.add(ProgressBar::no_length())),
-        };
-        bar.set_style(style(if total == 0 {
-            "{spinner} {msg} {human_pos}"
-        } else {
-            "{msg} {wide_bar} {human_pos}/{human_len} {prefix}"
-        }));
-        if total > 0 {
-            bar.set_length(total);
-        }
-        bar.set_position(done);
-        bar.set_message(stage);
-        bar.set_prefix(seconds_left.map_or_else(String::new, |left| format::clock(Some(left))));
-    }
-
-    /// A bar of its own for a run, on which `template` says what is shown.
-    pub fn add_bar(&mut self, template: &str, total: u64) -> ProgressBar {
-        self.clear_progress();
-        let bar = self.bars.add(ProgressBar::new(total).with_style(style(template)));
-        // The spinner shows life while a slow step is under way.
-        bar.enable_steady_tick(Duration::from_millis(250));
-        self.bar.insert(bar).clone()
-    }
-
-    pub fn clear_progress(&mut self) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
-            self.bars.remove(&bar);
+    pub fn progress(&self, stage: &Text, done: u64, total: u64, seconds_left: Option<f64>) {
+        let left = seconds_left.map_or_else(String::new, |left| format::clock(Some(left)));
+        match total {
+            0 => self.status.set(|_| format!("{} {}", self.pick(stage), format::count(done))),
+            _ => self.bar(&self.pick(stage), done, total, &left),
         }
     }
-}
 
-/// Templates are the program's own; one that does not parse falls back to the plain bar.
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+    /// A bar in place: `before`, the bar, the counts, `after`.
+    pub fn bar(&self, before: &str, done: u64, total: u64, after: &str) {
+        const NARROWEST: usize = 10;
+        self.status.set(|width| {
+            let counts = format!("{}/{} {after}", format::count(done), format::count(total));
+            let words = console::measure_text_width(before) + console::measure_text_width(&counts) + 2;
+            let bar = status::bar(done, total, width.saturating_sub(words).max(NARROWEST));
+            format!("{before} {bar} {counts}").trim().to_owned()
+        });
+    }
+
+    pub fn clear_progress(&self) {
+        self.status.clear();
+    }
 }

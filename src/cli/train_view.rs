@@ -3,20 +3,17 @@
 
 use std::time::{Duration, Instant};
 
-use indicatif::ProgressBar;
 use protocol::{EvalMetrics, Event, Outcome, RunEvent, RunSummary, StepMetrics, StopReason, Text, text};
 
 use super::client::View;
 use super::format;
 use super::screen::Screen;
 
-const BAR: &str = "{spinner} {wide_bar} {human_pos}/{human_len} {msg}";
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
 /// Draws a run's events.
 #[derive(Default)]
 pub struct Progress {
-    bar: Option<ProgressBar>,
     total: u64,
     last_line: Option<Instant>,
 }
@@ -41,7 +38,8 @@ impl Progress {
                 screen.tell(&plan(summary));
                 // The one line of stdout, at once: whoever waits for it can watch the folder.
                 screen.line(&dir.display().to_string());
-                self.begin(summary, screen);
+                self.total = summary.total_steps;
+                screen.bar("", summary.first_step, summary.total_steps, "");
             }
             RunEvent::Stepped { steps, seconds_left } => {
                 if let Some(last) = steps.last() {
@@ -61,7 +59,6 @@ impl Progress {
             RunEvent::Resumed { step } => screen.tell(&text!("step {step}: resumed", "第 {step} 步：已继续")),
             RunEvent::Notice { text } => screen.tell(text),
             RunEvent::Ended { outcome } => {
-                self.bar = None;
                 screen.clear_progress();
                 if let Some(words) = ended(outcome) {
                     screen.tell(&words);
@@ -70,21 +67,10 @@ impl Progress {
         }
     }
 
-    fn begin(&mut self, summary: &RunSummary, screen: &mut Screen) {
-        self.total = summary.total_steps;
-        if screen.shows_bars() {
-            let bar = screen.add_bar(BAR, summary.total_steps);
-            bar.set_position(summary.first_step);
-            self.bar = Some(bar);
-        }
-    }
-
     fn step(&mut self, step: &StepMetrics, seconds_left: Option<f64>, screen: &Screen) {
         let figures = screen.pick(&figures(step, seconds_left));
-        if let Some(bar) = &self.bar {
-            bar.set_position(step.step);
-            bar.set_message(figures);
-            return;
+        if screen.shows_progress() {
+            return screen.bar("", step.step, self.total, &figures);
         }
         let due = self.last_line.is_none_or(|last| last.elapsed() >= LINE_EVERY);
         if due || step.step == self.total {
