@@ -1,6 +1,7 @@
 //! A run as it is watched in a terminal: a bar with loss, speed and time left, and a line for what happens. Into
 //! a file, a line every few seconds.
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use protocol::{EvalMetrics, Event, Outcome, RunEvent, RunSummary, StepMetrics, StopReason, Text, text};
@@ -15,6 +16,7 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 #[derive(Default)]
 pub struct Progress {
     total: u64,
+    dir: PathBuf,
     last_line: Option<Instant>,
 }
 
@@ -39,7 +41,8 @@ impl Progress {
                 // The one line of stdout, at once: whoever waits for it can watch the folder.
                 screen.line(&dir.display().to_string());
                 self.total = summary.total_steps;
-                screen.bar("", summary.first_step, summary.total_steps, "");
+                self.dir = dir.clone();
+                screen.bar("", summary.first_step.saturating_sub(1), summary.total_steps, "");
             }
             RunEvent::Stepped { steps, seconds_left } => {
                 if let Some(last) = steps.last() {
@@ -60,7 +63,7 @@ impl Progress {
             RunEvent::Notice { text } => screen.tell(text),
             RunEvent::Ended { outcome } => {
                 screen.clear_progress();
-                if let Some(words) = ended(outcome) {
+                if let Some(words) = ended(outcome, &self.dir) {
                     screen.tell(&words);
                 }
             }
@@ -130,7 +133,7 @@ fn evaluated(eval: &EvalMetrics) -> Text {
 }
 
 /// What went wrong is reported where the program ends.
-fn ended(outcome: &Outcome) -> Option<Text> {
+fn ended(outcome: &Outcome, dir: &Path) -> Option<Text> {
     let Outcome::Finished { reason, step, result, seconds, .. } = outcome else { return None };
     let (took, result) = (format::clock(Some(*seconds)), result.display());
     Some(match reason {
@@ -142,9 +145,12 @@ fn ended(outcome: &Outcome) -> Option<Text> {
             "Ended early, as the validation loss no longer fell: {step} steps in {took}. The result is in {result}",
             "验证损失不再下降，提前结束：{step} 步，用时 {took}。结果位于 {result}"
         ),
-        StopReason::Stopped => text!(
-            "Stopped at step {step} after {took}; `train --resume` goes on from {result}",
-            "已在第 {step} 步停止，用时 {took}；可用 `train --resume` 从 {result} 继续"
-        ),
+        StopReason::Stopped => {
+            let dir = dir.display();
+            text!(
+                "Stopped at step {step} after {took}. What there is so far is in {result}; go on with: train --resume {dir}",
+                "已在第 {step} 步停止，用时 {took}。目前的结果位于 {result}；继续训练：train --resume {dir}"
+            )
+        }
     })
 }
