@@ -14,6 +14,9 @@ import random
 import torch
 from shapes import SHAPES
 from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.utils import logging
+
+logging.disable_progress_bar()
 
 DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
 

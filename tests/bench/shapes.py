@@ -35,6 +35,8 @@ SHAPES = {
     "llama-60m": llama(512, 1536, 14, 8, 4, 32000, True),
     # For trying the scripts themselves.
     "llama-tiny": llama(128, 352, 4, 4, 2, 2048, True),
+    # Small, with room for the ids of GPT-2's tokenizer: its tokenizer is what counts.
+    "tokenizer-host": llama(64, 176, 1, 2, 2, 50304, True),
     "llama-3.2-1b": llama(2048, 8192, 16, 32, 8, 128256, True, head_dim=64, rope_theta=500000.0,
                           rope_parameters=LLAMA_3_ROPE, max_position_embeddings=131072),
     "llama-3.1-8b": llama(4096, 14336, 32, 32, 8, 128256, False, rope_theta=500000.0,
