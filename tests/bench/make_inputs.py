@@ -22,14 +22,12 @@ DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
 
 
 def build_model(config, dtype, device, seed):
-    """Random weights, drawn on `device` in `dtype` (an 8B model would not fit a small host in f32)."""
+    """Random weights, drawn on `device` in `dtype` (a model of 8 G parameters would not fit a small host in f32)."""
     config = AutoConfig.for_model(**config)
     torch.manual_seed(seed)
     with torch.device(device):
-        torch.set_default_dtype(dtype)
-        model = AutoModelForCausalLM.from_config(config)
-        torch.set_default_dtype(torch.float32)
-    return model.to(dtype).eval()
+        model = AutoModelForCausalLM.from_config(config, dtype=dtype)
+    return model.eval()
 
 
 def byte_level_symbols():

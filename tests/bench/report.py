@@ -1,4 +1,4 @@
-"""Tables of a comparison. Standard library only."""
+"""Tables of a comparison."""
 
 import json
 import os
@@ -73,28 +73,30 @@ def adapter_difference(ours, theirs):
     if left.keys() != right.keys():
         raise SystemExit(f"the adapters hold different tensors: {sorted(left.keys() ^ right.keys())[:6]}")
     dot = ours_square = theirs_square = largest = 0.0
-    for name, values in left.items():
-        for a, b in zip(values, right[name], strict=True):
-            dot += a * b
-            ours_square += a * a
-            theirs_square += b * b
-            largest = max(largest, abs(a - b))
+    for name, a in left.items():
+        b = right[name]
+        dot += float(a @ b)
+        ours_square += float(a @ a)
+        theirs_square += float(b @ b)
+        largest = max(largest, float(abs(a - b).max()))
     return dot / max((ours_square * theirs_square) ** 0.5, 1e-300), largest
 
 
 def read_adapter(folder):
-    """Name → numbers of an f32 safetensors file."""
+    """Name → numbers (flat, f64) of an f32 safetensors file."""
+    import numpy  # here, because the process that starts and weighs the others should be small until they have ended
+
     path = os.path.join(folder, "adapter_model.safetensors")
     with open(path, "rb") as handle:
         header = json.loads(handle.read(struct.unpack("<Q", handle.read(8))[0]))
-        body = memoryview(handle.read())
+        body = handle.read()
     header.pop("__metadata__", None)
     found = {}
     for name, entry in header.items():
         if entry["dtype"] != "F32":
             raise SystemExit(f"{path}: {name} is {entry['dtype']}, expected F32")
         first, last = entry["data_offsets"]
-        found[name] = body[first:last].cast("f")
+        found[name] = numpy.frombuffer(body[first:last], dtype="<f4").astype("f8")
     return found
 
 

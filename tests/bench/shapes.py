@@ -41,9 +41,9 @@ SHAPES = {
                           rope_parameters=LLAMA_3_ROPE, max_position_embeddings=131072),
     "llama-3.1-8b": llama(4096, 14336, 32, 32, 8, 128256, False, rope_theta=500000.0,
                           rope_parameters={**LLAMA_3_ROPE, "factor": 8.0}, max_position_embeddings=131072),
-    # Qwen2.5's q, k and v have biases.
-    "qwen2.5-0.5b": {**llama(896, 4864, 24, 14, 2, 151936, True, rope_theta=1000000.0, rms_norm_eps=1e-6,
-                             max_position_embeddings=32768), "model_type": "qwen2"},
+    # Qwen2.5's q, k and v have biases; Llama's flag gives them to o, too.
+    "qwen2.5-0.5b": llama(896, 4864, 24, 14, 2, 151936, True, attention_bias=True, rope_theta=1000000.0,
+                          rms_norm_eps=1e-6, max_position_embeddings=32768),
 }
 
 
