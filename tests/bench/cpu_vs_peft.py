@@ -70,6 +70,9 @@ def main():
     arms.make_inputs(work, given.shape)
     print(f"load before: {os.getloadavg()[0]:.2f}; cores {sorted(cpus)}; {given.shape}, batch {given.batch} × "
           f"{given.length}, {given.steps} steps of which {given.warmup} warm up, {given.repeat} turns")
+    if os.getloadavg()[0] > 0.5:
+        print("WARNING: the machine is not quiet. OpenMP's threads wait by spinning: with two of them on two shared "
+              "cores PyTorch can fall to a tenth of its speed. Don't publish these times; memory and losses hold.")
     if not given.no_probe:
         print_machine(given, probe(given, cpus))
     results = []
