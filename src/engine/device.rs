@@ -39,14 +39,12 @@ pub fn choose(wish: &str) -> Result<Chosen> {
 }
 
 fn cpu(note: Option<Text>) -> Chosen {
-    let mut system = System::new();
-    system.refresh_memory();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let report = DeviceReport {
         kind: DeviceKind::Cpu,
         index: 0,
         name: format!("CPU, {threads} threads"),
-        memory_bytes: system.total_memory(),
+        memory_bytes: system_memory().map_or(0, |system| system.total_memory()),
         note,
     };
     Chosen { device: Device::flex(), report }
@@ -79,17 +77,22 @@ pub fn memory_free(chosen: &Chosen) -> u64 {
     match chosen.report.kind {
         DeviceKind::Cuda => chosen.report.memory_bytes,
         DeviceKind::Cpu => {
-            let mut system = System::new();
-            system.refresh_memory();
+            let Some(system) = system_memory() else { return u64::MAX };
             system.available_memory().min(system.cgroup_limits().map_or(u64::MAX, |limits| limits.free_memory))
         }
     }
 }
 
+/// The machine's memory, where the system tells.
+fn system_memory() -> Option<System> {
+    let mut system = System::new().ok()?;
+    system.refresh_memory();
+    Some(system)
+}
+
 /// Resident memory of this process; 0 where the system does not tell.
 pub fn resident_bytes() -> u64 {
-    let Ok(pid) = sysinfo::get_current_pid() else { return 0 };
-    let mut system = System::new();
+    let (Ok(pid), Ok(mut system)) = (sysinfo::get_current_pid(), System::new()) else { return 0 };
     system.refresh_processes_specifics(
         sysinfo::ProcessesToUpdate::Some(&[pid]),
         true,

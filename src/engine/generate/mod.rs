@@ -5,5 +5,5 @@ mod sampler;
 mod score;
 
 pub use decode::{Decoding, Step};
-pub use sampler::Sampler;
+pub use sampler::{Sampler, argmax};
 pub use score::{RowScore, score_rows};

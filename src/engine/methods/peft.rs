@@ -7,8 +7,9 @@ use burn::tensor::DType;
 use protocol::{Result, Text, UserError, text};
 use serde_json::{Map, Value as Json};
 
-use crate::nn::{ParamStore, Value};
-use crate::weights::{self, Checkpoint};
+use crate::nn::{Param, ParamStore, Value};
+use crate::files::AtomicFile;
+use crate::weights::{Checkpoint, load_tensor, open_file, write_params};
 
 pub const CONFIG: &str = "adapter_config.json";
 pub const WEIGHTS: &str = "adapter_model.safetensors";
@@ -43,7 +44,7 @@ pub fn read_config(dir: &Path) -> Result<Map<String, Json>> {
 pub fn open_weights(dir: &Path) -> Result<Checkpoint> {
     let file = dir.join(WEIGHTS);
     let old = dir.join("adapter_model.bin");
-    weights::open_file(if !file.exists() && old.exists() { &old } else { &file })
+    open_file(if !file.exists() && old.exists() { &old } else { &file })
 }
 
 /// Writes both files. Tensors are stored in f32, in the order of the store.
@@ -52,18 +53,16 @@ pub fn write(dir: &Path, config: &Map<String, Json>, params: &ParamStore, name_o
     sorted.sort_by(|a, b| a.0.cmp(b.0));
     let sorted: Map<String, Json> = sorted.into_iter().map(|(key, value)| (key.clone(), value.clone())).collect();
     let json = serde_json::to_vec_pretty(&sorted).unwrap_or_default();
-    let file = dir.join(CONFIG);
-    std::fs::write(&file, json)
-        .map_err(|err| UserError::io(Text::fixed("write the adapter's settings", "写入适配器设置"), &file, &err))?;
-    let tensors: Vec<(String, Value)> =
-        params.iter().map(|(_, param)| (name_of(&param.name), param.value.clone())).collect();
-    weights::write_tensors(&dir.join(WEIGHTS), &tensors)
+    AtomicFile::write(&dir.join(CONFIG), &json)?;
+    let tensors: Vec<(String, &Param)> =
+        params.iter().map(|(_, param)| (name_of(&param.name), param)).collect();
+    write_params(dir, "adapter_model", &tensors)
 }
 
 /// A stored tensor as a parameter's value, f32.
 pub fn read_value(checkpoint: &Checkpoint, name: &str, shape: &[usize], device: &burn::tensor::Device) -> Result<Value> {
     Ok(match shape.len() {
-        1 => Value::Vector(weights::load_tensor::<1>(checkpoint, name, device, DType::F32)?),
-        _ => Value::Matrix(weights::load_tensor::<2>(checkpoint, name, device, DType::F32)?),
+        1 => Value::Vector(load_tensor::<1>(checkpoint, name, device, DType::F32)?),
+        _ => Value::Matrix(load_tensor::<2>(checkpoint, name, device, DType::F32)?),
     })
 }

@@ -23,7 +23,7 @@ enum Shape {
 }
 
 /// Id, shape and words of each schedule.
-const SHAPES: [(&str, Shape, Text, Text); 7] = [
+static SHAPES: [(&str, Shape, Text, Text); 7] = [
     ("constant", Shape::Constant, Text::fixed("Constant", "恒定"), Text::fixed("The same rate throughout", "学习率始终不变")),
     ("linear", Shape::Linear, Text::fixed("Linear", "线性"), Text::fixed("Falls to zero in a straight line", "直线降到零")),
     ("cosine", Shape::Cosine, Text::fixed("Cosine", "余弦"), Text::fixed("Falls to zero along half a cosine", "沿半个余弦降到零")),

@@ -45,7 +45,7 @@ impl Backward<'_> {
     pub fn run(&self, batch: &Batch, weight: f32, gradients: &mut Gradients) -> Result<Option<Tensor<1>>> {
         let ids = self.model.ids(&batch.ids, batch.rows)?;
         let labels = Labels::of(batch, &self.model.device);
-        let positions = self.model.positions(0, batch.time)?;
+        let positions = self.model.positions(0, batch.len)?;
         let embedding = Tape::default();
         let embedded = self.embed(&positions, &embedding, ids);
         let embedding_learns = embedded.is_tracked();

@@ -22,9 +22,9 @@ impl Labels {
     pub fn of(batch: &Batch, device: &Device) -> Self {
         let mut positions = Vec::new();
         let mut targets = Vec::new();
-        for (row, labels) in batch.labels.chunks(batch.time.max(1)).enumerate() {
+        for (row, labels) in batch.labels.chunks(batch.len.max(1)).enumerate() {
             for (t, label) in labels.iter().skip(1).enumerate().filter(|(_, label)| **label != IGNORE) {
-                positions.push((row * batch.time + t) as i32);
+                positions.push((row * batch.len + t) as i32);
                 targets.push(*label);
             }
         }

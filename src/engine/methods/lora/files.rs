@@ -264,7 +264,7 @@ fn fill(adapter: &mut LoraAdapter, model: &Model, weights: &Checkpoint) -> Resul
         let names = [format!("{PREFIX}{}", param.name), format!("{PREFIX}{}.weight", param.name)];
         let found = names.iter().find_map(|name| weights.info(name).map(|info| (name, info)));
         match found {
-            Some((name, info)) if info.shape == param.shape => {
+            Some((name, info)) if info.shape == param.shape.as_slice() => {
                 param.value = peft::read_value(weights, name, &param.shape, &model.device)?;
             }
             Some((name, info)) => problems.push(format!("{name}: wanted {:?}, got {:?}", param.shape, info.shape)),
