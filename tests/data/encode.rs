@@ -179,6 +179,10 @@ fn reasoning_that_a_template_drops_or_rewrites_is_followed() {
                     {{ m.content.split('</think>')[-1].strip() }}</s>{% endif %}{% endfor %}\
                     {% if add_generation_prompt %}A:<think>\n{% endif %}";
     assert_eq!(learned(&encoder(dropping, OPTIONS).encode(&record).unwrap()), ["4</s>", "6</s>"]);
+    // The prompt opens the reasoning and the template keeps it: the model is given what opens it.
+    let kept = dropping.replace(".split('</think>')[-1].strip()", "");
+    let answers = ["Easy.\n</think>\n\n4</s>", "Again.\n</think>\n\n6</s>"];
+    assert_eq!(learned(&encoder(&kept, OPTIONS).encode(&record).unwrap()), answers);
     // As Qwen3: only past answers lose their reasoning.
     let past = "{% for m in messages %}{% if m.role == 'user' %}U:{{ m.content }}\n{% else %}A:{% if loop.last %}\
                 {{ m.content }}{% else %}{{ m.content.split('</think>')[-1].lstrip('\\n') }}{% endif %}</s>\n\

@@ -1,5 +1,4 @@
 //! Tests of package `data` that read files.
-#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
 #![expect(
     clippy::unwrap_used,

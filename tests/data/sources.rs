@@ -284,13 +284,18 @@ fn a_large_file_opens_quickly_and_is_not_held() {
     let line = format!("{{\"instruction\":\"{}\",\"output\":\"y\"}}\n", "x".repeat(1960));
     let lines = 10_000;
     let (_folder, path) = Folder::with("a.jsonl", line.repeat(lines));
-    let before = resident();
-    let source = open(&path, &Silent).unwrap();
-    let grown = resident().saturating_sub(before);
+    // Other tests allocate beside this one: the smallest of several openings counts, all kept open.
+    let opening = || {
+        let before = resident();
+        let source = open(&path, &Silent).unwrap();
+        (resident().saturating_sub(before), source)
+    };
+    let openings: Vec<_> = (0..8).map(|_| opening()).collect();
+    let (grown, source) = openings.into_iter().min_by_key(|(grown, _)| *grown).unwrap();
     assert_eq!(source.len(), lines);
     assert_eq!(source.get(lines - 1).unwrap().row, lines as u64);
     assert_eq!(source.file().bytes(), (lines * line.len()) as u64);
-    // 20 MB of rows; other tests allocate beside this one, so the bound is loose but far below.
+    // 20 MB of rows; the bound is loose but far below.
     assert!(grown < 12 << 20 || cfg!(not(target_os = "linux")), "{grown} bytes more");
 }
 

@@ -182,10 +182,7 @@ impl Tracer<'_> {
             edges.start = self.search(message, Edge::Start);
         }
         let edges = *edges;
-        let start = match (prompt_end, edges.start) {
-            (Some(prompt), Some(content)) => prompt.min(content),
-            (prompt, content) => prompt.or(content).or_else(|| self.twin_prefix(message, contents))?,
-        };
+        let start = prompt_end.or(edges.start).or_else(|| self.twin_prefix(message, contents))?;
         let content_end = edges.end.filter(|end| *end >= start);
         let last = message + 1 == self.chat.messages.len();
         let shown = || self.prefix(message + 1, false).filter(|end| *end >= content_end.unwrap_or(start));
