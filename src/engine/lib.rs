@@ -1,1 +1,40 @@
+//! The training engine: models, methods, training, generation and export on Burn, owned by a worker
+//! that takes commands and tells events.
+//!
+//! Clients use [`spawn`] and [`EngineHandle`] only. The modules are public for the tests that hold them
+//! against the reference implementations.
 
+pub mod device;
+pub mod export;
+pub mod files;
+pub mod generate;
+mod handlers;
+pub mod memory;
+pub mod methods;
+pub mod models;
+pub mod nn;
+pub mod optim;
+pub mod plan;
+pub mod score;
+mod session;
+mod sink;
+pub mod train;
+pub mod weights;
+mod worker;
+
+use std::sync::Arc;
+
+use protocol::{UserError, text};
+
+pub use worker::{EngineHandle, EngineOptions, spawn};
+
+/// Called after every event, so that a client that sleeps looks into its channel.
+pub type Waker = Arc<dyn Fn() + Send + Sync>;
+
+/// A failed read or launch on the device. Burn reports faults when results are read.
+fn device_failure(err: &dyn std::fmt::Display) -> UserError {
+    UserError::failure(text!("The device failed: {err}", "计算设备出错：{err}")).mend(protocol::Text::fixed(
+        "lower `batch_size` or `max_length` if memory ran out; else restart and resume",
+        "若是内存不足，请减小 `batch_size` 或 `max_length`；否则请重启后继续",
+    ))
+}

@@ -1,0 +1,131 @@
+//! A model on a device: layers, parameters, sites.
+
+use std::cell::RefCell;
+
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use protocol::{Result, UserError, text};
+
+use super::{Decoder, Family, HiddenShape};
+use crate::nn::ops::Mask;
+use crate::nn::{
+    AdapterView, DropoutKey, KvCache, ParamStore, Pass, Positions, Role, Rope, Site, SiteKind, Tape,
+};
+
+/// Sizes of a model, as config.json gives them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelInfo {
+    pub num_layers: usize,
+    pub hidden: usize,
+    /// Width of the feed-forward layer.
+    pub inner: usize,
+    pub vocabulary: usize,
+    pub heads: usize,
+    pub kv_heads: usize,
+    pub head_dim: usize,
+    /// Longest sequence the model was made for, in tokens.
+    pub context: usize,
+    /// Positions beyond `context` do not exist (learned embedding), rather than merely being untrained.
+    pub learned_positions: bool,
+    pub tied_head: bool,
+    pub rope: Option<Rope>,
+    pub initializer_range: f64,
+}
+
+/// A decoder with its parameters.
+pub struct Model {
+    pub family: &'static Family,
+    pub info: ModelInfo,
+    pub decoder: Box<dyn Decoder>,
+    pub params: ParamStore,
+    pub sites: Vec<Site>,
+    pub device: Device,
+    /// Dtype of activations and matrix products.
+    pub dtype: DType,
+}
+
+/// What distinguishes one pass from another.
+#[derive(Clone, Copy, Default)]
+pub struct PassOptions<'a> {
+    pub adapter: Option<&'a dyn AdapterView>,
+    pub tape: Option<&'a Tape>,
+    pub cache: Option<&'a RefCell<KvCache>>,
+    pub dropout: Option<DropoutKey>,
+}
+
+impl Model {
+    /// Positions `offset..offset + time`, causal.
+    ///
+    /// # Errors
+    /// When the family has no such positions (GPT-2 beyond its position embedding).
+    pub fn positions(&self, offset: usize, time: usize) -> Result<Positions> {
+        let (end, context) = (offset + time, self.info.context);
+        if self.info.learned_positions && end > context {
+            return Err(UserError::bad_input(text!(
+                "{end} tokens do not fit: this model has positions for {context}",
+                "{end} 个词元放不下：该模型只有 {context} 个位置"
+            ))
+            .mend(text!("shorten the text, or set `max_length` to {context} or less", "请缩短文本，或将 `max_length` 设为不超过 {context}")));
+        }
+        let ids: Vec<i32> = (offset..end).map(|position| position as i32).collect();
+        Ok(Positions {
+            offset,
+            rotary: self.info.rope.as_ref().map(|rope| rope.tables(offset, time, &self.device)),
+            ids: Tensor::from_data(TensorData::new(ids, [time]), &self.device),
+            mask: Mask::Causal { offset },
+        })
+    }
+
+    pub fn pass<'a>(&'a self, positions: &'a Positions, options: PassOptions<'a>) -> Pass<'a> {
+        let PassOptions { adapter, tape, cache, dropout } = options;
+        Pass { base: &self.params, adapter, dtype: self.dtype, positions, tape, cache, dropout }
+    }
+
+    /// Ids to the device, `[batch, time]`.
+    ///
+    /// # Errors
+    /// When an id lies beyond the embedding: looking it up would read another row or fault.
+    pub fn ids(&self, ids: &[u32], batch: usize) -> Result<Tensor<2, Int>> {
+        let rows = self.info.vocabulary;
+        if let Some(bad) = ids.iter().find(|id| **id as usize >= rows) {
+            return Err(UserError::bad_input(text!(
+                "Token id {bad} lies beyond the model's {rows} embedding rows",
+                "词元编号 {bad} 超出模型的 {rows} 行词嵌入"
+            )));
+        }
+        let signed: Vec<i32> = ids.iter().map(|id| *id as i32).collect();
+        let time = ids.len() / batch.max(1);
+        Ok(Tensor::from_data(TensorData::new(signed, [batch, time]), &self.device))
+    }
+
+    /// Hidden state after the last block, before the final norm, without a graph.
+    pub fn hidden(&self, pass: &Pass<'_>, ids: Tensor<2, Int>) -> Tensor<3> {
+        let mut hidden = self.decoder.embed(pass, ids);
+        for index in 0..self.info.num_layers {
+            hidden = self.decoder.block(index, pass, hidden);
+        }
+        hidden
+    }
+
+    /// Logits `[batch, time, vocabulary]` of every position.
+    ///
+    /// # Errors
+    /// As [`ids`](Self::ids) and [`positions`](Self::positions).
+    pub fn logits(&self, ids: &[u32], batch: usize, adapter: Option<&dyn AdapterView>) -> Result<Tensor<3>> {
+        let ids = self.ids(ids, batch)?;
+        let positions = self.positions(0, ids.dims()[1])?;
+        let pass = self.pass(&positions, PassOptions { adapter, ..PassOptions::default() });
+        let hidden = self.hidden(&pass, ids);
+        Ok(self.decoder.head(&pass, self.decoder.final_norm(&pass, hidden)))
+    }
+
+    pub fn hidden_shape(&self, batch: usize, time: usize) -> HiddenShape {
+        HiddenShape { batch, time, width: self.info.hidden }
+    }
+
+    /// Every matrix of the blocks: what `all-linear` means (PEFT leaves out the output embedding).
+    pub fn block_linears(&self) -> impl Iterator<Item = &Site> {
+        self.sites.iter().filter(|site| {
+            site.layer.is_some() && site.kind != SiteKind::Embedding && site.role != Role::Head
+        })
+    }
+}

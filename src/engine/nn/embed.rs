@@ -1,0 +1,28 @@
+//! Token embedding.
+
+use burn::tensor::{Int, Tensor};
+
+use super::pass::SiteInput;
+use super::{ParamId, Pass, SiteId};
+
+/// Rows of a `[vocabulary, hidden]` matrix.
+#[derive(Clone, Debug)]
+pub struct Embedding {
+    pub site: SiteId,
+    pub weight: ParamId,
+}
+
+impl Embedding {
+    /// Ids `[batch, time]` → `[batch, time, hidden]`. Ids must lie in the vocabulary: checked where
+    /// batches are made.
+    pub fn forward(&self, pass: &Pass<'_>, ids: Tensor<2, Int>) -> Tensor<3> {
+        let [batch, time] = ids.dims();
+        let rows = pass.matrix(self.weight).select(0, ids.clone().flatten(0, 1));
+        let hidden = rows.dims()[1];
+        let base = rows.reshape([batch, time, hidden]);
+        match pass.site_adapter(self.site) {
+            Some(adapter) => adapter.apply(pass, SiteInput::Ids(&ids), base),
+            None => base,
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! The operations as compositions of Burn's own tensor operations: right on every backend,
+//! differentiable by autodiff, not fast.
+//!
+//! Formulas: `transformers` 4.57 modelling code (llama, gpt2) and `torch.optim.AdamW`.
+
+use burn::tensor::{DType, Device, IndexingUpdateOp, Int, Tensor};
+
+use super::matmul::assert_same_dtype;
+use super::{AdamWArgs, Mask};
+
+/// Added to the score of a key that must not be seen. Finite, so that no row becomes NaN.
+const NOT_VISIBLE: f32 = -1e9;
+
+fn f32<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    x.cast(DType::F32)
+}
+
+/// Root-mean-square norm over the last axis of `[B, T, C]` with gain `[C]` (llama type: the product
+/// with the gain is in the input's element type).
+pub fn rms_norm(x: Tensor<3>, weight: Tensor<1>, eps: f64) -> Tensor<3> {
+    let dtype = x.dtype();
+    let x = f32(x);
+    let mean_square = x.clone().square().mean_dim(2);
+    let y = (x * mean_square.add_scalar(eps).sqrt().recip()).cast(dtype);
+    y * weight.cast(dtype).unsqueeze::<3>()
+}
+
+/// Layer norm over the last axis of `[B, T, C]`: population variance, gain and bias `[C]`.
+pub fn layer_norm(x: Tensor<3>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) -> Tensor<3> {
+    let dtype = x.dtype();
+    let x = f32(x);
+    let centred = x.clone() - x.mean_dim(2);
+    let variance = centred.clone().square().mean_dim(2);
+    let y = centred * variance.add_scalar(eps).sqrt().recip();
+    (y * f32(weight).unsqueeze::<3>() + f32(bias).unsqueeze::<3>()).cast(dtype)
+}
+
+/// `x · sigmoid(x)`.
+pub fn silu(x: Tensor<3>) -> Tensor<3> {
+    let dtype = x.dtype();
+    let x = f32(x);
+    (x.clone() * burn::tensor::activation::sigmoid(x)).cast(dtype)
+}
+
+/// `silu(gate) · up` (SwiGLU), both `[B, T, F]`.
+pub fn silu_mul(gate: Tensor<3>, up: Tensor<3>) -> Tensor<3> {
+    silu(gate) * up
+}
+
+/// GELU by the tanh approximation: `0.5x(1 + tanh(√(2/π)(x + 0.044715x³)))` ("gelu_new").
+pub fn gelu_tanh(x: Tensor<3>) -> Tensor<3> {
+    let dtype = x.dtype();
+    let x = f32(x);
+    let cubic = x.clone().square() * x.clone() * 0.044_715;
+    let inner = (x.clone() + cubic) * (2.0 / std::f64::consts::PI).sqrt();
+    (x * (inner.tanh() + 1.0) * 0.5).cast(dtype)
+}
+
+/// GELU by the error function: `x·Φ(x)`.
+pub fn gelu_erf(x: Tensor<3>) -> Tensor<3> {
+    let dtype = x.dtype();
+    let x = f32(x);
+    let phi = (x.clone() * std::f64::consts::FRAC_1_SQRT_2).erf() + 1.0;
+    (x * phi * 0.5).cast(dtype)
+}
+
+/// Rotary position embedding, half-split: `x` is `[B, H, T, D]`, `cos` and `sin` are constants
+/// `[T, R/2]` with `R <= D`; the first `R` dimensions of each head are rotated, the rest passes.
+pub fn rope(x: Tensor<4>, cos: Tensor<2>, sin: Tensor<2>) -> Tensor<4> {
+    let dtype = x.dtype();
+    let d = x.dims()[3];
+    let half = cos.dims()[1];
+    let x = f32(x);
+    let cos = f32(cos).unsqueeze::<4>();
+    let sin = f32(sin).unsqueeze::<4>();
+    let a = x.clone().narrow(3, 0, half);
+    let b = x.clone().narrow(3, half, half);
+    let mut parts = vec![a.clone() * cos.clone() - b.clone() * sin.clone(), b * cos + a * sin];
+    if 2 * half < d {
+        parts.push(x.narrow(3, 2 * half, d - 2 * half));
+    }
+    Tensor::cat(parts, 3).cast(dtype)
+}
+
+/// Softmax attention with grouped queries: `q` `[B, H, Tq, D]`, `k` and `v` `[B, Hkv, Tk, D]`, query
+/// head `h` uses key head `h / (H / Hkv)`. The softmax is in `f32`.
+///
+/// # Panics
+/// If the element types of `q`, `k`, `v` differ or `H` is no multiple of `Hkv`.
+pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, scale: f64, mask: &Mask) -> Tensor<4> {
+    assert_same_dtype("attention (q, k)", &q, &k);
+    assert_same_dtype("attention (q, v)", &q, &v);
+    let dtype = q.dtype();
+    let [b, h, tq, d] = q.dims();
+    let [_, hkv, tk, dv] = v.dims();
+    assert!(h % hkv == 0, "attention: {h} query heads cannot share {hkv} key heads");
+    // The heads of a group are neighbours, so a group's queries are rows of one matrix.
+    let rows = h / hkv * tq;
+    let scores = q.reshape([b, hkv, rows, d]).matmul(k.swap_dims(2, 3));
+    let scores = f32(scores).reshape([b, h, tq, tk]) * scale;
+    let bias = match mask {
+        Mask::Causal { offset } => causal_bias(tq, tk, *offset, &scores.device()),
+        Mask::Bias(bias) => f32(bias.clone()),
+    };
+    let p = burn::tensor::activation::softmax(scores + bias, 3).cast(dtype);
+    p.reshape([b, hkv, rows, tk]).matmul(v).reshape([b, h, tq, dv])
+}
+
+/// `[1, 1, Tq, Tk]`: zero where query `i` sees key `j <= i + offset`, else [`NOT_VISIBLE`].
+pub fn causal_bias(tq: usize, tk: usize, offset: usize, device: &Device) -> Tensor<4> {
+    let device = device.clone().inner();
+    let last = Tensor::<1, Int>::arange(offset as i64..(offset + tq) as i64, &device);
+    let keys = Tensor::<1, Int>::arange(0..tk as i64, &device);
+    let hidden = keys.reshape([1, tk]).expand([tq, tk]).greater(last.reshape([tq, 1]).expand([tq, tk]));
+    f32(hidden.float() * NOT_VISIBLE).unsqueeze()
+}
+
+/// *Plain.* Cross-entropy and its gradient, from logits `[N, V]` and targets `[N]`: the sum over the
+/// rows `[1]` (unweighted, `f32`) and `dlogits = (softmax − onehot) · weight` in the logits' type.
+pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>, weight: f32) -> (Tensor<1>, Tensor<2>) {
+    let dtype = logits.dtype();
+    let n = logits.dims()[0];
+    let z = f32(logits);
+    let targets = targets.reshape([n, 1]);
+    let shifted = z.clone() - z.max_dim(1);
+    let e = shifted.clone().exp();
+    let sum = e.clone().sum_dim(1);
+    let loss = (sum.clone().log() - shifted.gather(1, targets.clone())).sum();
+    let minus_one = Tensor::full([n, 1], -1.0, (&loss.device(), DType::F32));
+    let gradient = (e / sum).scatter(1, targets, minus_one, IndexingUpdateOp::Add) * weight;
+    (loss, gradient.cast(dtype))
+}
+
+/// *Plain.* Of logits `[N, V]`: the log-probability of each row's target `[N]` (`f32`), and the
+/// most probable token `[N]`.
+pub fn logprobs(logits: Tensor<2>, targets: Tensor<1, Int>) -> (Tensor<1>, Tensor<1, Int>) {
+    let n = logits.dims()[0];
+    let z = f32(logits);
+    let best = z.clone().argmax(1).reshape([n]);
+    let shifted = z.clone() - z.max_dim(1);
+    let sum = shifted.clone().exp().sum_dim(1);
+    let logprob = shifted.gather(1, targets.reshape([n, 1])) - sum.log();
+    (logprob.reshape([n]), best)
+}
+
+/// *Plain.* One AdamW update of a flat `f32` parameter; gives back `(param, m, v)`.
+///
+/// Formula of `torch.optim.AdamW`: decoupled weight decay, bias correction, `eps` added to the
+/// corrected root.
+pub fn adamw(
+    param: Tensor<1>,
+    grad: Tensor<1>,
+    m: Tensor<1>,
+    v: Tensor<1>,
+    args: AdamWArgs,
+) -> (Tensor<1>, Tensor<1>, Tensor<1>) {
+    let grad = f32(grad) * args.grad_scale.clone();
+    let m = m * args.beta1 + grad.clone() * (1.0 - args.beta1);
+    let v = v * args.beta2 + grad.square() * (1.0 - args.beta2);
+    let (step_size, root) = args.corrections();
+    let denominator = v.clone().sqrt() / root + args.eps;
+    let param = param * (1.0 - args.lr * args.weight_decay) - m.clone() / denominator * step_size;
+    (param, m, v)
+}
+
+impl AdamWArgs {
+    /// `lr / (1 − β1^t)` and `√(1 − β2^t)`.
+    pub(super) fn corrections(&self) -> (f64, f64) {
+        let t = f64::from(self.step);
+        let step_size = self.lr / (1.0 - self.beta1.powf(t));
+        (step_size, (1.0 - self.beta2.powf(t)).sqrt())
+    }
+}
+
+/// *Plain.* The sum of the squares of all elements, `[1]`, `f32`.
+pub fn sum_of_squares(x: Tensor<1>) -> Tensor<1> {
+    f32(x).square().sum()
+}

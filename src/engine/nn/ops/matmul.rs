@@ -1,0 +1,52 @@
+//! Matrix products. Every product of the engine goes through here, because Burn misreads operands
+//! of two element types on CUDA instead of refusing them.
+
+use burn::tensor::Tensor;
+
+/// Stops a product of two element types, which CUDA would calculate from misread bytes.
+pub(super) fn assert_same_dtype<const D: usize, const E: usize>(
+    operation: &str,
+    a: &Tensor<D>,
+    b: &Tensor<E>,
+) {
+    assert!(
+        a.dtype() == b.dtype(),
+        "{operation}: the operands have different element types ({:?} {:?} and {:?} {:?}); cast one of them first",
+        a.dtype(),
+        a.dims(),
+        b.dtype(),
+        b.dims(),
+    );
+}
+
+/// `a · b`: `[M, K] × [K, N] -> [M, N]`.
+///
+/// # Panics
+/// If the element types differ.
+pub fn matmul2(a: Tensor<2>, b: Tensor<2>) -> Tensor<2> {
+    assert_same_dtype("matmul2", &a, &b);
+    a.matmul(b)
+}
+
+/// `x · weightᵀ` for a weight as Hugging Face stores it: `[B, T, I] × [O, I] -> [B, T, O]`.
+///
+/// # Panics
+/// If the element types differ.
+pub fn linear(x: Tensor<3>, weight: Tensor<2>) -> Tensor<3> {
+    assert_same_dtype("linear", &x, &weight);
+    let [b, t, i] = x.dims();
+    let o = weight.dims()[0];
+    matmul2(x.reshape([b * t, i]), weight.transpose()).reshape([b, t, o])
+}
+
+/// `x · weight` for a weight stored input first (GPT-2's `Conv1D`, adapter factors):
+/// `[B, T, I] × [I, O] -> [B, T, O]`.
+///
+/// # Panics
+/// If the element types differ.
+pub fn linear_in_out(x: Tensor<3>, weight: Tensor<2>) -> Tensor<3> {
+    assert_same_dtype("linear_in_out", &x, &weight);
+    let [b, t, i] = x.dims();
+    let o = weight.dims()[1];
+    matmul2(x.reshape([b * t, i]), weight).reshape([b, t, o])
+}

@@ -1,0 +1,151 @@
+//! One forward pass: which parameters, which adapter, with or without a graph, at which positions.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use burn::tensor::{DType, Gradients as BurnGradients, Int, Tensor};
+
+use super::ops::Mask;
+use super::params::float_dtype;
+use super::{KvCache, ParamId, ParamStore, SiteId, Space, Value};
+
+/// Gradients of trainable parameters, flat, f32 where the parameter is.
+pub type Gradients = BTreeMap<ParamId, Tensor<1>>;
+
+/// What an adapter does at one site.
+pub trait SiteAdapter: Send + Sync {
+    /// Output of the site, given its input `x` `[batch, time, in]` and the frozen layer's output
+    /// `base` `[batch, time, out]`. For an embedding `x` is absent and `ids` `[batch, time]` is there.
+    fn apply(&self, pass: &Pass<'_>, input: SiteInput<'_>, base: Tensor<3>) -> Tensor<3>;
+}
+
+/// What goes into a site.
+#[derive(Clone, Copy)]
+pub enum SiteInput<'a> {
+    Hidden(&'a Tensor<3>),
+    Ids(&'a Tensor<2, Int>),
+}
+
+/// An adapter, as layers see it.
+pub trait AdapterView: Send + Sync {
+    fn params(&self) -> &ParamStore;
+    fn site(&self, site: SiteId) -> Option<&dyn SiteAdapter>;
+    /// A parameter of the adapter that stands for one of the base (modules saved whole, biases).
+    fn replacement(&self, base: ParamId) -> Option<ParamId>;
+}
+
+/// Positions of the tokens of a pass.
+#[derive(Clone)]
+pub struct Positions {
+    /// Number of tokens already in the cache.
+    pub offset: usize,
+    /// Rotary tables `[time, rotated/2]`, for families that rotate.
+    pub rotary: Option<(Tensor<2>, Tensor<2>)>,
+    /// Position ids `[time]`, for families that learn an embedding of them.
+    pub ids: Tensor<1, Int>,
+    pub mask: Mask,
+}
+
+/// Draws the dropout masks of a micro-batch: equal keys give equal masks, so that the recomputed
+/// forward pass of a block sees what the first one saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DropoutKey {
+    pub seed: u64,
+    pub step: u64,
+    pub micro: u64,
+}
+
+/// Everything a layer needs besides its input.
+pub struct Pass<'a> {
+    pub base: &'a ParamStore,
+    pub adapter: Option<&'a dyn AdapterView>,
+    /// Dtype of activations and matrix products.
+    pub dtype: DType,
+    pub positions: &'a Positions,
+    pub tape: Option<&'a Tape>,
+    pub cache: Option<&'a RefCell<KvCache>>,
+    /// None outside training.
+    pub dropout: Option<DropoutKey>,
+}
+
+impl Pass<'_> {
+    /// A matrix in the compute dtype; tracked when it is trained and this pass has a tape.
+    pub fn matrix(&self, id: ParamId) -> Tensor<2> {
+        match self.value(id) {
+            Value::Matrix(matrix) if matrix.dtype() == self.dtype => matrix,
+            Value::Matrix(matrix) => matrix.cast(float_dtype(self.dtype)),
+            Value::Vector(_) | Value::Absent => panic!("{} is not a loaded matrix", self.name(id)),
+        }
+    }
+
+    /// A vector in the compute dtype; see [`matrix`](Self::matrix).
+    pub fn vector(&self, id: ParamId) -> Tensor<1> {
+        match self.value(id) {
+            Value::Vector(vector) if vector.dtype() == self.dtype => vector,
+            Value::Vector(vector) => vector.cast(float_dtype(self.dtype)),
+            Value::Matrix(_) | Value::Absent => panic!("{} is not a loaded vector", self.name(id)),
+        }
+    }
+
+    pub fn site_adapter(&self, site: SiteId) -> Option<&dyn SiteAdapter> {
+        self.adapter.and_then(|adapter| adapter.site(site))
+    }
+
+    fn value(&self, id: ParamId) -> Value {
+        let id = self.adapter.and_then(|adapter| adapter.replacement(id)).unwrap_or(id);
+        let param = self.store(id).get(id);
+        match self.tape {
+            Some(tape) if param.trainable => tape.leaf(id, &param.value),
+            _ => param.value.clone(),
+        }
+    }
+
+    fn name(&self, id: ParamId) -> &str {
+        &self.store(id).get(id).name
+    }
+
+    fn store(&self, id: ParamId) -> &ParamStore {
+        match (id.space, self.adapter) {
+            (Space::Adapter, Some(adapter)) => adapter.params(),
+            _ => self.base,
+        }
+    }
+}
+
+/// The trainable parameters that a graph has touched, as autodiff leaves.
+#[derive(Default)]
+pub struct Tape {
+    leaves: RefCell<BTreeMap<ParamId, Value>>,
+}
+
+impl Tape {
+    fn leaf(&self, id: ParamId, value: &Value) -> Value {
+        self.leaves.borrow_mut().entry(id).or_insert_with(|| tracked(value.clone())).clone()
+    }
+
+    /// Adds the leaves' gradients to `into`.
+    pub fn collect(self, from: &mut BurnGradients, into: &mut Gradients) {
+        for (id, leaf) in self.leaves.into_inner() {
+            let gradient = match leaf {
+                Value::Vector(vector) => vector.grad_remove(from),
+                Value::Matrix(matrix) => matrix.grad_remove(from).map(|gradient| gradient.flatten(0, 1)),
+                Value::Absent => None,
+            };
+            if let Some(gradient) = gradient {
+                let sum = match into.remove(&id) {
+                    Some(so_far) => so_far + gradient,
+                    None => gradient,
+                };
+                into.insert(id, sum);
+            }
+        }
+    }
+}
+
+fn tracked(value: Value) -> Value {
+    match value {
+        Value::Vector(vector) => Value::Vector(vector.autodiff().require_grad()),
+        Value::Matrix(matrix) => Value::Matrix(matrix.autodiff().require_grad()),
+        Value::Absent => Value::Absent,
+    }
+}

@@ -1,0 +1,81 @@
+//! The places where a method can attach: every matrix of a model, with its role.
+
+use super::ParamId;
+
+/// Index into a model's list of sites.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SiteId(pub usize);
+
+/// What a matrix does, whatever its family calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    Query,
+    Key,
+    Value,
+    /// Query, key and value in one matrix.
+    FusedQkv,
+    Output,
+    Gate,
+    Up,
+    Down,
+    Embedding,
+    Head,
+}
+
+impl Role {
+    /// The word in a run file's `targets`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Query => "q",
+            Self::Key => "k",
+            Self::Value => "v",
+            Self::FusedQkv => "qkv",
+            Self::Output => "o",
+            Self::Gate => "gate",
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::Embedding => "embed",
+            Self::Head => "head",
+        }
+    }
+
+    pub const ALL: [Self; 10] = [
+        Self::Query,
+        Self::Key,
+        Self::Value,
+        Self::FusedQkv,
+        Self::Output,
+        Self::Gate,
+        Self::Up,
+        Self::Down,
+        Self::Embedding,
+        Self::Head,
+    ];
+}
+
+/// How a matrix is stored and used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SiteKind {
+    /// `[out, in]`, y = x·Wᵀ (PyTorch's Linear).
+    Linear,
+    /// `[in, out]`, y = x·W (GPT-2's Conv1D).
+    Conv1d,
+    /// `[vocabulary, hidden]`, rows are looked up.
+    Embedding,
+}
+
+/// One matrix of a model.
+#[derive(Clone, Debug)]
+pub struct Site {
+    pub id: SiteId,
+    /// Module path, such as `model.layers.0.self_attn.q_proj`.
+    pub path: String,
+    pub role: Role,
+    pub kind: SiteKind,
+    /// None outside the blocks.
+    pub layer: Option<usize>,
+    pub weight: ParamId,
+    pub bias: Option<ParamId>,
+    pub inputs: usize,
+    pub outputs: usize,
+}

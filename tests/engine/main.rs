@@ -1,0 +1,9 @@
+//! The engine's tests: one binary.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod files;
+mod golden;
+mod weights;
