@@ -6,14 +6,14 @@ use data::{
     TemplateSource, Tokenizer, message,
 };
 use protocol::TokenRole;
-use protocol::config::{DataConfig, OnTooLong, TrainOn};
+use protocol::config::{DataConfig, TrainOn};
 use serde_json::{Value, json};
 
 use crate::common;
 use crate::templates::{compile, messages};
 
 const OPTIONS: EncodeOptions =
-    EncodeOptions { train_on: TrainOn::Responses, max_length: 4096, on_too_long: OnTooLong::Truncate };
+    EncodeOptions { train_on: TrainOn::Responses, max_length: 4096 };
 
 /// The golden byte-level tokenizer: `<s>`, `</s>`, `<|im_start|>`, `<|im_end|>` are tokens of it.
 fn tokenizer() -> Arc<Tokenizer> {
@@ -248,8 +248,6 @@ fn long_rows_are_cut_or_refused() {
         assert_eq!(example.truncated_from, cut.then_some(length));
         // One token after the end token: the cut at `length - 1` takes only the line break.
         assert_eq!(example.learns_to_stop, max >= length - 1);
-        let options = EncodeOptions { on_too_long: OnTooLong::Error, ..options };
-        assert_eq!(encoder(preset("chatml"), options).encode(&conversation()).is_err(), cut);
     }
     let options = EncodeOptions { max_length: 0, ..OPTIONS };
     let error = Encoder::new(tokenizer(), None, options).unwrap_err().to_string();

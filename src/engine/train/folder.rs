@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use chrono::NaiveDateTime;
 use protocol::{Result, RunConfig, Text, UserError, text};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,8 @@ pub struct PlanFile {
     pub model_sha256: String,
     pub model_files: Vec<FileIdentity>,
     pub data_files: Vec<FileIdentity>,
+    /// What templates that write the date are told: the same in every session of the run.
+    pub now: NaiveDateTime,
     pub template: Option<String>,
     pub template_sha256: Option<String>,
     pub family: String,
@@ -117,6 +120,7 @@ impl PlanFile {
             model_sha256,
             model_files,
             data_files,
+            now: plan.now,
             template: template.map(|template| template.name().to_owned()),
             template_sha256: template.map(|template| crate::files::sha256_bytes(template.source().as_bytes())),
             family: plan.folder.family.id.into(),

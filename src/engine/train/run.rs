@@ -51,6 +51,11 @@ pub struct Surroundings<'a> {
     pub progress: &'a dyn Progress,
 }
 
+/// The clock's time, without what no template writes.
+fn now() -> chrono::NaiveDateTime {
+    chrono::Local::now().naive_local()
+}
+
 /// Why the loop ended.
 enum Ending {
     Completed,
@@ -73,7 +78,7 @@ impl<'a> Run<'a> {
     ) -> Result<Self> {
         let folder = RunFolder::create(&out)?;
         let lock = RunLock::acquire(&out)?;
-        let plan = Plan::make(config, &base, around.chosen, around.progress)?;
+        let plan = Plan::make(config, &base, now(), around.chosen, around.progress)?;
         plan.refuse()?;
         let plan_file = PlanFile::of(&plan, &base, crate::plan::device_name(around.chosen))?;
         folder.write(source, &plan_file)?;
@@ -87,7 +92,7 @@ impl<'a> Run<'a> {
     pub fn resume(dir: PathBuf, around: Surroundings<'a>) -> Result<Self> {
         let (folder, old) = RunFolder::open(&dir)?;
         let lock = RunLock::acquire(&dir)?;
-        let plan = Plan::make(old.config.clone(), &old.base, around.chosen, around.progress)?;
+        let plan = Plan::make(old.config.clone(), &old.base, old.now, around.chosen, around.progress)?;
         plan.refuse()?;
         let now = PlanFile::of(&plan, &old.base, crate::plan::device_name(around.chosen))?;
         old.refuse_changes(&now)?;
