@@ -1,0 +1,230 @@
+//! Element-wise activations.
+
+use burn::tensor::Tensor;
+use burn_flex::FlexTensor;
+use rayon::prelude::*;
+
+use super::bridge::{Fused, Operand, run};
+use super::buffer::{GRAIN, elements, elements_mut, for_rows, ordered, tensor};
+use super::simd::{erf, exp, sigmoid, vectorised};
+
+const SQRT_2_OVER_PI: f32 = 0.797_884_6;
+const CUBIC: f32 = 0.044_715;
+
+/// A function of one element with its derivative, both `#[inline(always)]`.
+trait Curve: Copy + std::fmt::Debug + Send + Sync + 'static {
+    fn value(x: f32) -> f32;
+    fn slope(x: f32) -> f32;
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Silu;
+
+impl Curve for Silu {
+    #[inline(always)]
+    fn value(x: f32) -> f32 {
+        x * sigmoid(x)
+    }
+
+    #[inline(always)]
+    fn slope(x: f32) -> f32 {
+        let s = sigmoid(x);
+        s * (1.0 - s).mul_add(x, 1.0)
+    }
+}
+
+/// `½(1 + tanh u)` is `sigmoid(2u)`.
+#[derive(Clone, Copy, Debug)]
+struct GeluTanh;
+
+impl Curve for GeluTanh {
+    #[inline(always)]
+    fn value(x: f32) -> f32 {
+        let u = SQRT_2_OVER_PI * (CUBIC * x * x).mul_add(x, x);
+        x * sigmoid(2.0 * u)
+    }
+
+    #[inline(always)]
+    fn slope(x: f32) -> f32 {
+        let u = SQRT_2_OVER_PI * (CUBIC * x * x).mul_add(x, x);
+        let du = SQRT_2_OVER_PI * (3.0 * CUBIC * x).mul_add(x, 1.0);
+        let s = sigmoid(2.0 * u);
+        s * (2.0 * x * (1.0 - s)).mul_add(du, 1.0)
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct GeluErf;
+
+impl GeluErf {
+    /// The normal distribution function.
+    #[inline(always)]
+    fn phi(x: f32) -> f32 {
+        0.5 * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2))
+    }
+}
+
+impl Curve for GeluErf {
+    #[inline(always)]
+    fn value(x: f32) -> f32 {
+        x * Self::phi(x)
+    }
+
+    #[inline(always)]
+    fn slope(x: f32) -> f32 {
+        const INV_SQRT_2PI: f32 = 0.398_942_3;
+        (x * INV_SQRT_2PI).mul_add(exp(-0.5 * x * x), Self::phi(x))
+    }
+}
+
+impl<C: Curve> Fused<1> for C {
+    type Saved = ();
+
+    fn forward(&self, [x]: [FlexTensor; 1]) -> FlexTensor {
+        let mut x = ordered(x);
+        let Some(values) = elements_mut(&mut x) else {
+            return self.forward_saving(&[x]).0;
+        };
+        for_rows(values, 1, |_, values| {
+            vectorised(
+                #[inline(always)]
+                || values.iter_mut().for_each(|x| *x = C::value(*x)),
+            );
+        });
+        x
+    }
+
+    fn forward_saving(&self, [x]: &[FlexTensor; 1]) -> (FlexTensor, ()) {
+        let x = ordered(x.clone());
+        let input = elements(&x);
+        let mut out = vec![0.0; input.len()];
+        for_rows(&mut out, 1, |first, out| {
+            vectorised(
+                #[inline(always)]
+                || out.iter_mut().zip(&input[first..]).for_each(|(y, x)| *y = C::value(*x)),
+            );
+        });
+        (tensor(out, x.layout().shape().clone()), ())
+    }
+
+    fn backward(
+        &self,
+        [x]: [FlexTensor; 1],
+        (): (),
+        gradient: FlexTensor,
+        _wanted: [bool; 1],
+    ) -> [Option<FlexTensor>; 1] {
+        let (x, gradient) = (ordered(x), ordered(gradient));
+        let (input, gradient) = (elements(&x), elements(&gradient));
+        let mut out = vec![0.0; input.len()];
+        for_rows(&mut out, 1, |first, out| {
+            vectorised(
+                #[inline(always)]
+                || {
+                    let inputs = input[first..].iter().zip(&gradient[first..]);
+                    out.iter_mut().zip(inputs).for_each(|(d, (x, g))| *d = g * C::slope(*x));
+                },
+            );
+        });
+        [Some(tensor(out, x.layout().shape().clone()))]
+    }
+}
+
+/// `silu(gate) · up`.
+#[derive(Clone, Debug)]
+struct SiluMul;
+
+impl Fused<2> for SiluMul {
+    type Saved = ();
+
+    fn forward(&self, [gate, up]: [FlexTensor; 2]) -> FlexTensor {
+        let (mut gate, up) = (ordered(gate), ordered(up));
+        let Some(values) = elements_mut(&mut gate) else {
+            return self.forward_saving(&[gate, up]).0;
+        };
+        let up = elements(&up);
+        for_rows(values, 1, |first, values| {
+            vectorised(
+                #[inline(always)]
+                || {
+                    values
+                        .iter_mut()
+                        .zip(&up[first..])
+                        .for_each(|(gate, up)| *gate = Silu::value(*gate) * up);
+                },
+            );
+        });
+        gate
+    }
+
+    fn forward_saving(&self, [gate, up]: &[FlexTensor; 2]) -> (FlexTensor, ()) {
+        let (gate, up) = (ordered(gate.clone()), ordered(up.clone()));
+        let (gates, ups) = (elements(&gate), elements(&up));
+        let mut out = vec![0.0; gates.len()];
+        for_rows(&mut out, 1, |first, out| {
+            vectorised(
+                #[inline(always)]
+                || {
+                    let inputs = gates[first..].iter().zip(&ups[first..]);
+                    out.iter_mut().zip(inputs).for_each(|(y, (g, u))| *y = Silu::value(*g) * u);
+                },
+            );
+        });
+        (tensor(out, gate.layout().shape().clone()), ())
+    }
+
+    fn backward(
+        &self,
+        [gate, up]: [FlexTensor; 2],
+        (): (),
+        gradient: FlexTensor,
+        _wanted: [bool; 2],
+    ) -> [Option<FlexTensor>; 2] {
+        let (gate, up, gradient) = (ordered(gate), ordered(up), ordered(gradient));
+        let (gates, ups, gradient) = (elements(&gate), elements(&up), elements(&gradient));
+        let mut d_gate = vec![0.0; gates.len()];
+        let mut d_up = vec![0.0; gates.len()];
+        let outputs = d_gate.par_chunks_mut(GRAIN).zip(d_up.par_chunks_mut(GRAIN));
+        outputs.enumerate().for_each(|(task, (d_gate, d_up))| {
+            let at = task * GRAIN;
+            let inputs = (&gates[at..], &ups[at..], &gradient[at..]);
+            vectorised(
+                #[inline(always)]
+                || silu_mul_gradient(d_gate, d_up, inputs),
+            );
+        });
+        let shape = gate.layout().shape();
+        [Some(tensor(d_gate, shape.clone())), Some(tensor(d_up, shape.clone()))]
+    }
+}
+
+#[inline(always)]
+fn silu_mul_gradient(d_gate: &mut [f32], d_up: &mut [f32], (gates, ups, gradient): (&[f32], &[f32], &[f32])) {
+    let outputs = d_gate.iter_mut().zip(d_up);
+    let inputs = gates.iter().zip(ups).zip(gradient);
+    for ((d_gate, d_up), ((x, up), g)) in outputs.zip(inputs) {
+        let s = sigmoid(*x);
+        *d_gate = g * up * s * (1.0 - s).mul_add(*x, 1.0);
+        *d_up = g * x * s;
+    }
+}
+
+/// See [`super::super::compose::silu`].
+pub fn silu(x: Tensor<3>) -> Tensor<3> {
+    run(Silu, [Operand::new(x)])
+}
+
+/// See [`super::super::compose::gelu_tanh`].
+pub fn gelu_tanh(x: Tensor<3>) -> Tensor<3> {
+    run(GeluTanh, [Operand::new(x)])
+}
+
+/// See [`super::super::compose::gelu_erf`].
+pub fn gelu_erf(x: Tensor<3>) -> Tensor<3> {
+    run(GeluErf, [Operand::new(x)])
+}
+
+/// See [`super::super::compose::silu_mul`].
+pub fn silu_mul(gate: Tensor<3>, up: Tensor<3>) -> Tensor<3> {
+    run(SiluMul, [Operand::new(gate), Operand::new(up)])
+}
