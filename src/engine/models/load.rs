@@ -9,7 +9,7 @@ use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 use serde_json::{Map, Value as Json};
 
 use super::{Builder, ConfigJson, FAMILIES, Family, Model, ModelInfo, family_of};
-use crate::nn::{Param, ParamStore, Value, float_dtype};
+use crate::nn::{Param, ParamId, ParamStore, Value, float_dtype};
 use crate::weights::{Checkpoint, Wanted, load_tensor};
 
 /// A model folder that was opened and checked, but not loaded.
@@ -69,6 +69,17 @@ impl ModelFolder {
         &self.blueprint
     }
 
+    pub fn model_mut(&mut self) -> &mut Model {
+        &mut self.blueprint
+    }
+
+    /// The parameter that a tensor of the files stands for.
+    pub fn param_of(&self, file_name: &str) -> Option<ParamId> {
+        let params = &self.blueprint.params;
+        let long = || params.find(&format!("{}{file_name}", self.family.optional_prefix));
+        params.find(file_name).or_else(long)
+    }
+
     /// The name that the folder's files use for a parameter.
     pub fn file_name(&self, name: &str) -> Option<String> {
         let checkpoint = self.checkpoint.as_ref()?;
@@ -81,9 +92,8 @@ impl ModelFolder {
             .params
             .iter()
             .map(|(_, param)| {
-                let mut alternatives = names(self.family, &param.name);
-                let name = alternatives.remove(0);
-                Wanted { name, alternatives, shape: param.shape.clone(), optional: false }
+                let wanted = Wanted::new(param.name.clone(), param.shape.clone());
+                names(self.family, &param.name).into_iter().skip(1).fold(wanted, Wanted::or)
             })
             .collect();
         let tied = self.info.tied_head;

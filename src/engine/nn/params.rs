@@ -35,7 +35,12 @@ impl Value {
     /// # Panics
     /// When the parameter is not loaded: a bug in the caller, not in the input.
     pub fn flat(&self) -> Tensor<1> {
-        match self.clone() {
+        self.clone().into_flat()
+    }
+
+    /// As [`flat`](Self::flat), without another handle: the optimizer can then work in place.
+    pub fn into_flat(self) -> Tensor<1> {
+        match self {
             Self::Absent => panic!("a parameter is used that was not loaded"),
             Self::Vector(vector) => vector,
             Self::Matrix(matrix) => matrix.flatten(0, 1),

@@ -1,0 +1,208 @@
+//! Writing a model folder, tensor by tensor, from the mapped one.
+
+use std::path::Path;
+
+use burn::tensor::{DType, Device};
+use protocol::{Control, Result, Text, UserError, text};
+use serde_json::Value as Json;
+
+use crate::models::ModelFolder;
+use crate::nn::{Param, ParamId, Value};
+use crate::weights::{FileDtype, Planned, ShardPlan, TensorSink, load_tensor, read_f32};
+
+/// Files of a model folder that travel with it, when they are there.
+const CARRIED: [&str; 14] = [
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "vocab.txt",
+    "tokenizer.model",
+    "chat_template.jinja",
+    "chat_template.json",
+    "preprocessor_config.json",
+    "USE_POLICY.md",
+    "NOTICE",
+];
+
+/// The dtype of floats in the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoredAs {
+    /// As each tensor is stored now.
+    Keep,
+    As(FileDtype),
+}
+
+impl StoredAs {
+    /// # Errors
+    /// When the word is not `keep`, `f32`, `f16` or `bf16`.
+    pub fn from_name(name: &str) -> Result<Self> {
+        match name {
+            "keep" | "" => Ok(Self::Keep),
+            "f32" | "float32" => Ok(Self::As(FileDtype::F32)),
+            "f16" | "float16" => Ok(Self::As(FileDtype::F16)),
+            "bf16" | "bfloat16" => Ok(Self::As(FileDtype::BF16)),
+            _ => Err(UserError::bad_input(text!("`{name}` is no dtype to store", "`{name}` 不是可用的存储精度"))
+                .at_item("--dtype")
+                .mend(Text::fixed("use keep, f32, f16 or bf16", "请使用 keep、f32、f16 或 bf16"))),
+        }
+    }
+
+    fn of(self, now: FileDtype) -> FileDtype {
+        match self {
+            Self::As(dtype) if now.is_float() => dtype,
+            Self::Keep | Self::As(_) => now,
+        }
+    }
+}
+
+/// The value of a base parameter as f32, read when asked for.
+pub type ReadBase<'a> = &'a dyn Fn() -> Result<Value>;
+
+/// Writes a model folder.
+pub struct ModelWriter<'a> {
+    pub folder: &'a ModelFolder,
+    pub stored_as: StoredAs,
+    pub shard_bytes: u64,
+    /// The new value of a parameter, None where it stays; gets a reader of the old value.
+    pub changed: &'a dyn Fn(ParamId, ReadBase<'_>) -> Result<Option<Value>>,
+    /// Tensors written and in all.
+    pub progress: &'a dyn Fn(u64, u64),
+    pub control: &'a Control,
+}
+
+impl ModelWriter<'_> {
+    /// Returns the names of the files.
+    ///
+    /// # Errors
+    /// When a tensor cannot be stored as asked, the disk is full, or the user stopped.
+    pub fn write(&self, dir: &Path) -> Result<Vec<String>> {
+        let plan = ShardPlan::new("model", self.planned()?, self.shard_bytes)?;
+        let (mut done, total) = (0, plan.tensors().len() as u64);
+        let written = plan.write(dir, |tensor, sink| {
+            if self.control.stop_wanted() {
+                return Err(UserError::failure(Text::fixed("The export was stopped", "导出已中止")));
+            }
+            self.write_tensor(tensor, sink)?;
+            done += 1;
+            (self.progress)(done, total);
+            Ok(())
+        })?;
+        let mut files: Vec<String> = written.into_iter().map(|file| file.name).collect();
+        files.push(self.write_config(dir)?);
+        files.extend(self.carry(dir)?);
+        Ok(files)
+    }
+
+    /// Every tensor of the folder's files, under its own name; from the parameters where there are none.
+    fn planned(&self) -> Result<Vec<Planned>> {
+        let params = &self.folder.model().params;
+        let Some(checkpoint) = &self.folder.checkpoint else {
+            let dtype = self.config_dtype();
+            let plan = |param: &Param| Planned { name: param.name.clone(), dtype, shape: param.shape.clone() };
+            return Ok(params.iter().map(|(_, param)| plan(param)).collect());
+        };
+        let plan = |name: &str| {
+            let info = checkpoint.info(name)?;
+            let dtype = self.stored_as.of(info.dtype);
+            Some(Planned { name: name.to_owned(), dtype, shape: info.shape.to_vec() })
+        };
+        // A tied head that old files hold a second time would contradict the embedding once that changes.
+        let repeated = |name: &str| self.folder.info.tied_head && name == "lm_head.weight";
+        Ok(checkpoint.names().filter(|name| !repeated(name)).filter_map(plan).collect())
+    }
+
+    fn write_tensor(&self, tensor: &Planned, sink: &mut TensorSink<'_>) -> Result<()> {
+        let model = self.folder.model();
+        let id = self.folder.param_of(&tensor.name);
+        let read = || -> Result<Value> {
+            let Some(checkpoint) = &self.folder.checkpoint else { return Ok(Value::Absent) };
+            let cpu = Device::flex();
+            Ok(match tensor.shape.len() {
+                1 => Value::Vector(load_tensor::<1>(checkpoint, &tensor.name, &cpu, DType::F32)?),
+                _ => Value::Matrix(load_tensor::<2>(checkpoint, &tensor.name, &cpu, DType::F32)?),
+            })
+        };
+        let changed = match id {
+            Some(id) => (self.changed)(id, &read)?,
+            None => None,
+        };
+        match (changed, &self.folder.checkpoint) {
+            (Some(value), _) => {
+                let numbers = read_f32(&value)?;
+                if let Some(bad) = numbers.iter().find(|number| !number.is_finite()) {
+                    return Err(UserError::failure(text!("A merged weight is {bad}", "合并后的权重出现 {bad}"))
+                        .at_item(&tensor.name));
+                }
+                sink.put_f32(&numbers)
+            }
+            (None, Some(checkpoint)) => sink.put_stored(checkpoint, &tensor.name),
+            (None, None) => Err(UserError::failure(Text::fixed("A tensor has no value", "张量没有值"))
+                .at_item(id.map_or_else(|| tensor.name.clone(), |id| model.params.get(id).name.clone()))),
+        }
+    }
+
+    /// dtype that a folder without weights is written in.
+    fn config_dtype(&self) -> FileDtype {
+        let config = self.folder.config.raw();
+        let word = ["dtype", "torch_dtype"].iter().find_map(|key| config.get(*key).and_then(Json::as_str));
+        let named = match word {
+            Some("bfloat16") => FileDtype::BF16,
+            Some("float16") => FileDtype::F16,
+            _ => FileDtype::F32,
+        };
+        self.stored_as.of(named)
+    }
+
+    /// config.json with the dtype that is now stored.
+    fn write_config(&self, dir: &Path) -> Result<String> {
+        let mut config = self.folder.config.raw().clone();
+        if let StoredAs::As(dtype) = self.stored_as {
+            let name = match dtype {
+                FileDtype::BF16 => "bfloat16",
+                FileDtype::F16 => "float16",
+                _ => "float32",
+            };
+            let key = if config.contains_key("dtype") { "dtype" } else { "torch_dtype" };
+            config.insert(key.into(), name.into());
+        }
+        let json = serde_json::to_vec_pretty(&config)
+            .map_err(|err| UserError::failure(Text::new(err.to_string(), err.to_string())))?;
+        crate::files::AtomicFile::write(&dir.join("config.json"), &json)?;
+        Ok("config.json".into())
+    }
+
+    /// Tokenizer, template, generation and licence files.
+    fn carry(&self, dir: &Path) -> Result<Vec<String>> {
+        let mut names: Vec<String> = CARRIED.iter().map(|name| (*name).to_owned()).collect();
+        names.extend(licence_files(&self.folder.dir));
+        let mut carried = Vec::new();
+        for name in names {
+            let from = self.folder.dir.join(&name);
+            if !from.is_file() {
+                continue;
+            }
+            std::fs::copy(&from, dir.join(&name))
+                .map_err(|err| UserError::io(Text::fixed("copy a file of the model", "复制模型文件"), &from, &err))?;
+            carried.push(name);
+        }
+        Ok(carried)
+    }
+}
+
+/// Names in a folder that begin like a licence.
+pub fn licence_files(dir: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| {
+            let upper = name.to_ascii_uppercase();
+            ["LICENSE", "LICENCE", "COPYING"].iter().any(|start| upper.starts_with(start))
+        })
+        .collect();
+    names.sort_unstable();
+    names
+}

@@ -1,0 +1,44 @@
+//! A whole model with the adapters merged in.
+
+use std::path::Path;
+
+use protocol::{Result, Text};
+
+use super::{Job, ModelWriter, Target};
+
+pub const TARGET: Target = Target {
+    id: "merged",
+    name: Text::fixed("Merged model", "合并后的模型"),
+    help: Text::fixed(
+        "A Hugging Face folder with the adapter merged in; tensors nobody changed stay as they are, byte for byte",
+        "已合并适配器的 Hugging Face 文件夹；未改动的张量逐字节保持原样",
+    ),
+    write,
+    is_adapter: false,
+};
+
+fn write(job: &Job<'_>, dir: &Path) -> Result<Vec<String>> {
+    let writer = ModelWriter {
+        folder: job.folder,
+        stored_as: job.stored_as,
+        shard_bytes: job.shard_bytes,
+        changed: &|id, value| {
+            let mut now = None;
+            for adapter in job.adapters {
+                let start = match &now {
+                    Some(value) => value,
+                    None => &value()?,
+                };
+                if let Some(merged) = adapter.merged(id, start) {
+                    now = Some(merged);
+                }
+            }
+            Ok(now)
+        },
+        progress: job.progress,
+        control: job.control,
+    };
+    let mut files = writer.write(dir)?;
+    files.push(job.card.write(dir)?);
+    Ok(files)
+}

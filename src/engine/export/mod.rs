@@ -1,0 +1,166 @@
+//! Writing results that others load. A target is one file here and one word in `targets!`.
+
+mod card;
+mod files;
+mod verify;
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{DType, Device};
+use protocol::config::nearest;
+use protocol::{Control, Descriptor, ExportReport, ExportRequest, Result, Text, UserError, text};
+
+use crate::files::AtomicDir;
+use crate::methods::{Adapter, load_adapter};
+use crate::models::ModelFolder;
+use crate::plan::Plan;
+use crate::train::{Learner, PlanFile, RunState};
+
+pub use card::Card;
+pub use files::{ModelWriter, StoredAs};
+pub use verify::{VerifyInput, verify};
+
+/// What one target's file exports.
+pub struct Target {
+    pub id: &'static str,
+    pub name: Text,
+    pub help: Text,
+    /// Fills the hidden folder that will get the final name; returns the files' names.
+    pub write: fn(&Job<'_>, &Path) -> Result<Vec<String>>,
+    /// How `--verify` opens what was written: a model of its own, or an adapter on the same base.
+    pub is_adapter: bool,
+}
+
+/// One export.
+pub struct Job<'a> {
+    pub folder: &'a ModelFolder,
+    pub adapters: &'a [Box<dyn Adapter>],
+    pub stored_as: StoredAs,
+    pub shard_bytes: u64,
+    pub card: &'a Card,
+    pub control: &'a Control,
+    pub progress: &'a dyn Fn(u64, u64),
+}
+
+macro_rules! targets {
+    ($($module:ident),* $(,)?) => {
+        $(mod $module;)*
+        /// Every export target this program knows.
+        pub const TARGETS: &[&Target] = &[$(&$module::TARGET),*];
+    };
+}
+
+targets! { merged, adapter }
+
+/// The target of a request.
+///
+/// # Errors
+/// When nobody knows it; names the nearest.
+pub fn target_of(id: &str) -> Result<&'static Target> {
+    TARGETS.iter().copied().find(|target| target.id == id).ok_or_else(|| {
+        let near = nearest(id, TARGETS.iter().map(|target| target.id)).unwrap_or("merged");
+        UserError::bad_input(text!("There is no export target `{id}`", "没有名为 `{id}` 的导出目标"))
+            .at_item("--to")
+            .mend(text!("did you mean `{near}`?", "是否想用 `{near}`？"))
+    })
+}
+
+/// Descriptors for the catalog.
+pub fn descriptors() -> Vec<Descriptor> {
+    TARGETS
+        .iter()
+        .map(|target| Descriptor {
+            id: target.id.into(),
+            name: target.name.clone(),
+            help: target.help.clone(),
+            params: Vec::new(),
+        })
+        .collect()
+}
+
+/// Exports, and verifies if asked. Nothing is left under the final name when anything fails.
+///
+/// # Errors
+/// When the input cannot be used, the disk is full, the user stopped, or the verification fails.
+pub fn export(
+    request: &ExportRequest,
+    device: &Device,
+    dtype: DType,
+    control: &Control,
+    progress: &dyn Fn(u64, u64),
+) -> Result<ExportReport> {
+    let started = std::time::Instant::now();
+    let target = target_of(&request.target.0)?;
+    let folder = ModelFolder::open(&request.model.path, &request.model.overrides)?;
+    let adapters = request
+        .model
+        .adapters
+        .iter()
+        .map(|dir| load_adapter(dir, folder.model()))
+        .collect::<Result<Vec<_>>>()?;
+    let card = Card::of_request(request);
+    let job = Job {
+        folder: &folder,
+        adapters: &adapters,
+        stored_as: StoredAs::from_name(&request.dtype)?,
+        shard_bytes: request.shard_bytes,
+        card: &card,
+        control,
+        progress,
+    };
+    let hidden = AtomicDir::create(&request.out)?;
+    let files = (target.write)(&job, hidden.path())?;
+    let verify = if request.verify {
+        let report = verify(&VerifyInput { request, target, written: hidden.path(), device, dtype, control })?;
+        if !report.passed {
+            return Err(verify::failed(&report));
+        }
+        Some(report)
+    } else {
+        None
+    };
+    let bytes = files.iter().filter_map(|name| std::fs::metadata(hidden.path().join(name)).ok()).map(|m| m.len()).sum();
+    let dir = hidden.commit()?;
+    Ok(ExportReport { dir, files, bytes, seconds: started.elapsed().as_secs_f64(), verify })
+}
+
+/// What a finished run leaves: `adapter/`, or after full fine-tuning `model/`.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn write_result(
+    learner: &Learner,
+    plan: &Plan,
+    plan_file: &PlanFile,
+    dir: &Path,
+    state: &RunState,
+) -> Result<PathBuf> {
+    let card = Card::of_run(plan_file, state);
+    let name = if learner.adapter.is_some() { "adapter" } else { "model" };
+    let path = dir.join(name);
+    if path.exists() {
+        // A run that was stopped and resumed writes its result again.
+        std::fs::remove_dir_all(&path)
+            .map_err(|err| UserError::io(Text::fixed("replace the earlier result", "替换先前的结果"), &path, &err))?;
+    }
+    let hidden = AtomicDir::create(&path)?;
+    match &learner.adapter {
+        Some(adapter) => {
+            adapter.save(hidden.path(), &plan.config.model.path.display().to_string())?;
+            card.write(hidden.path())?;
+        }
+        None => {
+            let writer = ModelWriter {
+                folder: &plan.folder,
+                stored_as: StoredAs::Keep,
+                shard_bytes: crate::weights::DEFAULT_SHARD_BYTES,
+                changed: &|id, _| Ok(Some(learner.model.params.get(id).value.clone())),
+                progress: &|_, _| {},
+                control: &Control::default(),
+            };
+            writer.write(hidden.path())?;
+            card.write(hidden.path())?;
+        }
+    }
+    hidden.commit()
+}

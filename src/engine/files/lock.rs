@@ -1,0 +1,50 @@
+//! One process at a time in a run folder.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::Path;
+
+use protocol::{Result, Text, UserError, text};
+
+/// Held by the process that trains in a run folder. The system releases it when the process ends, however it
+/// ends, so there are no stale locks.
+#[derive(Debug)]
+pub struct RunLock {
+    _file: File,
+}
+
+impl RunLock {
+    /// Locks a run folder, which is made if it is missing.
+    ///
+    /// # Errors
+    /// Another live process holds it, or the folder cannot be written to.
+    pub fn acquire(folder: &Path) -> Result<Self> {
+        let path = folder.join("run.lock");
+        let locking = |err: &std::io::Error| {
+            UserError::io(Text::fixed("lock the run folder", "锁定训练文件夹"), &path, err)
+        };
+        fs::create_dir_all(folder).map_err(|err| locking(&err))?;
+        let options = File::options().read(true).write(true).create(true).truncate(false).clone();
+        let mut file = options.open(&path).map_err(|err| locking(&err))?;
+        match file.try_lock() {
+            Ok(()) => {
+                // Who holds it, for the other's message; the lock does not depend on it.
+                let noted = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
+                noted.map_err(|err| locking(&err))?;
+                Ok(Self { _file: file })
+            }
+            Err(TryLockError::WouldBlock) => Err(in_use(folder, &mut file)),
+            Err(TryLockError::Error(err)) => Err(locking(&err)),
+        }
+    }
+}
+
+fn in_use(folder: &Path, file: &mut File) -> UserError {
+    let mut holder = String::new();
+    let read = file.rewind().and_then(|()| file.take(20).read_to_string(&mut holder));
+    let who = if read.is_ok() && !holder.is_empty() { format!(" {holder}") } else { String::new() };
+    let what = text!("The run folder is in use by another process{who}", "训练文件夹正被另一进程{who}使用");
+    UserError::bad_input(what)
+        .in_file(folder)
+        .mend(Text::fixed("wait for that run to end, or choose another folder", "请等待该训练结束，或选择其他文件夹"))
+}

@@ -1,0 +1,15 @@
+//! Files that are either whole or not there: atomic writing, hashes, checkpoints of a run, its lock.
+
+mod atomic;
+mod checkpoints;
+mod hash;
+mod lock;
+mod manifest;
+mod space;
+
+pub use atomic::{AtomicDir, AtomicFile};
+pub use checkpoints::{CheckpointStore, Recovered};
+pub use hash::{FileIdentity, identity_of_folder, sampled_identity, sha256_bytes, sha256_file};
+pub use lock::RunLock;
+pub use manifest::{FileEntry, MANIFEST_NAME, Manifest};
+pub use space::{require_space, write_error};

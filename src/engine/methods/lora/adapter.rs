@@ -1,0 +1,86 @@
+//! A set of LoRA sites with their parameters.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use protocol::Result;
+
+use super::files;
+use super::site::LoraSite;
+use crate::methods::Adapter;
+use crate::nn::{AdapterView, ParamId, ParamStore, SiteAdapter, SiteId, Space, Value};
+
+/// A LoRA adapter on one model.
+pub struct LoraAdapter {
+    pub(super) params: ParamStore,
+    pub(super) sites: BTreeMap<SiteId, LoraSite>,
+    /// Base parameter → the adapter's copy of it, trained whole.
+    pub(super) replacements: BTreeMap<ParamId, ParamId>,
+    pub(super) identity: files::Identity,
+}
+
+impl LoraAdapter {
+    pub(super) fn new(identity: files::Identity) -> Self {
+        Self {
+            params: ParamStore::new(Space::Adapter),
+            sites: BTreeMap::new(),
+            replacements: BTreeMap::new(),
+            identity,
+        }
+    }
+
+    fn matrix(&self, id: ParamId) -> Option<burn::tensor::Tensor<2>> {
+        match &self.params.get(id).value {
+            Value::Matrix(matrix) => Some(matrix.clone()),
+            Value::Vector(_) | Value::Absent => None,
+        }
+    }
+
+    fn merge_site(&self, site: &LoraSite, weight: burn::tensor::Tensor<2>) -> Option<Value> {
+        let (a, b) = (self.matrix(site.a)?, self.matrix(site.b)?);
+        let sum = site.merge(weight.clone(), a.clone(), b.clone());
+        let Some(magnitude) = site.magnitude else { return Some(Value::Matrix(sum)) };
+        let Value::Vector(magnitude) = &self.params.get(magnitude).value else { return None };
+        let factor = magnitude.clone() / site.row_norm(weight, a, b);
+        let factor = if site.transposed() { factor.unsqueeze_dim::<2>(0) } else { factor.unsqueeze_dim::<2>(1) };
+        Some(Value::Matrix(sum * factor))
+    }
+}
+
+impl AdapterView for LoraAdapter {
+    fn params(&self) -> &ParamStore {
+        &self.params
+    }
+
+    fn site(&self, site: SiteId) -> Option<&dyn SiteAdapter> {
+        self.sites.get(&site).map(|site| site as &dyn SiteAdapter)
+    }
+
+    fn replacement(&self, base: ParamId) -> Option<ParamId> {
+        self.replacements.get(&base).copied()
+    }
+}
+
+impl Adapter for LoraAdapter {
+    fn params_mut(&mut self) -> &mut ParamStore {
+        &mut self.params
+    }
+
+    fn view(&self) -> &dyn AdapterView {
+        self
+    }
+
+    fn save(&self, dir: &Path, base: &str) -> Result<()> {
+        files::save(self, dir, base)
+    }
+
+    fn merged(&self, base: ParamId, value: &Value) -> Option<Value> {
+        let replaced = self.replacements.get(&base).map(|id| self.params.get(*id).value.clone());
+        let start = replaced.clone().unwrap_or_else(|| value.clone());
+        let site = self.sites.values().find(|site| site.weight == base);
+        match (site, start) {
+            (Some(site), Value::Matrix(weight)) => self.merge_site(site, weight),
+            _ => replaced,
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! LoRA: low-rank adaptation (Hu et al. 2021, arXiv:2106.09685), with rank-stabilised scaling
+//! (Kalajdzievski 2023, arXiv:2312.03732), DoRA (Liu et al. 2024, arXiv:2402.09353) and LoRA+
+//! (Hayou et al. 2024, arXiv:2402.12354). Formulas and files: PEFT, `tuners/lora`.
+
+mod adapter;
+mod attach;
+mod files;
+mod site;
+
+use protocol::{ParamKind, ParamSpec, Text};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::Method;
+
+pub use adapter::LoraAdapter;
+
+pub const METHOD: Method = Method {
+    id: "lora",
+    name: Text::fixed("LoRA", "LoRA"),
+    help: Text::fixed(
+        "Freezes the model and learns two small matrices beside each chosen one. The usual choice",
+        "冻结模型，在每个选中的矩阵旁学习两个小矩阵。通常选它",
+    ),
+    params,
+    peft_type: Some("LORA"),
+    attach: attach::attach,
+    load: files::load,
+};
+
+/// Settings of a run file's `[method]`, checked.
+#[derive(Clone, Debug, Deserialize)]
+struct Settings {
+    rank: usize,
+    alpha: f64,
+    dropout: f64,
+    targets: Value,
+    rank_pattern: Value,
+    alpha_pattern: Value,
+    rslora: bool,
+    dora: bool,
+    loraplus_ratio: f64,
+    bias: String,
+    modules_to_save: Value,
+}
+
+fn params() -> Vec<ParamSpec> {
+    let spec = |key: &str, name: Text, help: Text, kind: ParamKind, advanced: bool| ParamSpec {
+        key: key.into(),
+        name,
+        help,
+        kind,
+        advanced,
+    };
+    vec![
+        spec("rank", Text::fixed("Rank", "秩"), Text::fixed("Width of the small matrices", "小矩阵的宽度"),
+            ParamKind::Integer { default: 8, min: 1, max: 4096 }, false),
+        spec("alpha", Text::fixed("Alpha", "缩放 alpha"),
+            Text::fixed("What is learned is scaled by alpha / rank", "学到的变化按 alpha / 秩 缩放"),
+            ParamKind::Number { default: 16.0, min: 1e-6, max: 1e6 }, false),
+        spec("dropout", Text::fixed("Dropout", "随机丢弃"),
+            Text::fixed("Share of the inputs left out while training", "训练时随机忽略的输入比例"),
+            ParamKind::Number { default: 0.0, min: 0.0, max: 0.95 }, false),
+        spec("targets", Text::fixed("Target modules", "目标模块"),
+            Text::fixed("Roles, module names or globs", "角色、模块名或通配符"),
+            ParamKind::Targets { default: "auto".into() }, false),
+        spec("rank_pattern", Text::fixed("Rank by module", "按模块设秩"),
+            Text::fixed("Pattern → rank, where it differs", "模式 → 秩，用于个别模块"), ParamKind::Patterns, true),
+        spec("alpha_pattern", Text::fixed("Alpha by module", "按模块设 alpha"),
+            Text::fixed("Pattern → alpha, where it differs", "模式 → alpha，用于个别模块"), ParamKind::Patterns, true),
+        spec("rslora", Text::fixed("Rank-stabilised", "秩稳定缩放"),
+            Text::fixed("Scale by alpha / √rank: better for high ranks", "按 alpha / √秩 缩放，适合高秩"),
+            ParamKind::Switch { default: false }, true),
+        spec("dora", Text::fixed("DoRA", "DoRA"),
+            Text::fixed("Learns length and direction of weights apart; slower", "分别学习权重的长度和方向；较慢"),
+            ParamKind::Switch { default: false }, true),
+        spec("loraplus_ratio", Text::fixed("LoRA+ ratio", "LoRA+ 倍率"),
+            Text::fixed("Learning rate of B over that of A; 1 is plain LoRA", "B 与 A 的学习率之比；1 为普通 LoRA"),
+            ParamKind::Number { default: 1.0, min: 1e-3, max: 1e3 }, true),
+        spec("bias", Text::fixed("Train biases", "训练偏置"),
+            Text::fixed("none, those of the targets, or all", "不训练、只训练目标模块的、或全部"),
+            ParamKind::Choice { default: "none".into(), choices: vec!["none".into(), "lora_only".into(), "all".into()] }, true),
+        spec("modules_to_save", Text::fixed("Modules trained whole", "整体训练的模块"),
+            Text::fixed("Names of modules that are copied and trained in full", "复制后整体训练的模块名"),
+            ParamKind::Targets { default: String::new() }, true),
+    ]
+}

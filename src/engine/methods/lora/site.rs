@@ -1,0 +1,106 @@
+//! LoRA at one matrix.
+
+use burn::tensor::{DType, FloatDType, Int, Tensor, TensorData};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
+
+use crate::nn::ops;
+use crate::nn::{DropoutKey, ParamId, Pass, SiteAdapter, SiteId, SiteInput, SiteKind, float_dtype};
+
+/// y = base + s·B(A(dropout(x))); with a magnitude m (DoRA) the whole output is rescaled by
+/// m / ‖W + s·B·A‖, a norm for each output that gradients do not enter.
+#[derive(Clone, Debug)]
+pub struct LoraSite {
+    pub site: SiteId,
+    pub kind: SiteKind,
+    /// The frozen matrix and its bias.
+    pub weight: ParamId,
+    pub bias: Option<ParamId>,
+    /// `[rank, in]`; for an embedding `[rank, vocabulary]`.
+    pub a: ParamId,
+    /// `[out, rank]`.
+    pub b: ParamId,
+    /// `[out]`, DoRA only.
+    pub magnitude: Option<ParamId>,
+    pub rank: usize,
+    pub alpha: f64,
+    pub scale: f64,
+    pub dropout: f64,
+}
+
+impl SiteAdapter for LoraSite {
+    fn apply(&self, pass: &Pass<'_>, input: SiteInput<'_>, base: Tensor<3>) -> Tensor<3> {
+        match (input, self.magnitude) {
+            (SiteInput::Ids(ids), _) => self.embedding(pass, ids, base),
+            (SiteInput::Hidden(x), None) => base + self.low_rank(pass, self.dropped(pass, x)),
+            (SiteInput::Hidden(x), Some(magnitude)) => self.dora(pass, x, base, magnitude),
+        }
+    }
+}
+
+impl LoraSite {
+    /// s·B(A(x)), `[batch, time, out]`.
+    fn low_rank(&self, pass: &Pass<'_>, x: Tensor<3>) -> Tensor<3> {
+        let narrow = ops::linear(x, pass.matrix(self.a)) * self.scale;
+        ops::linear(narrow, pass.matrix(self.b))
+    }
+
+    fn embedding(&self, pass: &Pass<'_>, ids: &Tensor<2, Int>, base: Tensor<3>) -> Tensor<3> {
+        let [batch, time] = ids.dims();
+        let rows = pass.matrix(self.a).transpose().select(0, ids.clone().flatten(0, 1));
+        let narrow = rows.reshape([batch, time, self.rank]) * self.scale;
+        base + ops::linear(narrow, pass.matrix(self.b))
+    }
+
+    /// PEFT's order: the frozen output is of the whole input, what is rescaled of the dropped one.
+    fn dora(&self, pass: &Pass<'_>, x: &Tensor<3>, base: Tensor<3>, magnitude: ParamId) -> Tensor<3> {
+        let weight = pass.matrix(self.weight);
+        let norm = self.row_norm(weight.clone(), pass.matrix(self.a).inner(), pass.matrix(self.b).inner());
+        let factor = (pass.vector(magnitude) / norm.cast(float_dtype(pass.dtype))).unsqueeze::<3>();
+        let dropped = self.dropped(pass, x);
+        let plain = match self.kind {
+            SiteKind::Conv1d => ops::linear_in_out(dropped.clone(), weight),
+            SiteKind::Linear | SiteKind::Embedding => ops::linear(dropped.clone(), weight),
+        };
+        base + plain * (factor.clone() - 1.0) + self.low_rank(pass, dropped) * factor
+    }
+
+    /// ‖W + s·B·A‖ of each output, `[out]`, f32, outside every graph.
+    pub fn row_norm(&self, weight: Tensor<2>, a: Tensor<2>, b: Tensor<2>) -> Tensor<1> {
+        let wide = |tensor: Tensor<2>| tensor.inner().cast(FloatDType::F32);
+        let sum = self.merge(wide(weight), wide(a), wide(b));
+        let outputs = if self.transposed() { 1 } else { 0 };
+        sum.square().sum_dim(1 - outputs).sqrt().flatten(0, 1)
+    }
+
+    /// W + s·B·A in the layout of W.
+    pub fn merge(&self, weight: Tensor<2>, a: Tensor<2>, b: Tensor<2>) -> Tensor<2> {
+        let delta = ops::matmul2(b, a) * self.scale;
+        weight + if self.transposed() { delta.transpose() } else { delta }
+    }
+
+    /// Whether the stored matrix has its outputs along the second axis.
+    pub fn transposed(&self) -> bool {
+        self.kind != SiteKind::Linear
+    }
+
+    fn dropped(&self, pass: &Pass<'_>, x: &Tensor<3>) -> Tensor<3> {
+        match pass.dropout {
+            Some(key) if self.dropout > 0.0 => x.clone() * self.mask(key, x.dims(), pass),
+            _ => x.clone(),
+        }
+    }
+
+    /// 0 or 1/(1-p), from counters alone: the same key gives the same mask on any machine.
+    fn mask(&self, key: DropoutKey, shape: [usize; 3], pass: &Pass<'_>) -> Tensor<3> {
+        let mut rng = ChaCha8Rng::seed_from_u64(key.seed ^ (self.site.0 as u64).rotate_left(40));
+        rng.set_stream(key.step.wrapping_mul(0x1_0000).wrapping_add(key.micro));
+        let keep = 1.0 / (1.0 - self.dropout);
+        let threshold = (self.dropout * f64::from(u32::MAX)) as u32;
+        let len = shape.iter().product();
+        let values: Vec<f32> = (0..len).map(|_| if rng.next_u32() < threshold { 0.0 } else { keep as f32 }).collect();
+        let device = pass.positions.ids.device();
+        let mask = Tensor::from_data(TensorData::new(values, shape), &device);
+        if pass.dtype == DType::F32 { mask } else { mask.cast(float_dtype(pass.dtype)) }
+    }
+}

@@ -1,0 +1,237 @@
+//! From a run file to a plan: everything is opened, checked and counted before anything is trained.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use burn::tensor::DType;
+use data::{Dataset, Encoder, ModelTokens, Progress, SamplerOptions, Survey};
+use protocol::config::Validation;
+use protocol::{DeviceKind, MemoryForecast, Result, RunConfig, Text, UserError, text};
+
+use crate::device::{self, Chosen};
+use crate::memory::{self, Needs};
+use crate::methods::{self, Attach};
+use crate::models::{ModelFolder, ModelInfo};
+use crate::optim::{OptimizerEntry, Schedule, optimizer_of};
+
+/// A run that can begin.
+pub struct Plan {
+    /// With absolute paths.
+    pub config: RunConfig,
+    pub folder: ModelFolder,
+    pub encoder: Arc<Encoder>,
+    pub dataset: Arc<Dataset>,
+    pub survey: Survey,
+    pub sampling: SamplerOptions,
+    pub total_steps: u64,
+    pub schedule: Schedule,
+    pub optimizer: &'static OptimizerEntry,
+    pub dtype: DType,
+    pub forecast: MemoryForecast,
+    pub kept_graphs: usize,
+    pub trainable: u64,
+    pub parameters: u64,
+    /// Fills a row's end; never learned from.
+    pub pad: u32,
+}
+
+/// Makes the paths of a run file absolute: relative ones are relative to `base`.
+pub fn absolute(mut config: RunConfig, base: &Path) -> RunConfig {
+    let join = |path: &mut PathBuf| {
+        if !path.as_os_str().is_empty() {
+            let joined = base.join(&*path);
+            *path = std::path::absolute(&joined).unwrap_or(joined);
+        }
+    };
+    join(&mut config.model.path);
+    join(&mut config.method.init_from);
+    config.data.train.iter_mut().for_each(join);
+    if let Validation::Files(files) = &mut config.data.validation {
+        files.iter_mut().for_each(join);
+    }
+    config
+}
+
+impl Plan {
+    /// Opens and checks everything. Findings on the data are in the survey; whether they refuse the run is
+    /// for [`refuse`](Self::refuse) to say.
+    ///
+    /// # Errors
+    /// When the run file, the model folder or a data file cannot be used.
+    pub fn make(config: RunConfig, base: &Path, chosen: &Chosen, progress: &dyn Progress) -> Result<Self> {
+        let config = absolute(config, base);
+        check_numbers(&config)?;
+        let mut folder = open_model(&config)?;
+        let (encoder, tokens, pad) = open_tokenizer(&config, base, &folder.info)?;
+        let dataset = Arc::new(Dataset::open(&config.data, base, encoder.clone(), progress)?);
+        let mut survey = Survey::new(&dataset, &tokens, config.train.seed, progress)?;
+        let sampling = SamplerOptions::new(&config.train)?;
+        let rows = survey.split.train.len();
+        let total_steps = sampling.total_steps(rows, config.train.epochs, config.train.max_steps)?;
+        let schedule = Schedule::new(&config.train, total_steps)?;
+        let optimizer = optimizer_of(&config.train.optimizer)?;
+        let dtype = device::compute_dtype(&config.model.dtype, chosen.report.kind)?;
+        let (frozen, trainable) = count(&mut folder, &config)?;
+        let longest = survey.verdict.longest.min(config.data.max_length);
+        let needs = Needs {
+            info: &folder.info,
+            frozen,
+            trained: trainable,
+            element: if dtype == DType::F32 { 4 } else { 2 },
+            optimizer_bytes_per_element: optimizer.bytes_per_element,
+            rows: config.train.batch_size.min(rows.max(1) as u64),
+            time: longest,
+            kept_graphs: 0,
+        };
+        let budget = memory::budget(&config.train, device::memory_free(chosen))?;
+        let kept_graphs = memory::affordable_graphs(&needs, budget);
+        let forecast = memory::forecast(&Needs { kept_graphs: kept_graphs as u64, ..needs.clone() }, budget);
+        survey.verdict.forecast = Some(forecast.clone());
+        survey.verdict.steps = total_steps;
+        survey.verdict.template = encoder.template().map(|template| template.name().to_owned());
+        survey.verdict.ok &= forecast.fits;
+        Ok(Self {
+            parameters: folder.model().params.elements(),
+            config,
+            folder,
+            encoder,
+            dataset,
+            survey,
+            sampling,
+            total_steps,
+            schedule,
+            optimizer,
+            dtype,
+            forecast,
+            kept_graphs,
+            trainable,
+            pad,
+        })
+    }
+
+    /// # Errors
+    /// When the data or the memory forbid the run.
+    pub fn refuse(&self) -> Result<()> {
+        if let Some(error) = self.survey.refusal() {
+            return Err(error);
+        }
+        if !self.forecast.fits {
+            return Err(memory::too_large(&self.forecast, self.forecast.available));
+        }
+        Ok(())
+    }
+
+    pub fn dtype_name(&self) -> &'static str {
+        dtype_name(self.dtype)
+    }
+}
+
+pub fn dtype_name(dtype: DType) -> &'static str {
+    if dtype == DType::BF16 { "bf16" } else { "f32" }
+}
+
+fn open_model(config: &RunConfig) -> Result<ModelFolder> {
+    let path = &config.model.path;
+    if path.as_os_str().is_empty() {
+        return Err(UserError::bad_input(Text::fixed("The run file names no model", "运行文件没有指定模型"))
+            .at_item("model.path")
+            .mend(Text::fixed("set it to a Hugging Face model folder", "请设为一个 Hugging Face 模型文件夹")));
+    }
+    if config.model.quantization != "none" {
+        let kind = &config.model.quantization;
+        return Err(UserError::bad_input(text!("Quantization `{kind}` is not available yet", "尚不支持 `{kind}` 量化"))
+            .at_item("model.quantization")
+            .mend(Text::fixed("set it to \"none\"", "请设为 \"none\"")));
+    }
+    if config.model.from_scratch {
+        ModelFolder::open_config(path, &config.model.overrides)
+    } else {
+        ModelFolder::open(path, &config.model.overrides)
+    }
+}
+
+/// The encoder, what the model says of token ids, and the padding id.
+fn open_tokenizer(config: &RunConfig, base: &Path, info: &ModelInfo) -> Result<(Arc<Encoder>, ModelTokens, u32)> {
+    let encoder = Arc::new(Encoder::open(&config.model.path, &config.data, base, None)?);
+    let tokenizer = encoder.tokenizer();
+    let (largest, rows) = (tokenizer.largest_id(), info.vocabulary);
+    if largest as usize >= rows {
+        return Err(UserError::bad_input(text!(
+            "The tokenizer has ids up to {largest}, but the model's embedding has {rows} rows",
+            "分词器的编号可达 {largest}，而模型的词嵌入只有 {rows} 行"
+        ))
+        .in_file(config.model.path.join("tokenizer.json"))
+        .mend(Text::fixed("use the tokenizer that belongs to this model", "请使用该模型自己的分词器")));
+    }
+    if info.learned_positions && config.data.max_length > info.context as u64 {
+        let (length, context) = (config.data.max_length, info.context);
+        return Err(UserError::bad_input(text!(
+            "max_length is {length}, but this model has positions for {context} tokens",
+            "max_length 为 {length}，而该模型只有 {context} 个位置"
+        ))
+        .at_item("data.max_length")
+        .mend(text!("set it to {context} or less", "请设为不超过 {context}")));
+    }
+    let tokens = ModelTokens {
+        pad: tokenizer.pad(),
+        eos: encoder.stop_ids().iter().copied().collect(),
+        vocab_size: Some(rows as u64),
+    };
+    let pad = tokenizer.pad().or(tokenizer.eos()).unwrap_or(0);
+    Ok((encoder, tokens, pad))
+}
+
+/// Frozen and trained elements with the method attached. The folder's layers stay as they are: the
+/// method is attached to the loaded model again.
+fn count(folder: &mut ModelFolder, config: &RunConfig) -> Result<(u64, u64)> {
+    let method = methods::method_of(&config.method.kind)?;
+    let settings = methods::settings(method, &config.method)?;
+    let context = Attach { seed: config.train.seed, learning_rate: config.train.learning_rate };
+    let model = folder.model_mut();
+    let adapter = (method.attach)(model, &settings, &context)?;
+    let own = model.params.trainable_elements();
+    let extra = adapter.as_ref().map_or(0, |adapter| adapter.params().trainable_elements());
+    let frozen = model.params.elements() - own;
+    model.params.iter_mut().for_each(|param| param.trainable = false);
+    Ok((frozen, own + extra))
+}
+
+/// Numbers of the run file that make no sense, all at once.
+fn check_numbers(config: &RunConfig) -> Result<()> {
+    let train = &config.train;
+    let mut problems = Vec::new();
+    let mut wrong = |bad: bool, line: String| {
+        if bad {
+            problems.push(line);
+        }
+    };
+    let rate = train.learning_rate;
+    wrong(!(rate.is_finite() && rate > 0.0), format!("train.learning_rate is {rate}, wanted a number above 0"));
+    wrong(train.eps.is_nan() || train.eps <= 0.0, format!("train.eps is {}, wanted a number above 0", train.eps));
+    for (name, beta) in ["first", "second"].iter().zip(train.betas) {
+        wrong(!(0.0..1.0).contains(&beta), format!("the {name} of train.betas is {beta}, wanted 0 to below 1"));
+    }
+    wrong(train.weight_decay.is_nan() || train.weight_decay < 0.0, "train.weight_decay is negative".into());
+    wrong(train.max_grad_norm.is_nan() || train.max_grad_norm < 0.0, "train.max_grad_norm is negative".into());
+    wrong(!(0.0..=1.0).contains(&train.warmup_ratio), "train.warmup_ratio is outside 0 to 1".into());
+    wrong(config.data.packing, "data.packing is not available yet: set it to false".into());
+    let no_validation = matches!(config.data.validation, Validation::Fraction(fraction) if fraction == 0.0);
+    let needs_it = train.early_stop_patience > 0 || train.keep_best;
+    wrong(
+        needs_it && no_validation,
+        "early_stop_patience and keep_best look at the validation loss: set data.validation".into(),
+    );
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(UserError::bad_input(Text::fixed("The run file has values that cannot be used", "运行文件中有无法使用的值"))
+        .details(problems))
+}
+
+/// The device's kind in words, for the plan.
+pub fn device_name(chosen: &Chosen) -> String {
+    match chosen.report.kind {
+        DeviceKind::Cpu => "cpu".into(),
+        DeviceKind::Cuda => format!("cuda:{}", chosen.report.index),
+    }
+}

@@ -1,0 +1,130 @@
+//! Where events go: a bounded channel that the work never waits for.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossbeam_channel::{Sender, TrySendError};
+use protocol::{Event, RequestId, RunEvent, Text, UserError};
+
+use crate::Waker;
+
+/// One thread's way to the client. Events keep their order; step figures and pieces of text merge when
+/// the client lags, so that nothing is lost and nothing waits.
+pub struct Sink {
+    events: Sender<Event>,
+    waker: Waker,
+    outbox: VecDeque<Event>,
+    gone: Arc<AtomicBool>,
+}
+
+impl Sink {
+    pub fn new(events: Sender<Event>, waker: Waker, gone: Arc<AtomicBool>) -> Self {
+        Self { events, waker, outbox: VecDeque::new(), gone }
+    }
+
+    /// Tells an event, now or as soon as there is room.
+    pub fn emit(&mut self, event: Event) {
+        match self.outbox.back_mut() {
+            Some(last) => {
+                if let Some(event) = merge(last, event) {
+                    self.outbox.push_back(event);
+                }
+            }
+            None => self.outbox.push_back(event),
+        }
+        self.flush();
+    }
+
+    pub fn failed(&mut self, request: RequestId, error: UserError) {
+        self.emit(Event::Failed { request: Some(request), error: Box::new(error) });
+    }
+
+    pub fn progress(&mut self, request: RequestId, stage: Text, done: u64, total: u64, seconds_left: Option<f64>) {
+        self.emit(Event::Progress { request, stage, done, total, seconds_left });
+    }
+
+    /// Sends what fits.
+    fn flush(&mut self) {
+        while let Some(event) = self.outbox.pop_front() {
+            match self.events.try_send(event) {
+                Ok(()) => (self.waker)(),
+                Err(TrySendError::Full(event)) => {
+                    self.outbox.push_front(event);
+                    return;
+                }
+                Err(TrySendError::Disconnected(_)) => self.gone.store(true, Ordering::Release),
+            }
+        }
+    }
+
+    /// Sends everything, waiting for room: between two pieces of work, when nothing is delayed by it.
+    pub fn drain(&mut self) {
+        while let Some(event) = self.outbox.pop_front() {
+            if self.events.send(event).is_err() {
+                self.gone.store(true, Ordering::Release);
+            }
+            (self.waker)();
+        }
+    }
+
+    /// Whether nobody listens any more.
+    pub fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+}
+
+/// Puts `event` into `last` if the two can be one; else gives it back.
+fn merge(last: &mut Event, event: Event) -> Option<Event> {
+    match (last, event) {
+        (
+            Event::Run { run: a, update: RunEvent::Stepped { steps, seconds_left }, .. },
+            Event::Run { run: b, update: RunEvent::Stepped { steps: more, seconds_left: left }, .. },
+        ) if *a == b => {
+            steps.extend(more);
+            *seconds_left = left;
+            None
+        }
+        (Event::Delta { request: a, text, ids }, Event::Delta { request: b, text: more, ids: more_ids }) if *a == b => {
+            text.push_str(&more);
+            ids.extend(more_ids);
+            None
+        }
+        (
+            Event::Progress { request: a, stage, done, total, seconds_left },
+            Event::Progress { request: b, stage: s, done: d, total: t, seconds_left: l },
+        ) if *a == b => {
+            (*stage, *done, *total, *seconds_left) = (s, d, t, l);
+            None
+        }
+        (_, event) => Some(event),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_lags_gets_every_piece_in_fewer_events() {
+        let (sender, receiver) = crossbeam_channel::bounded(1);
+        let mut sink = Sink::new(sender, Arc::new(|| {}), Arc::default());
+        let request = RequestId(1);
+        for index in 0..100u32 {
+            sink.emit(Event::Delta { request, text: format!("{index} "), ids: vec![index] });
+        }
+        let reader = std::thread::spawn(move || receiver.iter().collect::<Vec<_>>());
+        sink.drain();
+        drop(sink);
+        let events = reader.join().unwrap();
+        let ids: Vec<u32> = events
+            .iter()
+            .flat_map(|event| match event {
+                Event::Delta { ids, .. } => ids.clone(),
+                _ => Vec::new(),
+            })
+            .collect();
+        assert_eq!(ids, (0..100).collect::<Vec<_>>());
+        assert!(events.len() < 10);
+    }
+}

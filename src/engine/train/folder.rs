@@ -1,0 +1,170 @@
+//! The run folder: what a run was given, and what it resolved to.
+
+use std::path::{Path, PathBuf};
+
+use protocol::{Result, RunConfig, Text, UserError, text};
+use serde::{Deserialize, Serialize};
+
+use super::state::RunState;
+use crate::files::{AtomicFile, CheckpointStore, FileIdentity, identity_of_folder, sampled_identity};
+use crate::plan::Plan;
+
+const RUN_FILE: &str = "run.toml";
+const PLAN_FILE: &str = "plan.json";
+
+/// `plan.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlanFile {
+    /// Version of the program that made the plan.
+    pub version: String,
+    /// The run file with absolute paths.
+    pub config: RunConfig,
+    /// What relative paths of the run file are relative to.
+    pub base: PathBuf,
+    pub model_sha256: String,
+    pub model_files: Vec<FileIdentity>,
+    pub data_files: Vec<FileIdentity>,
+    pub template: Option<String>,
+    pub template_sha256: Option<String>,
+    pub family: String,
+    pub dtype: String,
+    pub device: String,
+    pub total_steps: u64,
+    pub train_rows: u64,
+    pub validation_rows: u64,
+    pub parameters: u64,
+    pub trainable_parameters: u64,
+}
+
+/// A run's folder.
+#[derive(Clone, Debug)]
+pub struct RunFolder {
+    pub path: PathBuf,
+}
+
+impl RunFolder {
+    /// Starts a folder for a new run.
+    ///
+    /// # Errors
+    /// When it holds another run, or anything else.
+    pub fn create(path: &Path) -> Result<Self> {
+        let has_files = std::fs::read_dir(path)
+            .map(|entries| entries.flatten().any(|entry| entry.file_name() != "run.lock"))
+            .unwrap_or(false);
+        if has_files {
+            return Err(UserError::bad_input(Text::fixed("The output folder is in use", "输出文件夹已被占用"))
+                .in_file(path)
+                .mend(Text::fixed(
+                    "choose another with --out, or continue the run in it with --resume",
+                    "请用 --out 另选一个，或用 --resume 继续其中的训练",
+                )));
+        }
+        std::fs::create_dir_all(path)
+            .map_err(|err| UserError::io(Text::fixed("make the run folder", "创建训练文件夹"), path, &err))?;
+        Ok(Self { path: path.to_owned() })
+    }
+
+    /// Opens a folder that holds a run.
+    ///
+    /// # Errors
+    /// When it holds none.
+    pub fn open(path: &Path) -> Result<(Self, PlanFile)> {
+        let file = path.join(PLAN_FILE);
+        let bytes = std::fs::read(&file).map_err(|err| {
+            UserError::io(Text::fixed("read the run's plan", "读取训练计划"), &file, &err)
+                .mend(Text::fixed("name a run folder: one with plan.json", "请指定训练文件夹：其中应有 plan.json"))
+        })?;
+        let plan = serde_json::from_slice(&bytes).map_err(|err| {
+            UserError::bad_input(text!("The run's plan cannot be read: {err}", "无法读取训练计划：{err}")).in_file(&file)
+        })?;
+        Ok((Self { path: path.to_owned() }, plan))
+    }
+
+    /// Writes the run file as given, and the plan.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn write(&self, source: &str, plan: &PlanFile) -> Result<()> {
+        AtomicFile::write(&self.path.join(RUN_FILE), source.as_bytes())?;
+        let json = serde_json::to_vec_pretty(plan)
+            .map_err(|err| UserError::failure(Text::new(err.to_string(), err.to_string())))?;
+        AtomicFile::write(&self.path.join(PLAN_FILE), &json)
+    }
+
+    pub fn checkpoints(&self) -> PathBuf {
+        self.path.join("checkpoints")
+    }
+
+    /// The counters of the newest checkpoint, if there is one.
+    pub fn last_state(&self) -> Option<RunState> {
+        let (_, newest) = CheckpointStore::new(self.checkpoints(), 1).list().ok()?.pop()?;
+        serde_json::from_slice(&std::fs::read(newest.join("state.json")).ok()?).ok()
+    }
+}
+
+impl PlanFile {
+    /// # Errors
+    /// When a file of the model or the data cannot be read.
+    pub fn of(plan: &Plan, base: &Path, device: String) -> Result<Self> {
+        let (model_sha256, model_files) = model_identity(plan)?;
+        let sources = plan.dataset.sources();
+        let data_files = sources.iter().map(|source| sampled_identity(&source.file)).collect::<Result<Vec<_>>>()?;
+        let template = plan.encoder.template();
+        Ok(Self {
+            version: env!("CARGO_PKG_VERSION").into(),
+            config: plan.config.clone(),
+            base: base.to_owned(),
+            model_sha256,
+            model_files,
+            data_files,
+            template: template.map(|template| template.name().to_owned()),
+            template_sha256: template.map(|template| crate::files::sha256_bytes(template.source().as_bytes())),
+            family: plan.folder.family.id.into(),
+            dtype: plan.dtype_name().into(),
+            device,
+            total_steps: plan.total_steps,
+            train_rows: plan.survey.split.train.len() as u64,
+            validation_rows: plan.survey.split.validation.len() as u64,
+            parameters: plan.parameters,
+            trainable_parameters: plan.trainable,
+        })
+    }
+
+    /// # Errors
+    /// When model, data or template are not those the run began with.
+    pub fn refuse_changes(&self, now: &Self) -> Result<()> {
+        let mut changed = Vec::new();
+        if self.model_sha256 != now.model_sha256 {
+            changed.push("the model's files".to_owned());
+        }
+        if self.data_files != now.data_files {
+            changed.push("the data files".to_owned());
+        }
+        if self.template_sha256 != now.template_sha256 {
+            changed.push("the chat template".to_owned());
+        }
+        if self.total_steps != now.total_steps || self.train_rows != now.train_rows {
+            changed.push(format!(
+                "the rows: {} and {} steps then, {} and {} now",
+                self.train_rows, self.total_steps, now.train_rows, now.total_steps
+            ));
+        }
+        if changed.is_empty() {
+            return Ok(());
+        }
+        Err(UserError::bad_input(Text::fixed(
+            "The run cannot go on: what it was started with has changed",
+            "无法继续训练：开始时所用的内容已经改变",
+        ))
+        .details(changed)
+        .mend(Text::fixed("restore it, or start a new run", "请恢复原样，或重新开始训练")))
+    }
+}
+
+fn model_identity(plan: &Plan) -> Result<(String, Vec<FileIdentity>)> {
+    let dir = &plan.folder.dir;
+    let weights = plan.folder.checkpoint.iter().flat_map(|checkpoint| checkpoint.files());
+    let names = weights.filter_map(|file| file.strip_prefix(dir).ok().map(Path::to_owned));
+    let others = ["config.json", "tokenizer.json"].map(PathBuf::from);
+    identity_of_folder(dir, names.chain(others))
+}

@@ -1,0 +1,113 @@
+//! The head: final norm, output matrix and cross-entropy over labelled positions only, in chunks of
+//! rows, so that the logits of a whole batch never exist.
+
+use burn::tensor::{Device, IndexingUpdateOp, Int, Tensor, TensorData};
+use data::{Batch, IGNORE};
+
+use crate::models::{Model, PassOptions};
+use crate::nn::{Gradients, Positions, Tape, ops};
+
+/// Size that the f32 logits of one chunk may have.
+pub const CHUNK_BYTES: usize = 64 << 20;
+
+/// Positions that predict a label, and the labels.
+pub struct Labels {
+    /// Flat positions `row · time + t`, for labels at `t + 1`.
+    positions: Vec<i32>,
+    targets: Vec<i32>,
+    device: Device,
+}
+
+impl Labels {
+    pub fn of(batch: &Batch, device: &Device) -> Self {
+        let mut positions = Vec::new();
+        let mut targets = Vec::new();
+        for (row, labels) in batch.labels.chunks(batch.len.max(1)).enumerate() {
+            for (t, label) in labels.iter().skip(1).enumerate().filter(|(_, label)| **label != IGNORE) {
+                positions.push((row * batch.len + t) as i32);
+                targets.push(*label);
+            }
+        }
+        Self { positions, targets, device: device.clone() }
+    }
+
+    pub fn len(&self) -> usize {
+        self.targets.len()
+    }
+
+    fn tensor(&self, values: &[i32]) -> Tensor<1, Int> {
+        Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), &self.device)
+    }
+
+    fn all_positions(&self) -> Tensor<1, Int> {
+        self.tensor(&self.positions)
+    }
+}
+
+/// Rows of a chunk for a vocabulary.
+pub fn chunk_rows(vocabulary: usize) -> usize {
+    (CHUNK_BYTES / 4 / vocabulary.max(1)).max(16)
+}
+
+/// Summed loss `[1]` over the labels and the gradient for `hidden` `[batch, time, width]`, of the loss
+/// times `weight`. Gradients of trained head parameters are added to `gradients`.
+pub fn backward(
+    model: &Model,
+    positions: &Positions,
+    options: PassOptions<'_>,
+    hidden: Tensor<3>,
+    labels: &Labels,
+    weight: f32,
+    gradients: &mut Gradients,
+) -> (Tensor<1>, Tensor<3>) {
+    let [batch, time, width] = hidden.dims();
+    let zeros = Tensor::<2>::zeros([batch * time, width], (&hidden.device(), hidden.dtype()));
+    let mut loss = Tensor::<1>::zeros([1], &model.device);
+    if labels.len() == 0 {
+        return (loss, zeros.reshape([batch, time, width]));
+    }
+    let rows = labels.all_positions();
+    let selected = hidden.reshape([batch * time, width]).select(0, rows.clone());
+    let mut parts = Vec::new();
+    let step = chunk_rows(model.info.vocabulary);
+    for (index, targets) in labels.targets.chunks(step).enumerate() {
+        let chunk = selected.clone().narrow(0, index * step, targets.len());
+        let tape = Tape::default();
+        let leaf = chunk.autodiff().require_grad();
+        let pass = model.pass(positions, PassOptions { tape: Some(&tape), ..options });
+        let logits = model.decoder.head(&pass, model.decoder.final_norm(&pass, leaf.clone().unsqueeze()));
+        let flat = logits.reshape([targets.len(), model.info.vocabulary]);
+        let (sum, dlogits) = ops::cross_entropy(flat.clone().inner(), labels.tensor(targets), weight);
+        let mut all = (flat * dlogits).sum().backward();
+        tape.collect(&mut all, gradients);
+        parts.extend(leaf.grad_remove(&mut all));
+        loss = loss + sum;
+    }
+    let gradient = zeros.select_assign(0, rows, Tensor::cat(parts, 0), IndexingUpdateOp::Add);
+    (loss, gradient.reshape([batch, time, width]))
+}
+
+/// Summed loss `[1]` over the labels, without gradients.
+pub fn loss(
+    model: &Model,
+    positions: &Positions,
+    options: PassOptions<'_>,
+    hidden: Tensor<3>,
+    labels: &Labels,
+) -> Tensor<1> {
+    let [batch, time, width] = hidden.dims();
+    let mut loss = Tensor::<1>::zeros([1], &model.device);
+    if labels.len() == 0 {
+        return loss;
+    }
+    let selected = hidden.reshape([batch * time, width]).select(0, labels.all_positions());
+    let step = chunk_rows(model.info.vocabulary);
+    for (index, targets) in labels.targets.chunks(step).enumerate() {
+        let chunk = selected.clone().narrow(0, index * step, targets.len()).unsqueeze();
+        let pass = model.pass(positions, options);
+        let logits = model.decoder.head(&pass, model.decoder.final_norm(&pass, chunk));
+        let flat = logits.reshape([targets.len(), model.info.vocabulary]);
+        loss = loss - ops::logprobs(flat, labels.tensor(targets)).0.sum();
+    }
+    loss
+}

@@ -1,0 +1,18 @@
+//! Training: the loop, one step of it, and what is kept of it.
+
+mod backward;
+mod evaluate;
+mod folder;
+mod head;
+mod metrics_log;
+mod prefetch;
+mod run;
+mod state;
+mod step;
+
+pub use evaluate::batch_loss;
+pub use folder::{PlanFile, RunFolder};
+pub use head::{CHUNK_BYTES, chunk_rows};
+pub use run::{Run, Surroundings};
+pub use state::RunState;
+pub use step::{Learner, StepResult, StepSettings};

@@ -1,0 +1,421 @@
+//! A run from its first step to its last: the loop, and what happens between two steps.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use data::{Progress, Sampler};
+use protocol::{
+    Control, EvalMetrics, Event, MetricsLine, Outcome, RequestId, Result, RunEvent, RunId, RunSummary, StepMetrics,
+    StopReason, Text, UserError, text,
+};
+
+use super::evaluate::evaluate;
+use super::folder::{PlanFile, RunFolder};
+use super::metrics_log::MetricsLog;
+use super::prefetch::{Prefetch, StepBatches};
+use super::state::{self, RunState};
+use super::step::{Learner, StepResult, StepSettings};
+use crate::device::{self, Chosen};
+use crate::files::{CheckpointStore, RunLock};
+use crate::methods::{self, Adapter, Attach};
+use crate::models::ModelFolder;
+use crate::plan::Plan;
+use crate::sink::Sink;
+
+/// A run under way.
+pub struct Run<'a> {
+    plan: Plan,
+    plan_file: PlanFile,
+    folder: RunFolder,
+    store: CheckpointStore,
+    log: MetricsLog,
+    state: RunState,
+    chosen: &'a Chosen,
+    control: &'a Control,
+    sink: &'a mut Sink,
+    request: RequestId,
+    id: RunId,
+    began: Instant,
+    /// Seconds of earlier sessions.
+    seconds_before: f64,
+    _lock: RunLock,
+}
+
+/// Where a run happens and who hears of it.
+pub struct Surroundings<'a> {
+    pub chosen: &'a Chosen,
+    pub control: &'a Control,
+    pub sink: &'a mut Sink,
+    pub request: RequestId,
+    pub progress: &'a dyn Progress,
+}
+
+/// Why the loop ended.
+enum Ending {
+    Completed,
+    Stopped,
+    EarlyStopped,
+    Paused,
+}
+
+impl<'a> Run<'a> {
+    /// Sets up a new run in `out`.
+    ///
+    /// # Errors
+    /// When the run file, the model, the data or the folder forbid it.
+    pub fn create(
+        config: protocol::RunConfig,
+        base: PathBuf,
+        source: &str,
+        out: PathBuf,
+        around: Surroundings<'a>,
+    ) -> Result<Self> {
+        let folder = RunFolder::create(&out)?;
+        let lock = RunLock::acquire(&out)?;
+        let plan = Plan::make(config, &base, around.chosen, around.progress)?;
+        plan.refuse()?;
+        let plan_file = PlanFile::of(&plan, &base, crate::plan::device_name(around.chosen))?;
+        folder.write(source, &plan_file)?;
+        Self::set_up(plan, plan_file, folder, lock, RunState::default(), around)
+    }
+
+    /// Goes on in a run folder.
+    ///
+    /// # Errors
+    /// When the folder holds no run, another process works in it, or what it was started with has changed.
+    pub fn resume(dir: PathBuf, around: Surroundings<'a>) -> Result<Self> {
+        let (folder, old) = RunFolder::open(&dir)?;
+        let lock = RunLock::acquire(&dir)?;
+        let plan = Plan::make(old.config.clone(), &old.base, around.chosen, around.progress)?;
+        plan.refuse()?;
+        let now = PlanFile::of(&plan, &old.base, crate::plan::device_name(around.chosen))?;
+        old.refuse_changes(&now)?;
+        Self::set_up(plan, now, folder, lock, RunState::default(), around)
+    }
+
+    fn set_up(
+        plan: Plan,
+        plan_file: PlanFile,
+        folder: RunFolder,
+        lock: RunLock,
+        state: RunState,
+        around: Surroundings<'a>,
+    ) -> Result<Self> {
+        let name = folder.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let store = CheckpointStore::new(folder.checkpoints(), plan.config.train.keep_checkpoints.max(1) as usize);
+        let log = MetricsLog::open(&folder.path, u64::MAX)?;
+        Ok(Self {
+            plan,
+            plan_file,
+            folder,
+            store,
+            log,
+            state,
+            chosen: around.chosen,
+            control: around.control,
+            sink: around.sink,
+            request: around.request,
+            id: RunId(name),
+            began: Instant::now(),
+            seconds_before: 0.0,
+            _lock: lock,
+        })
+    }
+
+    /// Trains to the end, through any number of pauses.
+    ///
+    /// # Errors
+    /// When the device, the disk or the data fail, or too many steps come out not finite.
+    pub fn work(mut self) -> Result<Outcome> {
+        loop {
+            let mut learner = self.load()?;
+            let ending = self.session(&mut learner)?;
+            let reason = match ending {
+                Ending::Completed => StopReason::Completed,
+                Ending::Stopped => StopReason::Stopped,
+                Ending::EarlyStopped => StopReason::EarlyStopped,
+                Ending::Paused => {
+                    drop(learner);
+                    self.wait_out_pause();
+                    continue;
+                }
+            };
+            return self.finish(learner, reason);
+        }
+    }
+
+    /// Loads the model, attaches the method, and restores the newest sound checkpoint if there is one.
+    fn load(&mut self) -> Result<Learner> {
+        let mut learner = self.fresh_learner()?;
+        self.store.remove_leftovers()?;
+        let (found, notices) = self.store.newest_sound()?;
+        for text in notices {
+            self.tell(RunEvent::Notice { text });
+        }
+        self.state = match &found {
+            Some(recovered) => state::restore(recovered, &mut learner)?,
+            None => RunState::default(),
+        };
+        self.seconds_before = self.state.seconds;
+        self.began = Instant::now();
+        self.log = MetricsLog::open(&self.folder.path, self.state.step)?;
+        let summary = RunSummary {
+            first_step: self.state.step + 1,
+            total_steps: self.plan.total_steps,
+            train_rows: self.plan.survey.split.train.len() as u64,
+            validation_rows: self.plan.survey.split.validation.len() as u64,
+            trainable_parameters: self.plan.trainable,
+            parameters: self.plan.parameters,
+            forecast: self.plan.forecast.clone(),
+            device: self.chosen.report.name.clone(),
+            dtype: self.plan.dtype_name().into(),
+        };
+        self.tell(RunEvent::Planned { dir: self.folder.path.clone(), summary });
+        Ok(learner)
+    }
+
+    fn fresh_learner(&mut self) -> Result<Learner> {
+        let config = &self.plan.config;
+        let (device, dtype) = (&self.chosen.device, self.plan.dtype);
+        let mut model = if config.model.from_scratch {
+            ModelFolder::open_config(&config.model.path, &config.model.overrides)?
+                .initialise(device, dtype, config.train.seed)
+        } else {
+            let folder = ModelFolder::open(&config.model.path, &config.model.overrides)?;
+            let (request, sink) = (self.request, &mut *self.sink);
+            folder.load(device, dtype, &mut |done, total| {
+                sink.progress(request, Text::fixed("loading the model", "加载模型"), done, total, None);
+            })?
+        };
+        let context = Attach { seed: config.train.seed, learning_rate: config.train.learning_rate };
+        let adapter = methods::attach(&mut model, &config.method, &context)?;
+        Ok(Learner { model, adapter, optimizer: (self.plan.optimizer.build)(&config.train), updates: 0 })
+    }
+
+    fn session(&mut self, learner: &mut Learner) -> Result<Ending> {
+        let rows: Arc<[u32]> = self.plan.survey.split.train.clone().into();
+        let mut sampler = Sampler::new(rows, self.plan.sampling)?;
+        sampler.seek(self.state.position)?;
+        let batches = Prefetch::start(self.plan.dataset.clone(), sampler, self.plan.pad)?;
+        let settings = StepSettings::new(&self.plan.config.train, self.plan.kept_graphs);
+        while self.state.step < self.plan.total_steps {
+            if let Some(ending) = self.asked_to_end(learner)? {
+                return Ok(ending);
+            }
+            let next = batches.next()?;
+            let started = Instant::now();
+            let lr = self.plan.schedule.rate(self.state.step);
+            let Some(result) = learner.step(&next.batches, self.state.step, lr, &settings, self.control)? else {
+                continue;
+            };
+            self.after_step(learner, &next, result, lr, started)?;
+            if self.between_steps(learner)? {
+                return Ok(Ending::EarlyStopped);
+            }
+        }
+        Ok(Ending::Completed)
+    }
+
+    /// Stop and pause save first, so that nothing is lost by them.
+    fn asked_to_end(&mut self, learner: &Learner) -> Result<Option<Ending>> {
+        if self.control.stop_wanted() {
+            self.save(learner)?;
+            return Ok(Some(Ending::Stopped));
+        }
+        if self.control.pause_wanted() {
+            self.save(learner)?;
+            return Ok(Some(Ending::Paused));
+        }
+        Ok(None)
+    }
+
+    fn after_step(
+        &mut self,
+        learner: &Learner,
+        next: &StepBatches,
+        result: StepResult,
+        lr: f64,
+        started: Instant,
+    ) -> Result<()> {
+        let fed: u64 = next.batches.iter().map(|batch| batch.tokens).sum();
+        let state = &mut self.state;
+        state.step += 1;
+        state.updates = learner.updates;
+        state.position = next.after;
+        state.tokens += fed;
+        state.skipped_in_a_row = if result.applied { 0 } else { state.skipped_in_a_row + 1 };
+        state.skipped += u64::from(!result.applied);
+        state.seconds = self.seconds_before + self.began.elapsed().as_secs_f64();
+        let metrics = StepMetrics {
+            step: state.step,
+            epoch: self.epoch(),
+            tokens: next.batches.iter().map(|batch| batch.learned).sum(),
+            loss: result.loss,
+            lr,
+            grad_norm: result.grad_norm,
+            tokens_per_s: fed as f64 / started.elapsed().as_secs_f64().max(1e-9),
+            mem_bytes: device::memory_in_use(self.chosen),
+            skipped: !result.applied,
+        };
+        self.log.write(&MetricsLine::Step(metrics.clone()))?;
+        let seconds_left = self.seconds_left();
+        self.tell(RunEvent::Stepped { steps: vec![metrics], seconds_left });
+        if result.applied { Ok(()) } else { self.guard(learner, next) }
+    }
+
+    /// A step that was not finite changed nothing; too many in a row end the run.
+    fn guard(&mut self, learner: &Learner, next: &StepBatches) -> Result<()> {
+        let step = self.state.step;
+        let (file, row) = self.guilty_row(learner, next)?;
+        if self.state.skipped_in_a_row <= self.plan.config.train.max_skipped_steps {
+            let shown = file.display();
+            self.tell(RunEvent::Notice {
+                text: text!(
+                    "Step {step} came out not finite and was not applied (row {row} of {shown})",
+                    "第 {step} 步的结果不是有限数，未应用（{shown} 第 {row} 行）"
+                ),
+            });
+            return Ok(());
+        }
+        let count = self.state.skipped_in_a_row;
+        Err(UserError::failure(text!(
+            "Training broke down: {count} steps in a row came out not finite",
+            "训练已失控：连续 {count} 步的结果不是有限数"
+        ))
+        .in_file(file)
+        .at_row(row)
+        .mend(Text::fixed(
+            "lower the learning rate, and look at this row; the last checkpoint is sound",
+            "请降低学习率，并检查这一行；最近的检查点是完好的",
+        )))
+    }
+
+    /// The first row of the step whose own loss is not finite; the step's first row if all are.
+    fn guilty_row(&self, learner: &Learner, next: &StepBatches) -> Result<(PathBuf, u64)> {
+        let view = learner.adapter.as_deref().map(Adapter::view);
+        let mut guilty = next.rows.first().copied().unwrap_or(0);
+        for row in &next.rows {
+            let example = self.plan.dataset.example(*row as usize)?;
+            let batch = data::Batch::collate(&[example], self.plan.pad)?;
+            if !super::evaluate::batch_loss(&learner.model, view, &batch)?.is_finite() {
+                guilty = *row;
+                break;
+            }
+        }
+        let (file, row) = self.plan.dataset.place(guilty as usize)?;
+        Ok((file.to_path_buf(), row))
+    }
+
+    /// Evaluation and checkpoints when they are due; true when the run should end early.
+    fn between_steps(&mut self, learner: &Learner) -> Result<bool> {
+        let train = &self.plan.config.train;
+        let (step, last) = (self.state.step, self.state.step == self.plan.total_steps);
+        let due = |every: u64| (every > 0 && step.is_multiple_of(every)) || last;
+        let (evaluate, save) = (due(train.eval_every), due(train.save_every));
+        let patience = train.early_stop_patience;
+        let mut improved = false;
+        if evaluate && !self.plan.survey.split.validation.is_empty() {
+            improved = self.evaluate(learner)?;
+        }
+        let keep_best = improved && self.plan.config.train.keep_best;
+        if save || keep_best || self.control.take_save_now() {
+            self.save(learner)?;
+        }
+        Ok(patience > 0 && self.state.without_improvement >= patience && !last)
+    }
+
+    /// True when this is the lowest validation loss so far.
+    fn evaluate(&mut self, learner: &Learner) -> Result<bool> {
+        let rows = self.plan.survey.split.validation.clone();
+        let view = learner.adapter.as_deref().map(Adapter::view);
+        let batch_size = self.plan.config.train.batch_size as usize;
+        let (request, total) = (self.request, rows.len() as u64);
+        let (dataset, pad) = (self.plan.dataset.clone(), self.plan.pad);
+        let sink = &mut *self.sink;
+        let mut tick = |done| sink.progress(request, Text::fixed("evaluating", "评估"), done, total, None);
+        let result =
+            evaluate(&learner.model, view, &dataset, &rows, batch_size, pad, self.control, &mut tick)?;
+        let Some((loss, tokens)) = result else { return Ok(false) };
+        let best = self.state.best_loss.is_none_or(|best| loss < best);
+        if best {
+            self.state.best_loss = Some(loss);
+            self.state.best_step = Some(self.state.step);
+            self.state.without_improvement = 0;
+        } else {
+            self.state.without_improvement += 1;
+        }
+        self.state.last_eval = Some(loss);
+        let eval =
+            EvalMetrics { step: self.state.step, epoch: self.epoch(), eval_loss: loss, eval_tokens: tokens, best };
+        self.log.write(&eval.clone().into())?;
+        self.tell(RunEvent::Evaluated { eval });
+        Ok(best)
+    }
+
+    fn save(&mut self, learner: &Learner) -> Result<()> {
+        self.state.seconds = self.seconds_before + self.began.elapsed().as_secs_f64();
+        let extra = serde_json::json!({ "version": env!("CARGO_PKG_VERSION"), "eval_loss": self.state.last_eval });
+        let base = self.plan.config.model.path.display().to_string();
+        let (state, step) = (&self.state, self.state.step);
+        let dir = self.store.save(step, extra, |dir| state::save(dir, learner, state, &base))?;
+        let best = if self.plan.config.train.keep_best { self.state.best_step } else { None };
+        self.store.prune(best)?;
+        self.tell(RunEvent::Saved { step, dir });
+        Ok(())
+    }
+
+    fn wait_out_pause(&mut self) {
+        self.chosen.device.memory_cleanup();
+        let step = self.state.step;
+        self.tell(RunEvent::Paused { step });
+        self.sink.drain();
+        while self.control.pause_wanted() && !self.control.stop_wanted() && !self.sink.is_gone() {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        if self.sink.is_gone() {
+            self.control.stop();
+        }
+        self.control.resume();
+        self.tell(RunEvent::Resumed { step });
+    }
+
+    /// Writes the result: the adapter, or the whole model after full fine-tuning.
+    fn finish(mut self, mut learner: Learner, reason: StopReason) -> Result<Outcome> {
+        if let (true, Some(best)) = (self.plan.config.train.keep_best, self.state.best_step)
+            && best != self.state.step
+        {
+            state::restore_weights(&self.store.path_of(best), &mut learner)?;
+            self.tell(RunEvent::Notice {
+                text: text!("The result is that of step {best}, the best on the validation set", "结果取自第 {best} 步，其验证损失最低"),
+            });
+        }
+        let result = crate::export::write_result(&learner, &self.plan, &self.plan_file, &self.folder.path, &self.state)?;
+        Ok(Outcome::Finished {
+            reason,
+            step: self.state.step,
+            result,
+            eval_loss: self.state.best_loss.filter(|_| self.plan.config.train.keep_best).or(self.state.last_eval),
+            seconds: self.seconds_before + self.began.elapsed().as_secs_f64(),
+        })
+    }
+
+    fn epoch(&self) -> f64 {
+        let per_epoch = self.plan.sampling.batches_per_epoch(self.plan.survey.split.train.len()).max(1);
+        self.state.position.epoch as f64 + self.state.position.batch as f64 / per_epoch as f64
+    }
+
+    fn seconds_left(&self) -> Option<f64> {
+        let done = self.state.step;
+        let seconds = self.state.seconds;
+        (done > 0).then(|| seconds / done as f64 * self.plan.total_steps.saturating_sub(done) as f64)
+    }
+
+    fn tell(&mut self, update: RunEvent) {
+        self.sink.emit(Event::Run { request: self.request, run: self.id.clone(), update });
+    }
+
+    pub fn id(&self) -> RunId {
+        self.id.clone()
+    }
+}

@@ -1,0 +1,128 @@
+//! Counters of a run, and its checkpoints.
+
+use std::path::Path;
+
+use burn::tensor::{DType, Tensor};
+use data::Position;
+use protocol::{Result, Text, UserError};
+use serde::{Deserialize, Serialize};
+
+use super::step::Learner;
+use crate::files::{AtomicFile, Recovered};
+use crate::methods::{Adapter, load_adapter};
+use crate::nn::{Decay, Param, Value};
+use crate::weights::{Checkpoint, load_tensor, write_params};
+
+const ADAPTER: &str = "adapter";
+const TRAINED: &str = "trained";
+const OPTIMIZER: &str = "optimizer";
+const STATE: &str = "state.json";
+
+/// Where a run stands. Everything random follows from these and the run file's seed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RunState {
+    /// Optimizer steps done, skipped ones among them.
+    pub step: u64,
+    /// Updates applied.
+    pub updates: u32,
+    /// The micro-batch that comes next.
+    pub position: Position,
+    pub best_loss: Option<f64>,
+    pub best_step: Option<u64>,
+    /// Evaluations since the best one.
+    pub without_improvement: u64,
+    /// Steps in a row that were not finite.
+    pub skipped_in_a_row: u64,
+    pub skipped: u64,
+    /// Tokens fed, padding left out.
+    pub tokens: u64,
+    /// Wall time of earlier sessions and this one.
+    pub seconds: f64,
+    pub last_eval: Option<f64>,
+}
+
+/// Writes a checkpoint's files into `dir`.
+///
+/// # Errors
+/// When a file cannot be written, or the device fails.
+pub fn save(dir: &Path, learner: &Learner, state: &RunState, base: &str) -> Result<()> {
+    if let Some(adapter) = &learner.adapter {
+        let folder = dir.join(ADAPTER);
+        std::fs::create_dir_all(&folder)
+            .map_err(|err| UserError::io(Text::fixed("write the checkpoint", "写入检查点"), &folder, &err))?;
+        adapter.save(&folder, base)?;
+    }
+    let own: Vec<(String, &Param)> = learner
+        .model
+        .params
+        .iter()
+        .filter(|(_, param)| param.trainable)
+        .map(|(_, param)| (param.name.clone(), param))
+        .collect();
+    if !own.is_empty() {
+        write_params(dir, TRAINED, &own)?;
+    }
+    let moments: Vec<(String, Param)> = learner
+        .optimizer
+        .state()
+        .into_iter()
+        .map(|(name, tensor)| {
+            let mut param = Param::new(name.clone(), &tensor.dims(), Decay::No);
+            param.value = Value::Vector(tensor);
+            (name, param)
+        })
+        .collect();
+    let moments: Vec<(String, &Param)> = moments.iter().map(|(name, param)| (name.clone(), param)).collect();
+    write_params(dir, OPTIMIZER, &moments)?;
+    let json = serde_json::to_vec_pretty(state)
+        .map_err(|err| UserError::failure(Text::new(err.to_string(), err.to_string())))?;
+    AtomicFile::write(&dir.join(STATE), &json)
+}
+
+/// Puts a checkpoint's values into a learner that was set up from the same run file.
+///
+/// # Errors
+/// When a file is missing or does not fit.
+pub fn restore(from: &Recovered, learner: &mut Learner) -> Result<RunState> {
+    let state = restore_weights(&from.path, learner)?;
+    let moments = Checkpoint::open_file(&from.path.join(format!("{OPTIMIZER}.safetensors")))?;
+    let device = learner.model.device.clone();
+    for name in moments.names() {
+        learner.optimizer.restore(name, load_tensor::<1>(&moments, name, &device, DType::F32)?);
+    }
+    learner.updates = state.updates;
+    Ok(state)
+}
+
+/// The trained weights alone: to end with the best checkpoint.
+///
+/// # Errors
+/// As [`restore`].
+pub fn restore_weights(path: &Path, learner: &mut Learner) -> Result<RunState> {
+    let file = path.join(STATE);
+    let bytes =
+        std::fs::read(&file).map_err(|err| UserError::io(Text::fixed("read the checkpoint", "读取检查点"), &file, &err))?;
+    let state: RunState = serde_json::from_slice(&bytes).map_err(|err| {
+        UserError::bad_input(Text::new(
+            format!("The checkpoint's counters cannot be read: {err}"),
+            format!("无法读取检查点的计数：{err}"),
+        ))
+        .in_file(&file)
+    })?;
+    if let Some(adapter) = learner.adapter.as_mut() {
+        let saved = load_adapter(&path.join(ADAPTER), &learner.model)?;
+        adapter.copy_from(saved.as_ref())?;
+    }
+    let device = learner.model.device.clone();
+    if learner.model.params.iter().any(|(_, param)| param.trainable) {
+        let trained = Checkpoint::open_file(&path.join(format!("{TRAINED}.safetensors")))?;
+        for param in learner.model.params.iter_mut().filter(|param| param.trainable) {
+            let flat: Tensor<1> = match param.shape.len() {
+                1 => load_tensor::<1>(&trained, &param.name, &device, DType::F32)?,
+                _ => load_tensor::<2>(&trained, &param.name, &device, DType::F32)?.flatten(0, 1),
+            };
+            param.value = Value::from_flat(flat, &param.shape);
+        }
+    }
+    Ok(state)
+}

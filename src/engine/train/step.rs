@@ -1,0 +1,151 @@
+//! One optimizer step: micro-batches, clipping, update.
+
+use burn::tensor::{DType, Tensor};
+use data::Batch;
+use protocol::config::TrainConfig;
+use protocol::{Control, Result};
+
+use super::backward::Backward;
+use crate::methods::Adapter;
+use crate::models::Model;
+use crate::nn::{DropoutKey, Gradients, Param, ParamId, Space, Value, ops};
+use crate::optim::{Optimizer, Update};
+
+/// What is trained, and with what.
+pub struct Learner {
+    pub model: Model,
+    pub adapter: Option<Box<dyn Adapter>>,
+    pub optimizer: Box<dyn Optimizer>,
+    /// Updates that were applied.
+    pub updates: u32,
+}
+
+/// Settings of a step that a run file fixes.
+#[derive(Clone, Copy, Debug)]
+pub struct StepSettings {
+    pub seed: u64,
+    pub weight_decay: f64,
+    pub max_grad_norm: f64,
+    pub kept_graphs: usize,
+}
+
+impl StepSettings {
+    pub fn new(config: &TrainConfig, kept_graphs: usize) -> Self {
+        Self {
+            seed: config.seed,
+            weight_decay: config.weight_decay,
+            max_grad_norm: config.max_grad_norm,
+            kept_graphs,
+        }
+    }
+}
+
+/// What came of a step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepResult {
+    /// Mean over the labelled tokens of all micro-batches.
+    pub loss: f64,
+    pub grad_norm: f64,
+    /// False when loss or gradient was not finite: nothing was changed.
+    pub applied: bool,
+}
+
+impl Learner {
+    /// Trains on the micro-batches of one step, numbered from 0. None if the user stopped: nothing was
+    /// changed.
+    ///
+    /// # Errors
+    /// When an id or position lies outside the model, or the device fails.
+    pub fn step(
+        &mut self,
+        batches: &[Batch],
+        step: u64,
+        lr: f64,
+        settings: &StepSettings,
+        control: &Control,
+    ) -> Result<Option<StepResult>> {
+        let learned: u64 = batches.iter().map(|batch| batch.learned).sum();
+        let weight = 1.0 / learned.max(1) as f32;
+        let mut gradients = Gradients::new();
+        let mut loss = Tensor::<1>::zeros([1], (&self.model.device, DType::F32));
+        for (micro, batch) in batches.iter().enumerate() {
+            let key = DropoutKey { seed: settings.seed, step, micro: micro as u64 };
+            let backward = Backward {
+                model: &self.model,
+                adapter: self.adapter.as_deref().map(Adapter::view),
+                dropout: Some(key),
+                kept_graphs: settings.kept_graphs,
+                control,
+            };
+            match backward.run(batch, weight, &mut gradients)? {
+                Some(sum) => loss = loss + sum,
+                None => return Ok(None),
+            }
+        }
+        let norm = global_norm(&gradients, &self.model);
+        let (loss, grad_norm) = read_pair(loss * weight, norm.clone())?;
+        let applied = loss.is_finite() && grad_norm.is_finite();
+        if applied {
+            self.apply(gradients, norm, lr, settings);
+        }
+        Ok(Some(StepResult { loss, grad_norm, applied }))
+    }
+
+    fn apply(&mut self, gradients: Gradients, norm: Tensor<1>, lr: f64, settings: &StepSettings) {
+        self.updates += 1;
+        let scale = if settings.max_grad_norm > 0.0 {
+            // torch.nn.utils.clip_grad_norm_: max / (norm + 1e-6), at most 1.
+            (norm + 1e-6).recip().mul_scalar(settings.max_grad_norm).clamp_max(1.0)
+        } else {
+            norm.ones_like()
+        };
+        for (id, gradient) in gradients {
+            let (lr, step) = (lr, self.updates);
+            let optimizer = &mut self.optimizer;
+            let param = trained(&mut self.model, self.adapter.as_deref_mut(), id);
+            let Some(param) = param else { continue };
+            let decay = if param.decay == crate::nn::Decay::Yes { settings.weight_decay } else { 0.0 };
+            let update =
+                Update { lr: lr * param.lr_scale, weight_decay: decay, step, grad_scale: scale.clone() };
+            let value = std::mem::replace(&mut param.value, Value::Absent).into_flat();
+            let value = optimizer.update(&param.name, value, gradient, &update);
+            param.value = Value::from_flat(value, &param.shape);
+        }
+    }
+
+    /// Every trained parameter with a name that is unique over model and adapter.
+    pub fn trained_params(&self) -> impl Iterator<Item = (ParamId, &Param)> {
+        let adapter = self.adapter.iter().flat_map(|adapter| adapter.params().iter());
+        self.model.params.iter().chain(adapter).filter(|(_, param)| param.trainable)
+    }
+}
+
+fn trained<'a>(
+    model: &'a mut Model,
+    adapter: Option<&'a mut (dyn Adapter + 'static)>,
+    id: ParamId,
+) -> Option<&'a mut Param> {
+    match id.space {
+        Space::Base => Some(model.params.get_mut(id)),
+        Space::Adapter => adapter.map(|adapter| adapter.params_mut().get_mut(id)),
+    }
+}
+
+/// L2 norm over all gradients, `[1]`, on the device.
+fn global_norm(gradients: &Gradients, model: &Model) -> Tensor<1> {
+    let squares: Vec<Tensor<1>> =
+        gradients.values().map(|gradient| ops::sum_of_squares(gradient.clone())).collect();
+    if squares.is_empty() {
+        return Tensor::zeros([1], (&model.device, DType::F32));
+    }
+    Tensor::cat(squares, 0).sum().sqrt()
+}
+
+/// Both numbers in one read: the only wait for the device in a step.
+fn read_pair(a: Tensor<1>, b: Tensor<1>) -> Result<(f64, f64)> {
+    let numbers = crate::weights::read_f32(&Value::Vector(Tensor::cat(vec![a, b], 0)))?;
+    match numbers.as_slice() {
+        [a, b] => Ok((f64::from(*a), f64::from(*b))),
+        _ => Err(crate::device_failure(&"a result is missing")),
+    }
+}

@@ -1,0 +1,25 @@
+//! Tensor files: reading a model folder of any layout, checking it, and writing safetensors.
+//!
+//! Reading maps the files; nothing is copied until a tensor is asked for, and then one tensor at a time.
+//! All lengths and offsets of a file are checked against the file before anything is allocated.
+
+mod check;
+mod checkpoint;
+mod dtype;
+mod folder;
+mod header;
+mod mapping;
+mod pairs;
+mod params;
+mod pickle;
+mod shards;
+mod sink;
+mod stored;
+mod upload;
+
+pub use check::Wanted;
+pub use checkpoint::{Checkpoint, TensorInfo};
+pub use params::{read_f32, write_params};
+pub use dtype::{FileDtype, OutOfRange, convert, decode_f32, encode_f32};
+pub use shards::{DEFAULT_SHARD_BYTES, Planned, ShardPlan, TensorSink, WrittenFile};
+pub use upload::load_tensor;
