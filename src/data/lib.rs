@@ -1,5 +1,28 @@
 //! Files → rows → conversations → tokens and loss mask. No tensors, no windows.
 
+mod batch;
+mod dataset;
+mod encode;
+pub mod formats;
+mod preview;
+mod progress;
+mod random;
 mod record;
+mod sampler;
+pub mod sources;
+mod split;
+mod template;
+mod tokenizer;
+mod verdict;
 
+pub use batch::Batch;
+pub use dataset::Dataset;
+pub use encode::{ChatPrompt, EncodeOptions, Encoder, message};
+pub use preview::preview;
+pub use progress::{Progress, Silent};
 pub use record::{Encode, Example, IGNORE, Message, Record, Role};
+pub use sampler::{MicroBatch, Position, Sampler, SamplerOptions};
+pub use split::Split;
+pub use template::{Answer, Chat, ChatTemplate, PRESETS, Preset, Rendered, find_template};
+pub use tokenizer::{DecodeStream, Encoding, TemplateSource, Tokenizer};
+pub use verdict::{ModelTokens, Survey};

@@ -1,20 +1,32 @@
 //! The training engine: models, methods, training, generation and export on Burn, owned by a worker
 //! that takes commands and tells events.
+//!
+//! Clients use [`spawn`] and [`EngineHandle`] only. The modules are public for the tests that hold them
+//! against the reference implementations.
 
-mod device;
-mod files;
-mod generate;
-mod methods;
-mod models;
-mod nn;
-mod optim;
+pub mod device;
+pub mod export;
+pub mod files;
+pub mod generate;
+mod handlers;
+pub mod memory;
+pub mod methods;
+pub mod models;
+pub mod nn;
+pub mod optim;
+pub mod plan;
+pub mod score;
+mod session;
 mod sink;
-mod train;
-mod weights;
+pub mod train;
+pub mod weights;
+mod worker;
 
 use std::sync::Arc;
 
 use protocol::{UserError, text};
+
+pub use worker::{EngineHandle, EngineOptions, spawn};
 
 /// Called after every event, so that a client that sleeps looks into its channel.
 pub type Waker = Arc<dyn Fn() + Send + Sync>;

@@ -54,18 +54,9 @@ impl Checkpoint {
     /// No weights, missing shards (all listed), a malformed file, an index that disagrees with its shards.
     pub fn open(folder: &Path) -> Result<Self> {
         match folder::find(folder)? {
-            Source::Single(file) => Self::open_file(&file),
+            Source::Single(file) => open_file(&file),
             Source::Sharded(index) => Self::open_shards(&index),
         }
-    }
-
-    /// One file, such as an adapter's: a pickle if its name ends in `.bin`, `.pt` or `.pth`, else safetensors.
-    pub fn open_file(path: &Path) -> Result<Self> {
-        let mut checkpoint = Self { files: Vec::new(), tensors: BTreeMap::new() };
-        for (name, located) in checkpoint.map(path)? {
-            checkpoint.tensors.insert(name, located);
-        }
-        Ok(checkpoint)
     }
 
     fn open_shards(index: &Index) -> Result<Self> {
@@ -234,6 +225,17 @@ impl Checkpoint {
         let what = text!("{name} holds {dtype} numbers, not floats", "{name} 存储的是 {dtype}，不是浮点数");
         Err(UserError::bad_input(what).in_file(self.files[*file].path()).at_item(name))
     }
+}
+
+/// One file, such as an adapter's: a pickle if its name ends in `.bin`, `.pt` or `.pth`, else safetensors.
+///
+/// # Errors
+/// The file cannot be read or is malformed.
+pub fn open_file(path: &Path) -> Result<Checkpoint> {
+    let mut checkpoint = Checkpoint { files: Vec::new(), tensors: BTreeMap::new() };
+    let tensors = checkpoint.map(path)?;
+    checkpoint.tensors.extend(tensors);
+    Ok(checkpoint)
 }
 
 /// The error for a number that does not fit a format.

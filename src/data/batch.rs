@@ -1,0 +1,81 @@
+//! Examples of different lengths as one rectangle.
+
+use protocol::{Result, Text, UserError};
+
+use crate::record::{Example, IGNORE};
+
+/// Rows padded on the right to the longest of them; row-major, `rows × len`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    pub rows: usize,
+    /// Positions a row.
+    pub len: usize,
+    /// Token ids; the pad id behind a row's end.
+    pub ids: Vec<u32>,
+    /// Not shifted; [`IGNORE`] behind a row's end and where nothing is learned.
+    pub labels: Vec<i32>,
+    /// Tokens of each row without padding.
+    pub lengths: Vec<u32>,
+    /// Labels that bear loss: all but [`IGNORE`], each row's first position aside, which nothing predicts.
+    pub learned: u64,
+    /// Tokens without padding.
+    pub tokens: u64,
+}
+
+impl Batch {
+    /// # Errors
+    /// When there is no example, one is empty, or ids and labels differ in number.
+    pub fn collate(examples: &[Example], pad: u32) -> Result<Self> {
+        let sound = |example: &Example| !example.ids.is_empty() && example.ids.len() == example.labels.len();
+        let len = examples.iter().map(|example| example.ids.len()).max().unwrap_or(0);
+        let size = examples.len().checked_mul(len).filter(|size| *size > 0 && examples.iter().all(sound));
+        let Some(size) = size else {
+            return Err(UserError::failure(Text::fixed(
+                "A batch holds no tokens, or ids and labels that differ in number",
+                "批次中没有词元，或编号与标签数量不一致",
+            )));
+        };
+        let mut batch = Self { rows: examples.len(), len, ..Self::default() };
+        batch.ids.reserve_exact(size);
+        batch.labels.reserve_exact(size);
+        for (row, example) in examples.iter().enumerate() {
+            batch.ids.extend(&example.ids);
+            batch.ids.resize((row + 1) * len, pad);
+            batch.labels.extend(&example.labels);
+            batch.labels.resize((row + 1) * len, IGNORE);
+            // A token id is 32 bits wide, and so is a row's length long before memory ends.
+            batch.lengths.push(u32::try_from(example.ids.len()).unwrap_or(u32::MAX));
+            batch.learned += example.learned() as u64;
+            batch.tokens += example.ids.len() as u64;
+        }
+        Ok(batch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example(ids: &[u32], labels: &[i32]) -> Example {
+        Example { ids: ids.to_vec(), labels: labels.to_vec(), ..Example::default() }
+    }
+
+    #[test]
+    fn rows_are_padded_on_the_right_to_the_longest() {
+        let batch =
+            Batch::collate(&[example(&[5, 6], &[5, 6]), example(&[7, 8, 9], &[-100, -100, 9])], 1).unwrap();
+        assert_eq!((batch.rows, batch.len), (2, 3));
+        assert_eq!(batch.ids, [5, 6, 1, 7, 8, 9]);
+        assert_eq!(batch.labels, [5, 6, -100, -100, -100, 9]);
+        assert_eq!(batch.lengths, [2, 3]);
+        // The first position of a row is predicted by nothing.
+        assert_eq!((batch.learned, batch.tokens), (2, 5));
+    }
+
+    #[test]
+    fn a_batch_without_tokens_is_refused() {
+        assert!(Batch::collate(&[], 0).is_err());
+        assert!(Batch::collate(&[example(&[], &[])], 0).is_err());
+        assert!(Batch::collate(&[example(&[1], &[])], 0).is_err());
+    }
+}

@@ -1,0 +1,246 @@
+//! The data of a run: several files as one list of rows, each row readable as a record and as an example.
+//! Only where rows begin is held in memory.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use protocol::config::{DataConfig, OnTooLong, Validation};
+use protocol::{Result, SourceReport, Text, UserError, text};
+
+use crate::formats::{Choice, Format, FormatContext, choose};
+use crate::progress::Progress;
+use crate::record::{Encode, Example, Record};
+use crate::sources::{self, Row, RowSource};
+
+/// Files of training rows, and behind them those of validation rows, if the run file names any.
+pub struct Dataset {
+    parts: Vec<Part>,
+    encoder: Arc<dyn Encode>,
+    policy: Policy,
+    rows: u32,
+}
+
+/// One file.
+pub(crate) struct Part {
+    pub source: Box<dyn RowSource>,
+    pub format: &'static Format,
+    pub reason: Text,
+    context: FormatContext,
+    /// Its first row in the dataset.
+    pub first: u32,
+    pub rows: u32,
+    pub validation: bool,
+}
+
+/// What becomes of rows that cannot be used as they are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Policy {
+    pub max_length: u64,
+    pub on_too_long: OnTooLong,
+    pub allow_unlabelled: bool,
+    pub skip_bad_rows: bool,
+    /// Of the training files, held out; 0 where validation files are given.
+    pub fraction: f64,
+}
+
+impl Dataset {
+    /// Opens and indexes every file and chooses its format. Paths are relative to `base`.
+    ///
+    /// # Errors
+    /// When the settings make no sense, a file cannot be opened or its outer structure is broken, or no
+    /// format fits. Rows are not read yet, except for a sample.
+    pub fn open(
+        config: &DataConfig,
+        base: &Path,
+        encoder: Arc<dyn Encode>,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        let policy = Policy::new(config)?;
+        let mut dataset = Self { parts: Vec::new(), encoder, policy, rows: 0 };
+        for path in &config.train {
+            dataset.add(config, &base.join(path), false, progress)?;
+        }
+        if let Validation::Files(files) = &config.validation {
+            for path in files {
+                dataset.add(config, &base.join(path), true, progress)?;
+            }
+        }
+        Ok(dataset)
+    }
+
+    fn add(
+        &mut self,
+        config: &DataConfig,
+        path: &Path,
+        validation: bool,
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        let source = sources::open(path, progress)?;
+        let Choice { format, reason } = choose(&config.format, &config.columns, source.as_ref())?;
+        let context = FormatContext::new(&config.columns, format)?;
+        let total =
+            u32::try_from(source.len()).ok().and_then(|rows| Some((rows, self.rows.checked_add(rows)?)));
+        let Some((rows, total)) = total else {
+            return Err(UserError::bad_input(Text::fixed(
+                "A dataset may have 4 billion rows at most",
+                "数据集最多支持 40 亿行",
+            ))
+            .in_file(path));
+        };
+        self.parts.push(Part { source, format, reason, context, first: self.rows, rows, validation });
+        self.rows = total;
+        Ok(())
+    }
+
+    /// Rows of all files.
+    pub fn len(&self) -> usize {
+        self.rows as usize
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// Row `index` as it stands in its file.
+    ///
+    /// # Errors
+    /// When it cannot be read. Errors of all three readers name file and row.
+    pub fn row(&self, index: usize) -> Result<Row> {
+        let (part, within) = self.locate(index)?;
+        part.source.get(within)
+    }
+
+    /// Row `index`, understood.
+    pub fn record(&self, index: usize) -> Result<Record> {
+        self.read(index).map(|(_, record)| record)
+    }
+
+    /// Row `index` as tokens and labels, cut to the maximal length.
+    ///
+    /// # Errors
+    /// Also when the row is too long and the run file says `on_too_long = "error"`.
+    pub fn example(&self, index: usize) -> Result<Example> {
+        let (row, record) = self.read(index)?;
+        let example = self.encode(&row, &record)?;
+        match example.truncated_from {
+            Some(length) if self.policy.on_too_long == OnTooLong::Error => Err(self.too_long(&row, length)),
+            _ => Ok(example),
+        }
+    }
+
+    pub(crate) fn read(&self, index: usize) -> Result<(Row, Record)> {
+        let (part, within) = self.locate(index)?;
+        let row = part.source.get(within)?;
+        let record = (part.format.read)(&row, &part.context).map_err(|err| row.place(err))?;
+        Ok((row, record))
+    }
+
+    pub(crate) fn encode(&self, row: &Row, record: &Record) -> Result<Example> {
+        self.encoder.encode(record).map_err(|err| row.place(err))
+    }
+
+    pub(crate) fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    pub(crate) fn policy(&self) -> Policy {
+        self.policy
+    }
+
+    /// File (as a path) and 1-based row in it.
+    pub fn place(&self, index: usize) -> Result<(Arc<Path>, u64)> {
+        let (part, within) = self.locate(index)?;
+        Ok((part.source.file().path().clone(), within as u64 + 1))
+    }
+
+    /// How each file was read, and why.
+    pub fn sources(&self) -> Vec<SourceReport> {
+        let report = |part: &Part| SourceReport {
+            file: part.source.file().path().to_path_buf(),
+            container: part.source.container().to_owned(),
+            format: part.format.id.to_owned(),
+            reason: part.reason.clone(),
+            rows: part.source.len() as u64,
+            bytes: part.source.file().bytes(),
+        };
+        self.parts.iter().map(report).collect()
+    }
+
+    /// SHA-256 of every file, in the order of [`Dataset::sources`].
+    pub fn hashes(&self, progress: &dyn Progress) -> Result<Vec<String>> {
+        self.parts.iter().map(|part| part.source.file().sha256(progress)).collect()
+    }
+
+    fn locate(&self, index: usize) -> Result<(&Part, usize)> {
+        let part = self.parts.partition_point(|part| (part.first as usize) <= index);
+        // Files without rows share their first row with the next one, which then is the later part.
+        let found = part
+            .checked_sub(1)
+            .map(|part| &self.parts[part])
+            .filter(|part| index < (part.first + part.rows) as usize);
+        found.map(|part| (part, index - part.first as usize)).ok_or_else(|| {
+            let (row, rows) = (index.saturating_add(1), self.rows);
+            UserError::failure(text!(
+                "Row {row} was asked for, and there are {rows}",
+                "请求了第 {row} 行，但只有 {rows} 行"
+            ))
+        })
+    }
+
+    fn too_long(&self, row: &Row, length: usize) -> UserError {
+        let max_length = self.policy.max_length;
+        row.error(text!(
+            "The row has {length} tokens, more than max_length = {max_length}",
+            "该行有 {length} 个词元，超过 max_length = {max_length}"
+        ))
+        .mend(Text::fixed(
+            "raise data.max_length, or set data.on_too_long to \"truncate\" or \"drop\"",
+            "请增大 data.max_length，或将 data.on_too_long 设为 \"truncate\" 或 \"drop\"",
+        ))
+    }
+}
+
+impl Policy {
+    fn new(config: &DataConfig) -> Result<Self> {
+        let refuse =
+            |key: &str, what: Text, mend: Text| Err(UserError::bad_input(what).at_item(key).mend(mend));
+        if config.train.is_empty() {
+            return refuse(
+                "data.train",
+                Text::fixed("The run file names no training data", "运行文件没有指定训练数据"),
+                Text::fixed(
+                    "list the files: train = [\"data.jsonl\"]",
+                    "请列出文件：train = [\"data.jsonl\"]",
+                ),
+            );
+        }
+        if config.max_length == 0 {
+            return refuse(
+                "data.max_length",
+                Text::fixed("max_length is 0", "max_length 为 0"),
+                Text::fixed("set it to the number of tokens a row may have", "请设为每行允许的词元数"),
+            );
+        }
+        let fraction = match &config.validation {
+            Validation::Fraction(fraction) => *fraction,
+            Validation::Files(_) => 0.0,
+        };
+        if !(0.0..1.0).contains(&fraction) {
+            return refuse(
+                "data.validation",
+                text!("{fraction} of the rows cannot be held out", "不能留出 {fraction} 的行用于验证"),
+                Text::fixed(
+                    "give a fraction from 0 to below 1, or files",
+                    "请给出 0 到 1（不含）之间的比例，或文件列表",
+                ),
+            );
+        }
+        Ok(Self {
+            max_length: config.max_length,
+            on_too_long: config.on_too_long,
+            allow_unlabelled: config.allow_unlabelled,
+            skip_bad_rows: config.skip_bad_rows,
+            fraction,
+        })
+    }
+}

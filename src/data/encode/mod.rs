@@ -1,0 +1,281 @@
+//! Records to token ids and labels.
+
+mod chat;
+mod turns;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use chrono::NaiveDateTime;
+use protocol::config::{DataConfig, OnTooLong, TrainOn};
+use protocol::{Result, Text, TokenRole, UserError, text};
+
+pub use chat::{ChatPrompt, message};
+
+use crate::record::{Encode, Example, IGNORE, Record};
+use crate::template::{Chat, ChatTemplate, find_template, no_template};
+use crate::tokenizer::{Encoding, Tokenizer};
+use turns::Turns;
+
+/// What `[data]` of a run file says about encoding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EncodeOptions {
+    pub train_on: TrainOn,
+    /// In tokens.
+    pub max_length: usize,
+    pub on_too_long: OnTooLong,
+}
+
+impl From<&DataConfig> for EncodeOptions {
+    fn from(config: &DataConfig) -> Self {
+        Self {
+            train_on: config.train_on,
+            max_length: usize::try_from(config.max_length).unwrap_or(usize::MAX),
+            on_too_long: config.on_too_long,
+        }
+    }
+}
+
+/// The tokenizer, the chat template and the masking rules of a run.
+///
+/// What bears loss (`train_on = "responses"`):
+/// - a conversation: the tokens that begin inside an answer. An answer reaches from where the generation
+///   prompt ends to the end of the token that ends the turn; what the template writes after that
+///   (a newline, say) bears none. If the template has `{% generation %}` tags, they decide instead.
+/// - a completion: the tokens that begin inside the completion, and the end token after it;
+/// - text: all tokens and the end token.
+///
+/// `last-response` is the same for the last answer only; with `everything`, all tokens bear loss.
+#[derive(Debug)]
+pub struct Encoder {
+    tokenizer: Arc<Tokenizer>,
+    template: Option<ChatTemplate>,
+    options: EncodeOptions,
+    stop_ids: BTreeSet<u32>,
+}
+
+impl Encoder {
+    /// # Errors
+    /// When `max_length` is 0.
+    pub fn new(
+        tokenizer: Arc<Tokenizer>,
+        template: Option<ChatTemplate>,
+        options: EncodeOptions,
+    ) -> Result<Self> {
+        if options.max_length == 0 {
+            return Err(UserError::bad_input(Text::fixed("max_length is 0", "max_length 为 0"))
+                .at_item("data.max_length")
+                .mend(Text::fixed(
+                    "set it to the number of tokens a row may have",
+                    "请设为每行允许的词元数",
+                )));
+        }
+        let turn_end = template.as_ref().and_then(|template| chat::end_of_turn(&tokenizer, template));
+        let stop_ids = tokenizer.stop_ids().iter().copied().chain(turn_end).collect();
+        Ok(Self { tokenizer, template, options, stop_ids })
+    }
+
+    /// The encoder of a model folder for a run file whose relative paths start at `base`. `now` is what
+    /// templates that write the date are told; the clock's time when None.
+    pub fn open(model: &Path, config: &DataConfig, base: &Path, now: Option<NaiveDateTime>) -> Result<Self> {
+        let tokenizer = Tokenizer::open(model)?;
+        let template = find_template(&config.template, &tokenizer, base, now)?;
+        Self::new(Arc::new(tokenizer), template, config.into())
+    }
+
+    pub fn tokenizer(&self) -> &Arc<Tokenizer> {
+        &self.tokenizer
+    }
+
+    pub fn template(&self) -> Option<&ChatTemplate> {
+        self.template.as_ref()
+    }
+
+    /// Every token that ends an answer: the model's end tokens and the template's end of turn.
+    pub fn stop_ids(&self) -> &BTreeSet<u32> {
+        &self.stop_ids
+    }
+
+    /// # Errors
+    /// When there is no template: the error names the presets.
+    fn need_template(&self) -> Result<&ChatTemplate> {
+        self.template.as_ref().ok_or_else(|| no_template(&self.tokenizer))
+    }
+
+    fn conversation(&self, chat: &Chat<'_>) -> Result<Draft> {
+        let rendered = self.need_template()?.render_with_spans(chat)?;
+        let encoding = self.tokenizer.encode(&rendered.text, false)?;
+        let turns = Turns { chat, rendered: &rendered, encoding: &encoding, tokenizer: &self.tokenizer, stop_ids: &self.stop_ids };
+        let learned = turns.learned(self.options.train_on)?;
+        let roles = turns.roles();
+        let labels = self.labels(&encoding, |at| learned.covers(at));
+        let has_answers = !learned.spans.is_empty();
+        Ok(Draft { labels, roles, stop: learned.stop, has_answers, encoding, text: rendered.text })
+    }
+
+    /// The prompt's tokens are those the model will see when it is asked: where a token would reach from
+    /// the prompt into the completion, the two are encoded apart.
+    fn completion(&self, prompt: &str, completion: &str) -> Result<Draft> {
+        let text = format!("{prompt}{completion}");
+        let border = prompt.len();
+        let mut encoding = self.tokenizer.encode(&text, true)?;
+        if encoding.offsets.iter().any(|(start, end)| *start < border && border < *end) {
+            encoding = self.encode_apart(prompt, completion)?;
+        }
+        let stop = self.end_with_eos(&mut encoding, text.len());
+        let inside =
+            |at: usize| encoding.offsets[at].0 >= border && (!encoding.added[at] || Some(at) == stop);
+        let labels = self.labels(&encoding, inside);
+        let role = |at: usize| match encoding.added[at] {
+            true => TokenRole::Template,
+            false if encoding.offsets[at].0 >= border => TokenRole::Assistant,
+            false => TokenRole::User,
+        };
+        let roles = (0..encoding.ids.len()).map(role).collect();
+        Ok(Draft { labels, roles, stop, has_answers: true, encoding, text })
+    }
+
+    fn encode_apart(&self, prompt: &str, completion: &str) -> Result<Encoding> {
+        let mut encoding = self.tokenizer.encode(prompt, true)?;
+        let trailing = encoding.added.iter().rev().take_while(|added| **added).count();
+        if trailing < encoding.ids.len() {
+            let keep = encoding.ids.len() - trailing;
+            encoding.ids.truncate(keep);
+            encoding.offsets.truncate(keep);
+            encoding.added.truncate(keep);
+        }
+        let rest = self.tokenizer.encode(completion, false)?;
+        encoding.ids.extend(rest.ids);
+        encoding
+            .offsets
+            .extend(rest.offsets.iter().map(|(start, end)| (start + prompt.len(), end + prompt.len())));
+        encoding.added.extend(rest.added);
+        Ok(encoding)
+    }
+
+    fn plain_text(&self, text: &str) -> Result<Draft> {
+        let mut encoding = self.tokenizer.encode(text, true)?;
+        let stop = self.end_with_eos(&mut encoding, text.len());
+        let role = |added: &bool| if *added { TokenRole::Template } else { TokenRole::Text };
+        let roles = encoding.added.iter().map(role).collect();
+        let labels = encoding.ids.iter().map(|id| label(*id)).collect();
+        Ok(Draft { labels, roles, stop, has_answers: false, encoding, text: text.to_owned() })
+    }
+
+    /// Appends the end token unless the tokenizer did; gives its position.
+    fn end_with_eos(&self, encoding: &mut Encoding, end: usize) -> Option<usize> {
+        let eos = self.tokenizer.eos()?;
+        let closed = encoding.ids.last() == Some(&eos) && encoding.added.last() == Some(&true);
+        let only_bos = encoding.ids.len() == 1 && self.tokenizer.bos() == Some(eos);
+        if !closed || only_bos {
+            encoding.ids.push(eos);
+            encoding.offsets.push((end, end));
+            encoding.added.push(true);
+        }
+        Some(encoding.ids.len() - 1)
+    }
+
+    fn labels(&self, encoding: &Encoding, learned: impl Fn(usize) -> bool) -> Vec<i32> {
+        let all = self.options.train_on == TrainOn::Everything;
+        let of = |(at, id): (usize, &u32)| if all || learned(at) { label(*id) } else { IGNORE };
+        encoding.ids.iter().enumerate().map(of).collect()
+    }
+
+    /// Cuts to the maximal length on the right.
+    fn finish(&self, draft: Draft) -> Result<Example> {
+        let length = draft.encoding.ids.len();
+        let kept = self.kept(length)?;
+        let Draft { labels, roles, stop, has_answers, encoding, text } = draft;
+        let mut example = Example {
+            ids: encoding.ids,
+            labels,
+            roles,
+            offsets: encoding.offsets,
+            rendered: text,
+            truncated_from: (kept < length).then_some(length),
+            learns_to_stop: !has_answers || stop.is_some_and(|at| at < kept),
+        };
+        example.ids.truncate(kept);
+        example.labels.truncate(kept);
+        example.roles.truncate(kept);
+        example.offsets.truncate(kept);
+        Ok(example)
+    }
+
+    /// How many of `length` tokens stay. Dropping is up to the dataset, which sees `truncated_from`.
+    fn kept(&self, length: usize) -> Result<usize> {
+        let max = self.options.max_length;
+        if length > max && self.options.on_too_long == OnTooLong::Error {
+            return Err(UserError::bad_input(text!(
+                "The row has {length} tokens, more than max_length = {max}",
+                "该行有 {length} 个词元，超过 max_length = {max}"
+            ))
+            .mend(Text::fixed(
+                "raise data.max_length, or set data.on_too_long to \"truncate\" or \"drop\"",
+                "请增大 data.max_length，或将 data.on_too_long 设为 \"truncate\" 或 \"drop\"",
+            )));
+        }
+        Ok(length.min(max))
+    }
+
+    fn tokens(&self, input_ids: &[u32], labels: &[i32]) -> Result<Example> {
+        let (ids, marks) = (input_ids.len(), labels.len());
+        if ids != marks {
+            return Err(UserError::bad_input(text!(
+                "The row has {ids} input_ids and {marks} labels",
+                "该行有 {ids} 个 input_ids 和 {marks} 个 labels"
+            ))
+            .mend(Text::fixed("give one label for each id", "请为每个编号提供一个标签")));
+        }
+        let bad_label = labels.iter().find(|label| **label < 0 && **label != IGNORE);
+        let bad_id = input_ids.iter().find(|id| i32::try_from(**id).is_err());
+        if let Some(value) = bad_label.map(i32::to_string).or(bad_id.map(u32::to_string)) {
+            return Err(UserError::bad_input(text!("{value} is no token id", "{value} 不是有效的词元编号"))
+                .mend(text!(
+                    "use ids from 0, and {IGNORE} for labels without loss",
+                    "编号应从 0 开始，不计损失的标签用 {IGNORE}"
+                )));
+        }
+        let kept = self.kept(ids)?;
+        Ok(Example {
+            ids: input_ids[..kept].to_vec(),
+            labels: labels[..kept].to_vec(),
+            roles: vec![TokenRole::Text; kept],
+            offsets: vec![(0, 0); kept],
+            rendered: String::new(),
+            truncated_from: (kept < ids).then_some(ids),
+            learns_to_stop: true,
+        })
+    }
+}
+
+/// A row before the cut.
+struct Draft {
+    encoding: Encoding,
+    labels: Vec<i32>,
+    roles: Vec<TokenRole>,
+    /// Position of the learned token that ends the last answer.
+    stop: Option<usize>,
+    has_answers: bool,
+    text: String,
+}
+
+/// Ids of tokenizers are far below 2^31; a crafted one gets no loss instead of a wrong label.
+fn label(id: u32) -> i32 {
+    i32::try_from(id).unwrap_or(IGNORE)
+}
+
+impl Encode for Encoder {
+    fn encode(&self, record: &Record) -> Result<Example> {
+        let draft = match record {
+            Record::Conversation { messages, tools } => {
+                self.conversation(&Chat { messages, tools: tools.as_ref(), ..Chat::default() })?
+            }
+            Record::Completion { prompt, completion } => self.completion(prompt, completion)?,
+            Record::Text(text) => self.plain_text(text)?,
+            Record::Tokens { input_ids, labels } => return self.tokens(input_ids, labels),
+        };
+        self.finish(draft)
+    }
+}

@@ -1,0 +1,88 @@
+//! Kinds of datasets that are known and not read yet: naming them beats "no format fits".
+
+use protocol::Text;
+use serde_json::{Map, Value};
+
+use super::Sample;
+use crate::sources::Row;
+
+struct Kind {
+    test: fn(&Map<String, Value>) -> bool,
+    looks_like: Text,
+}
+
+static KINDS: &[Kind] = &[
+    Kind {
+        test: |row| has(row, &["chosen", "rejected"]) || has(row, &["chosen_messages", "rejected_messages"]),
+        looks_like: Text::fixed(
+            "preference pairs (DPO: chosen and rejected)",
+            "偏好对数据（DPO：chosen 与 rejected）",
+        ),
+    },
+    Kind {
+        test: |row| {
+            ["label", "kto_tag"].iter().any(|key| row.get(*key).is_some_and(Value::is_boolean))
+                && has_turns(row)
+        },
+        looks_like: Text::fixed(
+            "good/bad feedback (KTO: conversations with a true/false label)",
+            "好坏反馈数据（KTO：对话加真/假标签）",
+        ),
+    },
+    Kind {
+        test: |row| row.contains_key("<ans>"),
+        looks_like: Text::fixed("CPM-Bee data (with `<ans>`)", "CPM-Bee 数据（含 `<ans>`）"),
+    },
+    Kind {
+        test: |row| !row.is_empty() && row.values().all(is_registry_entry),
+        looks_like: Text::fixed(
+            "a registry of datasets (dataset_info.json), not a dataset",
+            "数据集登记表（dataset_info.json），而非数据集",
+        ),
+    },
+    Kind {
+        test: |row| has(row, &["step", "loss"]),
+        looks_like: Text::fixed("the log of a training run, not a dataset", "训练日志，而非数据集"),
+    },
+    Kind {
+        test: |row| has(row, &["A", "B", "C", "D"]),
+        looks_like: Text::fixed("multiple-choice questions (an evaluation set)", "选择题（评测集）"),
+    },
+    Kind {
+        test: |row| {
+            ["image", "images", "videos", "audios"].iter().any(|key| row.get(*key).is_some_and(is_filled))
+        },
+        looks_like: Text::fixed("data with images, videos or sound", "含图像、视频或音频的数据"),
+    },
+];
+
+/// The kind that most of the sample's rows are of.
+pub fn recognise(sample: &Sample) -> Option<Text> {
+    let rows = sample.rows();
+    let most = |kind: &&Kind| {
+        rows.iter().filter_map(Row::fields).filter(|fields| (kind.test)(fields)).count() * 2 > rows.len()
+    };
+    KINDS.iter().find(most).map(|kind| kind.looks_like.clone())
+}
+
+fn has(row: &Map<String, Value>, keys: &[&str]) -> bool {
+    keys.iter().all(|key| row.contains_key(*key))
+}
+
+fn has_turns(row: &Map<String, Value>) -> bool {
+    ["messages", "conversations", "instruction", "prompt"].iter().any(|key| row.contains_key(*key))
+}
+
+fn is_registry_entry(value: &Value) -> bool {
+    ["file_name", "hf_hub_url", "ms_hub_url", "script_url", "cloud_file_name"]
+        .iter()
+        .any(|key| value.get(key).is_some())
+}
+
+fn is_filled(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => !items.is_empty(),
+        Value::String(text) => !text.is_empty(),
+        _ => false,
+    }
+}

@@ -1,0 +1,189 @@
+//! In which order rows are trained on. The order of an epoch follows from (seed, epoch), and the place in
+//! it is a pair of counters: that pair, saved and restored, continues exactly.
+
+use std::sync::Arc;
+
+use protocol::config::TrainConfig;
+use protocol::{Result, Text, UserError, text};
+use serde::{Deserialize, Serialize};
+
+use crate::random::{generator, shuffle};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SamplerOptions {
+    /// Rows a micro-batch.
+    pub batch_size: usize,
+    /// Micro-batches an optimizer step.
+    pub accumulation: usize,
+    /// False: rows come in file order, in every epoch.
+    pub shuffle: bool,
+    pub seed: u64,
+}
+
+/// The micro-batch that comes next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// Passes over the data that are done.
+    pub epoch: u64,
+    /// Micro-batches of this epoch that are done.
+    pub batch: u64,
+}
+
+/// Rows that go through the model together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MicroBatch {
+    /// Indices into the dataset; fewer than the batch size only at an epoch's end.
+    pub rows: Vec<u32>,
+    pub position: Position,
+}
+
+/// Draws micro-batches without end, epoch after epoch.
+pub struct Sampler {
+    rows: Arc<[u32]>,
+    options: SamplerOptions,
+    position: Position,
+    /// The current epoch's order, once it was needed.
+    order: Option<(u64, Arc<[u32]>)>,
+}
+
+impl SamplerOptions {
+    /// # Errors
+    /// When batch size or accumulation is 0 or absurdly large.
+    pub fn new(train: &TrainConfig) -> Result<Self> {
+        Ok(Self {
+            batch_size: count("train.batch_size", train.batch_size)?,
+            accumulation: count("train.gradient_accumulation", train.gradient_accumulation)?,
+            shuffle: train.shuffle,
+            seed: train.seed,
+        })
+    }
+
+    /// Micro-batches of one epoch over `rows` rows: the last one may be short, and is not dropped.
+    pub fn batches_per_epoch(&self, rows: usize) -> u64 {
+        rows.div_ceil(self.batch_size) as u64
+    }
+
+    /// Optimizer steps of one epoch: accumulation does not reach across its end, so the last step may
+    /// have fewer micro-batches (as in transformers since 4.46).
+    pub fn steps_per_epoch(&self, rows: usize) -> u64 {
+        self.batches_per_epoch(rows).div_ceil(self.accumulation as u64)
+    }
+
+    /// Optimizer steps of a run: `max_steps`, or where it is 0, `epochs` (which may be fractional) rounded
+    /// up to whole steps.
+    ///
+    /// # Errors
+    /// When both are missing or `epochs` is no usable number.
+    pub fn total_steps(&self, rows: usize, epochs: f64, max_steps: u64) -> Result<u64> {
+        if max_steps > 0 {
+            return Ok(max_steps);
+        }
+        let steps = (epochs * self.steps_per_epoch(rows) as f64).ceil();
+        if !(epochs > 0.0 && steps < 1e15) {
+            return Err(UserError::bad_input(text!(
+                "The number of epochs cannot be {epochs}",
+                "训练轮数不能为 {epochs}"
+            ))
+            .at_item("train.epochs")
+            .mend(Text::fixed(
+                "give a number above 0, or set train.max_steps",
+                "请设为大于 0 的数，或设置 train.max_steps",
+            )));
+        }
+        Ok(steps as u64)
+    }
+}
+
+fn count(key: &str, value: u64) -> Result<usize> {
+    match u32::try_from(value) {
+        Ok(count) if count > 0 => Ok(count as usize),
+        _ => Err(UserError::bad_input(text!("`{key}` cannot be {value}", "`{key}` 不能为 {value}"))
+            .at_item(key)
+            .mend(Text::fixed("give a whole number from 1 on", "请设为不小于 1 的整数"))),
+    }
+}
+
+impl Sampler {
+    /// Samples from `rows`, indices into a dataset in file order.
+    ///
+    /// # Errors
+    /// When there are no rows.
+    pub fn new(rows: impl Into<Arc<[u32]>>, options: SamplerOptions) -> Result<Self> {
+        let rows = rows.into();
+        if rows.is_empty() {
+            return Err(UserError::bad_input(Text::fixed(
+                "There are no rows to train on",
+                "没有可用于训练的行",
+            )));
+        }
+        Ok(Self { rows, options, position: Position::default(), order: None })
+    }
+
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Continues at a saved position.
+    ///
+    /// # Errors
+    /// When the epoch has no such micro-batch: the position was saved with other rows or another batch size.
+    pub fn seek(&mut self, position: Position) -> Result<()> {
+        if position.batch >= self.batches_per_epoch() {
+            let (batch, has) = (position.batch, self.batches_per_epoch());
+            return Err(UserError::bad_input(text!(
+                "The saved place in the data is batch {batch} of an epoch that has {has}",
+                "保存的数据位置是第 {batch} 批，而一轮只有 {has} 批"
+            ))
+            .mend(Text::fixed(
+                "resume with the data and batch size of the run",
+                "请使用原来的数据与批大小继续",
+            )));
+        }
+        self.position = position;
+        Ok(())
+    }
+
+    /// The micro-batches of the next optimizer step: `accumulation` of them, fewer at an epoch's end.
+    pub fn next_step(&mut self) -> Vec<MicroBatch> {
+        let mut batches = Vec::with_capacity(self.options.accumulation.min(1024));
+        loop {
+            let batch = self.next_batch();
+            batches.push(batch);
+            if self.position.batch == 0 || batches.len() == self.options.accumulation {
+                return batches;
+            }
+        }
+    }
+
+    fn next_batch(&mut self) -> MicroBatch {
+        let position = self.position;
+        let order = self.order(position.epoch);
+        let first = position.batch as usize * self.options.batch_size;
+        let rows = order[first..order.len().min(first + self.options.batch_size)].to_vec();
+        self.position = match position.batch + 1 < self.batches_per_epoch() {
+            true => Position { batch: position.batch + 1, ..position },
+            false => Position { epoch: position.epoch + 1, batch: 0 },
+        };
+        MicroBatch { rows, position }
+    }
+
+    fn order(&mut self, epoch: u64) -> Arc<[u32]> {
+        if !self.options.shuffle {
+            return self.rows.clone();
+        }
+        match &self.order {
+            Some((of, order)) if *of == epoch => order.clone(),
+            _ => {
+                let mut order = self.rows.to_vec();
+                shuffle(&mut generator(self.options.seed, "sampler", epoch), &mut order);
+                let order: Arc<[u32]> = order.into();
+                self.order = Some((epoch, order.clone()));
+                order
+            }
+        }
+    }
+
+    fn batches_per_epoch(&self) -> u64 {
+        self.options.batches_per_epoch(self.rows.len())
+    }
+}

@@ -1,0 +1,179 @@
+//! Where rows come from: containers of rows on disk, read one row at a time.
+//!
+//! Opening a file indexes where its rows begin (one streaming pass) and holds nothing else. A container
+//! costs one file here and one word in the list at [`CONTAINERS`].
+
+mod csv;
+mod file;
+mod index;
+mod json;
+mod jsonl;
+mod scan;
+mod sniff;
+mod txt;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use protocol::{Result, Text, UserError, text};
+use serde_json::{Map, Value};
+
+use crate::progress::Progress;
+
+pub use file::{DataFile, MAX_ROW_BYTES};
+
+/// A row as it stands in its file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    pub value: RowValue,
+    pub file: Arc<Path>,
+    /// 1-based. Blank lines, a CSV's header and the brackets of a JSON array are not counted.
+    pub row: u64,
+    /// Where the row begins in the file, in bytes.
+    pub offset: u64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum RowValue {
+    /// Named fields. Of keys that occur twice, the last one counts.
+    Object(Map<String, Value>),
+    /// A document of a plain text file.
+    Text(String),
+}
+
+impl Row {
+    /// The fields; none for a row of plain text.
+    pub fn fields(&self) -> Option<&Map<String, Value>> {
+        match &self.value {
+            RowValue::Object(fields) => Some(fields),
+            RowValue::Text(_) => None,
+        }
+    }
+
+    /// An error that names this row.
+    pub fn error(&self, what: Text) -> UserError {
+        self.place(UserError::bad_input(what))
+    }
+
+    /// Adds this row's place to an error.
+    pub fn place(&self, error: UserError) -> UserError {
+        error.at_row(self.row).in_file(&*self.file)
+    }
+}
+
+/// Rows of one file, in file order, by index.
+pub trait RowSource: Send + Sync {
+    fn file(&self) -> &DataFile;
+
+    /// Id of the container, such as `jsonl`.
+    fn container(&self) -> &'static str;
+
+    fn len(&self) -> usize;
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Reads row `index` (0-based).
+    ///
+    /// # Errors
+    /// When the row is malformed or too long, or the file was changed since it was opened. Names file and row.
+    fn get(&self, index: usize) -> Result<Row>;
+}
+
+/// A way to keep rows in a file.
+pub struct Container {
+    pub id: &'static str,
+    /// Lower case, without the dot.
+    pub extensions: &'static [&'static str],
+    open: fn(DataFile, &dyn Progress) -> Result<Box<dyn RowSource>>,
+}
+
+pub static CONTAINERS: &[&Container] =
+    &[&jsonl::CONTAINER, &json::CONTAINER, &csv::CONTAINER, &txt::CONTAINER];
+
+/// Opens a file, choosing the container by its content, and by its name where the content does not tell.
+///
+/// # Errors
+/// When the file cannot be opened, is of a kind that is not read, or its outer structure is broken
+/// (an array without end, an unclosed quote).
+pub fn open(path: &Path, progress: &dyn Progress) -> Result<Box<dyn RowSource>> {
+    let file = DataFile::open(path)?;
+    let container = sniff::container(&file)?;
+    (container.open)(file, progress)
+}
+
+const BOM: &[u8] = b"\xEF\xBB\xBF";
+
+fn skip_bom(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(BOM).unwrap_or(bytes)
+}
+
+/// Where the content begins: behind a byte order mark.
+fn content_start(file: &DataFile) -> Result<u64> {
+    Ok(if file.head(BOM.len())? == BOM { BOM.len() as u64 } else { 0 })
+}
+
+fn indexing() -> Text {
+    Text::fixed("indexing rows", "建立行索引")
+}
+
+/// Bytes of a row as text.
+fn utf8(bytes: &[u8], offset: u64) -> Result<&str> {
+    std::str::from_utf8(bytes).map_err(|err| {
+        let byte = offset + err.valid_up_to() as u64;
+        UserError::bad_input(text!(
+            "Not UTF-8 text at byte {byte} of the file",
+            "文件第 {byte} 字节处不是 UTF-8 文本"
+        ))
+        .mend(Text::fixed("save the file as UTF-8", "请将文件另存为 UTF-8 编码"))
+    })
+}
+
+/// Reads a JSON object from text; what follows it is left alone when `prefix` is set.
+fn json_object(bytes: &[u8], offset: u64, prefix: bool) -> Result<Map<String, Value>> {
+    let text = utf8(bytes, offset)?;
+    let parsed = if prefix {
+        serde_json::Deserializer::from_str(text).into_iter::<Value>().next().transpose()
+    } else {
+        serde_json::from_str(text).map(Some)
+    };
+    match parsed {
+        Ok(Some(Value::Object(fields))) => Ok(fields),
+        Ok(other) => Err(not_an_object(&other.unwrap_or_default())),
+        Err(err) => Err(json_error(&err, text, offset)),
+    }
+}
+
+fn not_an_object(value: &Value) -> UserError {
+    let kind = kind_of(value);
+    UserError::bad_input(text!(
+        "A row must be a JSON object, and this is {kind}",
+        "每行必须是 JSON 对象，而此处是 {kind}"
+    ))
+}
+
+/// A JSON value's kind, for messages.
+pub(crate) fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true/false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+fn json_error(err: &serde_json::Error, text: &str, offset: u64) -> UserError {
+    let (line, column) = (err.line(), err.column());
+    let before: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    let byte = offset + (before + column.saturating_sub(1)) as u64;
+    // serde_json says the place in its own terms; ours is the file's.
+    let said = err.to_string();
+    let reason = said.split(" at line ").next().unwrap_or(&said);
+    UserError::bad_input(text!(
+        "Not valid JSON at byte {byte} of the file: {reason}",
+        "文件第 {byte} 字节处不是有效的 JSON：{reason}"
+    ))
+}

@@ -1,0 +1,156 @@
+//! The Jinja environment of chat templates, as transformers sets it up, and its limits.
+
+use std::fmt;
+use std::io;
+
+use chrono::NaiveDateTime;
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Kwargs, Rest, Tuple, Value, from_args};
+use minijinja::{Environment, Error, ErrorKind, Output, State, Template};
+
+use super::python;
+use super::rewrite;
+use super::spans::{GENERATION_BEGINS, GENERATION_ENDS};
+
+pub(super) const MAX_SOURCE_BYTES: usize = 1 << 20;
+/// Steps of one rendering: about a second. Two thousand messages through the longest published
+/// template take a tenth of it.
+const FUEL: u64 = 20_000_000;
+const MAX_RECURSION: usize = 200;
+const MAX_OUTPUT_BYTES: usize = 64 << 20;
+/// Set while generation tags leave marks.
+pub(super) const MARK_VARIABLE: &str = "__mark_generation__";
+
+pub(super) fn new(now: Option<NaiveDateTime>) -> Environment<'static> {
+    let mut environment = Environment::new();
+    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+    environment.set_syntax(syntax.unwrap_or_default());
+    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+    environment.set_fuel(Some(FUEL));
+    environment.set_recursion_limit(MAX_RECURSION);
+    environment.set_formatter(print);
+    environment.set_unknown_method_callback(python_method);
+    environment.add_filter("tojson", |value: &Value, rest: Rest<Value>, kwargs: Kwargs| {
+        python::tojson(value, rest, kwargs)
+    });
+    environment.add_filter("string", |value: &Value| python::str_of(value));
+    environment.add_filter("int", |value: &Value, default: Option<Value>| {
+        python::int_of(value).map_or_else(|| default.unwrap_or(Value::from(0)), Value::from)
+    });
+    environment.add_filter("float", |value: &Value, default: Option<Value>| {
+        python::float_of(value).map_or_else(|| default.unwrap_or(Value::from(0.0)), Value::from)
+    });
+    environment.add_function("raise_exception", |message: Value| -> Result<Value, Error> {
+        Err(Error::new(ErrorKind::InvalidOperation, "raise_exception")
+            .with_source(Refusal(message.to_string())))
+    });
+    environment.add_function("strftime_now", move |format: String| {
+        python::strftime(now.unwrap_or_else(|| chrono::Local::now().naive_local()), &format)
+    });
+    environment.add_function(rewrite::FUNCTION, generation);
+    environment
+}
+
+/// Renders into memory, up to a limit.
+pub(super) fn render(template: &Template<'_, '_>, context: Value) -> Result<String, Error> {
+    let mut output = Capped { bytes: Vec::new() };
+    template.render_captured_to(context, &mut output)?;
+    String::from_utf8(output.bytes)
+        .map_err(|_| Error::new(ErrorKind::WriteFailure, "the template wrote broken text"))
+}
+
+struct Capped {
+    bytes: Vec<u8>,
+}
+
+impl io::Write for Capped {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.len() > MAX_OUTPUT_BYTES - self.bytes.len() {
+            return Err(io::Error::other("the template writes more than 64 MiB"));
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// `{{ value }}` as Python's `str` has it.
+fn print(out: &mut Output<'_>, _: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+    match value.as_str() {
+        Some(text) => out.write_str(text).map_err(Error::from),
+        None => out.write_str(&python::str_of(value)?).map_err(Error::from),
+    }
+}
+
+/// What stands between generation tags, with marks around it where they are wanted.
+fn generation(state: &mut State<'_, '_>, kwargs: Kwargs) -> Result<Value, Error> {
+    let caller: Value = kwargs.get("caller")?;
+    let body = caller.call(state, &[])?;
+    if !state.lookup(MARK_VARIABLE).is_some_and(|mark| mark.is_true()) {
+        return Ok(body);
+    }
+    let body = python::str_of(&body)?;
+    Ok(Value::from_safe_string(format!("{GENERATION_BEGINS}{body}{GENERATION_ENDS}")))
+}
+
+/// Python's methods on strings, dicts and lists: those of minijinja-contrib and those it lacks.
+fn python_method(
+    state: &mut State<'_, '_>,
+    value: &Value,
+    method: &str,
+    args: &[Value],
+) -> Result<Value, Error> {
+    match (value.as_str(), method) {
+        (Some(text), "removeprefix") => {
+            let (prefix,): (&str,) = from_args(args)?;
+            Ok(text.strip_prefix(prefix).unwrap_or(text).into())
+        }
+        (Some(text), "removesuffix") => {
+            let (suffix,): (&str,) = from_args(args)?;
+            Ok(text.strip_suffix(suffix).unwrap_or(text).into())
+        }
+        (Some(text), "partition") => {
+            let (by,): (&str,) = from_args(args)?;
+            let parts = text.split_once(by).map_or([text, "", ""], |(before, after)| [before, by, after]);
+            Ok(Value::from(Tuple::from(parts.map(Value::from).to_vec())))
+        }
+        (Some(text), "rpartition") => {
+            let (by,): (&str,) = from_args(args)?;
+            let parts = text.rsplit_once(by).map_or(["", "", text], |(before, after)| [before, by, after]);
+            Ok(Value::from(Tuple::from(parts.map(Value::from).to_vec())))
+        }
+        (Some(text), "rsplit") => {
+            let (by, limit): (&str, Option<usize>) = from_args(args)?;
+            let mut parts: Vec<&str> =
+                text.rsplitn(limit.map_or(usize::MAX, |limit| limit.saturating_add(1)), by).collect();
+            parts.reverse();
+            Ok(parts.into_iter().map(Value::from).collect())
+        }
+        _ => minijinja_contrib::pycompat::unknown_method_callback(state, value, method, args),
+    }
+}
+
+/// `raise_exception` was called.
+#[derive(Debug)]
+pub(super) struct Refusal(String);
+
+impl Refusal {
+    /// The template's own words, if that is why it failed.
+    pub fn of(err: &Error) -> Option<String> {
+        let first: &(dyn std::error::Error + 'static) = err;
+        std::iter::successors(Some(first), |err| err.source())
+            .find_map(|err| err.downcast_ref::<Self>())
+            .map(|refusal| refusal.0.clone())
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Refusal {}

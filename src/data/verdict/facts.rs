@@ -1,0 +1,105 @@
+//! What the verdict needs to know of one row.
+
+use protocol::{Result, UserError};
+use sha2::{Digest, Sha256};
+
+use crate::dataset::Dataset;
+use crate::record::{Example, Message, Record, Role};
+
+/// A row, read and encoded, reduced to what is counted.
+pub struct Facts {
+    /// Tokens before the cut.
+    pub length: u64,
+    /// Tokens after the cut.
+    pub tokens: u64,
+    /// Tokens that bear loss.
+    pub learned: u64,
+    pub cut: bool,
+    pub empty_answer: bool,
+    /// The last answer is followed by a learned end token (or there is no answer).
+    pub stops: bool,
+    /// A token id at or beyond the vocabulary's size.
+    pub bad_id: Option<u32>,
+    /// 128 bits of SHA-256 over the record.
+    pub hash: u128,
+}
+
+impl Facts {
+    /// # Errors
+    /// When the row cannot be read or encoded.
+    pub fn of(dataset: &Dataset, index: usize, vocab_size: Option<u64>) -> Result<Self, Box<UserError>> {
+        let (row, record) = dataset.read(index)?;
+        let example = dataset.encode(&row, &record)?;
+        Ok(Self {
+            length: example.truncated_from.unwrap_or(example.ids.len()) as u64,
+            tokens: example.ids.len() as u64,
+            learned: example.learned() as u64,
+            cut: example.truncated_from.is_some(),
+            empty_answer: has_empty_answer(&record),
+            stops: example.learns_to_stop,
+            bad_id: bad_id(&example, vocab_size),
+            hash: hash(&record),
+        })
+    }
+}
+
+fn bad_id(example: &Example, vocab_size: Option<u64>) -> Option<u32> {
+    let size = vocab_size?;
+    let labels = example.labels.iter().filter_map(|label| u32::try_from(*label).ok());
+    example.ids.iter().copied().chain(labels).find(|id| u64::from(*id) >= size)
+}
+
+fn has_empty_answer(record: &Record) -> bool {
+    let says_nothing = |message: &Message| {
+        message.role == Role::Assistant
+            && message.content.trim().is_empty()
+            && !message.extra.contains_key("tool_calls")
+    };
+    match record {
+        Record::Conversation { messages, .. } => messages.iter().any(says_nothing),
+        Record::Completion { completion, .. } => completion.trim().is_empty(),
+        Record::Text(text) => text.trim().is_empty(),
+        Record::Tokens { .. } => false,
+    }
+}
+
+/// Equal records have equal hashes; each part is led by its length, so that no two records run together.
+fn hash(record: &Record) -> u128 {
+    let mut hasher = Sha256::new();
+    let mut part = |bytes: &[u8]| {
+        hasher.update((bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    };
+    match record {
+        Record::Conversation { messages, tools } => {
+            part(b"conversation");
+            for Message { role, content, extra } in messages {
+                part(&[*role as u8]);
+                part(content.as_bytes());
+                if !extra.is_empty() {
+                    part(serde_json::to_string(extra).unwrap_or_default().as_bytes());
+                }
+            }
+            if let Some(tools) = tools {
+                part(tools.to_string().as_bytes());
+            }
+        }
+        Record::Completion { prompt, completion } => {
+            part(b"completion");
+            part(prompt.as_bytes());
+            part(completion.as_bytes());
+        }
+        Record::Text(text) => {
+            part(b"text");
+            part(text.as_bytes());
+        }
+        Record::Tokens { input_ids, labels } => {
+            part(b"tokens");
+            part(&input_ids.iter().flat_map(|id| id.to_le_bytes()).collect::<Vec<_>>());
+            part(&labels.iter().flat_map(|label| label.to_le_bytes()).collect::<Vec<_>>());
+        }
+    }
+    let mut first = [0; 16];
+    first.copy_from_slice(&hasher.finalize()[..16]);
+    u128::from_le_bytes(first)
+}

@@ -1,0 +1,211 @@
+//! Findings in words, each with how to mend it.
+
+use protocol::config::OnTooLong;
+use protocol::{Finding, FindingKind, Severity, Text, UserError, text};
+
+use crate::dataset::Policy;
+
+/// Row numbers that a finding lists.
+const LISTED: usize = 100;
+
+/// In the order in which findings are told.
+const KINDS: [FindingKind; 7] = [
+    FindingKind::BadRow,
+    FindingKind::BadTokenId,
+    FindingKind::NoLabels,
+    FindingKind::TooLong,
+    FindingKind::EmptyAnswer,
+    FindingKind::NoEndToken,
+    FindingKind::Duplicate,
+];
+
+/// What was found in one file.
+#[derive(Default)]
+pub struct Tally {
+    found: [Found; KINDS.len()],
+}
+
+#[derive(Default)]
+struct Found {
+    count: u64,
+    rows: Vec<u64>,
+    /// Said of the first row.
+    example: Option<Text>,
+}
+
+impl Tally {
+    pub fn add(&mut self, kind: FindingKind, row: u64) {
+        if let Some(at) = KINDS.iter().position(|known| *known == kind) {
+            let found = &mut self.found[at];
+            found.count += 1;
+            if found.rows.len() < LISTED {
+                found.rows.push(row);
+            }
+        }
+    }
+
+    pub fn add_bad_row(&mut self, row: u64, err: &UserError) {
+        self.add(FindingKind::BadRow, row);
+        self.found[0].example.get_or_insert_with(|| err.what.clone());
+    }
+
+    pub fn add_bad_id(&mut self, row: u64, id: u32) {
+        self.add(FindingKind::BadTokenId, row);
+        self.found[1].example.get_or_insert_with(|| text!("id {id}", "编号 {id}"));
+    }
+
+    /// The findings; `file` is named where there are several.
+    pub fn findings(self, policy: Policy, file: Option<&str>) -> Vec<Finding> {
+        let found = KINDS.into_iter().zip(self.found).filter(|(_, found)| found.count > 0);
+        found.map(|(kind, found)| finding(kind, found, policy, file)).collect()
+    }
+}
+
+fn finding(kind: FindingKind, found: Found, policy: Policy, file: Option<&str>) -> Finding {
+    let Found { count, rows, example } = found;
+    let (severity, what, mend) = words(kind, count, example, policy);
+    let text = match file {
+        Some(file) => {
+            let Text { en, zh } = what;
+            text!("{file}: {en}", "{file}：{zh}")
+        }
+        None => what,
+    };
+    Finding { kind, severity, count, rows, text, mend: Some(mend) }
+}
+
+fn words(kind: FindingKind, n: u64, example: Option<Text>, policy: Policy) -> (Severity, Text, Text) {
+    let Text { en, zh } = example.unwrap_or(Text::fixed("", ""));
+    let max = policy.max_length;
+    match kind {
+        FindingKind::BadRow if policy.skip_bad_rows => (
+            Severity::Warning,
+            text!(
+                "{n} rows cannot be read and are left out; the first: {en}",
+                "{n} 行无法读取，已跳过；首个原因：{zh}"
+            ),
+            Text::fixed("correct them if they matter", "如有需要请更正这些行"),
+        ),
+        FindingKind::BadRow => (
+            Severity::Error,
+            text!("{n} rows cannot be read; the first: {en}", "{n} 行无法读取；首个原因：{zh}"),
+            Text::fixed(
+                "correct them, or set data.skip_bad_rows = true",
+                "请更正，或设置 data.skip_bad_rows = true",
+            ),
+        ),
+        FindingKind::BadTokenId => (
+            Severity::Error,
+            text!(
+                "{n} rows have token ids beyond the model's vocabulary, such as {en}",
+                "{n} 行含有超出模型词表的词元编号，例如{zh}"
+            ),
+            Text::fixed("use the tokenizer that belongs to the model", "请使用与模型配套的分词器"),
+        ),
+        FindingKind::NoLabels => {
+            let mend = Text::fixed(
+                "complete their answers; if they were cut before the answer, raise data.max_length; or set data.allow_unlabelled = true to leave them out",
+                "请补全回答；若在回答之前被截断，请增大 data.max_length；或设置 data.allow_unlabelled = true 以跳过",
+            );
+            match policy.allow_unlabelled {
+                true => (
+                    Severity::Warning,
+                    text!(
+                        "{n} rows have nothing to learn and are left out",
+                        "{n} 行没有可学习的内容，已跳过"
+                    ),
+                    mend,
+                ),
+                false => {
+                    (Severity::Error, text!("{n} rows have nothing to learn", "{n} 行没有可学习的内容"), mend)
+                }
+            }
+        }
+        FindingKind::TooLong => too_long(n, max, policy.on_too_long),
+        FindingKind::EmptyAnswer => (
+            Severity::Warning,
+            text!("{n} rows have an empty answer", "{n} 行的回答为空"),
+            Text::fixed(
+                "fill in the answers or remove the rows: the model learns to say nothing",
+                "请补全回答或删除这些行，否则模型会学会什么都不说",
+            ),
+        ),
+        FindingKind::NoEndToken => (
+            Severity::Warning,
+            text!(
+                "In {n} rows no end token follows the answer: the model does not learn to stop there",
+                "{n} 行的回答之后没有结束词元，模型学不会在此停止"
+            ),
+            Text::fixed(
+                "choose a template that ends answers with the model's end token",
+                "请选用以模型结束词元收尾的模板",
+            ),
+        ),
+        _ => (
+            Severity::Warning,
+            text!("{n} rows repeat an earlier row exactly", "{n} 行与之前的行完全相同"),
+            Text::fixed("remove them unless they are meant to count more", "除非有意加大权重，否则请删除"),
+        ),
+    }
+}
+
+fn too_long(n: u64, max: u64, on_too_long: OnTooLong) -> (Severity, Text, Text) {
+    let mend = Text::fixed("raise data.max_length if memory allows", "内存允许时请增大 data.max_length");
+    match on_too_long {
+        OnTooLong::Truncate => (
+            Severity::Warning,
+            text!("{n} rows are longer than {max} tokens and are cut", "{n} 行超过 {max} 个词元，将被截断"),
+            mend,
+        ),
+        OnTooLong::Drop => (
+            Severity::Warning,
+            text!(
+                "{n} rows are longer than {max} tokens and are left out",
+                "{n} 行超过 {max} 个词元，已跳过"
+            ),
+            mend,
+        ),
+        OnTooLong::Error => (
+            Severity::Error,
+            text!("{n} rows are longer than {max} tokens", "{n} 行超过 {max} 个词元"),
+            Text::fixed(
+                "raise data.max_length, or set data.on_too_long to \"truncate\" or \"drop\"",
+                "请增大 data.max_length，或将 data.on_too_long 设为 \"truncate\" 或 \"drop\"",
+            ),
+        ),
+    }
+}
+
+/// Padding and end of sequence share an id. Harmless here, and the classic trap elsewhere.
+pub fn pad_is_eos(id: u32) -> Finding {
+    Finding {
+        kind: FindingKind::PadIsEos,
+        severity: Severity::Info,
+        count: 1,
+        rows: Vec::new(),
+        text: text!(
+            "Padding and end of sequence are the same token ({id}); padding is told by its place here, so the end token is still learned",
+            "填充与序列结束是同一个词元（{id}）；这里按位置区分填充，因此仍会学习结束词元"
+        ),
+        mend: Some(Text::fixed(
+            "nothing to do here; other trainers that mask by id would never learn to stop",
+            "此处无需处理；按编号屏蔽的其他训练程序会学不会停止",
+        )),
+    }
+}
+
+/// Nothing is left to train on.
+pub fn empty(rows: u64) -> Finding {
+    let text = match rows {
+        0 => Text::fixed("The dataset has no rows", "数据集没有任何行"),
+        _ => text!("None of the {rows} rows can be trained on", "{rows} 行中没有一行可用于训练"),
+    };
+    Finding {
+        kind: FindingKind::Empty,
+        severity: Severity::Error,
+        count: 1,
+        rows: Vec::new(),
+        text,
+        mend: Some(Text::fixed("check that the files are the right ones", "请检查文件是否正确")),
+    }
+}

@@ -1,0 +1,250 @@
+//! The verdict on the whole dataset: one pass over every row, which also decides which rows are trained
+//! on. A run trains on exactly the rows that its check counted.
+
+mod facts;
+mod findings;
+
+use std::collections::HashSet;
+
+use protocol::config::OnTooLong;
+use protocol::{Finding, FindingKind, Histogram, Result, Severity, Text, UserError, Verdict};
+use rayon::prelude::*;
+
+use crate::dataset::{Dataset, Part};
+use crate::progress::{Progress, check_cancelled};
+use crate::split::Split;
+use facts::Facts;
+use findings::{Tally, empty, pad_is_eos};
+
+/// Rows encoded at once, between two looks at whether to go on.
+const CHUNK: usize = 1024;
+const HISTOGRAM_BINS: u64 = 24;
+
+/// What the model says about token ids; what is unknown is not checked.
+#[derive(Clone, Debug, Default)]
+pub struct ModelTokens {
+    pub pad: Option<u32>,
+    /// All ids that end a sequence.
+    pub eos: Vec<u32>,
+    /// Rows of the embedding.
+    pub vocab_size: Option<u64>,
+}
+
+/// The verdict and the rows it stands on.
+pub struct Survey {
+    /// `template`, `forecast` and `steps` are for the engine to fill in.
+    pub verdict: Verdict,
+    /// Rows that can be used, as indices into the dataset.
+    pub split: Split,
+    /// Tokens of every row before the cut; 0 for rows that cannot be read.
+    pub lengths: Vec<u32>,
+}
+
+impl Survey {
+    /// Reads and encodes every row, on all cores. `seed` decides which rows are held out.
+    ///
+    /// # Errors
+    /// When it was cancelled. What is wrong with the data is in the verdict.
+    pub fn new(dataset: &Dataset, model: &ModelTokens, seed: u64, progress: &dyn Progress) -> Result<Self> {
+        let mut pass = Pass::new(dataset);
+        let stage = Text::fixed("checking rows", "检查数据");
+        let mut first = 0;
+        while first < dataset.len() {
+            check_cancelled(progress)?;
+            progress.report(&stage, first as u64, dataset.len() as u64);
+            let rows = first..dataset.len().min(first + CHUNK);
+            let facts: Vec<_> =
+                rows.into_par_iter().map(|row| Facts::of(dataset, row, model.vocab_size)).collect();
+            for facts in facts {
+                pass.add(facts);
+            }
+            first += CHUNK;
+        }
+        progress.report(&stage, dataset.len() as u64, dataset.len() as u64);
+        Ok(pass.finish(model, seed))
+    }
+
+    /// Why a run on this data is refused, if it is: every finding of severity error.
+    pub fn refusal(&self) -> Option<UserError> {
+        let errors = || self.verdict.findings.iter().filter(|finding| finding.severity == Severity::Error);
+        let first = errors().next()?;
+        let mut error = UserError::bad_input(Text::fixed(
+            "The dataset cannot be trained on as it is",
+            "数据集目前无法用于训练",
+        ))
+        .details(errors().map(describe));
+        // Rows are numbered by file: among several files a number alone would mislead.
+        if let [source] = self.verdict.sources.as_slice() {
+            error = error.in_file(&source.file);
+            error.place.row = first.rows.first().copied();
+        }
+        match &first.mend {
+            Some(mend) => Some(error.mend(mend.clone())),
+            None => Some(error),
+        }
+    }
+}
+
+fn describe(finding: &Finding) -> String {
+    const SHOWN: usize = 10;
+    let text = &finding.text;
+    if finding.rows.is_empty() {
+        return text.to_string();
+    }
+    let rows: Vec<_> = finding.rows.iter().take(SHOWN).map(u64::to_string).collect();
+    let more = if finding.count > SHOWN as u64 { ", …" } else { "" };
+    format!("{text} (rows {}{more})", rows.join(", "))
+}
+
+/// The pass under way: rows are added in order.
+struct Pass<'a> {
+    dataset: &'a Dataset,
+    /// Index of the row that comes next, and the file it is in.
+    next: u32,
+    part: usize,
+    tallies: Vec<Tally>,
+    seen: HashSet<u128>,
+    lengths: Vec<u32>,
+    tokens: u64,
+    learned: u64,
+    training: Vec<u32>,
+    validation: Vec<u32>,
+}
+
+impl<'a> Pass<'a> {
+    fn new(dataset: &'a Dataset) -> Self {
+        Self {
+            dataset,
+            next: 0,
+            part: 0,
+            tallies: dataset.parts().iter().map(|_| Tally::default()).collect(),
+            seen: HashSet::new(),
+            lengths: Vec::with_capacity(dataset.len()),
+            tokens: 0,
+            learned: 0,
+            training: Vec::new(),
+            validation: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, facts: Result<Facts, Box<UserError>>) {
+        let parts = self.dataset.parts();
+        while self.next >= parts[self.part].first + parts[self.part].rows {
+            self.part += 1;
+        }
+        let row = u64::from(self.next - parts[self.part].first) + 1;
+        match facts {
+            Err(err) => {
+                self.tallies[self.part].add_bad_row(row, &err);
+                self.lengths.push(0);
+            }
+            Ok(facts) => {
+                self.lengths.push(u32::try_from(facts.length).unwrap_or(u32::MAX));
+                if self.judge(row, &facts) {
+                    self.tokens += facts.tokens;
+                    self.learned += facts.learned;
+                    let side =
+                        if parts[self.part].validation { &mut self.validation } else { &mut self.training };
+                    side.push(self.next);
+                }
+            }
+        }
+        self.next += 1;
+    }
+
+    /// Counts what is to be said of a row; whether it can be used.
+    fn judge(&mut self, row: u64, facts: &Facts) -> bool {
+        let policy = self.dataset.policy();
+        let tally = &mut self.tallies[self.part];
+        let dropped = facts.cut && policy.on_too_long != OnTooLong::Truncate;
+        if facts.cut {
+            tally.add(FindingKind::TooLong, row);
+        }
+        if facts.empty_answer {
+            tally.add(FindingKind::EmptyAnswer, row);
+        }
+        if !self.seen.insert(facts.hash) {
+            tally.add(FindingKind::Duplicate, row);
+        }
+        if dropped {
+            return false;
+        }
+        if let Some(id) = facts.bad_id {
+            tally.add_bad_id(row, id);
+        }
+        if facts.learned == 0 {
+            tally.add(FindingKind::NoLabels, row);
+        } else if !facts.stops && !facts.cut {
+            tally.add(FindingKind::NoEndToken, row);
+        }
+        facts.learned > 0 && facts.bad_id.is_none()
+    }
+
+    fn finish(self, model: &ModelTokens, seed: u64) -> Survey {
+        let policy = self.dataset.policy();
+        let mut split = Split::hold_out(&self.training, policy.fraction, seed);
+        split.validation.extend(self.validation);
+        let mut findings = Vec::new();
+        for (part, tally) in self.dataset.parts().iter().zip(self.tallies) {
+            let name = (self.dataset.parts().len() > 1).then(|| file_name(part));
+            findings.extend(tally.findings(policy, name.as_deref()));
+        }
+        findings.extend(model.pad.filter(|pad| model.eos.contains(pad)).map(pad_is_eos));
+        if split.train.is_empty() {
+            findings.push(empty(self.dataset.len() as u64));
+        }
+        let verdict = Verdict {
+            sources: self.dataset.sources(),
+            template: None,
+            rows: self.dataset.len() as u64,
+            usable_rows: split.train.len() as u64,
+            validation_rows: split.validation.len() as u64,
+            tokens: self.tokens,
+            learned_tokens: self.learned,
+            longest: self.lengths.iter().copied().max().unwrap_or(0).into(),
+            max_length: policy.max_length,
+            lengths: histogram(&self.lengths),
+            ok: findings.iter().all(|finding| finding.severity != Severity::Error),
+            findings,
+            forecast: None,
+            steps: 0,
+        };
+        Survey { verdict, split, lengths: self.lengths }
+    }
+}
+
+fn file_name(part: &Part) -> String {
+    let path = part.source.file().path();
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// Bins of equal width, a power of two, from 0 to beyond the longest row. Rows that cannot be read have no
+/// length and are not counted.
+fn histogram(lengths: &[u32]) -> Histogram {
+    let longest = u64::from(lengths.iter().copied().max().unwrap_or(0));
+    if longest == 0 {
+        return Histogram::default();
+    }
+    let width = (longest + 1).div_ceil(HISTOGRAM_BINS).next_power_of_two();
+    let bins = longest / width + 1;
+    let mut counts = vec![0; bins as usize];
+    for length in lengths.iter().filter(|length| **length > 0) {
+        counts[(u64::from(*length) / width) as usize] += 1;
+    }
+    Histogram { edges: (0..=bins).map(|bin| bin * width).collect(), counts }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_length_lies_between_its_edges() {
+        let lengths = [0, 1, 15, 16, 17, 380, 383];
+        let Histogram { edges, counts } = histogram(&lengths);
+        assert_eq!((edges[1], edges.last()), (16, Some(&384)));
+        assert_eq!(counts.iter().sum::<u64>(), 6);
+        assert_eq!((counts[0], counts[1], counts.last()), (2, 2, Some(&2)));
+        assert_eq!(histogram(&[]), Histogram::default());
+    }
+}

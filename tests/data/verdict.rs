@@ -1,0 +1,198 @@
+//! The verdict on whole datasets, and which rows are trained on.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use data::{Dataset, ModelTokens, Progress, Silent, Survey};
+use protocol::config::{DataConfig, OnTooLong, Validation};
+use protocol::{Finding, FindingKind, Severity};
+
+use crate::support::{EOS, Folder, VOCAB, Words, alpaca_lines, config, open};
+
+fn survey_of(config: &DataConfig, folder: &Folder) -> Survey {
+    let model = ModelTokens { pad: Some(0), eos: vec![EOS], vocab_size: Some(VOCAB) };
+    Survey::new(&open(config, folder).unwrap(), &model, 42, &Silent).unwrap()
+}
+
+fn find(survey: &Survey, kind: FindingKind) -> &Finding {
+    let found = survey.verdict.findings.iter().find(|finding| finding.kind == kind);
+    found.unwrap_or_else(|| panic!("no {kind:?} in {:?}", survey.verdict.findings))
+}
+
+fn kinds(survey: &Survey) -> Vec<FindingKind> {
+    survey.verdict.findings.iter().map(|finding| finding.kind).collect()
+}
+
+#[test]
+fn a_clean_dataset_is_counted_and_split() {
+    let (folder, _) = Folder::with("a.jsonl", alpaca_lines(3000));
+    let config = DataConfig { validation: Validation::Fraction(0.05), ..config(&["a.jsonl"]) };
+    let survey = survey_of(&config, &folder);
+    let verdict = &survey.verdict;
+    assert!(verdict.ok && verdict.findings.is_empty(), "{:?}", verdict.findings);
+    assert_eq!((verdict.rows, verdict.usable_rows, verdict.validation_rows), (3000, 2850, 150));
+    // <User> say n <Assistant> number n end
+    assert_eq!((verdict.tokens, verdict.learned_tokens, verdict.longest), (21_000, 9000, 7));
+    assert_eq!(verdict.lengths.counts.iter().sum::<u64>(), 3000);
+    assert_eq!(verdict.lengths.counts[7], 3000);
+    assert_eq!(survey.split.train.len(), 2850);
+    assert!(survey.refusal().is_none());
+    let again = survey_of(&config, &folder);
+    assert_eq!((again.split, again.verdict), (survey.split, survey.verdict));
+}
+
+#[test]
+fn rows_that_cannot_be_read_refuse_the_run_unless_skipped() {
+    let rows = format!(
+        "{}{{broken\n{{\"instruction\":\"x\"}}\n{{\"instruction\":\"x\",\"input\":\"\",\"output\":\"y\"}}\n",
+        alpaca_lines(2)
+    );
+    let (folder, _) = Folder::with("a.jsonl", rows);
+    let mut config = config(&["a.jsonl"]);
+    let survey = survey_of(&config, &folder);
+    let finding = find(&survey, FindingKind::BadRow);
+    assert_eq!((finding.severity, finding.count), (Severity::Error, 2));
+    assert_eq!(finding.rows, [3, 4]);
+    assert!(finding.text.en.contains("Not valid JSON at byte"), "{}", finding.text);
+    assert!(!survey.verdict.ok);
+    let refusal = survey.refusal().unwrap();
+    assert_eq!((refusal.exit_code(), refusal.place.row), (2, Some(3)));
+    assert!(refusal.to_string().contains("skip_bad_rows"), "{refusal}");
+    config.skip_bad_rows = true;
+    let survey = survey_of(&config, &folder);
+    assert_eq!(find(&survey, FindingKind::BadRow).severity, Severity::Warning);
+    assert!(survey.refusal().is_none());
+    assert_eq!(survey.split.train, [0, 1, 4]);
+    assert_eq!(survey.lengths, [7, 7, 0, 0, 5]);
+}
+
+#[test]
+fn rows_without_labels_refuse_the_run_unless_allowed() {
+    let rows = format!("{}{{\"instruction\":\"x\",\"input\":\"\",\"output\":\" \"}}\n", alpaca_lines(2));
+    let (folder, _) = Folder::with("a.jsonl", rows);
+    let mut config = config(&["a.jsonl"]);
+    // The word tokenizer ends even a blank answer; one that is cut away leaves nothing.
+    config.max_length = 4;
+    let survey = survey_of(&config, &folder);
+    assert_eq!(find(&survey, FindingKind::NoLabels).rows, [1, 2]);
+    assert_eq!(find(&survey, FindingKind::TooLong).rows, [1, 2]);
+    assert_eq!(find(&survey, FindingKind::EmptyAnswer).rows, [3]);
+    assert!(!survey.verdict.ok);
+    config.allow_unlabelled = true;
+    let survey = survey_of(&config, &folder);
+    assert!(survey.verdict.ok);
+    assert_eq!(survey.split.train, [2]);
+}
+
+#[test]
+fn all_rows_masked_refuse_the_run_even_when_allowed() {
+    let (folder, _) = Folder::with(
+        "a.jsonl",
+        "{\"input_ids\":[11,12],\"labels\":[-100,-100]}\n{\"input_ids\":[13],\"labels\":[13]}\n",
+    );
+    let survey = survey_of(&DataConfig { allow_unlabelled: true, ..config(&["a.jsonl"]) }, &folder);
+    assert_eq!(find(&survey, FindingKind::NoLabels).count, 2);
+    assert_eq!(find(&survey, FindingKind::Empty).severity, Severity::Error);
+    assert!(survey.refusal().unwrap().to_string().contains("None of the 2 rows can be trained on"));
+}
+
+#[test]
+fn long_rows_are_cut_dropped_or_refused() {
+    let long = format!("{{\"instruction\":\"x\",\"input\":\"\",\"output\":\"{}\"}}\n", "w ".repeat(50));
+    let (folder, _) = Folder::with("a.jsonl", format!("{}{long}", alpaca_lines(2)));
+    let mut config = DataConfig { max_length: 20, ..config(&["a.jsonl"]) };
+    let cut = survey_of(&config, &folder);
+    assert_eq!((cut.verdict.longest, cut.verdict.tokens), (54, 34));
+    assert_eq!(find(&cut, FindingKind::TooLong).text.en, "1 rows are longer than 20 tokens and are cut");
+    assert_eq!(kinds(&cut), [FindingKind::TooLong]);
+    config.on_too_long = OnTooLong::Drop;
+    let dropped = survey_of(&config, &folder);
+    assert_eq!((dropped.verdict.tokens, dropped.split.train), (14, vec![0, 1]));
+    assert!(dropped.verdict.ok);
+    config.on_too_long = OnTooLong::Error;
+    let refused = survey_of(&config, &folder);
+    assert_eq!(find(&refused, FindingKind::TooLong).severity, Severity::Error);
+    assert!(!refused.verdict.ok);
+}
+
+#[test]
+fn doubles_are_told_by_their_later_rows() {
+    let folder = Folder::new();
+    folder.write("a.jsonl", alpaca_lines(3));
+    folder.write("b.jsonl", format!("{}{}", alpaca_lines(2), alpaca_lines(1)));
+    let survey = survey_of(&config(&["a.jsonl", "b.jsonl"]), &folder);
+    let finding = find(&survey, FindingKind::Duplicate);
+    assert_eq!((finding.count, finding.rows.as_slice()), (3, &[1, 2, 3][..]));
+    assert!(finding.text.en.starts_with("b.jsonl: "), "{}", finding.text);
+    assert!(survey.verdict.ok);
+}
+
+#[test]
+fn token_ids_beyond_the_vocabulary_refuse_the_run() {
+    let (folder, _) = Folder::with("a.jsonl", "{\"input_ids\":[11,12]}\n{\"input_ids\":[11,1000]}\n");
+    let survey = survey_of(&config(&["a.jsonl"]), &folder);
+    let finding = find(&survey, FindingKind::BadTokenId);
+    assert_eq!((finding.severity, finding.rows.as_slice()), (Severity::Error, &[2][..]));
+    assert!(finding.text.en.contains("id 1000"), "{}", finding.text);
+}
+
+#[test]
+fn padding_that_is_the_end_token_is_told() {
+    let (folder, _) = Folder::with("a.jsonl", alpaca_lines(2));
+    let model = ModelTokens { pad: Some(EOS), eos: vec![1, EOS], vocab_size: None };
+    let survey = Survey::new(&open(&config(&["a.jsonl"]), &folder).unwrap(), &model, 1, &Silent).unwrap();
+    assert_eq!(find(&survey, FindingKind::PadIsEos).severity, Severity::Info);
+    assert!(survey.verdict.ok);
+}
+
+#[test]
+fn answers_that_do_not_end_are_told() {
+    let (folder, _) = Folder::with("a.jsonl", alpaca_lines(2));
+    let words = Words { ends: false, ..Words::default() };
+    let dataset = Dataset::open(&config(&["a.jsonl"]), folder.path(), Arc::new(words), &Silent).unwrap();
+    let survey = Survey::new(&dataset, &ModelTokens::default(), 1, &Silent).unwrap();
+    assert_eq!(find(&survey, FindingKind::NoEndToken).rows, [1, 2]);
+}
+
+#[test]
+fn an_empty_dataset_is_refused() {
+    for (name, content) in
+        [("a.jsonl", ""), ("a.json", "[]"), ("a.csv", "prompt,response\n"), ("a.txt", "\n\n")]
+    {
+        let (folder, _) = Folder::with(name, content);
+        let survey = survey_of(&config(&[name]), &folder);
+        assert_eq!(kinds(&survey), [FindingKind::Empty], "{name}");
+        assert!(survey.refusal().unwrap().to_string().contains("The dataset has no rows"));
+    }
+}
+
+#[test]
+fn validation_files_stand_beside_the_training_files() {
+    let folder = Folder::new();
+    folder.write("a.jsonl", alpaca_lines(5));
+    folder.write("b.jsonl", "{\"text\":\"one two\"}\n{\"text\":\"three\"}\n");
+    let validation = Validation::Files(vec![PathBuf::from("b.jsonl")]);
+    let survey = survey_of(&DataConfig { validation, ..config(&["a.jsonl"]) }, &folder);
+    assert_eq!(survey.split.train, [0, 1, 2, 3, 4]);
+    assert_eq!(survey.split.validation, [5, 6]);
+}
+
+struct StopAfterOneReport(std::sync::atomic::AtomicU64);
+
+impl Progress for StopAfterOneReport {
+    fn report(&self, _: &protocol::Text, _: u64, _: u64) {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+    fn cancelled(&self) -> bool {
+        self.0.load(std::sync::atomic::Ordering::Relaxed) > 0
+    }
+}
+
+#[test]
+fn a_survey_can_be_stopped() {
+    let (folder, _) = Folder::with("a.jsonl", alpaca_lines(3000));
+    let dataset = open(&config(&["a.jsonl"]), &folder).unwrap();
+    let stop = StopAfterOneReport(0.into());
+    let err = Survey::new(&dataset, &ModelTokens::default(), 1, &stop).err().unwrap();
+    assert!(err.to_string().contains("Stopped"), "{err}");
+}

@@ -1,0 +1,4 @@
+//! The engine's tests: one binary.
+
+mod files;
+mod weights;
