@@ -17,8 +17,8 @@ mod tests;
 
 pub use matmul::{linear, linear_in_out, matmul2};
 pub use route::{
-    adamw, attention, cross_entropy, gelu_erf, gelu_tanh, layer_norm, logprobs, rms_norm, rope, silu,
-    silu_mul, sum_of_squares,
+    adamw, attention, backward_from, cross_entropy, cross_entropy_backward, gelu_erf, gelu_tanh, layer_norm,
+    logprobs, rms_norm, rope, silu, silu_mul, sum_of_squares,
 };
 
 use burn::tensor::Tensor;

@@ -1,7 +1,7 @@
 //! Chooses between the fused kernel and the composition. The documentation of each operation is at
 //! its composition in [`super::compose`].
 
-use burn::tensor::{DType, Int, Tensor};
+use burn::tensor::{DType, Gradients, Int, Tensor};
 
 use super::{AdamWArgs, Mask, compose, cpu};
 
@@ -70,6 +70,37 @@ pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>, weight: f32) ->
         return cpu::cross_entropy(logits, targets, weight);
     }
     compose::cross_entropy(logits, targets, weight)
+}
+
+/// [`cross_entropy`] of logits inside autodiff, and the backward pass from its gradient: the summed
+/// loss `[1]` and the gradients of `weight` times it. The logits' memory is used again where the
+/// backend can, so hand over the only handle.
+///
+/// # Panics
+/// If no tensor with `require_grad` went into the logits.
+pub fn cross_entropy_backward(
+    logits: Tensor<2>,
+    targets: Tensor<1, Int>,
+    weight: f32,
+) -> (Tensor<1>, Gradients) {
+    if cpu::fits(&logits) {
+        return cpu::cross_entropy_backward(logits, targets, weight);
+    }
+    let (loss, gradient) = compose::cross_entropy(logits.clone().inner(), targets.inner(), weight);
+    (loss, backward_from(logits, gradient))
+}
+
+/// Backward pass from a known gradient of `output`: the vector-Jacobian product, without the
+/// product of the two tensors that the usual `(output · gradient).sum().backward()` makes.
+///
+/// # Panics
+/// If no tensor with `require_grad` went into the output.
+pub fn backward_from<const D: usize>(output: Tensor<D>, gradient: Tensor<D>) -> Gradients {
+    if cpu::fits(&output) && cpu::fits(&gradient) {
+        return cpu::backward_from(output, gradient);
+    }
+    // A plain gradient counts as a constant.
+    (output * gradient.inner()).sum().backward()
 }
 
 /// See [`compose::logprobs`].

@@ -32,7 +32,7 @@ pub trait Fused<const N: usize>: Clone + Debug + Send + 'static {
 }
 
 /// A tensor inside autodiff.
-type Node = FloatTensor<Autodiff<Flex>>;
+pub type Node = FloatTensor<Autodiff<Flex>>;
 
 /// A tensor on the CPU, inside autodiff or outside.
 pub enum Operand {
@@ -52,7 +52,8 @@ impl Operand {
         }
     }
 
-    fn lift(self) -> Node {
+    /// The operand inside autodiff, as a constant if it was outside.
+    pub fn lift(self) -> Node {
         match self {
             Self::Plain(tensor) => Autodiff::<Flex>::from_inner(tensor),
             Self::Tracked(tensor) => tensor,

@@ -1,4 +1,6 @@
-//! Products of small matrices in the calling thread, through the `gemm` crate.
+//! Matrix products through the `gemm` crate.
+
+use ::gemm::Parallelism;
 
 /// A matrix in a slice: element `(i, j)` is at `i·rows + j·columns`.
 #[derive(Clone, Copy)]
@@ -34,17 +36,35 @@ pub enum Into {
     Add,
 }
 
-/// `out (+)= factor · a · b` for `a` `[m, k]`, `b` `[k, n]`, `out` `[m, n]` in rows of `n`.
+/// `out (+)= factor · a · b` for `a` `[m, k]`, `b` `[k, n]`, `out` `[m, n]` in rows of `n`, in the
+/// calling thread.
 ///
 /// # Panics
 /// If a slice is too short for its matrix.
-pub fn product(
+pub fn product(dims: [usize; 3], factor: f32, a: Matrix<'_>, b: Matrix<'_>, out: &mut [f32], into: Into) {
+    call(dims, factor, a, b, out, into, Parallelism::None);
+}
+
+/// `out = a · b`, on all threads if it is large.
+///
+/// # Panics
+/// If a slice is too short for its matrix.
+pub fn large_product(dims: [usize; 3], a: Matrix<'_>, b: Matrix<'_>, out: &mut [f32]) {
+    /// Multiplications that pay for handing out work.
+    const LARGE: usize = 128 * 128 * 128;
+    let large = dims.iter().product::<usize>() >= LARGE;
+    let threads = if large { Parallelism::Rayon(0) } else { Parallelism::None };
+    call(dims, 1.0, a, b, out, Into::Replace, threads);
+}
+
+fn call(
     [m, k, n]: [usize; 3],
     factor: f32,
     a: Matrix<'_>,
     b: Matrix<'_>,
     out: &mut [f32],
     into: Into,
+    threads: Parallelism,
 ) {
     assert!(
         a.holds(m, k) && b.holds(k, n) && m * n <= out.len(),
@@ -73,7 +93,7 @@ pub fn product(
             false,
             false,
             false,
-            ::gemm::Parallelism::None,
+            threads,
         );
     }
 }

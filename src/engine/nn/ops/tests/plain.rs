@@ -1,7 +1,9 @@
 use burn::tensor::{DType, Device, Int, Tensor};
 
-use super::super::{AdamWArgs, compose, cpu, linear, linear_in_out, matmul2};
-use super::{assert_close, random, tokens, values};
+use super::super::{
+    AdamWArgs, backward_from, compose, cpu, cross_entropy_backward, linear, linear_in_out, matmul2,
+};
+use super::{assert_close, backward, leaf, random, tokens, values};
 
 fn targets(rows: usize, tokens_: usize) -> Tensor<1, Int> {
     let ids: Vec<i32> = (0..rows).map(|row| (row * 7 % tokens_) as i32).collect();
@@ -102,6 +104,47 @@ fn sum_of_squares_is_exact_to_rounding() {
         assert!((f64::from(got) / want - 1.0).abs() < 1e-6, "{length}: {got} is not {want}");
         assert_eq!(got, values(cpu::sum_of_squares(x))[0]);
     }
+}
+
+#[test]
+fn linear_agrees_with_the_composition() {
+    for (batch, time, input, output) in [(1, 1, 3, 2), (2, 3, 5, 7), (2, 150, 129, 130)] {
+        let (x, w) = (random([batch, time, input], 1), random([output, input], 2));
+        let plain = |x: Tensor<3>, w: Tensor<2>| x.matmul(w.transpose().unsqueeze());
+        let [a, b, c] = std::array::from_fn(|_| (leaf(&x), leaf(&w)));
+        let want = plain(b.0.clone(), b.1.clone());
+        let got = linear(a.0.clone(), a.1.clone());
+        let turned = linear_in_out(c.0.clone(), c.1.clone().transpose());
+        assert_close("linear", got.clone().inner(), want.clone().inner(), 1e-5);
+        assert_close("linear_in_out", turned.clone().inner(), want.clone().inner(), 1e-5);
+        let [da, db, dc] = [got, want, turned].map(backward);
+        let want = (b.0.grad(&db).unwrap(), b.1.grad(&db).unwrap());
+        for (leaves, gradients) in [(a, da), (c, dc)] {
+            assert_close("dx", leaves.0.grad(&gradients).unwrap(), want.0.clone(), 1e-5);
+            assert_close("dw", leaves.1.grad(&gradients).unwrap(), want.1.clone(), 1e-5);
+        }
+    }
+}
+
+#[test]
+fn a_backward_pass_can_start_from_a_known_gradient() {
+    let (x, w) = (leaf(&random([1, 5, 8], 1)), random([11, 8], 2));
+    let gradient = random([1, 5, 11], 3);
+    let got = x.grad(&backward_from(linear(x.clone(), w.clone()), gradient.clone())).unwrap();
+    let want = (linear(x.clone(), w) * gradient).sum().backward();
+    assert_close("dx", got, x.grad(&want).unwrap(), 1e-6);
+}
+
+#[test]
+fn cross_entropy_of_a_graph_gives_loss_and_gradients() {
+    let (x, w) = (leaf(&random([1, 5, 8], 1)), leaf(&random([11, 8], 2)));
+    let logits = || linear(x.clone(), w.clone()).reshape([5, 11]);
+    let (loss, gradients) = cross_entropy_backward(logits(), targets(5, 11), 0.5);
+    let (want_loss, d) = compose::cross_entropy(logits().inner(), targets(5, 11), 0.5);
+    let want = (logits() * d).sum().backward();
+    assert_close("loss", loss, want_loss, 1e-6);
+    assert_close("dx", x.grad(&gradients).unwrap(), x.grad(&want).unwrap(), 1e-5);
+    assert_close("dw", w.grad(&gradients).unwrap(), w.grad(&want).unwrap(), 1e-5);
 }
 
 #[test]
