@@ -1,0 +1,144 @@
+//! Help in Chinese. The English words stand with the flags; a test sees to it that none lacks its translation.
+
+use clap::{Arg, Command};
+use protocol::Language;
+
+/// The command with its help in the user's language.
+pub fn localised(command: Command, language: Language) -> Command {
+    match language {
+        Language::English => command,
+        Language::Chinese => chinese(command),
+    }
+}
+
+fn chinese(command: Command) -> Command {
+    let about = command.get_name().to_owned();
+    let command = match about_in_chinese(&about) {
+        Some(words) => command.about(words),
+        None => command,
+    };
+    command.mut_args(argument).mut_subcommands(chinese)
+}
+
+fn argument(arg: Arg) -> Arg {
+    match flag_in_chinese(arg.get_id().as_str()) {
+        Some(words) => arg.help(words),
+        None => arg,
+    }
+}
+
+fn about_in_chinese(name: &str) -> Option<&'static str> {
+    lookup(&ABOUT, name)
+}
+
+fn flag_in_chinese(id: &str) -> Option<&'static str> {
+    lookup(&FLAGS, id)
+}
+
+fn lookup(table: &[(&str, &'static str)], wanted: &str) -> Option<&'static str> {
+    table.iter().find(|(name, _)| *name == wanted).map(|(_, words)| *words)
+}
+
+const ABOUT: [(&str, &str); 10] = [
+    ("emberwright", "在自己的工作站上微调语言模型"),
+    ("inspect", "查看模型文件夹：模型家族、参数量、线性层、缺失或异常之处"),
+    ("preview", "逐词元查看模型将看到的数据"),
+    ("check", "检查整个数据集并预估内存；不进行训练"),
+    ("train", "训练，并打印运行文件夹"),
+    ("score", "写出文件中每个词元的对数概率"),
+    ("generate", "续写提示词"),
+    ("chat", "与模型对话，可随时切换适配器"),
+    ("export", "写出其他程序可加载的文件夹"),
+    ("bench", "测量训练速度与内存"),
+];
+
+const FLAGS: [(&str, &str); 45] = [
+    ("json", "在标准输出以 JSON 行打印引擎事件；日志输出到标准错误"),
+    ("device", "计算设备：auto、cpu 或 cuda:N"),
+    ("lang", "消息语言（默认由 LANG 决定）"),
+    ("model", "Hugging Face 格式的模型文件夹"),
+    ("adapter", "PEFT 格式的适配器文件夹；可多次指定"),
+    ("dtype", "计算或写出所用的数值类型"),
+    ("overrides", "替换 config.json 中的键；值为 JSON，否则按文本处理"),
+    ("run", "运行文件"),
+    ("rows", "显示的行数；导出时为用于比对的数据文件"),
+    ("skip", "先跳过的行数"),
+    ("out", "输出文件夹；训练时即运行文件夹本身"),
+    ("resume", "从此运行文件夹中最新的完好检查点继续"),
+    ("input", "JSON 行：{\"ids\": […]} 或 {\"prompt\": …, \"completion\": …}"),
+    ("output", "按相同顺序写出每行的 ids、logprobs、argmax 与 sum"),
+    ("prompt", "要续写的文本，原样使用"),
+    ("ids", "要续写的词元编号"),
+    ("chat", "将提示词作为提问，套用模型的对话模板"),
+    ("system", "对话开头的系统消息"),
+    ("max_new_tokens", "回答的最大长度，以词元计"),
+    ("temperature", "0 表示总取概率最高的词元；越高越大胆"),
+    ("top_p", "从概率之和达到 P 的最小词元集合中抽取"),
+    ("top_k", "从概率最高的 K 个词元中抽取；0 表示关闭"),
+    ("repetition_penalty", "降低已出现词元的概率；1 表示关闭"),
+    ("seed", "相同的种子得到相同的回答"),
+    ("stop", "遇到此文本即结束回答；可多次指定"),
+    ("ignore_eos", "遇到结束词元后继续"),
+    ("to", "导出目标：merged（完整模型）或 adapter"),
+    ("verify", "重新加载写出的内容，并与当前模型比对"),
+    ("shard_size", "单个文件的最大大小"),
+    ("shape", "采用已发布模型形状的虚构模型"),
+    ("hidden_size", "替换形状中的隐藏维度"),
+    ("intermediate_size", "替换形状中的 MLP 维度"),
+    ("layers", "替换形状中的层数"),
+    ("heads", "替换形状中的注意力头数"),
+    ("kv_heads", "替换形状中的键值头数"),
+    ("vocab_size", "替换形状中的词表大小"),
+    ("batch_size", "每步的行数"),
+    ("length", "每行的词元数"),
+    ("steps", "计入测量的步数"),
+    ("warmup", "测量之前的步数"),
+    ("method", "训练方法"),
+    ("rank", "LoRA 的秩"),
+    ("targets", "LoRA 作用的层：all-linear、auto，或以逗号分隔的角色"),
+    ("help", "打印帮助"),
+    ("version", "打印版本"),
+];
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    #[test]
+    fn everything_has_its_chinese_words() {
+        fn visit(command: &Command, lacking: &mut Vec<String>) {
+            let name = command.get_name();
+            if about_in_chinese(name).is_none() {
+                lacking.push(name.to_owned());
+            }
+            let flags = command.get_arguments().map(|arg| arg.get_id().as_str());
+            lacking.extend(flags.filter(|id| flag_in_chinese(id).is_none()).map(|id| format!("{name} {id}")));
+            command.get_subcommands().for_each(|inner| visit(inner, lacking));
+        }
+        let mut lacking = Vec::new();
+        visit(&Cli::command(), &mut lacking);
+        assert!(lacking.is_empty(), "{lacking:?}");
+    }
+
+    #[test]
+    fn no_translation_is_left_over() {
+        fn ids(command: &Command) -> Vec<String> {
+            let own = command.get_arguments().map(|arg| arg.get_id().to_string());
+            own.chain(command.get_subcommands().flat_map(ids)).collect()
+        }
+        let mut built = Cli::command();
+        built.build();
+        let known = ids(&built);
+        let unused: Vec<_> = FLAGS.iter().filter(|(id, _)| !known.iter().any(|known| known == id)).collect();
+        assert!(unused.is_empty(), "{unused:?}");
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+        localised(Cli::command(), Language::Chinese).debug_assert();
+    }
+}

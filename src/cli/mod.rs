@@ -1,0 +1,129 @@
+//! The command line: one file a sub-command, each turning flags into a command for the engine and the
+//! engine's events into something to read.
+//!
+//! What a command was asked for goes to stdout, everything said about it goes to stderr. With `--json`
+//! stdout carries the engine's events as JSON lines. Exit codes: 0 done, 2 bad input, 1 failure.
+
+mod bench;
+mod chat;
+mod check;
+mod client;
+mod export;
+mod failure;
+mod flags;
+mod folders;
+mod format;
+mod generate;
+mod help;
+mod inspect;
+mod interrupt;
+mod language;
+mod log;
+mod preview;
+mod run_file;
+mod score;
+mod screen;
+mod status;
+mod train;
+mod train_view;
+mod values;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use protocol::{Language, Result, Text};
+
+use client::Client;
+use flags::Common;
+use screen::Screen;
+use status::StatusLine;
+
+/// Fine-tune language models on your own workstation
+#[derive(Debug, Parser)]
+#[command(name = "emberwright", version, propagate_version = true)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Option<Task>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Show what a model folder holds: family, parameters, linear layers, what is missing or odd
+    Inspect(inspect::Flags),
+    /// Show rows of a dataset as the model will see them, token by token
+    Preview(preview::Flags),
+    /// Judge the whole dataset and forecast the memory; trains nothing
+    Check(check::Flags),
+    /// Train, and print the run folder
+    Train(train::Flags),
+    /// Write the log-probability of every token of a file's rows
+    Score(score::Flags),
+    /// Continue a prompt
+    Generate(generate::Flags),
+    /// Talk to a model, with and without its adapters
+    Chat(chat::Flags),
+    /// Write a folder that other programs load
+    Export(export::Flags),
+    /// Measure training speed and memory
+    Bench(bench::Flags),
+}
+
+/// Reads the arguments, does what they say and returns the exit code of the contract.
+pub fn main() -> ExitCode {
+    let language = language::detect(std::env::args_os(), |name| std::env::var(name).ok());
+    let parsed = help::localised(Cli::command(), language)
+        .try_get_matches()
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    match parsed {
+        Ok(cli) => start(cli, language),
+        Err(err) => {
+            // Help and version are "errors" too; nothing can be done when even this cannot be printed.
+            err.print().ok();
+            ExitCode::from(u8::try_from(err.exit_code()).unwrap_or(2))
+        }
+    }
+}
+
+fn start(cli: Cli, language: Language) -> ExitCode {
+    let status = StatusLine::new();
+    log::init(status.clone());
+    let mut screen = Screen::new(status, language, cli.common.json);
+    let code = match cli.command {
+        None => welcome(&mut screen),
+        Some(task) => {
+            let mut client = Client::new(&cli.common);
+            let code = perform(task, &mut client, &mut screen);
+            client.finish();
+            code
+        }
+    };
+    let code = code.and_then(|code| screen.close().map(|()| code));
+    ExitCode::from(code.unwrap_or_else(|error| failure::report(&error, &mut screen)))
+}
+
+fn perform(task: Task, client: &mut Client, screen: &mut Screen) -> Result<u8> {
+    match task {
+        Task::Inspect(flags) => inspect::run(flags, client, screen),
+        Task::Preview(flags) => preview::run(flags, client, screen),
+        Task::Check(flags) => check::run(flags, client, screen),
+        Task::Train(flags) => train::run(flags, client, screen),
+        Task::Score(flags) => score::run(flags, client, screen),
+        Task::Generate(flags) => generate::run(flags, client, screen),
+        Task::Chat(flags) => chat::run(flags, client, screen),
+        Task::Export(flags) => export::run(flags, client, screen),
+        Task::Bench(flags) => bench::run(flags, client, screen),
+    }
+}
+
+/// Without a sub-command the window will open one day.
+fn welcome(screen: &mut Screen) -> Result<u8> {
+    let help = help::localised(Cli::command(), screen.language()).render_help();
+    screen.line(&screen.pick(&Text::fixed(
+        "The window is not built yet; everything works from the command line:\n",
+        "图形窗口尚未完成；目前所有功能都在命令行中提供：\n",
+    )));
+    screen.line(help.to_string().trim_end());
+    Ok(0)
+}
