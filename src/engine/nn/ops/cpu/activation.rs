@@ -5,7 +5,7 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use super::bridge::{Fused, Operand, run};
-use super::buffer::{GRAIN, elements, elements_mut, for_rows, ordered, tensor};
+use super::buffer::{GRAIN, all_mut, elements, elements_mut, for_rows, ordered, tensor, writable};
 use super::simd::{erf, exp, sigmoid, vectorised};
 
 const SQRT_2_OVER_PI: f32 = 0.797_884_6;
@@ -77,13 +77,27 @@ impl Curve for GeluErf {
     }
 }
 
+/// `y = f(x)` into new memory.
+fn curve<C: Curve>(x: &FlexTensor) -> FlexTensor {
+    let input = elements(x);
+    let mut out = vec![0.0; input.len()];
+    for_rows(&mut out, 1, |first, out| {
+        vectorised(
+            #[inline(always)]
+            || out.iter_mut().zip(&input[first..]).for_each(|(y, x)| *y = C::value(*x)),
+        );
+    });
+    tensor(out, x.layout().shape().clone())
+}
+
 impl<C: Curve> Fused<1> for C {
-    type Saved = ();
+    /// The input.
+    type Saved = FlexTensor;
 
     fn forward(&self, [x]: [FlexTensor; 1]) -> FlexTensor {
         let mut x = ordered(x);
         let Some(values) = elements_mut(&mut x) else {
-            return self.forward_saving(&[x]).0;
+            return curve::<C>(&x);
         };
         for_rows(values, 1, |_, values| {
             vectorised(
@@ -94,39 +108,21 @@ impl<C: Curve> Fused<1> for C {
         x
     }
 
-    fn forward_saving(&self, [x]: &[FlexTensor; 1]) -> (FlexTensor, ()) {
-        let x = ordered(x.clone());
-        let input = elements(&x);
-        let mut out = vec![0.0; input.len()];
-        for_rows(&mut out, 1, |first, out| {
-            vectorised(
-                #[inline(always)]
-                || out.iter_mut().zip(&input[first..]).for_each(|(y, x)| *y = C::value(*x)),
-            );
-        });
-        (tensor(out, x.layout().shape().clone()), ())
+    fn forward_saving(&self, [x]: [FlexTensor; 1], _wanted: [bool; 1]) -> (FlexTensor, FlexTensor) {
+        let x = ordered(x);
+        (curve::<C>(&x), x)
     }
 
-    fn backward(
-        &self,
-        [x]: [FlexTensor; 1],
-        (): (),
-        gradient: FlexTensor,
-        _wanted: [bool; 1],
-    ) -> [Option<FlexTensor>; 1] {
-        let (x, gradient) = (ordered(x), ordered(gradient));
-        let (input, gradient) = (elements(&x), elements(&gradient));
-        let mut out = vec![0.0; input.len()];
-        for_rows(&mut out, 1, |first, out| {
+    fn backward(&self, x: FlexTensor, gradient: FlexTensor, _wanted: [bool; 1]) -> [Option<FlexTensor>; 1] {
+        let mut gradient = writable(gradient);
+        let input = elements(&x);
+        for_rows(all_mut(&mut gradient), 1, |first, out| {
             vectorised(
                 #[inline(always)]
-                || {
-                    let inputs = input[first..].iter().zip(&gradient[first..]);
-                    out.iter_mut().zip(inputs).for_each(|(d, (x, g))| *d = g * C::slope(*x));
-                },
+                || out.iter_mut().zip(&input[first..]).for_each(|(d, x)| *d *= C::slope(*x)),
             );
         });
-        [Some(tensor(out, x.layout().shape().clone()))]
+        [Some(gradient)]
     }
 }
 
@@ -135,77 +131,79 @@ impl<C: Curve> Fused<1> for C {
 struct SiluMul;
 
 impl Fused<2> for SiluMul {
-    type Saved = ();
+    /// The inputs.
+    type Saved = [FlexTensor; 2];
 
     fn forward(&self, [gate, up]: [FlexTensor; 2]) -> FlexTensor {
         let (mut gate, up) = (ordered(gate), ordered(up));
         let Some(values) = elements_mut(&mut gate) else {
-            return self.forward_saving(&[gate, up]).0;
+            return silu_times(&gate, &up);
         };
         let up = elements(&up);
         for_rows(values, 1, |first, values| {
             vectorised(
                 #[inline(always)]
                 || {
-                    values
-                        .iter_mut()
-                        .zip(&up[first..])
-                        .for_each(|(gate, up)| *gate = Silu::value(*gate) * up);
+                    let pairs = values.iter_mut().zip(&up[first..]);
+                    pairs.for_each(|(gate, up)| *gate = Silu::value(*gate) * up);
                 },
             );
         });
         gate
     }
 
-    fn forward_saving(&self, [gate, up]: &[FlexTensor; 2]) -> (FlexTensor, ()) {
-        let (gate, up) = (ordered(gate.clone()), ordered(up.clone()));
-        let (gates, ups) = (elements(&gate), elements(&up));
-        let mut out = vec![0.0; gates.len()];
-        for_rows(&mut out, 1, |first, out| {
-            vectorised(
-                #[inline(always)]
-                || {
-                    let inputs = gates[first..].iter().zip(&ups[first..]);
-                    out.iter_mut().zip(inputs).for_each(|(y, (g, u))| *y = Silu::value(*g) * u);
-                },
-            );
-        });
-        (tensor(out, gate.layout().shape().clone()), ())
+    fn forward_saving(&self, inputs: [FlexTensor; 2], _wanted: [bool; 2]) -> (FlexTensor, [FlexTensor; 2]) {
+        let inputs = inputs.map(ordered);
+        (silu_times(&inputs[0], &inputs[1]), inputs)
     }
 
     fn backward(
         &self,
         [gate, up]: [FlexTensor; 2],
-        (): (),
         gradient: FlexTensor,
         _wanted: [bool; 2],
     ) -> [Option<FlexTensor>; 2] {
-        let (gate, up, gradient) = (ordered(gate), ordered(up), ordered(gradient));
-        let (gates, ups, gradient) = (elements(&gate), elements(&up), elements(&gradient));
-        let mut d_gate = vec![0.0; gates.len()];
+        // The gradient's memory becomes that of the gate.
+        let mut d_gate = writable(gradient);
+        let (gates, ups) = (elements(&gate), elements(&up));
         let mut d_up = vec![0.0; gates.len()];
-        let outputs = d_gate.par_chunks_mut(GRAIN).zip(d_up.par_chunks_mut(GRAIN));
+        let outputs = all_mut(&mut d_gate).par_chunks_mut(GRAIN).zip(d_up.par_chunks_mut(GRAIN));
         outputs.enumerate().for_each(|(task, (d_gate, d_up))| {
             let at = task * GRAIN;
-            let inputs = (&gates[at..], &ups[at..], &gradient[at..]);
             vectorised(
                 #[inline(always)]
-                || silu_mul_gradient(d_gate, d_up, inputs),
+                || silu_mul_gradient(d_gate, d_up, &gates[at..], &ups[at..]),
             );
         });
-        let shape = gate.layout().shape();
-        [Some(tensor(d_gate, shape.clone())), Some(tensor(d_up, shape.clone()))]
+        let d_up = tensor(d_up, gate.layout().shape().clone());
+        [Some(d_gate), Some(d_up)]
     }
 }
 
+/// `silu(gate) · up` into new memory.
+fn silu_times(gate: &FlexTensor, up: &FlexTensor) -> FlexTensor {
+    let (gates, ups) = (elements(gate), elements(up));
+    let mut out = vec![0.0; gates.len()];
+    for_rows(&mut out, 1, |first, out| {
+        vectorised(
+            #[inline(always)]
+            || {
+                let inputs = gates[first..].iter().zip(&ups[first..]);
+                out.iter_mut().zip(inputs).for_each(|(y, (g, u))| *y = Silu::value(*g) * u);
+            },
+        );
+    });
+    tensor(out, gate.layout().shape().clone())
+}
+
+/// `d_gate` comes as the gradient of the product.
 #[inline(always)]
-fn silu_mul_gradient(d_gate: &mut [f32], d_up: &mut [f32], (gates, ups, gradient): (&[f32], &[f32], &[f32])) {
+fn silu_mul_gradient(d_gate: &mut [f32], d_up: &mut [f32], gates: &[f32], ups: &[f32]) {
     let outputs = d_gate.iter_mut().zip(d_up);
-    let inputs = gates.iter().zip(ups).zip(gradient);
-    for ((d_gate, d_up), ((x, up), g)) in outputs.zip(inputs) {
+    for ((d_gate, d_up), (x, up)) in outputs.zip(gates.iter().zip(ups)) {
         let s = sigmoid(*x);
-        *d_gate = g * up * s * (1.0 - s).mul_add(*x, 1.0);
-        *d_up = g * x * s;
+        *d_up = *d_gate * x * s;
+        *d_gate *= up * s * (1.0 - s).mul_add(*x, 1.0);
     }
 }
 

@@ -200,9 +200,8 @@ impl Running {
 
 impl Attention {
     /// Output, and `ln Σ e^score` `[B, H, Tq]`.
-    fn attend(&self, inputs: [FlexTensor; 3]) -> (FlexTensor, Vec<f32>) {
-        let [q, k, v] = inputs.map(viewable);
-        let [q, k, v] = [&q, &k, &v].map(Heads::new);
+    fn attend(&self, inputs: &[FlexTensor; 3]) -> (FlexTensor, Vec<f32>) {
+        let [q, k, v] = inputs.each_ref().map(Heads::new);
         let [batches, heads, queries, _] = q.dims;
         let mut output = Joined::new([batches, heads, queries, v.dims[3]]);
         let mut log_sums = vec![0.0; batches * heads * queries];
@@ -259,27 +258,31 @@ impl Attention {
     }
 }
 
+/// What the gradient needs.
+#[derive(Clone, Debug)]
+pub(super) struct Saved {
+    /// q, k, v.
+    pub inputs: [FlexTensor; 3],
+    pub output: FlexTensor,
+    /// `ln Σ e^score`, `[B, H, Tq]`.
+    pub log_sums: Vec<f32>,
+}
+
 impl Fused<3> for Attention {
-    /// The output and its log-sums.
-    type Saved = (FlexTensor, Vec<f32>);
+    type Saved = Saved;
 
     fn forward(&self, inputs: [FlexTensor; 3]) -> FlexTensor {
-        self.attend(inputs).0
+        self.attend(&inputs.map(viewable)).0
     }
 
-    fn forward_saving(&self, inputs: &[FlexTensor; 3]) -> (FlexTensor, Self::Saved) {
-        let (output, log_sums) = self.attend(inputs.clone());
-        (output.clone(), (output, log_sums))
+    fn forward_saving(&self, inputs: [FlexTensor; 3], _wanted: [bool; 3]) -> (FlexTensor, Saved) {
+        let inputs = inputs.map(viewable);
+        let (output, log_sums) = self.attend(&inputs);
+        (output.clone(), Saved { inputs, output, log_sums })
     }
 
-    fn backward(
-        &self,
-        inputs: [FlexTensor; 3],
-        (output, log_sums): Self::Saved,
-        gradient: FlexTensor,
-        _wanted: [bool; 3],
-    ) -> [Option<FlexTensor>; 3] {
-        gradients(self, inputs.map(viewable), &output, &log_sums, viewable(gradient)).map(Some)
+    fn backward(&self, saved: Saved, gradient: FlexTensor, _wanted: [bool; 3]) -> [Option<FlexTensor>; 3] {
+        gradients(self, &saved, &viewable(gradient)).map(Some)
     }
 }
 

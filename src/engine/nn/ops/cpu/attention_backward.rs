@@ -3,21 +3,15 @@
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
-use super::attention::{Attention, Heads, Joined, KEYS, QUERIES, Tile, copy_rows};
+use super::attention::{Attention, Heads, Joined, KEYS, QUERIES, Saved, Tile, copy_rows};
 use super::gemm::{Into, Matrix, product};
 use super::simd::{dot, exp, vectorised};
 
 /// Gradients of q, k and v.
-pub(super) fn gradients(
-    attention: &Attention,
-    [q, k, v]: [FlexTensor; 3],
-    output: &FlexTensor,
-    log_sums: &[f32],
-    gradient: FlexTensor,
-) -> [FlexTensor; 3] {
-    let [q, k, v] = [&q, &k, &v].map(Heads::new);
-    let pass =
-        Pass { attention, q, k, v, output: Heads::new(output), gradient: Heads::new(&gradient), log_sums };
+pub(super) fn gradients(attention: &Attention, saved: &Saved, gradient: &FlexTensor) -> [FlexTensor; 3] {
+    let [q, k, v] = saved.inputs.each_ref().map(Heads::new);
+    let (output, gradient) = (Heads::new(&saved.output), Heads::new(gradient));
+    let pass = Pass { attention, q, k, v, output, gradient, log_sums: &saved.log_sums };
     let [batches, heads, ..] = pass.q.dims;
     let [mut dq, mut dk, mut dv] = [&pass.q, &pass.k, &pass.v].map(|x| Joined::new(x.dims));
     let partial: Vec<(Vec<f32>, Vec<f32>)> = dq

@@ -12,19 +12,18 @@ use burn_flex::{Flex, FlexTensor};
 
 /// An operation on `N` tensors with a gradient of its own.
 pub trait Fused<const N: usize>: Clone + Debug + Send + 'static {
-    /// What the gradient needs, besides the inputs.
+    /// What the gradient needs.
     type Saved: Clone + Debug + Send + 'static;
 
     /// The result. Inputs that nobody else holds may be overwritten.
     fn forward(&self, inputs: [FlexTensor; N]) -> FlexTensor;
 
-    /// The result with what the gradient needs of it.
-    fn forward_saving(&self, inputs: &[FlexTensor; N]) -> (FlexTensor, Self::Saved);
+    /// The result with what the gradients of the `wanted` inputs need.
+    fn forward_saving(&self, inputs: [FlexTensor; N], wanted: [bool; N]) -> (FlexTensor, Self::Saved);
 
     /// The gradients of the inputs, from that of the result. Those not `wanted` may be `None`.
     fn backward(
         &self,
-        inputs: [FlexTensor; N],
         saved: Self::Saved,
         gradient: FlexTensor,
         wanted: [bool; N],
@@ -89,13 +88,14 @@ pub fn run<const N: usize, const D: usize>(operation: impl Fused<N>, operands: [
         return Tensor::from_primitive::<Flex>(operation.forward(inputs));
     }
     let operands = operands.map(Operand::lift);
+    let wanted = operands.each_ref().map(Node::is_tracked);
     let nodes = operands.each_ref().map(Node::node);
     let inputs = operands.map(Node::into_primitive);
     let prepared = Step(operation.clone()).prepare::<NoCheckpointing>(nodes).compute_bound();
     let output = match prepared.stateful() {
         OpsKind::Tracked(prepared) => {
-            let (output, saved) = operation.forward_saving(&inputs);
-            prepared.finish((inputs.to_vec(), saved), output)
+            let (output, saved) = operation.forward_saving(inputs, wanted);
+            prepared.finish(saved, output)
         }
         OpsKind::UnTracked(prepared) => prepared.finish(operation.forward(inputs)),
     };
@@ -106,14 +106,12 @@ pub fn run<const N: usize, const D: usize>(operation: impl Fused<N>, operands: [
 struct Step<O>(O);
 
 impl<const N: usize, O: Fused<N>> Backward<Flex, N> for Step<O> {
-    type State = (Vec<FlexTensor>, O::Saved);
+    type State = O::Saved;
 
     fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
         let gradient = grads.consume::<Flex>(&ops.node);
-        let (inputs, saved) = ops.state;
-        let inputs = <[FlexTensor; N]>::try_from(inputs).expect("as many inputs as were kept");
         let wanted = ops.parents.each_ref().map(Option::is_some);
-        let gradients = self.0.backward(inputs, saved, gradient, wanted);
+        let gradients = self.0.backward(ops.state, gradient, wanted);
         for (parent, gradient) in ops.parents.iter().zip(gradients) {
             if let (Some(parent), Some(gradient)) = (parent, gradient) {
                 grads.register::<Flex>(parent.id, gradient);

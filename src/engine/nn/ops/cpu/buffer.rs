@@ -32,6 +32,22 @@ pub fn tensor(elements: Vec<f32>, shape: impl Into<Shape>) -> FlexTensor {
     FlexTensor::new(Bytes::from_elems(elements), layout, DType::F32)
 }
 
+/// The tensor in order with a buffer of its own: the same one if nobody else holds it.
+pub fn writable(shared: FlexTensor) -> FlexTensor {
+    let shared = ordered(shared);
+    let whole = size_of_val(elements(&shared)) == shared.bytes().len();
+    if whole && shared.is_unique() {
+        shared
+    } else {
+        tensor(elements(&shared).to_vec(), shared.layout().shape().clone())
+    }
+}
+
+/// All elements of a [`writable`] tensor.
+pub fn all_mut(tensor: &mut FlexTensor) -> &mut [f32] {
+    tensor.storage_mut()
+}
+
 /// Rows of `width` elements, so many that they make about one [`GRAIN`].
 pub fn rows_per_task(width: usize) -> usize {
     (GRAIN / width.max(1)).max(1)

@@ -42,43 +42,63 @@ pub enum Into {
 /// # Panics
 /// If a slice is too short for its matrix.
 pub fn product(dims: [usize; 3], factor: f32, a: Matrix<'_>, b: Matrix<'_>, out: &mut [f32], into: Into) {
-    call(dims, factor, a, b, out, into, Parallelism::None);
+    assert_held(dims, a, b);
+    assert!(dims[0] * dims[2] <= out.len(), "product {dims:?}: the result is too short");
+    #[expect(unsafe_code, reason = "the gemm crate takes pointers")]
+    // SAFETY: the assertions above; `out` is borrowed mutably, so it overlaps neither operand.
+    unsafe {
+        call(dims, factor, a, b, out.as_mut_ptr(), into, Parallelism::None);
+    }
 }
 
-/// `out = a · b`, on all threads if it is large.
+/// `a · b` `[m, n]` for `a` `[m, k]`, `b` `[k, n]`, on all threads if it is large.
 ///
 /// # Panics
 /// If a slice is too short for its matrix.
-pub fn large_product(dims: [usize; 3], a: Matrix<'_>, b: Matrix<'_>, out: &mut [f32]) {
+pub fn large_product([m, k, n]: [usize; 3], a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
     /// Multiplications that pay for handing out work.
     const LARGE: usize = 128 * 128 * 128;
-    let large = dims.iter().product::<usize>() >= LARGE;
-    let threads = if large { Parallelism::Rayon(0) } else { Parallelism::None };
-    call(dims, 1.0, a, b, out, Into::Replace, threads);
+    let threads = if m * k * n >= LARGE { Parallelism::Rayon(0) } else { Parallelism::None };
+    let mut out = Vec::with_capacity(m * n);
+    // Thin products go through other loops of the crate, which may read what they replace.
+    if m < 2 || n < 2 || k < 3 {
+        out.resize(m * n, 0.0);
+    }
+    assert_held([m, k, n], a, b);
+    #[expect(unsafe_code, reason = "the gemm crate takes pointers")]
+    // SAFETY: the assertion above, and `out` has room for `m · n` elements, all of which the product
+    // writes without reading them (`Into::Replace`), so that they may be counted afterwards.
+    unsafe {
+        call([m, k, n], 1.0, a, b, out.as_mut_ptr(), Into::Replace, threads);
+        out.set_len(m * n);
+    }
+    out
 }
 
-fn call(
+fn assert_held([m, k, n]: [usize; 3], a: Matrix<'_>, b: Matrix<'_>) {
+    assert!(a.holds(m, k) && b.holds(k, n), "product of [{m}, {k}] and [{k}, {n}]: a slice is too short");
+}
+
+/// # Safety
+/// `a` and `b` hold their matrices, `out` is valid for writing `m · n` elements (for reading too, if
+/// they are added to) and overlaps neither.
+#[expect(unsafe_code, reason = "the gemm crate takes pointers")]
+unsafe fn call(
     [m, k, n]: [usize; 3],
     factor: f32,
     a: Matrix<'_>,
     b: Matrix<'_>,
-    out: &mut [f32],
+    out: *mut f32,
     into: Into,
     threads: Parallelism,
 ) {
-    assert!(
-        a.holds(m, k) && b.holds(k, n) && m * n <= out.len(),
-        "product of [{m}, {k}] and [{k}, {n}]: a slice is too short",
-    );
-    #[expect(unsafe_code, reason = "the gemm crate takes pointers")]
-    // SAFETY: the assertion above: every element the strides reach lies within its slice; `out` is
-    // borrowed mutably, so it overlaps neither operand.
+    // SAFETY: the caller's promise.
     unsafe {
         ::gemm::gemm(
             m,
             n,
             k,
-            out.as_mut_ptr(),
+            out,
             1,
             n as isize,
             into == Into::Add,

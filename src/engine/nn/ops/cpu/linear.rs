@@ -35,53 +35,57 @@ impl Linear {
 
     /// `[I, O]` = `xᵀ · gradient`, in the weight's layout.
     fn weight_gradient(&self, x: Matrix<'_>, g: Matrix<'_>, [n, i, o]: [usize; 3]) -> FlexTensor {
-        let mut out = vec![0.0; i * o];
         match self.layout {
-            WeightLayout::OutIn => large_product([o, n, i], g.transposed(), x, &mut out),
-            WeightLayout::InOut => large_product([i, n, o], x.transposed(), g, &mut out),
-        }
-        match self.layout {
-            WeightLayout::OutIn => tensor(out, [o, i]),
-            WeightLayout::InOut => tensor(out, [i, o]),
+            WeightLayout::OutIn => tensor(large_product([o, n, i], g.transposed(), x), [o, i]),
+            WeightLayout::InOut => tensor(large_product([i, n, o], x.transposed(), g), [i, o]),
         }
     }
 }
 
+/// What the gradients need: the input if the weight learns, the weight if the input does.
+#[derive(Clone, Debug)]
+struct Saved {
+    x: Option<FlexTensor>,
+    weight: Option<FlexTensor>,
+}
+
+impl Linear {
+    fn multiply(&self, x: &FlexTensor, weight: &FlexTensor) -> FlexTensor {
+        let (w, [i, o]) = self.weight(weight);
+        let [batch, time, _] = x.layout().shape().dims();
+        let x = Matrix::by_rows(elements(x), i);
+        tensor(large_product([batch * time, i, o], x, w), [batch, time, o])
+    }
+}
+
 impl Fused<2> for Linear {
-    type Saved = ();
+    type Saved = Saved;
 
     fn forward(&self, inputs: [FlexTensor; 2]) -> FlexTensor {
-        self.forward_saving(&inputs).0
+        let [x, weight] = inputs.map(ordered);
+        self.multiply(&x, &weight)
     }
 
-    fn forward_saving(&self, [x, weight]: &[FlexTensor; 2]) -> (FlexTensor, ()) {
-        let (x, weight) = (ordered(x.clone()), ordered(weight.clone()));
-        let (w, [i, o]) = self.weight(&weight);
-        let [batch, time, _] = x.layout().shape().dims();
-        let mut out = vec![0.0; batch * time * o];
-        large_product([batch * time, i, o], Matrix::by_rows(elements(&x), i), w, &mut out);
-        (tensor(out, [batch, time, o]), ())
+    fn forward_saving(&self, inputs: [FlexTensor; 2], wanted: [bool; 2]) -> (FlexTensor, Saved) {
+        let [x, weight] = inputs.map(ordered);
+        let output = self.multiply(&x, &weight);
+        (output, Saved { x: wanted[1].then_some(x), weight: wanted[0].then_some(weight) })
     }
 
-    fn backward(
-        &self,
-        [x, weight]: [FlexTensor; 2],
-        (): (),
-        gradient: FlexTensor,
-        wanted: [bool; 2],
-    ) -> [Option<FlexTensor>; 2] {
-        let (x, weight, gradient) = (ordered(x), ordered(weight), ordered(gradient));
-        let (w, [i, o]) = self.weight(&weight);
-        let [batch, time, _] = x.layout().shape().dims();
+    fn backward(&self, saved: Saved, gradient: FlexTensor, _wanted: [bool; 2]) -> [Option<FlexTensor>; 2] {
+        let gradient = ordered(gradient);
+        let [batch, time, o] = gradient.layout().shape().dims();
         let n = batch * time;
         let g = Matrix::by_rows(elements(&gradient), o);
-        let dx = wanted[0].then(|| {
-            let mut out = vec![0.0; n * i];
-            large_product([n, o, i], g, w.transposed(), &mut out);
-            tensor(out, [batch, time, i])
+        let dx = saved.weight.map(|weight| {
+            let (w, [i, _]) = self.weight(&weight);
+            tensor(large_product([n, o, i], g, w.transposed()), [batch, time, i])
         });
-        let x = Matrix::by_rows(elements(&x), i);
-        [dx, wanted[1].then(|| self.weight_gradient(x, g, [n, i, o]))]
+        let dw = saved.x.map(|x| {
+            let [_, _, i] = x.layout().shape().dims();
+            self.weight_gradient(Matrix::by_rows(elements(&x), i), g, [n, i, o])
+        });
+        [dx, dw]
     }
 }
 

@@ -22,14 +22,15 @@ impl RmsNorm {
 }
 
 impl Fused<2> for RmsNorm {
-    type Saved = ();
+    /// The inputs.
+    type Saved = [FlexTensor; 2];
 
     fn forward(&self, inputs: [FlexTensor; 2]) -> FlexTensor {
-        self.forward_saving(&inputs).0
+        self.forward_saving(inputs, [false; 2]).0
     }
 
-    fn forward_saving(&self, [x, weight]: &[FlexTensor; 2]) -> (FlexTensor, ()) {
-        let (x, weight) = (ordered(x.clone()), ordered(weight.clone()));
+    fn forward_saving(&self, inputs: [FlexTensor; 2], _wanted: [bool; 2]) -> (FlexTensor, [FlexTensor; 2]) {
+        let [x, weight] = inputs.map(ordered);
         let (input, w) = (elements(&x), elements(&weight));
         let mut out = vec![0.0; input.len()];
         for_rows(&mut out, w.len(), |first, out| {
@@ -44,17 +45,16 @@ impl Fused<2> for RmsNorm {
                 },
             );
         });
-        (tensor(out, x.layout().shape().clone()), ())
+        (tensor(out, x.layout().shape().clone()), [x, weight])
     }
 
     fn backward(
         &self,
         [x, weight]: [FlexTensor; 2],
-        (): (),
         gradient: FlexTensor,
         wanted: [bool; 2],
     ) -> [Option<FlexTensor>; 2] {
-        let (x, weight, gradient) = (ordered(x), ordered(weight), ordered(gradient));
+        let gradient = ordered(gradient);
         let (input, w, g) = (elements(&x), elements(&weight), elements(&gradient));
         let mut dx = vec![0.0; input.len()];
         let dw = by_rows(
@@ -127,14 +127,15 @@ fn deviation_squares(row: &[f32], mean: f32) -> f32 {
 }
 
 impl Fused<3> for LayerNorm {
-    type Saved = ();
+    /// Input and gain.
+    type Saved = [FlexTensor; 2];
 
     fn forward(&self, inputs: [FlexTensor; 3]) -> FlexTensor {
-        self.forward_saving(&inputs).0
+        self.forward_saving(inputs, [false; 3]).0
     }
 
-    fn forward_saving(&self, [x, weight, bias]: &[FlexTensor; 3]) -> (FlexTensor, ()) {
-        let (x, weight, bias) = (ordered(x.clone()), ordered(weight.clone()), ordered(bias.clone()));
+    fn forward_saving(&self, inputs: [FlexTensor; 3], _wanted: [bool; 3]) -> (FlexTensor, [FlexTensor; 2]) {
+        let [x, weight, bias] = inputs.map(ordered);
         let (input, w, b) = (elements(&x), elements(&weight), elements(&bias));
         let mut out = vec![0.0; input.len()];
         for_rows(&mut out, w.len(), |first, out| {
@@ -151,17 +152,16 @@ impl Fused<3> for LayerNorm {
                 },
             );
         });
-        (tensor(out, x.layout().shape().clone()), ())
+        (tensor(out, x.layout().shape().clone()), [x, weight])
     }
 
     fn backward(
         &self,
-        [x, weight, _bias]: [FlexTensor; 3],
-        (): (),
+        [x, weight]: [FlexTensor; 2],
         gradient: FlexTensor,
         wanted: [bool; 3],
     ) -> [Option<FlexTensor>; 3] {
-        let (x, weight, gradient) = (ordered(x), ordered(weight), ordered(gradient));
+        let gradient = ordered(gradient);
         let (input, w, g) = (elements(&x), elements(&weight), elements(&gradient));
         let mut dx = vec![0.0; input.len()];
         let mut parameters = by_rows(

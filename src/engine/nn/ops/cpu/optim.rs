@@ -1,12 +1,12 @@
 //! The optimizer's update, and the sum of squares for the gradient's norm.
 
 use burn::tensor::Tensor;
-use burn_flex::{Flex, FlexTensor};
+use burn_flex::Flex;
 use rayon::prelude::*;
 
 use super::super::AdamWArgs;
 use super::bridge::primitive;
-use super::buffer::{GRAIN, elements, ordered, tensor};
+use super::buffer::{GRAIN, all_mut, elements, ordered, tensor, writable};
 use super::simd::{dot, vectorised};
 
 /// See [`super::super::compose::adamw`]. Overwrites `param`, `m`, `v` where nobody else holds them.
@@ -87,22 +87,6 @@ impl Update {
             *p = *p * self.keep - self.step * (*m / denominator);
         }
     }
-}
-
-/// The tensor in order with a buffer of its own.
-fn writable(tensor_: FlexTensor) -> FlexTensor {
-    let tensor_ = ordered(tensor_);
-    let whole = size_of_val(elements(&tensor_)) == tensor_.bytes().len();
-    if whole && tensor_.is_unique() {
-        tensor_
-    } else {
-        let shape = tensor_.layout().shape().clone();
-        tensor(elements(&tensor_).to_vec(), shape)
-    }
-}
-
-fn all_mut(tensor: &mut FlexTensor) -> &mut [f32] {
-    tensor.storage_mut()
 }
 
 /// See [`super::super::compose::sum_of_squares`]. Partial sums in `f32` lanes, the total in `f64`.

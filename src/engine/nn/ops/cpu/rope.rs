@@ -85,17 +85,11 @@ impl Fused<1> for Rope {
         self.rotate(x, 1.0)
     }
 
-    fn forward_saving(&self, [x]: &[FlexTensor; 1]) -> (FlexTensor, ()) {
-        (self.rotate(x.clone(), 1.0), ())
+    fn forward_saving(&self, [x]: [FlexTensor; 1], _wanted: [bool; 1]) -> (FlexTensor, ()) {
+        (self.rotate(x, 1.0), ())
     }
 
-    fn backward(
-        &self,
-        [_x]: [FlexTensor; 1],
-        (): (),
-        gradient: FlexTensor,
-        _wanted: [bool; 1],
-    ) -> [Option<FlexTensor>; 1] {
+    fn backward(&self, (): (), gradient: FlexTensor, _wanted: [bool; 1]) -> [Option<FlexTensor>; 1] {
         [Some(self.rotate(gradient, -1.0))]
     }
 }
