@@ -13,8 +13,10 @@ use protocol::{Result, Text, UserError};
 use serde_json::json;
 
 fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<String> =
-        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
@@ -276,7 +278,10 @@ fn a_kill_at_any_time_leaves_a_sound_checkpoint() {
     }
     println!("40 kills, newest step {last}, {leftovers} leftovers removed");
     assert!(last > 0, "the child never saved");
-    assert_eq!(names(&run.path().join("checkpoints")).len() as u64, last.min(3).min(store.list().unwrap().len() as u64));
+    assert_eq!(
+        names(&run.path().join("checkpoints")).len() as u64,
+        last.min(3).min(store.list().unwrap().len() as u64)
+    );
 }
 
 // --- a full disk --------------------------------------------------------------------------------------------
@@ -353,11 +358,12 @@ fn a_full_disk_costs_nothing_that_was_there() {
         command.output()
     };
     if !unshare(&["true"]).is_ok_and(|output| output.status.success()) {
-        println!("skipped 1 test: no file system can be mounted here");
+        println!("NOT RUN: 1 test of a full disk (no file system can be mounted here)");
         return;
     }
     let binary = std::env::current_exe().unwrap();
-    let output = unshare(&[binary.to_str().unwrap(), "--exact", "files::fill_the_disk", "--include-ignored"]).unwrap();
+    let output =
+        unshare(&[binary.to_str().unwrap(), "--exact", "files::fill_the_disk", "--include-ignored"]).unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     let refused = fs::read_to_string(done.path().join("done")).unwrap();
     println!("{refused} of 40 saves met a full disk, none lost anything");

@@ -1,4 +1,12 @@
 //! The engine's tests: one binary.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests may fail and report as tests do"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
 
 mod files;
 mod weights;

@@ -55,7 +55,8 @@ impl AtomicDir {
         let Self { temporary, last } = self;
         sync_tree(temporary.path())?;
         refuse_taken(&last)?;
-        let finishing = |err| UserError::io(Text::fixed("finish the folder", "完成文件夹的写入"), &last, &err);
+        let finishing =
+            |err| UserError::io(Text::fixed("finish the folder", "完成文件夹的写入"), &last, &err);
         // Unix renames onto an empty folder, Windows onto nothing.
         if cfg!(not(unix)) && last.exists() {
             fs::remove_dir(&last).map_err(finishing)?;
@@ -135,8 +136,9 @@ fn refuse_taken(path: &Path) -> Result<()> {
     let taken = match fs::symlink_metadata(path) {
         Err(_) => false,
         Ok(metadata) if metadata.is_dir() => {
-            let mut entries = fs::read_dir(path)
-                .map_err(|err| UserError::io(Text::fixed("look into the folder", "查看文件夹"), path, &err))?;
+            let mut entries = fs::read_dir(path).map_err(|err| {
+                UserError::io(Text::fixed("look into the folder", "查看文件夹"), path, &err)
+            })?;
             entries.next().is_some()
         }
         Ok(_) => true,

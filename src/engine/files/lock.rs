@@ -44,7 +44,8 @@ fn in_use(folder: &Path, file: &mut File) -> UserError {
     let read = file.rewind().and_then(|()| file.take(20).read_to_string(&mut holder));
     let who = if read.is_ok() && !holder.is_empty() { format!(" {holder}") } else { String::new() };
     let what = text!("The run folder is in use by another process{who}", "训练文件夹正被另一进程{who}使用");
-    UserError::bad_input(what)
-        .in_file(folder)
-        .mend(Text::fixed("wait for that run to end, or choose another folder", "请等待该训练结束，或选择其他文件夹"))
+    UserError::bad_input(what).in_file(folder).mend(Text::fixed(
+        "wait for that run to end, or choose another folder",
+        "请等待该训练结束，或选择其他文件夹",
+    ))
 }

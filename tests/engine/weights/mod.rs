@@ -9,7 +9,7 @@ mod shards;
 mod upload;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use engine::weights::{Checkpoint, open_file};
 use protocol::UserError;
@@ -45,7 +45,7 @@ fn safetensors(header: &str, data: &[u8]) -> Vec<u8> {
 }
 
 fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures")
+    crate::common::root().join("tests/fixtures")
 }
 
 /// What a file holds, by name: (format, shape, bytes).
