@@ -89,6 +89,44 @@ fn a_file_is_replaced_whole() {
 }
 
 #[test]
+#[ignore = "the child of leftovers_of_the_killed_are_removed_and_those_of_the_living_are_not"]
+fn hold_a_folder_in_the_making() {
+    let Some(folder) = child_folder() else { return };
+    let out = AtomicDir::create(&folder.join("out")).unwrap();
+    fs::write(out.path().join("half"), b"x").unwrap();
+    let _plan = AtomicFile::create(&folder.join("plan.json")).unwrap();
+    fs::write(folder.join("held"), b"").unwrap();
+    std::thread::sleep(Duration::from_secs(60));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn leftovers_of_the_killed_are_removed_and_those_of_the_living_are_not() {
+    let parent = tempfile::tempdir().unwrap();
+    let mut child = child("hold_a_folder_in_the_making", parent.path()).spawn().unwrap();
+    wait_for(&parent.path().join("held"));
+    let hidden = || names(parent.path()).into_iter().filter(|name| name.starts_with(".out")).count();
+    drop(AtomicDir::create(&parent.path().join("out")).unwrap());
+    assert_eq!(hidden(), 1, "a folder in the making was taken away");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    AtomicDir::create(&parent.path().join("out")).unwrap().commit().unwrap();
+    assert_eq!(hidden(), 0);
+    drop(RunLock::acquire(parent.path()).unwrap());
+    assert_eq!(names(parent.path()), ["held", "out", "run.lock"]);
+}
+
+fn wait_for(file: &Path) {
+    for _ in 0..1000 {
+        if file.exists() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("the child did not start");
+}
+
+#[test]
 fn names_of_255_bytes_work() {
     let parent = tempfile::tempdir().unwrap();
     let path = parent.path().join("文".repeat(85));
@@ -384,12 +422,7 @@ fn hold_the_lock() {
 fn one_process_in_a_run_folder() {
     let run = tempfile::tempdir().unwrap();
     let mut child = child("hold_the_lock", run.path()).spawn().unwrap();
-    for _ in 0..500 {
-        if run.path().join("held").exists() {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_for(&run.path().join("held"));
     let error = RunLock::acquire(run.path()).unwrap_err();
     let id = child.id().to_string();
     assert!(cfg!(windows) || error.what.en.contains(&id), "{error}");

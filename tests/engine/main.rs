@@ -9,4 +9,5 @@
 mod common;
 
 mod files;
+mod golden;
 mod weights;

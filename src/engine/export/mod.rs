@@ -17,7 +17,7 @@ use crate::plan::Plan;
 use crate::train::{Learner, PlanFile, RunState};
 
 pub use card::Card;
-pub use files::{ModelWriter, StoredAs};
+pub use files::{ModelWriter, StoredAs, licence_files};
 pub use verify::{VerifyInput, verify};
 
 /// What one target's file exports.

@@ -68,11 +68,11 @@ fn split(rows: &[Vec<u32>], logprobs: &[f32], argmax: &[u32]) -> Vec<RowScore> {
 
 fn read_f32(tensor: Tensor<1>) -> Result<Vec<f32>> {
     let data = tensor.try_into_data().map_err(|err| crate::device_failure(&err))?;
-    data.convert_dtype(DType::F32).into_vec::<f32>().map_err(|err| crate::device_failure(&err))
+    data.convert_dtype(DType::F32).try_into_vec::<f32>().map_err(|err| crate::device_failure(&err))
 }
 
 fn read_ids(tensor: Tensor<1, Int>) -> Result<Vec<u32>> {
     let data = tensor.try_into_data().map_err(|err| crate::device_failure(&err))?;
-    let ids = data.convert_dtype(DType::I64).into_vec::<i64>().map_err(|err| crate::device_failure(&err))?;
+    let ids = data.convert_dtype(DType::I64).try_into_vec::<i64>().map_err(|err| crate::device_failure(&err))?;
     Ok(ids.into_iter().map(|id| id as u32).collect())
 }

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use protocol::Result;
 
-use crate::models::Model;
 use crate::nn::{AdapterView, ParamId, ParamStore, Value};
 
 /// New parameters beside a frozen model.

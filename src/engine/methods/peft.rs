@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::nn::{Param, ParamStore, Value};
 use crate::files::AtomicFile;
-use crate::weights::{Checkpoint, load_tensor, write_params};
+use crate::weights::{Checkpoint, load_tensor, open_file, write_params};
 
 pub const CONFIG: &str = "adapter_config.json";
 pub const WEIGHTS: &str = "adapter_model.safetensors";
@@ -44,7 +44,7 @@ pub fn read_config(dir: &Path) -> Result<Map<String, Json>> {
 pub fn open_weights(dir: &Path) -> Result<Checkpoint> {
     let file = dir.join(WEIGHTS);
     let old = dir.join("adapter_model.bin");
-    Checkpoint::open_file(if !file.exists() && old.exists() { &old } else { &file })
+    open_file(if !file.exists() && old.exists() { &old } else { &file })
 }
 
 /// Writes both files. Tensors are stored in f32, in the order of the store.

@@ -10,6 +10,7 @@ mod run;
 mod state;
 mod step;
 
+pub use backward::Backward;
 pub use evaluate::batch_loss;
 pub use folder::{PlanFile, RunFolder};
 pub use head::{CHUNK_BYTES, chunk_rows};

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::step::Learner;
 use crate::files::{AtomicFile, Recovered};
-use crate::methods::{Adapter, load_adapter};
+use crate::methods::load_adapter;
 use crate::nn::{Decay, Param, Value};
-use crate::weights::{Checkpoint, load_tensor, write_params};
+use crate::weights::{load_tensor, open_file, write_params};
 
 const ADAPTER: &str = "adapter";
 const TRAINED: &str = "trained";
@@ -85,7 +85,7 @@ pub fn save(dir: &Path, learner: &Learner, state: &RunState, base: &str) -> Resu
 /// When a file is missing or does not fit.
 pub fn restore(from: &Recovered, learner: &mut Learner) -> Result<RunState> {
     let state = restore_weights(&from.path, learner)?;
-    let moments = Checkpoint::open_file(&from.path.join(format!("{OPTIMIZER}.safetensors")))?;
+    let moments = open_file(&from.path.join(format!("{OPTIMIZER}.safetensors")))?;
     let device = learner.model.device.clone();
     for name in moments.names() {
         learner.optimizer.restore(name, load_tensor::<1>(&moments, name, &device, DType::F32)?);
@@ -115,7 +115,7 @@ pub fn restore_weights(path: &Path, learner: &mut Learner) -> Result<RunState> {
     }
     let device = learner.model.device.clone();
     if learner.model.params.iter().any(|(_, param)| param.trainable) {
-        let trained = Checkpoint::open_file(&path.join(format!("{TRAINED}.safetensors")))?;
+        let trained = open_file(&path.join(format!("{TRAINED}.safetensors")))?;
         for param in learner.model.params.iter_mut().filter(|param| param.trainable) {
             let flat: Tensor<1> = match param.shape.len() {
                 1 => load_tensor::<1>(&trained, &param.name, &device, DType::F32)?,

@@ -32,5 +32,5 @@ pub fn write_params(dir: &Path, stem: &str, params: &[(String, &Param)]) -> Resu
 /// When the device fails.
 pub fn read_f32(value: &Value) -> Result<Vec<f32>> {
     let data = value.flat().try_into_data().map_err(|err| crate::device_failure(&err))?;
-    data.convert_dtype(DType::F32).into_vec::<f32>().map_err(|err| crate::device_failure(&err))
+    data.convert_dtype(DType::F32).try_into_vec::<f32>().map_err(|err| crate::device_failure(&err))
 }

@@ -124,7 +124,6 @@ pub fn declare_site(adapter: &mut LoraAdapter, site: &Site, layout: &SiteLayout)
         site: site.id,
         kind: site.kind,
         weight: site.weight,
-        bias: site.bias,
         a,
         b,
         magnitude,

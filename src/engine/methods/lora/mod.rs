@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::Method;
 
-pub use adapter::LoraAdapter;
+
 
 pub const METHOD: Method = Method {
     id: "lora",

@@ -13,9 +13,8 @@ use crate::nn::{DropoutKey, ParamId, Pass, SiteAdapter, SiteId, SiteInput, SiteK
 pub struct LoraSite {
     pub site: SiteId,
     pub kind: SiteKind,
-    /// The frozen matrix and its bias.
+    /// The frozen matrix.
     pub weight: ParamId,
-    pub bias: Option<ParamId>,
     /// `[rank, in]`; for an embedding `[rank, vocabulary]`.
     pub a: ParamId,
     /// `[out, rank]`.

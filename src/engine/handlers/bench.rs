@@ -1,0 +1,141 @@
+//! `bench`: steps of training on made-up tokens, timed.
+
+use std::path::Path;
+use std::time::Instant;
+
+use burn::tensor::DType;
+use data::{Batch, Example};
+use protocol::config::TrainConfig;
+use protocol::{BenchReport, BenchRequest, BenchShape, Control, Event, RequestId, Result, Text, UserError};
+use serde_json::{Map, json};
+
+use crate::device::{self, compute_dtype};
+use crate::memory::{Needs, affordable_graphs};
+use crate::methods::{self, Attach};
+use crate::models::{ConfigJson, Model, ModelFolder};
+use crate::optim::optimizer_of;
+use crate::session::Session;
+use crate::sink::Sink;
+use crate::train::{Learner, StepSettings};
+
+/// Trains for `warmup + steps` steps and times the latter.
+pub fn bench(
+    request: RequestId,
+    wanted: &BenchRequest,
+    session: &mut Session,
+    control: &Control,
+    sink: &mut Sink,
+) -> Result<()> {
+    session.release();
+    let began = Instant::now();
+    let chosen = session.chosen.clone();
+    let dtype = compute_dtype(&wanted.dtype, chosen.report.kind)?;
+    let train = TrainConfig { learning_rate: 1e-4, ..TrainConfig::default() };
+    let mut model = load(wanted, &chosen.device, dtype)?;
+    let context = Attach { seed: train.seed, learning_rate: train.learning_rate };
+    let adapter = methods::attach(&mut model, &wanted.method, &context)?;
+    let parameters = model.params.elements();
+    let entry = optimizer_of("adamw")?;
+    let mut learner = Learner { model, adapter, optimizer: (entry.build)(&train), updates: 0 };
+    let trainable: u64 = learner.trained_params().map(|(_, param)| param.len() as u64).sum();
+    let batch = made_up_batch(wanted, learner.model.info.vocabulary)?;
+    let needs = Needs {
+        info: &learner.model.info,
+        frozen: parameters,
+        trained: trainable,
+        element: if dtype == DType::F32 { 4 } else { 2 },
+        optimizer_bytes_per_element: entry.bytes_per_element,
+        rows: wanted.batch_size,
+        time: wanted.length,
+        kept_graphs: 0,
+    };
+    let settings = StepSettings::new(&train, affordable_graphs(&needs, device::memory_free(&chosen) / 10 * 9));
+    let flops = flops_per_token(&learner.model, trainable, wanted.length);
+    let (mut seconds, mut losses, mut first, mut peak) = (Vec::new(), Vec::new(), 0.0, 0);
+    for step in 0..wanted.warmup + wanted.steps {
+        let started = Instant::now();
+        let batches = std::slice::from_ref(&batch);
+        let Some(result) = learner.step(batches, step, train.learning_rate, &settings, control)? else {
+            return Err(UserError::failure(Text::fixed("The benchmark was stopped", "测速已中止")));
+        };
+        if step == 0 {
+            first = began.elapsed().as_secs_f64();
+        }
+        if step >= wanted.warmup {
+            seconds.push(started.elapsed().as_secs_f64());
+        }
+        losses.push(result.loss);
+        peak = peak.max(device::memory_in_use(&chosen));
+        sink.progress(request, Text::fixed("steps", "步数"), step + 1, wanted.warmup + wanted.steps, None);
+    }
+    let report = BenchReport {
+        device: chosen.report.name.clone(),
+        dtype: crate::plan::dtype_name(dtype).into(),
+        parameters,
+        trainable_parameters: trainable,
+        tokens_per_s: batch.tokens as f64 * seconds.len() as f64 / seconds.iter().sum::<f64>().max(1e-9),
+        seconds_per_step: seconds,
+        losses,
+        seconds_to_first_step: first,
+        peak_memory_bytes: peak,
+        model_flops_per_token: flops,
+        phases: Vec::new(),
+    };
+    sink.emit(Event::Benched { request, report });
+    Ok(())
+}
+
+fn load(wanted: &BenchRequest, device: &burn::tensor::Device, dtype: DType) -> Result<Model> {
+    match (&wanted.model, &wanted.shape) {
+        (Some(model), _) => ModelFolder::open(&model.path, &model.overrides)?.load(device, dtype, &mut |_, _| {}),
+        (None, Some(shape)) => {
+            let folder = ModelFolder::from_config(Path::new("."), made_up_config(shape))?;
+            Ok(folder.initialise(device, dtype, 0))
+        }
+        (None, None) => Err(UserError::bad_input(Text::fixed("The benchmark needs a model or a shape", "测速需要模型或规格"))
+            .mend(Text::fixed("give --model or --shape", "请给出 --model 或 --shape"))),
+    }
+}
+
+fn made_up_config(shape: &BenchShape) -> ConfigJson {
+    let config = json!({
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "hidden_size": shape.hidden_size,
+        "intermediate_size": shape.intermediate_size,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "num_key_value_heads": shape.kv_heads,
+        "vocab_size": shape.vocab_size,
+        "max_position_embeddings": 1 << 17,
+        "tie_word_embeddings": true,
+    });
+    let map = match config {
+        serde_json::Value::Object(map) => map,
+        _ => Map::new(),
+    };
+    ConfigJson::from_map(map)
+}
+
+/// Rows of equal length, every token labelled: the work of packed training.
+fn made_up_batch(wanted: &BenchRequest, vocabulary: usize) -> Result<Batch> {
+    let row = |row: u64| {
+        let id = |t: u64| ((row * 7919 + t * t * 31 + t * 104_729 + 7) % vocabulary as u64) as u32;
+        let ids: Vec<u32> = (0..wanted.length).map(id).collect();
+        Example { labels: ids.iter().map(|id| *id as i32).collect(), ids, ..Example::default() }
+    };
+    let rows: Vec<Example> = (0..wanted.batch_size).map(row).collect();
+    Batch::collate(&rows, 0)
+}
+
+/// Model FLOPs of a trained token, recomputation left out: forward 2N, gradient of activations 2N, and
+/// 2N more for what is trained; attention 2·L·heads·dim·T forward and twice that backward.
+fn flops_per_token(model: &Model, trainable: u64, length: u64) -> f64 {
+    let linears: u64 = model.block_linears().map(|site| (site.inputs * site.outputs) as u64).sum();
+    let head = (model.info.hidden * model.info.vocabulary) as u64;
+    let matrices = (linears + head) as f64;
+    let attention = (2 * model.info.num_layers * model.info.heads * model.info.head_dim) as f64 * length as f64;
+    let trained = (trainable as f64).min(matrices);
+    let adapters = if model.params.trainable_elements() > 0 { 0.0 } else { 4.0 * trainable as f64 };
+    4.0 * matrices + 2.0 * trained + adapters + 3.0 * attention
+}

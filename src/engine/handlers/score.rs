@@ -1,0 +1,78 @@
+//! `score`.
+
+use std::io::Write as _;
+
+use protocol::{Control, Event, RequestId, Result, ScoreRequest, Text, UserError};
+use serde_json::json;
+
+use crate::files::AtomicFile;
+use crate::generate::{RowScore, score_rows};
+use crate::score::read_ids;
+use crate::session::Session;
+use crate::sink::Sink;
+
+/// Tokens that go through the model at once.
+const BATCH_TOKENS: usize = 4096;
+
+/// Log-probabilities of every row of a file, into another file.
+pub fn score(
+    request: RequestId,
+    wanted: &ScoreRequest,
+    session: &mut Session,
+    control: &Control,
+    sink: &mut Sink,
+) -> Result<()> {
+    let rows = read_ids(&wanted.input, &wanted.model.path)?;
+    let loaded = session.load(&wanted.model, &mut |_, _| {})?;
+    let adapter = loaded.adapter(wanted.model.adapters.first());
+    let mut output = AtomicFile::create(&wanted.output)?;
+    let (mut done, mut tokens, mut sum) = (0, 0u64, 0f64);
+    while done < rows.len() {
+        if control.stop_wanted() {
+            return Err(UserError::failure(Text::fixed("Scoring was stopped", "评分已中止")));
+        }
+        let count = batch_rows(&rows[done..]);
+        let batch = &rows[done..done + count];
+        let scores = score_rows(&loaded.model, adapter, batch)
+            .map_err(|err| if count == 1 { err.in_file(&wanted.input).at_row(done as u64 + 1) } else { err })?;
+        for (ids, score) in batch.iter().zip(&scores) {
+            let line = line(ids, score);
+            output.file().write_all(line.as_bytes()).map_err(|err| {
+                UserError::io(Text::fixed("write the scores", "写入评分"), &wanted.output, &err)
+            })?;
+            tokens += score.logprobs.len() as u64;
+            sum += score.logprobs.iter().map(|logprob| f64::from(*logprob)).sum::<f64>();
+        }
+        done += count;
+        sink.progress(request, Text::fixed("scoring", "评分"), done as u64, rows.len() as u64, None);
+    }
+    output.commit()?;
+    let mean = sum / tokens.max(1) as f64;
+    let rows = rows.len() as u64;
+    sink.emit(Event::Scored { request, rows, tokens, mean_logprob: mean, perplexity: (-mean).exp() });
+    Ok(())
+}
+
+/// How many of the next rows fit into one batch, padded to their longest.
+fn batch_rows(rows: &[Vec<u32>]) -> usize {
+    let mut longest = 0;
+    let mut count = 0;
+    for row in rows {
+        longest = longest.max(row.len());
+        if count > 0 && longest * (count + 1) > BATCH_TOKENS {
+            break;
+        }
+        count += 1;
+    }
+    count
+}
+
+fn line(ids: &[u32], score: &RowScore) -> String {
+    let first = std::iter::once(serde_json::Value::Null).take(ids.len().min(1));
+    let logprobs: Vec<serde_json::Value> = first.clone().chain(score.logprobs.iter().map(|p| json!(p))).collect();
+    let argmax: Vec<serde_json::Value> = first.chain(score.argmax.iter().map(|id| json!(id))).collect();
+    let sum: f64 = score.logprobs.iter().map(|logprob| f64::from(*logprob)).sum();
+    let mut line = json!({ "ids": ids, "logprobs": logprobs, "argmax": argmax, "sum": sum }).to_string();
+    line.push('\n');
+    line
+}

@@ -1,0 +1,95 @@
+//! What stays loaded between two commands: one model, and adapters that take turns on it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use burn::tensor::DType;
+use data::{Encoder, Tokenizer};
+use protocol::config::DataConfig;
+use protocol::{ModelRef, Result, Text, UserError};
+
+use crate::device::{self, Chosen};
+use crate::methods::{Adapter, load_adapter};
+use crate::models::{Model, ModelFolder};
+use crate::nn::AdapterView;
+
+/// The work thread's memory.
+pub struct Session {
+    pub chosen: Chosen,
+    loaded: Option<Loaded>,
+}
+
+/// A model on the device with the adapters loaded so far.
+pub struct Loaded {
+    key: (PathBuf, DType, String),
+    pub model: Model,
+    adapters: BTreeMap<PathBuf, Box<dyn Adapter>>,
+    encoder: Option<Arc<Encoder>>,
+}
+
+impl Session {
+    pub fn new(chosen: Chosen) -> Self {
+        Self { chosen, loaded: None }
+    }
+
+    /// Frees the device: a run is about to begin.
+    pub fn release(&mut self) {
+        if self.loaded.take().is_some() {
+            self.chosen.device.memory_cleanup();
+        }
+    }
+
+    /// The model of a request, loaded if it is not the one at hand, with its adapters.
+    ///
+    /// # Errors
+    /// When a folder cannot be used.
+    pub fn load(&mut self, wanted: &ModelRef, progress: &mut dyn FnMut(u64, u64)) -> Result<&Loaded> {
+        let dtype = device::compute_dtype(&wanted.dtype, self.chosen.report.kind)?;
+        let overrides = serde_json::Value::Object(wanted.overrides.clone()).to_string();
+        let key = (wanted.path.clone(), dtype, overrides);
+        if self.loaded.as_ref().is_none_or(|loaded| loaded.key != key) {
+            self.release();
+            let folder = ModelFolder::open(&wanted.path, &wanted.overrides)?;
+            let model = folder.load(&self.chosen.device, dtype, progress)?;
+            self.loaded = Some(Loaded { key, model, adapters: BTreeMap::new(), encoder: None });
+        }
+        let loaded = self.loaded.as_mut().ok_or_else(nothing_loaded)?;
+        for dir in &wanted.adapters {
+            if !loaded.adapters.contains_key(dir) {
+                loaded.adapters.insert(dir.clone(), load_adapter(dir, &loaded.model)?);
+            }
+        }
+        if loaded.encoder.is_none() {
+            loaded.encoder = Some(open_encoder(&wanted.path)?);
+        }
+        Ok(loaded)
+    }
+}
+
+impl Loaded {
+    /// The adapter of a folder, as layers see it.
+    pub fn adapter(&self, dir: Option<&PathBuf>) -> Option<&dyn AdapterView> {
+        dir.and_then(|dir| self.adapters.get(dir)).map(|adapter| adapter.view())
+    }
+
+    /// # Errors
+    /// Never, after [`Session::load`].
+    pub fn encoder(&self) -> Result<&Encoder> {
+        self.encoder.as_deref().ok_or_else(nothing_loaded)
+    }
+
+    /// # Errors
+    /// Never, after [`Session::load`].
+    pub fn tokenizer(&self) -> Result<&Tokenizer> {
+        Ok(self.encoder()?.tokenizer())
+    }
+}
+
+fn open_encoder(path: &Path) -> Result<Arc<Encoder>> {
+    Ok(Arc::new(Encoder::open(path, &DataConfig::default(), path, None)?))
+}
+
+fn nothing_loaded() -> UserError {
+    UserError::failure(Text::fixed("No model is loaded", "没有加载模型"))
+}

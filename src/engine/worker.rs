@@ -1,0 +1,263 @@
+//! Two threads that own everything: `work` the model and the device, `data` previews and checks, so that
+//! a preview never waits for a training step. Only messages go in and out.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use protocol::{Catalog, Command, Control, Event, Outcome, RequestId, Result, RunCommand, RunEvent, RunId, UserError, text};
+
+use crate::device::{self, Chosen};
+use crate::session::Session;
+use crate::sink::Sink;
+use crate::{Waker, export, handlers, methods, models, optim};
+
+/// Commands that may wait; a client that sends more has a fault.
+const COMMANDS: usize = 64;
+/// Events that may wait before step figures begin to merge.
+const EVENTS: usize = 1024;
+
+/// Where the engine computes and where it keeps things.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// `auto`, `cpu` or `cuda:N`.
+    pub device: String,
+    /// Runs without a folder of their own go here.
+    pub runs_dir: PathBuf,
+    pub log_dir: PathBuf,
+}
+
+/// A client's end of the engine.
+pub struct EngineHandle {
+    pub events: Receiver<Event>,
+    pub control: Arc<Control>,
+    work: Sender<Command>,
+    data: Sender<Command>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Starts the engine. Its first event is `Ready`, or `Failed` when the wanted device cannot be used.
+pub fn spawn(options: EngineOptions, waker: Waker) -> EngineHandle {
+    let (event_sender, events) = bounded(EVENTS);
+    let (work, work_commands) = bounded(COMMANDS);
+    let (data, data_commands) = bounded(COMMANDS);
+    let control = Arc::new(Control::default());
+    let gone = Arc::new(AtomicBool::new(false));
+    let thread = |name: &str, role: Role, commands: Receiver<Command>| {
+        let sink = Sink::new(event_sender.clone(), waker.clone(), gone.clone());
+        let (options, control) = (options.clone(), control.clone());
+        let body = move || Worker { role, options, control, sink }.run(&commands);
+        std::thread::Builder::new().name(name.into()).spawn(body)
+    };
+    let started = [thread("work", Role::Work, work_commands), thread("data", Role::Data, data_commands)];
+    let threads = started.into_iter().filter_map(|thread| thread.ok()).collect();
+    EngineHandle { events, control, work, data, threads }
+}
+
+impl EngineHandle {
+    /// Hands over a command; its answers come as events. A command for an engine that has ended is lost,
+    /// and the channel of events says that it ended.
+    pub fn send(&self, command: Command) {
+        let channel = match &command {
+            Command::Preview { .. } | Command::Check { .. } => &self.data,
+            Command::Shutdown => {
+                self.control.stop();
+                if self.data.send(Command::Shutdown).is_err() {
+                    tracing::debug!("the data thread has ended already");
+                }
+                &self.work
+            }
+            Command::Inspect { .. }
+            | Command::Run(_)
+            | Command::Score { .. }
+            | Command::Generate { .. }
+            | Command::Export { .. }
+            | Command::Bench { .. } => &self.work,
+        };
+        if channel.send(command).is_err() {
+            tracing::error!("a command was sent to an engine that has ended");
+        }
+    }
+
+    /// Waits for both threads. Call after `Shutdown`, with the events taken or dropped.
+    pub fn join(self) {
+        let Self { events, work, data, threads, .. } = self;
+        drop((events, work, data));
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("an engine thread panicked outside its work");
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Work,
+    Data,
+}
+
+struct Worker {
+    role: Role,
+    options: EngineOptions,
+    control: Arc<Control>,
+    sink: Sink,
+}
+
+impl Worker {
+    fn run(mut self, commands: &Receiver<Command>) {
+        let Some(chosen) = self.start() else { return };
+        let mut session = Session::new(chosen);
+        while let Ok(command) = commands.recv() {
+            if command == Command::Shutdown {
+                break;
+            }
+            let subject = Subject::of(&command);
+            let outcome = catch_unwind(AssertUnwindSafe(|| self.handle(command, &mut session)));
+            match outcome {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => self.failed(&subject, error),
+                Err(panic) => {
+                    // What the session holds may be half-changed.
+                    session = Session::new(session.chosen);
+                    self.crashed(&subject, panic.as_ref());
+                }
+            }
+            self.sink.drain();
+            if self.sink.is_gone() {
+                break;
+            }
+        }
+        drop(session);
+        if self.role == Role::Work {
+            self.sink.emit(Event::Stopped);
+            self.sink.drain();
+        }
+    }
+
+    /// Chooses the device; the work thread says so.
+    fn start(&mut self) -> Option<Chosen> {
+        let wish = self.options.device.clone();
+        // The data thread computes nothing; only the forecast looks at the device.
+        let chosen = catch_unwind(AssertUnwindSafe(|| device::choose(&wish)));
+        let chosen = match chosen {
+            Ok(Ok(chosen)) => chosen,
+            Ok(Err(error)) => {
+                if self.role == Role::Work {
+                    self.sink.emit(Event::Failed { request: None, error: Box::new(error) });
+                    self.sink.drain();
+                }
+                return None;
+            }
+            Err(panic) => {
+                let message = panic_message(panic.as_ref());
+                let error = UserError::failure(text!("The device could not be started: {message}", "无法启动计算设备：{message}"));
+                self.sink.emit(Event::Failed { request: None, error: Box::new(error) });
+                self.sink.drain();
+                return None;
+            }
+        };
+        if self.role == Role::Work {
+            self.sink.emit(Event::Ready { catalog: Box::new(catalog()), device: chosen.report.clone() });
+        }
+        Some(chosen)
+    }
+
+    fn handle(&mut self, command: Command, session: &mut Session) -> Result<()> {
+        let (sink, control) = (&mut self.sink, self.control.as_ref());
+        match command {
+            Command::Inspect { request, model } => handlers::inspect(request, &model, sink),
+            Command::Preview { request, config, base, first, count } => {
+                handlers::preview(request, &config, &base, first..first.saturating_add(count), control, sink)
+            }
+            Command::Check { request, config, base } => {
+                handlers::check(request, *config, &base, &session.chosen, control, sink)
+            }
+            Command::Run(command) => handlers::run(command, session, control, sink),
+            Command::Score { request, score } => handlers::score(request, &score, session, control, sink),
+            Command::Generate { request, generate } => {
+                handlers::generate(request, &generate, session, control, sink)
+            }
+            Command::Export { request, export } => handlers::export(request, &export, session, control, sink),
+            Command::Bench { request, bench } => handlers::bench(request, &bench, session, control, sink),
+            Command::Shutdown => Ok(()),
+        }
+    }
+
+    fn failed(&mut self, subject: &Subject, error: UserError) {
+        match &subject.run {
+            Some(run) => self.ended(subject.request, run.clone(), Outcome::Failed { error: Box::new(error) }),
+            None => self.sink.failed(subject.request, error),
+        }
+    }
+
+    /// A panic ends the work, not the process: the client hears of it and lives on.
+    fn crashed(&mut self, subject: &Subject, panic: &(dyn Any + Send)) {
+        let message = panic_message(panic);
+        tracing::error!("panic in the worker: {message}");
+        match &subject.run {
+            Some(run) => {
+                let log = Some(self.options.log_dir.clone()).filter(|dir| dir.exists());
+                self.ended(subject.request, run.clone(), Outcome::Crashed { message, log });
+            }
+            None => {
+                let error = UserError::failure(text!("A fault in the program: {message}", "程序内部错误：{message}"));
+                self.sink.failed(subject.request, error);
+            }
+        }
+    }
+
+    fn ended(&mut self, request: RequestId, run: RunId, outcome: Outcome) {
+        self.sink.emit(Event::Run { request, run, update: RunEvent::Ended { outcome } });
+    }
+}
+
+/// What a command is about, kept for when it fails.
+struct Subject {
+    request: RequestId,
+    run: Option<RunId>,
+}
+
+impl Subject {
+    fn of(command: &Command) -> Self {
+        let run = match command {
+            Command::Run(RunCommand::Start { out, .. }) => Some(out),
+            Command::Run(RunCommand::Resume { dir, .. }) => Some(dir),
+            _ => None,
+        };
+        let name = run.and_then(|dir| dir.file_name()).map(|name| RunId(name.to_string_lossy().into_owned()));
+        let request = match command {
+            Command::Inspect { request, .. }
+            | Command::Preview { request, .. }
+            | Command::Check { request, .. }
+            | Command::Run(RunCommand::Start { request, .. } | RunCommand::Resume { request, .. })
+            | Command::Score { request, .. }
+            | Command::Generate { request, .. }
+            | Command::Export { request, .. }
+            | Command::Bench { request, .. } => *request,
+            Command::Shutdown => RequestId::default(),
+        };
+        Self { request, run: run.map(|_| name.unwrap_or(RunId(String::new()))) }
+    }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into())
+}
+
+/// Everything that can be chosen, from the registries.
+fn catalog() -> Catalog {
+    Catalog {
+        families: models::descriptors(),
+        methods: methods::descriptors(),
+        formats: data::formats::descriptors(),
+        targets: export::descriptors(),
+        schedules: optim::schedule::descriptors(),
+        optimizers: optim::descriptors(),
+    }
+}

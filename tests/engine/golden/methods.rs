@@ -1,0 +1,307 @@
+//! Twelve training steps of every LoRA variant and of full fine-tuning, the adapters that come out, their
+//! logits, gradients and merged weights.
+
+use std::path::Path;
+
+use data::Batch;
+use engine::methods::{self, Adapter, Attach, load_adapter};
+use engine::models::Model;
+use engine::nn::{Gradients, Param, Value};
+use engine::optim::{Schedule, optimizer_of};
+use engine::train::{Backward, Learner, StepSettings, batch_loss};
+use engine::weights::open_file;
+use protocol::Control;
+use protocol::config::{MethodConfig, TrainConfig};
+use serde_json::Value as Json;
+
+use super::{cases, chosen, distance, floats, json, load, slack, values};
+use crate::common;
+
+/// Variants that are adapters this program reads; PiSSA changes the base weights and is another issue's.
+const LORA: [&str; 5] = ["method-lora", "method-rslora", "method-loraplus", "method-dora", "method-full"];
+
+fn batch_of(micro: &Json) -> Batch {
+    let rows: Vec<&Vec<Json>> = micro["input_ids"].as_array().unwrap().iter().map(|row| row.as_array().unwrap()).collect();
+    let ids = rows.iter().flat_map(|row| row.iter().map(|id| id.as_u64().unwrap() as u32)).collect();
+    let labels: Vec<i32> = micro["labels"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|row| row.as_array().unwrap().iter().map(|label| label.as_i64().unwrap() as i32))
+        .collect();
+    let len = rows[0].len();
+    let learned = labels.chunks(len).flat_map(|row| &row[1..]).filter(|label| **label != -100).count() as u64;
+    Batch { rows: rows.len(), len, ids, labels, learned, ..Batch::default() }
+}
+
+fn train_config(hyper: &Json) -> TrainConfig {
+    let number = |key: &str| hyper[key].as_f64().unwrap();
+    TrainConfig {
+        learning_rate: number("lr"),
+        betas: [hyper["betas"][0].as_f64().unwrap(), hyper["betas"][1].as_f64().unwrap()],
+        eps: number("eps"),
+        weight_decay: number("weight_decay"),
+        max_grad_norm: number("max_grad_norm"),
+        scheduler: "cosine".into(),
+        warmup_steps: hyper["scheduler"]["warmup_steps"].as_u64().unwrap(),
+        ..TrainConfig::default()
+    }
+}
+
+/// A case under test.
+struct Case {
+    name: String,
+    dir: std::path::PathBuf,
+    base: std::path::PathBuf,
+    entry: Json,
+    train: Json,
+    expected: Json,
+}
+
+fn all() -> Vec<Case> {
+    let mut found = Vec::new();
+    let mut missing = 0;
+    for (entry, dir) in cases("method") {
+        let name = entry["case"].as_str().unwrap().to_owned();
+        if !LORA.iter().any(|start| name.starts_with(start)) {
+            continue;
+        }
+        let train = json(&dir.join("train.json"));
+        match common::golden(train["base"].as_str().unwrap()) {
+            Some(base) => {
+                let expected = json(&dir.join("expected.json"));
+                found.push(Case { name, dir, base: base.join("model"), entry, train, expected });
+            }
+            None => missing += 1,
+        }
+    }
+    common::skipped(missing, "golden method cases");
+    found
+}
+
+impl Case {
+    fn is_full(&self) -> bool {
+        self.name.starts_with("method-full")
+    }
+
+    fn tolerance(&self, key: &str) -> f64 {
+        self.entry["tolerance"][key].as_f64().unwrap() * slack(&chosen())
+    }
+
+    fn learner(&self, adapter: &str) -> Learner {
+        let mut model = load(&self.base, &chosen().device);
+        let config = train_config(&self.train["hyperparameters"]);
+        let adapter = if self.is_full() {
+            let method = MethodConfig { kind: "full".into(), ..MethodConfig::default() };
+            methods::attach(&mut model, &method, &Attach { seed: 0, learning_rate: 1.0 }).unwrap()
+        } else {
+            Some(load_adapter(&self.dir.join(adapter), &model).unwrap())
+        };
+        let optimizer = (optimizer_of("adamw").unwrap().build)(&config);
+        let mut learner = Learner { model, adapter, optimizer, updates: 0 };
+        self.scale_rates(&mut learner);
+        learner
+    }
+
+    /// LoRA+ trains B faster: the groups of the case say by how much.
+    fn scale_rates(&self, learner: &mut Learner) {
+        let base = self.train["hyperparameters"]["lr"].as_f64().unwrap();
+        for group in self.train["parameter_groups"].as_array().unwrap() {
+            for name in group["parameters"].as_array().unwrap() {
+                let name = name.as_str().unwrap().replace("base_model.model.", "");
+                if let Some(adapter) = &mut learner.adapter
+                    && let Some(id) = adapter.params().find(&name)
+                {
+                    adapter.params_mut().get_mut(id).lr_scale = group["lr"].as_f64().unwrap() / base;
+                }
+            }
+        }
+    }
+
+    fn check(&self, what: &str, got: f64, allowed: f64) {
+        println!("{}: {what} differ by {got:.2e}, allowed {allowed:.2e}", self.name);
+        assert!(got <= allowed, "{}: {what} differ by {got:.3e}, allowed {allowed:.3e}", self.name);
+    }
+}
+
+fn logits(model: &Model, adapter: Option<&dyn Adapter>, eval: &Json) -> Vec<f32> {
+    let batch = batch_of(eval);
+    let all = model.logits(&batch.ids, batch.rows, adapter.map(Adapter::view)).unwrap();
+    let flat = values(&Value::Vector(all.flatten(0, 2)));
+    let mask = eval["attention_mask"].as_array().unwrap().iter().flat_map(|row| row.as_array().unwrap());
+    flat.chunks(model.info.vocabulary)
+        .zip(mask)
+        .flat_map(|(row, seen)| row.iter().map(move |logit| if seen == 1 { *logit } else { 0.0 }))
+        .collect()
+}
+
+fn eval_loss(learner: &Learner, eval: &Json) -> f64 {
+    let batch = batch_of(eval);
+    batch_loss(&learner.model, learner.adapter.as_deref().map(Adapter::view), &batch).unwrap() / batch.learned as f64
+}
+
+#[test]
+fn twelve_steps_are_those_of_peft_and_torch() {
+    for case in all() {
+        let config = train_config(&case.train["hyperparameters"]);
+        let schedule = Schedule::new(&config, 12).unwrap();
+        let mut learner = case.learner("initial");
+        let eval = &case.train["eval"];
+        let before = case.expected["eval_loss_before"].as_f64().unwrap();
+        case.check("eval losses before", (eval_loss(&learner, eval) - before).abs(), case.tolerance("eval_loss_abs"));
+        let (mut loss, mut norm) = (0f64, 0f64);
+        for (index, step) in case.train["steps"].as_array().unwrap().iter().enumerate() {
+            let batches: Vec<Batch> = step["micro_batches"].as_array().unwrap().iter().map(batch_of).collect();
+            // Graphs kept or rebuilt: the numbers must not depend on it.
+            let settings = StepSettings::new(&config, index % 3);
+            let lr = schedule.rate(index as u64);
+            let want = &case.expected["steps"][index];
+            assert!((lr - want["lr"].as_f64().unwrap()).abs() < 1e-9, "{}: rate of step {index}", case.name);
+            let got = learner.step(&batches, index as u64, lr, &settings, &Control::default()).unwrap().unwrap();
+            let (want_loss, want_norm) = (want["loss"].as_f64().unwrap(), want["grad_norm"].as_f64().unwrap());
+            loss = loss.max((got.loss - want_loss).abs() / want_loss);
+            norm = norm.max((got.grad_norm - want_norm).abs() / want_norm);
+        }
+        case.check("losses (relative)", loss, 1e-4 * slack(&chosen()));
+        case.check("gradient norms (relative)", norm, 1e-3 * slack(&chosen()));
+        let after = case.expected["eval_loss_after"].as_f64().unwrap();
+        case.check("eval losses after", (eval_loss(&learner, eval) - after).abs(), case.tolerance("eval_loss_abs"));
+        let got = logits(&learner.model, learner.adapter.as_deref(), eval);
+        let want = floats(&case.dir.join("expected.safetensors"), "logits_final");
+        case.check("final logits", distance(&got, &want), case.tolerance("logits_final_abs"));
+        final_tensors(&case, &learner);
+        if learner.adapter.is_some() {
+            merged(&case, learner);
+        }
+    }
+}
+
+fn final_tensors(case: &Case, learner: &Learner) {
+    let (file, prefix) = if case.is_full() {
+        (case.dir.join("final/trainable.safetensors"), "")
+    } else {
+        (case.dir.join("final/adapter_model.safetensors"), "base_model.model.")
+    };
+    let stored = open_file(&file).unwrap();
+    let mut compared = 0;
+    let excluded = case.entry["tolerance"]["final_tensors_excluded_elements"].as_array().unwrap();
+    let exceptions = &case.entry["tolerance"]["final_tensors_abs_exceptions"];
+    for (_, param) in learner.trained_params() {
+        let name = format!("{prefix}{}", param.name);
+        let mut got = values(&param.value);
+        let mut want = stored.read_f32(&name).unwrap();
+        for range in excluded.iter().filter(|range| name.ends_with(range["tensor"].as_str().unwrap())) {
+            let (from, to) = (range["from"].as_u64().unwrap() as usize, range["to"].as_u64().unwrap() as usize);
+            got[from..to].fill(0.0);
+            want[from..to].fill(0.0);
+        }
+        let allowed = exceptions[&name].as_f64().map_or_else(|| case.tolerance("final_tensors_abs"), |own| own * slack(&chosen()));
+        let off = distance(&got, &want);
+        assert!(off <= allowed, "{}: {name} is off by {off:.3e}, allowed {allowed:.3e}", case.name);
+        compared += 1;
+    }
+    assert!(compared > 0);
+}
+
+fn merged(case: &Case, learner: Learner) {
+    let Learner { mut model, adapter, .. } = learner;
+    let adapter = adapter.unwrap();
+    let ids: Vec<_> = model.params.iter().map(|(id, _)| id).collect();
+    for id in ids {
+        if let Some(value) = adapter.merged(id, &model.params.get(id).value) {
+            model.params.get_mut(id).value = value;
+        }
+    }
+    let file = case.dir.join("merged_expected.safetensors");
+    let got = logits(&model, None, &case.train["eval"]);
+    let want = floats(&file, "logits_final_merged");
+    case.check("merged logits", distance(&got, &want), case.tolerance("merged_logits_abs"));
+    for name in open_file(&file).unwrap().names().filter_map(|name| name.strip_prefix("weight.")) {
+        let param = model.params.get(model.params.find(name).unwrap());
+        let off = distance(&values(&param.value), &floats(&file, &format!("weight.{name}")));
+        assert!(off < 1e-4 * slack(&chosen()), "{}: merged {name} is off by {off:.2e}", case.name);
+    }
+}
+
+#[test]
+fn gradients_at_another_point_are_those_of_torch() {
+    for case in all() {
+        let learner = case.learner("initial_nonzero");
+        let file = case.dir.join("expected.safetensors");
+        let eval = &case.train["eval"];
+        if !case.is_full() {
+            let got = logits(&learner.model, learner.adapter.as_deref(), eval);
+            let off = distance(&got, &floats(&file, "logits_nonzero"));
+            case.check("logits of a nonzero adapter", off, case.tolerance("logits_nonzero_abs"));
+        }
+        let batch = batch_of(eval);
+        let mut gradients = Gradients::new();
+        let control = Control::default();
+        let backward = Backward {
+            model: &learner.model,
+            adapter: learner.adapter.as_deref().map(Adapter::view),
+            dropout: None,
+            kept_graphs: 1,
+            control: &control,
+        };
+        backward.run(&batch, 1.0 / batch.learned as f32, &mut gradients).unwrap().unwrap();
+        let expected = open_file(&file).unwrap();
+        let mut compared = 0;
+        for (id, param) in learner.trained_params() {
+            let name = gradient_name(&expected, param, case.is_full());
+            let want = expected.read_f32(&name).unwrap();
+            let got = values(&Value::Vector(gradients.remove(&id).unwrap()));
+            let off = distance(&got, &want);
+            let allowed = case.tolerance("grad_nonzero_abs");
+            assert!(off <= allowed, "{}: {name} is off by {off:.3e}, allowed {allowed:.3e}", case.name);
+            compared += 1;
+        }
+        assert!(compared > 0 && gradients.is_empty());
+    }
+}
+
+/// PEFT inserts the wrapper's own levels into the names of the live model.
+fn gradient_name(expected: &engine::weights::Checkpoint, param: &Param, full: bool) -> String {
+    if full {
+        return format!("grad_nonzero.{}", param.name);
+    }
+    let plain = format!("grad_nonzero.base_model.model.{}", param.name);
+    let (path, leaf) = plain.rsplit_once('.').unwrap();
+    [plain.clone(), format!("{plain}.weight"), format!("{path}.modules_to_save.{leaf}")]
+        .into_iter()
+        .find(|name| expected.contains(name))
+        .unwrap_or_else(|| panic!("no gradient is expected for {}", param.name))
+}
+
+/// What we write is what PEFT would: same tensors, bit for bit, and a config it understands.
+#[test]
+fn an_adapter_that_is_read_and_written_is_the_same() {
+    for case in all().into_iter().filter(|case| !case.is_full()) {
+        let model = load(&case.base, &chosen().device);
+        let adapter = load_adapter(&case.dir.join("final"), &model).unwrap();
+        let out = tempfile::tempdir().unwrap();
+        adapter.save(out.path(), "base").unwrap();
+        same_tensors(&case, out.path());
+        let (ours, theirs) = (json(&out.path().join("adapter_config.json")), json(&case.dir.join("final/adapter_config.json")));
+        for key in ["r", "lora_alpha", "peft_type", "use_dora", "use_rslora", "bias", "fan_in_fan_out", "modules_to_save"] {
+            assert_eq!(ours[key], theirs[key], "{}: {key}", case.name);
+        }
+        let sorted = |list: &Json| {
+            let mut names: Vec<String> = list.as_array().unwrap().iter().map(|name| name.to_string()).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(sorted(&ours["target_modules"]), sorted(&theirs["target_modules"]), "{}", case.name);
+    }
+}
+
+fn same_tensors(case: &Case, written: &Path) {
+    let ours = open_file(&written.join("adapter_model.safetensors")).unwrap();
+    let theirs = open_file(&case.dir.join("final/adapter_model.safetensors")).unwrap();
+    // PEFT also stores the unchanged matrices under adapted embeddings.
+    let needed: Vec<&str> = theirs.names().filter(|name| !name.ends_with("base_layer.weight")).collect();
+    assert_eq!(needed, ours.names().collect::<Vec<_>>(), "{}", case.name);
+    for name in needed {
+        assert_eq!(ours.bytes(name).unwrap(), theirs.bytes(name).unwrap(), "{}: {name}", case.name);
+    }
+}
