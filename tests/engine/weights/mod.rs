@@ -22,9 +22,15 @@ struct Written {
 
 impl Written {
     fn new(name: &'static str, bytes: &[u8]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        // In memory where the system has a folder for that: some tests write thousands of files.
+        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         fs::write(folder.path().join(name), bytes).unwrap();
         Self { folder, name }
+    }
+
+    /// Other content for the same file.
+    fn replace(&self, bytes: &[u8]) {
+        fs::write(self.path(), bytes).unwrap();
     }
 
     fn path(&self) -> PathBuf {

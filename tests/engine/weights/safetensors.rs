@@ -170,12 +170,13 @@ fn unknown_number_formats_are_named() {
 #[test]
 fn never_laxer_than_the_reference_implementation() {
     let sound = safetensors(TWO, &DATA);
+    let file = Written::new("model.safetensors", &sound);
     let mut accepted = 0;
     for at in 0..sound.len() - DATA.len() {
         for byte in [0, b' ', b'"', b'0', b'1', b'9', b'a', b'b', b'F', b'{', b'}', b'[', b',', 0x7F, 0xFF] {
             let mut changed = sound.clone();
             changed[at] = byte;
-            let file = Written::new("model.safetensors", &changed);
+            file.replace(&changed);
             if let Ok(ours) = file.open() {
                 let theirs =
                     ::safetensors::SafeTensors::deserialize(&changed).expect("laxer than the reference");
