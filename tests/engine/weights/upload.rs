@@ -146,7 +146,8 @@ fn load_and_copy_large_files() {
         names.iter().map(|name| load_tensor(&checkpoint, name, &Device::flex(), dtype).unwrap()).collect()
     };
     let shared = load(DType::F32);
-    let sum: f32 = shared.iter().map(|tensor| tensor.clone().slice([0..1, 0..1]).sum().into_scalar::<f32>()).sum();
+    let sum: f32 =
+        shared.iter().map(|tensor| tensor.clone().slice([0..1, 0..1]).sum().into_scalar::<f32>()).sum();
     assert!(sum.is_finite());
     let as_stored = own_memory() - before;
     let halves = load(DType::BF16);
