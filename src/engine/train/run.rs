@@ -104,7 +104,7 @@ impl<'a> Run<'a> {
     ) -> Result<Self> {
         let name = folder.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let store = CheckpointStore::new(folder.checkpoints(), plan.config.train.keep_checkpoints.max(1) as usize);
-        let log = MetricsLog::open(&folder.path, u64::MAX)?;
+        let log = MetricsLog::open(&folder.path, u64::MAX, true)?;
         Ok(Self {
             plan,
             plan_file,
@@ -159,7 +159,7 @@ impl<'a> Run<'a> {
         };
         self.seconds_before = self.state.seconds;
         self.began = Instant::now();
-        self.log = MetricsLog::open(&self.folder.path, self.state.step)?;
+        self.log = MetricsLog::open(&self.folder.path, self.state.step, !self.state.evaluation_due)?;
         let summary = RunSummary {
             first_step: self.state.step + 1,
             total_steps: self.plan.total_steps,
@@ -199,22 +199,39 @@ impl<'a> Run<'a> {
         sampler.seek(self.state.position)?;
         let batches = Prefetch::start(self.plan.dataset.clone(), sampler, self.plan.pad)?;
         let settings = StepSettings::new(&self.plan.config.train, self.plan.kept_graphs);
-        while self.state.step < self.plan.total_steps {
+        loop {
+            if let Some(ending) = self.ended() {
+                return Ok(ending);
+            }
             if let Some(ending) = self.asked_to_end(learner)? {
                 return Ok(ending);
+            }
+            if self.state.evaluation_due {
+                self.between_steps(learner)?;
+                continue;
             }
             let next = batches.next()?;
             let started = Instant::now();
             let lr = self.plan.schedule.rate(self.state.step);
             let Some(result) = learner.step(&next.batches, self.state.step, lr, &settings, self.control)? else {
+                // Only a stop breaks a step off: the next look at the wishes ends the session.
                 continue;
             };
             self.after_step(learner, &next, result, lr, started)?;
-            if self.between_steps(learner)? {
-                return Ok(Ending::EarlyStopped);
-            }
+            self.between_steps(learner)?;
         }
-        Ok(Ending::Completed)
+    }
+
+    /// Whether there is nothing left to do: told by the counters alone, so that a resumed run knows it, too.
+    fn ended(&self) -> Option<Ending> {
+        if self.state.evaluation_due {
+            return None;
+        }
+        if self.state.step >= self.plan.total_steps {
+            return Some(Ending::Completed);
+        }
+        let patience = self.plan.config.train.early_stop_patience;
+        (patience > 0 && self.state.without_improvement >= patience).then_some(Ending::EarlyStopped)
     }
 
     /// Stop and pause save first, so that nothing is lost by them.
@@ -247,6 +264,9 @@ impl<'a> Run<'a> {
         state.skipped_in_a_row = if result.applied { 0 } else { state.skipped_in_a_row + 1 };
         state.skipped += u64::from(!result.applied);
         state.seconds = self.seconds_before + self.began.elapsed().as_secs_f64();
+        self.state.evaluation_due =
+            !self.plan.survey.split.validation.is_empty() && self.is_due(self.plan.config.train.eval_every);
+        let state = &self.state;
         let metrics = StepMetrics {
             step: state.step,
             epoch: self.epoch(),
@@ -307,26 +327,31 @@ impl<'a> Run<'a> {
         Ok((file.to_path_buf(), row))
     }
 
-    /// Evaluation and checkpoints when they are due; true when the run should end early.
-    fn between_steps(&mut self, learner: &Learner) -> Result<bool> {
-        let train = &self.plan.config.train;
-        let (step, last) = (self.state.step, self.state.step == self.plan.total_steps);
-        let due = |every: u64| (every > 0 && step.is_multiple_of(every)) || last;
-        let (evaluate, save) = (due(train.eval_every), due(train.save_every));
-        let patience = train.early_stop_patience;
-        let mut improved = false;
-        if evaluate && !self.plan.survey.split.validation.is_empty() {
-            improved = self.evaluate(learner)?;
-        }
-        let keep_best = improved && self.plan.config.train.keep_best;
-        if save || keep_best || self.control.take_save_now() {
-            self.save(learner)?;
-        }
-        Ok(patience > 0 && self.state.without_improvement >= patience && !last)
+    /// Whether what happens every so many steps happens now; 0 is at the end only.
+    fn is_due(&self, every: u64) -> bool {
+        (every > 0 && self.state.step.is_multiple_of(every)) || self.state.step == self.plan.total_steps
     }
 
-    /// True when this is the lowest validation loss so far.
-    fn evaluate(&mut self, learner: &Learner) -> Result<bool> {
+    /// Evaluation and checkpoints when they are due.
+    fn between_steps(&mut self, learner: &Learner) -> Result<()> {
+        let mut improved = false;
+        if self.state.evaluation_due {
+            match self.evaluate(learner)? {
+                Some(best) => improved = best,
+                // Stopped: the checkpoint that follows says that the evaluation is still to come.
+                None => return Ok(()),
+            }
+        }
+        let train = &self.plan.config.train;
+        let (keep_best, due) = (improved && train.keep_best, self.is_due(train.save_every));
+        if due || keep_best || self.control.take_save_now() {
+            self.save(learner)?;
+        }
+        Ok(())
+    }
+
+    /// True when this is the lowest validation loss so far; None if the user stopped.
+    fn evaluate(&mut self, learner: &Learner) -> Result<Option<bool>> {
         let rows = self.plan.survey.split.validation.clone();
         let view = learner.adapter.as_deref().map(Adapter::view);
         let batch_size = self.plan.config.train.batch_size as usize;
@@ -336,7 +361,8 @@ impl<'a> Run<'a> {
         let mut tick = |done| sink.progress(request, Text::fixed("evaluating", "评估"), done, total, None);
         let result =
             evaluate(&learner.model, view, &dataset, &rows, batch_size, pad, self.control, &mut tick)?;
-        let Some((loss, tokens)) = result else { return Ok(false) };
+        let Some((loss, tokens)) = result else { return Ok(None) };
+        self.state.evaluation_due = false;
         let best = self.state.best_loss.is_none_or(|best| loss < best);
         if best {
             self.state.best_loss = Some(loss);
@@ -350,7 +376,7 @@ impl<'a> Run<'a> {
             EvalMetrics { step: self.state.step, epoch: self.epoch(), eval_loss: loss, eval_tokens: tokens, best };
         self.log.write(&eval.clone().into())?;
         self.tell(RunEvent::Evaluated { eval });
-        Ok(best)
+        Ok(Some(best))
     }
 
     fn save(&mut self, learner: &Learner) -> Result<()> {
