@@ -17,7 +17,7 @@ use super::prefetch::{Prefetch, StepBatches};
 use super::state::{self, RunState};
 use super::step::{Learner, StepResult, StepSettings};
 use crate::device::{self, Chosen};
-use crate::files::{CheckpointStore, RunLock};
+use crate::files::{CheckpointStore, Manifest, RunLock};
 use crate::methods::{self, Adapter, Attach};
 use crate::models::ModelFolder;
 use crate::plan::Plan;
@@ -71,11 +71,13 @@ impl<'a> Run<'a> {
         out: PathBuf,
         around: Surroundings<'a>,
     ) -> Result<Self> {
-        let folder = RunFolder::create(&out)?;
-        let lock = RunLock::acquire(&out)?;
+        RunFolder::refuse_used(&out)?;
+        // The folder is made when nothing speaks against the run any more: a refused one leaves none.
         let plan = Plan::make(config, &base, around.chosen, around.progress)?;
         plan.refuse()?;
         let plan_file = PlanFile::of(&plan, &base, crate::plan::device_name(around.chosen))?;
+        let lock = RunLock::acquire(&out)?;
+        let folder = RunFolder::create(&out)?;
         folder.write(source, &plan_file)?;
         Self::set_up(plan, plan_file, folder, lock, RunState::default(), around)
     }
@@ -148,11 +150,13 @@ impl<'a> Run<'a> {
     /// Loads the model, attaches the method, and restores the newest sound checkpoint if there is one.
     fn load(&mut self) -> Result<Learner> {
         let mut learner = self.fresh_learner()?;
+        self.folder.remove_leftovers()?;
         self.store.remove_leftovers()?;
         let (found, notices) = self.store.newest_sound()?;
         for text in notices {
             self.tell(RunEvent::Notice { text });
         }
+        self.set_damaged_aside(found.as_ref().map_or(0, |found| found.manifest.step))?;
         self.state = match &found {
             Some(recovered) => state::restore(recovered, &mut learner)?,
             None => RunState::default(),
@@ -173,6 +177,20 @@ impl<'a> Run<'a> {
         };
         self.tell(RunEvent::Planned { dir: self.folder.path.clone(), summary });
         Ok(learner)
+    }
+
+    /// Renames the damaged checkpoints after `step`: left in place they would count among the newest, which
+    /// are kept, and sound ones would go for them.
+    fn set_damaged_aside(&self, step: u64) -> Result<()> {
+        for (_, dir) in self.store.list()?.into_iter().filter(|(damaged, _)| *damaged > step) {
+            let name = dir.file_name().unwrap_or_default().to_string_lossy();
+            let free = (1_u32..).map(|n| dir.with_file_name(format!("damaged-{n}-{name}"))).find(|dir| !dir.exists());
+            let aside = free.unwrap_or_else(|| dir.clone());
+            std::fs::rename(&dir, &aside).map_err(|err| {
+                UserError::io(Text::fixed("set the damaged checkpoint aside", "移开已损坏的检查点"), &dir, &err)
+            })?;
+        }
+        Ok(())
     }
 
     fn fresh_learner(&mut self) -> Result<Learner> {
@@ -411,7 +429,9 @@ impl<'a> Run<'a> {
         if let (true, Some(best)) = (self.plan.config.train.keep_best, self.state.best_step)
             && best != self.state.step
         {
-            state::restore_weights(&self.store.path_of(best), &mut learner)?;
+            let dir = self.store.path_of(best);
+            Manifest::verify(&dir).map_err(best_is_damaged)?;
+            state::restore_weights(&dir, &mut learner)?;
             self.tell(RunEvent::Notice {
                 text: text!("The result is that of step {best}, the best on the validation set", "结果取自第 {best} 步，其验证损失最低"),
             });
@@ -443,5 +463,22 @@ impl<'a> Run<'a> {
 
     pub fn id(&self) -> RunId {
         self.id.clone()
+    }
+}
+
+/// The last step's weights would not be what was asked for, so nothing is written in their place.
+fn best_is_damaged(damage: UserError) -> UserError {
+    let error = UserError::failure(Text::fixed(
+        "The best checkpoint, which the run was to end with, is damaged",
+        "训练结束时应采用的最佳检查点已损坏",
+    ));
+    let place = damage.place.file.clone();
+    let error = error.detail(damage.what.to_string()).details(damage.details).mend(Text::fixed(
+        "restore it and resume; or take the adapter of another checkpoint",
+        "请恢复该检查点后继续；或使用其他检查点中的适配器",
+    ));
+    match place {
+        Some(file) => error.in_file(file),
+        None => error,
     }
 }
