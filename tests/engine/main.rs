@@ -3,7 +3,10 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/tensors.rs"]
+mod tensors;
 
 mod files;
 mod golden;
+mod runs;
 mod weights;
