@@ -3,6 +3,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/project.rs"]
+mod project;
 #[path = "../common/tensors.rs"]
 mod tensors;
 

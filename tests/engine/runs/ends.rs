@@ -2,7 +2,8 @@
 
 use protocol::{MetricsLine, RunEvent, StopReason};
 
-use super::support::{Engine, Project, Told, run_file, stepped};
+use super::support::{Engine, Project, Told, stepped};
+use crate::project::run_file;
 
 #[test]
 fn a_lora_run_leaves_what_the_contract_says() {

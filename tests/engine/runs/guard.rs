@@ -83,7 +83,7 @@ fn poison(project: &Project) -> usize {
     let head = tensors.data[range.clone()].to_vec();
     tensors.push("lm_head.weight", &[524, 48], &head);
     let tokenizer = data::Tokenizer::open(&project.path("model")).unwrap();
-    let innocent = tokenizer.encode(&super::support::conversations(22), false).unwrap().ids;
+    let innocent = tokenizer.encode(&crate::project::conversations(22), false).unwrap().ids;
     let ids: Vec<u32> = tokenizer.encode(POISON, false).unwrap().ids;
     let guilty: Vec<u32> = ids.into_iter().filter(|id| !innocent.contains(id)).collect();
     for id in &guilty {

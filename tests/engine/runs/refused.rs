@@ -2,7 +2,8 @@
 
 use protocol::StopReason;
 
-use super::support::{Engine, Project, conversations, damage, stepped};
+use super::support::{Engine, Project, stepped};
+use crate::project::{conversations, damage};
 
 const SETTINGS: &str = "max_steps = 6\n";
 

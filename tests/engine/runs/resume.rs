@@ -2,7 +2,8 @@
 
 use protocol::{RunEvent, StopReason};
 
-use super::support::{Engine, Project, Told, damage, stepped};
+use super::support::{Engine, Project, Told, stepped};
+use crate::project::damage;
 
 /// Dropout, shuffling, accumulation, evaluation and a fractional number of epochs, all at once; and a
 /// rate with more digits than fit, which must survive the plan.
@@ -68,7 +69,7 @@ fn dora_with_biases_and_whole_modules_goes_on_bit_for_bit() {
 #[test]
 fn an_evaluation_that_was_stopped_is_made_up_for() {
     let project = Project::new();
-    project.write("data.jsonl", &super::support::conversations(60));
+    project.write("data.jsonl", &crate::project::conversations(60));
     let settings = "max_steps = 6\neval_every = 3\nsave_every = 3\nkeep_best = true\n";
     let whole = project.run(settings, "whole");
     assert_eq!(whole.finished().0, StopReason::Completed);
@@ -147,8 +148,8 @@ fn a_damaged_checkpoint_takes_no_sound_ones_place() {
     engine.run(project.start(settings, "a"), stop_at(9)).finished();
     assert_eq!(project.names("a/checkpoints"), ["step-00000009"]);
     // Another sound one, so that there is one to fall back to.
-    super::support::copy(&project.path("a/checkpoints/step-00000009"), &project.path("kept"));
-    super::support::copy(&project.path("a/checkpoints/step-00000009/adapter"), &project.path("kept/adapter"));
+    crate::project::copy(&project.path("a/checkpoints/step-00000009"), &project.path("kept"));
+    crate::project::copy(&project.path("a/checkpoints/step-00000009/adapter"), &project.path("kept/adapter"));
     damage(&project.path("a/checkpoints/step-00000009/state.json"));
     let error = engine.run(project.resume("a"), |_, _| {});
     assert!(error.failed().to_string().contains("step-00000009"), "{}", error.failed());
