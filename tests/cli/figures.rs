@@ -161,6 +161,18 @@ fn a_prompt_and_its_completion_can_be_scored() {
 }
 
 #[test]
+fn ids_are_scored_without_a_tokenizer() {
+    let workshop = Workshop::new("");
+    std::fs::remove_file(workshop.path("model/tokenizer.json")).unwrap();
+    let score = ["score", "--model", "model", "--input", "rows.jsonl", "--output", "scores.jsonl"];
+    workshop.write("rows.jsonl", "{\"ids\": [5, 6, 7]}\n");
+    workshop.event(&score, "scored");
+    workshop.write("rows.jsonl", "{\"prompt\": \"ember\", \"completion\": \"light\"}\n");
+    workshop.run(&score).refused_with(&["tokenizer.json"]);
+    workshop.run(&["generate", "--model", "model", "--ids", "5"]).refused_with(&["tokenizer.json"]);
+}
+
+#[test]
 fn an_export_is_verified_and_behaves_as_the_live_model() {
     let workshop = Workshop::new("");
     let adapter = golden("method-lora-all/final").display().to_string();
