@@ -10,7 +10,7 @@ use protocol::{
     StopReason, Text, UserError, text,
 };
 
-use super::evaluate::evaluate;
+use super::evaluate::Evaluation;
 use super::folder::{PlanFile, RunFolder};
 use super::metrics_log::MetricsLog;
 use super::prefetch::{Prefetch, StepBatches};
@@ -370,15 +370,18 @@ impl<'a> Run<'a> {
 
     /// True when this is the lowest validation loss so far; None if the user stopped.
     fn evaluate(&mut self, learner: &Learner) -> Result<Option<bool>> {
-        let rows = self.plan.survey.split.validation.clone();
-        let view = learner.adapter.as_deref().map(Adapter::view);
-        let batch_size = self.plan.config.train.batch_size as usize;
-        let (request, total) = (self.request, rows.len() as u64);
-        let (dataset, pad) = (self.plan.dataset.clone(), self.plan.pad);
-        let sink = &mut *self.sink;
+        let evaluation = Evaluation {
+            model: &learner.model,
+            adapter: learner.adapter.as_deref().map(Adapter::view),
+            dataset: &self.plan.dataset,
+            batch_size: self.plan.config.train.batch_size as usize,
+            pad: self.plan.pad,
+            control: self.control,
+        };
+        let rows = &self.plan.survey.split.validation;
+        let (request, total, sink) = (self.request, rows.len() as u64, &mut *self.sink);
         let mut tick = |done| sink.progress(request, Text::fixed("evaluating", "评估"), done, total, None);
-        let result =
-            evaluate(&learner.model, view, &dataset, &rows, batch_size, pad, self.control, &mut tick)?;
+        let result = evaluation.run(rows, &mut tick)?;
         let Some((loss, tokens)) = result else { return Ok(None) };
         self.state.evaluation_due = false;
         let best = self.state.best_loss.is_none_or(|best| loss < best);

@@ -42,9 +42,6 @@ fn a_panic_ends_the_run_and_not_the_engine() {
 fn a_panic_in_another_command_is_a_failed_request() {
     let project = Project::new();
     let mut engine = Engine::start();
-    engine.trip.store(true, Ordering::Release);
-    // The first event, `Ready`, is not part of any command: it must be over before the trap is set.
-    engine.trip.store(false, Ordering::Release);
     let model = || ModelRef { path: project.path("model"), dtype: "auto".into(), ..ModelRef::default() };
     let trip = engine.trip.clone();
     let error = engine.ask(
@@ -68,9 +65,8 @@ fn a_panic_in_another_command_is_a_failed_request() {
     );
     assert!(error.to_string().contains("told to panic"), "{error}");
     assert_eq!(error.exit_code(), 1);
-    let again = engine.ask(
+    engine.ask(
         |request| Command::Inspect { request, model: model() },
         |event| matches!(event, Event::Inspected { .. }).then_some(()),
     );
-    assert_eq!(again, ());
 }
