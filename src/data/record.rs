@@ -65,7 +65,7 @@ impl Example {
 /// Turns records into examples. A trait, so that datasets can be tested without a tokenizer.
 pub trait Encode: Send + Sync {
     /// # Errors
-    /// When the template refuses the conversation, or a row is longer than the maximal length and the
-    /// run file says `on_too_long = "error"`.
+    /// When the template refuses the conversation. What becomes of rows that are too long is for the
+    /// dataset to decide: they are cut, and say so.
     fn encode(&self, record: &Record) -> Result<Example>;
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use burn::tensor::DType;
+use chrono::NaiveDateTime;
 use data::{Dataset, Encoder, ModelTokens, Progress, SamplerOptions, Survey};
 use protocol::config::Validation;
 use protocol::{DeviceKind, MemoryForecast, Result, RunConfig, Text, UserError, text};
@@ -33,6 +34,8 @@ pub struct Plan {
     pub parameters: u64,
     /// Fills a row's end; never learned from.
     pub pad: u32,
+    /// What templates that write the date are told.
+    pub now: NaiveDateTime,
 }
 
 /// Makes the paths of a run file absolute: relative ones are relative to `base`.
@@ -58,11 +61,17 @@ impl Plan {
     ///
     /// # Errors
     /// When the run file, the model folder or a data file cannot be used.
-    pub fn make(config: RunConfig, base: &Path, chosen: &Chosen, progress: &dyn Progress) -> Result<Self> {
+    pub fn make(
+        config: RunConfig,
+        base: &Path,
+        now: NaiveDateTime,
+        chosen: &Chosen,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
         let config = absolute(config, base);
         check_numbers(&config)?;
         let mut folder = open_model(&config)?;
-        let (encoder, tokens, pad) = open_tokenizer(&config, base, &folder.info)?;
+        let (encoder, tokens, pad) = open_tokenizer(&config, base, now, &folder.info)?;
         let dataset = Arc::new(Dataset::open(&config.data, base, encoder.clone(), progress)?);
         let mut survey = Survey::new(&dataset, &tokens, config.train.seed, progress)?;
         let sampling = SamplerOptions::new(&config.train)?;
@@ -106,6 +115,7 @@ impl Plan {
             kept_graphs,
             trainable,
             pad,
+            now,
         })
     }
 
@@ -151,8 +161,13 @@ fn open_model(config: &RunConfig) -> Result<ModelFolder> {
 }
 
 /// The encoder, what the model says of token ids, and the padding id.
-fn open_tokenizer(config: &RunConfig, base: &Path, info: &ModelInfo) -> Result<(Arc<Encoder>, ModelTokens, u32)> {
-    let encoder = Arc::new(Encoder::open(&config.model.path, &config.data, base, None)?);
+fn open_tokenizer(
+    config: &RunConfig,
+    base: &Path,
+    now: NaiveDateTime,
+    info: &ModelInfo,
+) -> Result<(Arc<Encoder>, ModelTokens, u32)> {
+    let encoder = Arc::new(Encoder::open(&config.model.path, &config.data, base, Some(now))?);
     let tokenizer = encoder.tokenizer();
     let (largest, rows) = (tokenizer.largest_id(), info.vocabulary);
     if largest as usize >= rows {

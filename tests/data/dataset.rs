@@ -108,3 +108,10 @@ fn examples_become_a_batch() {
     assert_eq!((batch.rows, batch.len, batch.tokens, batch.learned), (2, 4, 6, 4));
     assert_eq!(batch.labels[6..], [IGNORE, IGNORE]);
 }
+
+#[test]
+fn a_dataset_is_shared_between_threads() {
+    fn shared<T: Send + Sync>(_: &T) {}
+    let (folder, _) = Folder::with("a.jsonl", alpaca_lines(1));
+    shared(&open(&config(&["a.jsonl"]), &folder).unwrap());
+}

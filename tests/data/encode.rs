@@ -6,14 +6,14 @@ use data::{
     TemplateSource, Tokenizer, message,
 };
 use protocol::TokenRole;
-use protocol::config::{DataConfig, OnTooLong, TrainOn};
+use protocol::config::{DataConfig, TrainOn};
 use serde_json::{Value, json};
 
 use crate::common;
 use crate::templates::{compile, messages};
 
 const OPTIONS: EncodeOptions =
-    EncodeOptions { train_on: TrainOn::Responses, max_length: 4096, on_too_long: OnTooLong::Truncate };
+    EncodeOptions { train_on: TrainOn::Responses, max_length: 4096 };
 
 /// The golden byte-level tokenizer: `<s>`, `</s>`, `<|im_start|>`, `<|im_end|>` are tokens of it.
 fn tokenizer() -> Arc<Tokenizer> {
@@ -132,7 +132,8 @@ fn tokenizer_with_end() -> Arc<Tokenizer> {
 }
 
 /// The golden templates mark what is learned with tags. Without the tags, the general rule must find the
-/// same tokens; it differs only where a tag takes in the line break after the end token.
+/// same tokens; it differs only by blanks: a line break after the end token that stands inside the tags, a
+/// space before the answer that stands outside of them though the prompt does not end with it.
 #[test]
 fn the_general_rule_finds_what_generation_tags_mark() {
     let file = common::golden("chat_templates.json").unwrap();
@@ -159,7 +160,7 @@ fn the_general_rule_finds_what_generation_tags_mark() {
                 learned(example).iter().map(|text| text.trim().to_owned()).collect()
             };
             assert_eq!(trimmed(&with_tags), trimmed(&without), "{name}");
-            assert!(with_tags.learned() - without.learned() <= 2, "{name}");
+            assert!(with_tags.learned().abs_diff(without.learned()) <= 2, "{name}");
             compared += usize::from(with_tags.learned() > 0);
         }
     }
@@ -178,6 +179,10 @@ fn reasoning_that_a_template_drops_or_rewrites_is_followed() {
                     {{ m.content.split('</think>')[-1].strip() }}</s>{% endif %}{% endfor %}\
                     {% if add_generation_prompt %}A:<think>\n{% endif %}";
     assert_eq!(learned(&encoder(dropping, OPTIONS).encode(&record).unwrap()), ["4</s>", "6</s>"]);
+    // The prompt opens the reasoning and the template keeps it: the model is given what opens it.
+    let kept = dropping.replace(".split('</think>')[-1].strip()", "");
+    let answers = ["Easy.\n</think>\n\n4</s>", "Again.\n</think>\n\n6</s>"];
+    assert_eq!(learned(&encoder(&kept, OPTIONS).encode(&record).unwrap()), answers);
     // As Qwen3: only past answers lose their reasoning.
     let past = "{% for m in messages %}{% if m.role == 'user' %}U:{{ m.content }}\n{% else %}A:{% if loop.last %}\
                 {{ m.content }}{% else %}{{ m.content.split('</think>')[-1].lstrip('\\n') }}{% endif %}</s>\n\
@@ -243,8 +248,6 @@ fn long_rows_are_cut_or_refused() {
         assert_eq!(example.truncated_from, cut.then_some(length));
         // One token after the end token: the cut at `length - 1` takes only the line break.
         assert_eq!(example.learns_to_stop, max >= length - 1);
-        let options = EncodeOptions { on_too_long: OnTooLong::Error, ..options };
-        assert_eq!(encoder(preset("chatml"), options).encode(&conversation()).is_err(), cut);
     }
     let options = EncodeOptions { max_length: 0, ..OPTIONS };
     let error = Encoder::new(tokenizer(), None, options).unwrap_err().to_string();

@@ -138,6 +138,10 @@ fn messages() {
     assert_says(&refusal("messages", image), "Message 1: a part of type `image` cannot be read");
     assert_says(&refusal("messages", json!({"messages": "x"})), "`messages` must be a list of objects");
     assert_says(&refusal("messages", json!({"messages": [{"content": "x"}]})), "Message 1 has no `role`");
+    assert_says(
+        &refusal("messages", json!({"messages": [{"role": "user"}]})),
+        "must be text or a list of parts, and is null",
+    );
 }
 
 #[test]

@@ -1,5 +1,10 @@
 //! Tests of package `data` that read files.
-#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "tests fail by panicking and say what they did not run"
+)]
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -365,6 +365,15 @@ fn hostile_templates_are_stopped() {
         let error = compile(source).unwrap().render(&chat).unwrap_err().to_string();
         assert!(error.contains(part), "{source}: {error}");
     }
+    // Values nested forty thousand deep are dropped, printed and compared without harm.
+    let nested = "{% set ns = namespace(x={}) %}{% for a in range(20000) %}{% set ns.x = dict(a=[ns.x]) %}{% endfor %}";
+    for rest in ["{{ ns.x ~ 'b' }}", "{{ ns.x == ns.x }}", "done"] {
+        assert!(compile(&format!("{nested}{rest}")).unwrap().render(&chat).is_ok());
+    }
+    for rest in ["{{ ns.x }}", "{{ ns.x | tojson }}"] {
+        let error = compile(&format!("{nested}{rest}")).unwrap().render(&chat).unwrap_err().to_string();
+        assert!(error.contains("too deeply"), "{error}");
+    }
     for (source, part) in [("\n{% if %}", "row 2"), ("{{", "row 1"), ("{% generation %}x", "row 1")] {
         let error = compile(source).unwrap_err().to_string();
         assert!(error.contains(part), "{source}: {error}");

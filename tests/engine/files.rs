@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use engine::files::{
     AtomicDir, AtomicFile, CheckpointStore, MANIFEST_NAME, Manifest, RunLock, identity_of_folder, sha256_file,
@@ -13,8 +13,10 @@ use protocol::{Result, Text, UserError};
 use serde_json::json;
 
 fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<String> =
-        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
@@ -84,6 +86,44 @@ fn a_file_is_replaced_whole() {
     AtomicFile::write(&path, b"new").unwrap();
     assert_eq!(fs::read(&path).unwrap(), b"new");
     assert_eq!(names(parent.path()), ["run.toml"]);
+}
+
+#[test]
+#[ignore = "the child of leftovers_of_the_killed_are_removed_and_those_of_the_living_are_not"]
+fn hold_a_folder_in_the_making() {
+    let Some(folder) = child_folder() else { return };
+    let out = AtomicDir::create(&folder.join("out")).unwrap();
+    fs::write(out.path().join("half"), b"x").unwrap();
+    let _plan = AtomicFile::create(&folder.join("plan.json")).unwrap();
+    fs::write(folder.join("held"), b"").unwrap();
+    std::thread::sleep(Duration::from_secs(60));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn leftovers_of_the_killed_are_removed_and_those_of_the_living_are_not() {
+    let parent = tempfile::tempdir().unwrap();
+    let mut child = child("hold_a_folder_in_the_making", parent.path()).spawn().unwrap();
+    wait_for(&parent.path().join("held"));
+    let hidden = || names(parent.path()).into_iter().filter(|name| name.starts_with(".out")).count();
+    drop(AtomicDir::create(&parent.path().join("out")).unwrap());
+    assert_eq!(hidden(), 1, "a folder in the making was taken away");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    AtomicDir::create(&parent.path().join("out")).unwrap().commit().unwrap();
+    assert_eq!(hidden(), 0);
+    drop(RunLock::acquire(parent.path()).unwrap());
+    assert_eq!(names(parent.path()), ["held", "out", "run.lock"]);
+}
+
+fn wait_for(file: &Path) {
+    for _ in 0..1000 {
+        if file.exists() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("the child did not start");
 }
 
 #[test]
@@ -249,6 +289,7 @@ fn save_until_killed() {
     let store = store(&folder, 2);
     store.remove_leftovers().unwrap();
     let first = store.newest_sound().unwrap().0.map_or(0, |found| found.manifest.step);
+    fs::write(folder.join("ready"), b"").unwrap();
     for step in first + 1.. {
         save(&store, step).unwrap();
         store.prune(None).unwrap();
@@ -260,13 +301,20 @@ fn save_until_killed() {
 fn a_kill_at_any_time_leaves_a_sound_checkpoint() {
     let run = tempfile::tempdir().unwrap();
     let store = store(run.path(), 2);
-    let (mut last, mut leftovers) = (0, 0);
-    for kill in 0..40u64 {
+    // How long saves take here decides when to kill: anywhere within the first four of the process.
+    let started = Instant::now();
+    for step in 1..=4 {
+        save(&store, step).unwrap();
+    }
+    let span = started.elapsed();
+    let (mut last, mut leftovers) = (4, 0);
+    for kill in 0..40 {
         let mut child = child("save_until_killed", run.path()).spawn().unwrap();
-        // Anywhere within the first saves of the process.
-        std::thread::sleep(Duration::from_micros(15_000 + kill * 1_337 % 25_000));
+        wait_for(&run.path().join("ready"));
+        std::thread::sleep(span * kill / 40);
         child.kill().unwrap();
         child.wait().unwrap();
+        fs::remove_file(run.path().join("ready")).unwrap();
         let (found, notices) = store.newest_sound().unwrap();
         assert_eq!(notices, []);
         let step = found.map_or(0, |found| found.manifest.step);
@@ -275,8 +323,8 @@ fn a_kill_at_any_time_leaves_a_sound_checkpoint() {
         leftovers += store.remove_leftovers().unwrap();
     }
     println!("40 kills, newest step {last}, {leftovers} leftovers removed");
-    assert!(last > 0, "the child never saved");
-    assert_eq!(names(&run.path().join("checkpoints")).len() as u64, last.min(3).min(store.list().unwrap().len() as u64));
+    assert!(last > 4, "the child never saved");
+    assert!(names(&run.path().join("checkpoints")).iter().all(|name| name.starts_with("step-")));
 }
 
 // --- a full disk --------------------------------------------------------------------------------------------
@@ -353,11 +401,12 @@ fn a_full_disk_costs_nothing_that_was_there() {
         command.output()
     };
     if !unshare(&["true"]).is_ok_and(|output| output.status.success()) {
-        println!("skipped 1 test: no file system can be mounted here");
+        println!("NOT RUN: 1 test of a full disk (no file system can be mounted here)");
         return;
     }
     let binary = std::env::current_exe().unwrap();
-    let output = unshare(&[binary.to_str().unwrap(), "--exact", "files::fill_the_disk", "--include-ignored"]).unwrap();
+    let output =
+        unshare(&[binary.to_str().unwrap(), "--exact", "files::fill_the_disk", "--include-ignored"]).unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     let refused = fs::read_to_string(done.path().join("done")).unwrap();
     println!("{refused} of 40 saves met a full disk, none lost anything");
@@ -378,12 +427,7 @@ fn hold_the_lock() {
 fn one_process_in_a_run_folder() {
     let run = tempfile::tempdir().unwrap();
     let mut child = child("hold_the_lock", run.path()).spawn().unwrap();
-    for _ in 0..500 {
-        if run.path().join("held").exists() {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_for(&run.path().join("held"));
     let error = RunLock::acquire(run.path()).unwrap_err();
     let id = child.id().to_string();
     assert!(cfg!(windows) || error.what.en.contains(&id), "{error}");

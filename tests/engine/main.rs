@@ -1,5 +1,9 @@
 //! The engine's tests: one binary.
-#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests may fail and report as tests do"
+)]
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -55,6 +55,12 @@ pub(super) fn end_of_turn(tokenizer: &Arc<Tokenizer>, template: &ChatTemplate) -
     let chat = Chat { messages: &messages, ..Chat::default() };
     let rendered = template.render_with_spans(&chat).ok()?;
     let encoding = tokenizer.encode(&rendered.text, false).ok()?;
-    let turns = Turns { chat: &chat, rendered: &rendered, encoding: &encoding, tokenizer, stop_ids: tokenizer.stop_ids() };
+    let turns = Turns {
+        chat: &chat,
+        rendered: &rendered,
+        encoding: &encoding,
+        tokenizer,
+        stop_ids: tokenizer.stop_ids(),
+    };
     turns.end_token(rendered.answers.last()?)
 }

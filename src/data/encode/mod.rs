@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use chrono::NaiveDateTime;
-use protocol::config::{DataConfig, OnTooLong, TrainOn};
+use protocol::config::{DataConfig, TrainOn};
 use protocol::{Result, Text, TokenRole, UserError, text};
 
 pub use chat::{ChatPrompt, message};
@@ -24,7 +24,6 @@ pub struct EncodeOptions {
     pub train_on: TrainOn,
     /// In tokens.
     pub max_length: usize,
-    pub on_too_long: OnTooLong,
 }
 
 impl From<&DataConfig> for EncodeOptions {
@@ -32,7 +31,6 @@ impl From<&DataConfig> for EncodeOptions {
         Self {
             train_on: config.train_on,
             max_length: usize::try_from(config.max_length).unwrap_or(usize::MAX),
-            on_too_long: config.on_too_long,
         }
     }
 }
@@ -106,7 +104,13 @@ impl Encoder {
     fn conversation(&self, chat: &Chat<'_>) -> Result<Draft> {
         let rendered = self.need_template()?.render_with_spans(chat)?;
         let encoding = self.tokenizer.encode(&rendered.text, false)?;
-        let turns = Turns { chat, rendered: &rendered, encoding: &encoding, tokenizer: &self.tokenizer, stop_ids: &self.stop_ids };
+        let turns = Turns {
+            chat,
+            rendered: &rendered,
+            encoding: &encoding,
+            tokenizer: &self.tokenizer,
+            stop_ids: &self.stop_ids,
+        };
         let learned = turns.learned(self.options.train_on)?;
         let roles = turns.roles();
         let labels = self.labels(&encoding, |at| learned.covers(at));
@@ -185,7 +189,7 @@ impl Encoder {
     /// Cuts to the maximal length on the right.
     fn finish(&self, draft: Draft) -> Result<Example> {
         let length = draft.encoding.ids.len();
-        let kept = self.kept(length)?;
+        let kept = length.min(self.options.max_length);
         let Draft { labels, roles, stop, has_answers, encoding, text } = draft;
         let mut example = Example {
             ids: encoding.ids,
@@ -201,22 +205,6 @@ impl Encoder {
         example.roles.truncate(kept);
         example.offsets.truncate(kept);
         Ok(example)
-    }
-
-    /// How many of `length` tokens stay. Dropping is up to the dataset, which sees `truncated_from`.
-    fn kept(&self, length: usize) -> Result<usize> {
-        let max = self.options.max_length;
-        if length > max && self.options.on_too_long == OnTooLong::Error {
-            return Err(UserError::bad_input(text!(
-                "The row has {length} tokens, more than max_length = {max}",
-                "该行有 {length} 个词元，超过 max_length = {max}"
-            ))
-            .mend(Text::fixed(
-                "raise data.max_length, or set data.on_too_long to \"truncate\" or \"drop\"",
-                "请增大 data.max_length，或将 data.on_too_long 设为 \"truncate\" 或 \"drop\"",
-            )));
-        }
-        Ok(length.min(max))
     }
 
     fn tokens(&self, input_ids: &[u32], labels: &[i32]) -> Result<Example> {
@@ -237,7 +225,7 @@ impl Encoder {
                     "编号应从 0 开始，不计损失的标签用 {IGNORE}"
                 )));
         }
-        let kept = self.kept(ids)?;
+        let kept = ids.min(self.options.max_length);
         Ok(Example {
             ids: input_ids[..kept].to_vec(),
             labels: labels[..kept].to_vec(),

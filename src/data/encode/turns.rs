@@ -42,7 +42,9 @@ impl Turns<'_> {
     pub fn learned(&self, train_on: TrainOn) -> Result<Learned> {
         let mut spans: Vec<Range<usize>> = match &self.rendered.generated {
             Some(ranges) => ranges.iter().map(|range| self.tokens(range)).collect(),
-            None => self.rendered.answers.iter().map(|answer| self.known_tokens(answer)).collect::<Result<_>>()?,
+            None => {
+                self.rendered.answers.iter().map(|answer| self.known_tokens(answer)).collect::<Result<_>>()?
+            }
         };
         if train_on == TrainOn::LastResponse {
             let first = match (&self.rendered.generated, self.rendered.answers.last()) {

@@ -52,15 +52,15 @@ fn read_message(row: &Row, mut turn: Map<String, Value>, number: usize) -> Resul
     let mut made = message(role, "");
     match turn.shift_remove("content") {
         // An assistant that only calls tools says nothing.
-        None | Some(Value::Null) => {}
+        None | Some(Value::Null) if role == Role::Assistant => {}
         Some(Value::String(content)) => made.content = content,
         Some(Value::Array(parts)) => {
             for part in &parts {
                 add_part(&mut made, part).map_err(|what| row.error(at_message(&what, number)))?;
             }
         }
-        Some(other) => {
-            let kind = kind_of(&other);
+        other => {
+            let kind = kind_of(&other.unwrap_or_default());
             let what = text!("`content` must be text or a list of parts, and is {kind}", "`content` 应为文本或分段列表，实际为 {kind}");
             return Err(row.error(at_message(&what, number)));
         }

@@ -2,6 +2,7 @@
 //! then hold line breaks; all values are text. The rules are those of the `csv` crate (RFC 4180, lenient):
 //! a quote opens a field only at its beginning, `""` inside is a quote, blank lines are skipped.
 
+use csv_core::ReadRecordResult;
 use protocol::{Result, Text, UserError, text};
 use serde_json::{Map, Value};
 
@@ -20,7 +21,7 @@ const MAX_COLUMNS: usize = 4096;
 struct Csv {
     file: DataFile,
     index: RowIndex,
-    delimiter: u8,
+    splitter: Splitter,
     columns: Vec<String>,
 }
 
@@ -32,13 +33,14 @@ fn open(file: DataFile, progress: &dyn Progress) -> Result<Box<dyn RowSource>> {
         records.feed(at, chunk).map_err(|err| err.in_file(&**file.path()))
     })?;
     let mut starts = records.finish().map_err(|err| err.in_file(&**file.path()))?;
-    let columns = read_header(&file, &mut starts, delimiter)?;
+    let splitter = Splitter::new(delimiter);
+    let columns = read_header(&file, &mut starts, &splitter)?;
     let index = RowIndex::new(starts, file.bytes());
-    Ok(Box::new(Csv { file, index, delimiter, columns }))
+    Ok(Box::new(Csv { file, index, splitter, columns }))
 }
 
 /// Takes the header from the record starts.
-fn read_header(file: &DataFile, starts: &mut Vec<u64>, delimiter: u8) -> Result<Vec<String>> {
+fn read_header(file: &DataFile, starts: &mut Vec<u64>, splitter: &Splitter) -> Result<Vec<String>> {
     if starts.is_empty() {
         return Ok(Vec::new());
     }
@@ -46,12 +48,11 @@ fn read_header(file: &DataFile, starts: &mut Vec<u64>, delimiter: u8) -> Result<
     let named = |err: UserError| err.at_item("header").in_file(&**file.path());
     let bytes = header.read(file, 0)?;
     let (offset, _) = header.span(file, 0)?;
-    let mut columns = fields(&bytes, offset, delimiter).map_err(named)?;
-    if columns.len() > MAX_COLUMNS {
-        let count = columns.len();
+    let mut columns = splitter.fields(&bytes, offset).map_err(named)?;
+    if columns.len() > MAX_COLUMNS || bytes.len() as u64 > MAX_ROW_BYTES {
         return Err(named(UserError::bad_input(text!(
-            "The header has {count} columns; at most {MAX_COLUMNS} are read",
-            "表头有 {count} 列，最多支持 {MAX_COLUMNS} 列"
+            "The header has more than {MAX_COLUMNS} columns, or is far too long",
+            "表头超过 {MAX_COLUMNS} 列，或过长"
         ))));
     }
     for (index, column) in columns.iter_mut().enumerate() {
@@ -77,20 +78,49 @@ fn first_double(columns: &[String]) -> Option<&String> {
     columns.iter().find(|column| !seen.insert(column.as_str()))
 }
 
-/// Fields of the one record in `bytes`.
-fn fields(bytes: &[u8], offset: u64, delimiter: u8) -> Result<Vec<String>> {
-    utf8(bytes, offset)?;
-    let mut reader =
-        ::csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(bytes);
-    let mut record = ::csv::StringRecord::new();
-    let found = reader.read_record(&mut record).map_err(|err| {
-        let reason = err.to_string();
-        UserError::bad_input(text!("The record cannot be read: {reason}", "无法读取该记录：{reason}"))
-    })?;
-    if !found {
-        return Err(UserError::bad_input(Text::fixed("The record is empty", "记录为空")));
+/// Parts records into fields. The reader's tables take longer to build than a row to read, so that the
+/// reader is built once and copied; it walks its rules, not the tables (`nfa`), as those of csv-core 0.1.13
+/// do not survive the copy.
+struct Splitter {
+    reader: csv_core::Reader,
+    delimiter: u8,
+}
+
+impl Splitter {
+    fn new(delimiter: u8) -> Self {
+        Self { reader: csv_core::ReaderBuilder::new().delimiter(delimiter).nfa(true).build(), delimiter }
     }
-    Ok(record.iter().map(str::to_owned).collect())
+
+    /// Fields of the first record in `bytes`; one more than [`MAX_COLUMNS`] stands for any larger number.
+    fn fields(&self, bytes: &[u8], offset: u64) -> Result<Vec<String>> {
+        let mut reader = self.reader.clone();
+        // Fields without their quotes are never longer than with them.
+        let mut output = vec![0; bytes.len()];
+        let mut ends = [0; MAX_COLUMNS + 1];
+        let (mut read, mut written, mut count) = (0, 0, 0);
+        utf8(bytes, offset)?;
+        loop {
+            let (result, input, made, fields) =
+                reader.read_record(&bytes[read..], &mut output[written..], &mut ends[count..]);
+            read += input;
+            written += made;
+            count += fields;
+            match result {
+                // Asked again with nothing left, the reader ends the record.
+                ReadRecordResult::InputEmpty => {}
+                ReadRecordResult::Record | ReadRecordResult::OutputEndsFull => break,
+                ReadRecordResult::End | ReadRecordResult::OutputFull => {
+                    return Err(UserError::bad_input(Text::fixed("The record is empty", "记录为空")));
+                }
+            }
+        }
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        let text = |(start, end): (usize, &usize)| {
+            // Cut at ASCII bytes of UTF-8 text: always valid.
+            String::from_utf8_lossy(&output[start..*end]).into_owned()
+        };
+        Ok(starts.zip(&ends[..count]).map(text).collect())
+    }
 }
 
 /// Finds where records begin, following quotes.
@@ -235,7 +265,7 @@ impl RowSource for Csv {
     }
 
     fn container(&self) -> &'static str {
-        if self.delimiter == b'\t' { "tsv" } else { CONTAINER.id }
+        if self.splitter.delimiter == b'\t' { "tsv" } else { CONTAINER.id }
     }
 
     fn len(&self) -> usize {
@@ -256,7 +286,7 @@ impl RowSource for Csv {
 
 impl Csv {
     fn row(&self, bytes: &[u8], offset: u64) -> Result<Map<String, Value>> {
-        let values = fields(bytes, offset, self.delimiter)?;
+        let values = self.splitter.fields(bytes, offset)?;
         let (found, wanted) = (values.len(), self.columns.len());
         if found != wanted {
             return Err(UserError::bad_input(text!(

@@ -8,14 +8,19 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Rest, Tuple, Value, from_args};
 use minijinja::{Environment, Error, ErrorKind, Output, State, Template};
 
+use protocol::{UserError, text};
+
 use super::python;
 use super::rewrite;
 use super::spans::{GENERATION_BEGINS, GENERATION_ENDS};
 
 pub(super) const MAX_SOURCE_BYTES: usize = 1 << 20;
-/// Steps of one rendering: about a second. Two thousand messages through the longest published
-/// template take a tenth of it.
-const FUEL: u64 = 20_000_000;
+/// Steps that a rendering may take. The longest published templates take about a thousand for a
+/// conversation of five messages with tools.
+const FUEL: u64 = 500_000;
+/// A hostile template can nest a value as deep as it has steps, and dropping it recurses. Of this much
+/// only what is used is ever backed by memory.
+const STACK_BYTES: usize = 512 << 20;
 const MAX_RECURSION: usize = 200;
 const MAX_OUTPUT_BYTES: usize = 64 << 20;
 /// Set while generation tags leave marks.
@@ -49,6 +54,20 @@ pub(super) fn new(now: Option<NaiveDateTime>) -> Environment<'static> {
     });
     environment.add_function(rewrite::FUNCTION, generation);
     environment
+}
+
+/// Runs a rendering where neither deep recursion nor a panic of the template engine can do harm.
+pub(super) fn on_deep_stack<T: Send>(
+    work: impl FnOnce() -> Result<T, UserError> + Send,
+) -> Result<T, UserError> {
+    let failed = |why: String| {
+        UserError::failure(text!("The chat template could not be run: {why}", "无法执行聊天模板：{why}"))
+    };
+    std::thread::scope(|scope| {
+        let builder = std::thread::Builder::new().name("template".to_owned()).stack_size(STACK_BYTES);
+        let thread = builder.spawn_scoped(scope, work).map_err(|err| failed(err.to_string()))?;
+        thread.join().unwrap_or_else(|_| Err(failed("the template engine failed".to_owned())))
+    })
 }
 
 /// Renders into memory, up to a limit.

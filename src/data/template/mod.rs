@@ -135,6 +135,10 @@ impl ChatTemplate {
     /// # Errors
     /// When the template refuses the conversation, fails, or exceeds a limit; the line is named.
     pub fn render(&self, chat: &Chat<'_>) -> Result<String> {
+        environment::on_deep_stack(|| self.render_here(chat))
+    }
+
+    fn render_here(&self, chat: &Chat<'_>) -> Result<String> {
         let mut messages = self.messages(chat);
         let last = chat.messages.last().map(|message| message.content.as_str());
         if !chat.continue_final_message {
@@ -153,7 +157,7 @@ impl ChatTemplate {
     /// # Errors
     /// As [`render`](Self::render); and when the template hides where an answer begins.
     pub fn render_with_spans(&self, chat: &Chat<'_>) -> Result<Rendered> {
-        spans::trace(self, chat)
+        environment::on_deep_stack(|| spans::trace(self, chat))
     }
 
     fn messages(&self, chat: &Chat<'_>) -> Vec<MessageValue> {

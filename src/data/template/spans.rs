@@ -58,10 +58,12 @@ pub struct Answer {
 
 pub(super) fn trace(template: &ChatTemplate, chat: &Chat<'_>) -> Result<Rendered> {
     let chat = Chat { add_generation_prompt: false, continue_final_message: false, ..*chat };
-    let plain = template.render(&chat)?;
+    let plain = template.render_here(&chat)?;
     refuse_marks(&plain, &chat)?;
     let tracer = Tracer { template, chat, plain: &plain };
-    let (mut contents, generated) = tracer.contents()?;
+    let (mut contents, marks) = tracer.contents();
+    let generated = template.has_generation_tags().then(|| marks.and_then(|marks| generated(&marks)));
+    let generated = generated.map(|ranges| ranges.ok_or_else(|| tracer.hidden(0))).transpose()?;
     let answers = tracer.answers(&mut contents, generated.is_some())?;
     let contents = contents.into_iter().map(Edges::range).collect();
     Ok(Rendered { contents, answers, generated, text: plain })
@@ -108,8 +110,8 @@ struct Tracer<'a> {
 }
 
 impl Tracer<'_> {
-    /// The contents of all messages, and what stands in generation tags.
-    fn contents(&self) -> Result<(Vec<Edges>, Option<Vec<Range<usize>>>)> {
+    /// The contents of all messages, and all marks of one rendering (those of generation tags at least).
+    fn contents(&self) -> (Vec<Edges>, Option<Vec<Mark>>) {
         let count = self.chat.messages.len();
         let both = |message| [(message, Edge::Start), (message, Edge::End)];
         let all: Vec<_> = (0..count).flat_map(both).collect();
@@ -126,11 +128,7 @@ impl Tracer<'_> {
                 }
             }
         }
-        if !self.template.has_generation_tags() {
-            return Ok((edges, None));
-        }
-        let generated = marks.and_then(|marks| generated(&marks));
-        Ok((edges, Some(generated.ok_or_else(|| self.hidden(0))?)))
+        (edges, marks)
     }
 
     /// Renders with marks at edges of contents; their places in the plain rendering, if the marked one
@@ -147,11 +145,9 @@ impl Tracer<'_> {
     /// `marks` are in the order of their places.
     fn place_at(&self, marks: &[(usize, Mark)]) -> Option<Vec<Mark>> {
         let mut messages: Vec<MessageValue> = self.template.messages(&self.chat);
-        for (index, message) in self.chat.messages.iter().enumerate() {
-            let own: Vec<Mark> = marks.iter().filter(|(of, _)| *of == index).map(|(_, mark)| *mark).collect();
-            if !own.is_empty() {
-                messages[index].set_content(insert(&message.content, &own));
-            }
+        for own in marks.chunk_by(|a, b| a.0 == b.0) {
+            let message = own[0].0;
+            messages[message].set_content(insert(&self.chat.messages[message].content, own));
         }
         let marked = self.template.render_values(&self.chat, messages, true).ok()?;
         let (text, found) = take_out(&marked);
@@ -186,14 +182,11 @@ impl Tracer<'_> {
             edges.start = self.search(message, Edge::Start);
         }
         let edges = *edges;
-        let start = match (prompt_end, edges.start) {
-            (Some(prompt), Some(content)) => prompt.min(content),
-            (prompt, content) => prompt.or(content).or_else(|| self.twin_prefix(message, contents))?,
-        };
+        let start = prompt_end.or(edges.start).or_else(|| self.twin_prefix(message, contents))?;
         let content_end = edges.end.filter(|end| *end >= start);
-        let shown = self.prefix(message + 1, false).filter(|end| *end >= content_end.unwrap_or(start));
         let last = message + 1 == self.chat.messages.len();
-        let turn_end = if last { Some(self.plain.len()) } else { shown };
+        let shown = || self.prefix(message + 1, false).filter(|end| *end >= content_end.unwrap_or(start));
+        let turn_end = if last { Some(self.plain.len()) } else { shown() };
         let next = contents[message + 1..].iter().filter_map(|edges| edges.start).find(|next| *next >= start);
         let limit = turn_end.or(next).unwrap_or(self.plain.len());
         Some(Answer { message, start, content_end, turn_end, limit })
@@ -202,7 +195,7 @@ impl Tracer<'_> {
     /// Length of the rendering of the first `count` messages, if the whole begins with it.
     fn prefix(&self, count: usize, add_generation_prompt: bool) -> Option<usize> {
         let messages = &self.chat.messages[..count];
-        let text = self.template.render(&Chat { messages, add_generation_prompt, ..self.chat }).ok()?;
+        let text = self.template.render_here(&Chat { messages, add_generation_prompt, ..self.chat }).ok()?;
         self.plain.starts_with(&text).then_some(text.len())
     }
 
@@ -212,7 +205,7 @@ impl Tracer<'_> {
         let end = contents[before].end?;
         let chat =
             Chat { messages: &self.chat.messages[..message], add_generation_prompt: true, ..self.chat };
-        let plain = self.template.render(&chat).ok()?;
+        let plain = self.template.render_here(&chat).ok()?;
         let prompt = Tracer { template: self.template, chat, plain: &plain };
         let marks = prompt.place(&[(before, Edge::End)])?;
         let after = &plain[edges_of(before, &marks).end?..];
@@ -227,7 +220,7 @@ impl Tracer<'_> {
             let mut messages = self.chat.messages[..count].to_vec();
             messages[message] = twin.clone();
             let chat = Chat { messages: &messages, ..self.chat };
-            let plain = self.template.render(&chat).ok()?;
+            let plain = self.template.render_here(&chat).ok()?;
             let tracer = Tracer { template: self.template, chat, plain: &plain };
             let before = message.checked_sub(1);
             let edges: Vec<_> = before
@@ -298,10 +291,10 @@ fn trimmed(message: &Message) -> Option<Range<usize>> {
     (start < end && !message.extra.contains_key("content")).then_some(start..end)
 }
 
-fn insert(content: &str, marks: &[Mark]) -> String {
+fn insert(content: &str, marks: &[(usize, Mark)]) -> String {
     let mut out = String::with_capacity(content.len() + 4 * marks.len());
     let mut at = 0;
-    for mark in marks {
+    for (_, mark) in marks {
         out.push_str(&content[at..mark.at]);
         out.push(mark.sign);
         at = mark.at;

@@ -2,7 +2,7 @@
 //!
 //! Everything is written beside the final place under a hidden name, synced to the disk, renamed, and the
 //! folder that holds the name is synced. A crash at any moment leaves the old state or the new one, plus at
-//! most a hidden leftover.
+//! most a hidden leftover, which the next attempt removes.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -15,31 +15,38 @@ use super::space::write_error;
 
 /// Longest part of the final name that the hidden one repeats, so that it stays below 255 bytes.
 const MAX_STEM: usize = 120;
+/// Between the final name and the random part of a hidden one.
+pub(super) const MARK: &str = ".tmp-";
 
 /// A folder in the making. Dropping it without [`commit`](Self::commit) removes it.
 #[derive(Debug)]
 pub struct AtomicDir {
     temporary: TempDir,
     last: PathBuf,
+    /// Tells a folder in the making from what a killed process left; released however the process ends.
+    _in_use: Option<File>,
 }
 
 impl AtomicDir {
-    /// Starts a folder that is to appear as `path`; missing parents are made.
+    /// Starts a folder that is to appear as `path`; missing parents are made, and what killed processes left
+    /// of this folder is removed.
     ///
     /// # Errors
     /// The name is taken (an empty folder is not), or the parent cannot be written to.
     pub fn create(path: &Path) -> Result<Self> {
         refuse_taken(path)?;
         let parent = make_parent(path)?;
-        let mut builder = Builder::new();
         let prefix = hidden_prefix(path);
+        remove_leftovers(&parent, &prefix)?;
+        let mut builder = Builder::new();
         builder.prefix(&prefix);
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
         let temporary = builder.tempdir_in(&parent).map_err(|err| {
             UserError::io(Text::fixed("make a folder here", "在此处创建文件夹"), &parent, &err)
         })?;
-        Ok(Self { temporary, last: path.to_path_buf() })
+        let in_use = File::open(temporary.path()).ok().filter(|folder| folder.try_lock().is_ok());
+        Ok(Self { temporary, last: path.to_path_buf(), _in_use: in_use })
     }
 
     /// Where to write.
@@ -52,10 +59,11 @@ impl AtomicDir {
     /// # Errors
     /// A failing disk, or the name was taken meanwhile. Nothing is left under the name then.
     pub fn commit(self) -> Result<PathBuf> {
-        let Self { temporary, last } = self;
+        let Self { temporary, last, _in_use } = self;
         sync_tree(temporary.path())?;
         refuse_taken(&last)?;
-        let finishing = |err| UserError::io(Text::fixed("finish the folder", "完成文件夹的写入"), &last, &err);
+        let finishing =
+            |err| UserError::io(Text::fixed("finish the folder", "完成文件夹的写入"), &last, &err);
         // Unix renames onto an empty folder, Windows onto nothing.
         if cfg!(not(unix)) && last.exists() {
             fs::remove_dir(&last).map_err(finishing)?;
@@ -120,23 +128,54 @@ impl AtomicFile {
     }
 }
 
-/// Is this the name of a folder or file in the making?
-pub(super) fn is_leftover(name: &str, of: &str) -> bool {
-    name.strip_prefix('.').is_some_and(|rest| rest.starts_with(of) && rest.contains(".tmp-"))
+/// Removes folders and files in the making that begin with `prefix` and belong to no living process, and
+/// returns their number. (A file in the making carries no mark of life: give a prefix that matches files
+/// only where no other process writes.)
+///
+/// # Errors
+/// The folder cannot be listed, or a leftover cannot be removed.
+pub(super) fn remove_leftovers(folder: &Path, prefix: &str) -> Result<usize> {
+    let removing = |path: &Path, err| {
+        UserError::io(Text::fixed("remove an unfinished write", "删除未完成的写入"), path, &err)
+    };
+    let mut removed = 0;
+    for entry in fs::read_dir(folder).map_err(|err| removing(folder, err))? {
+        let entry = entry.map_err(|err| removing(folder, err))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !(name.starts_with(prefix) && name.contains(MARK)) {
+            continue;
+        }
+        let path = entry.path();
+        if !path.is_dir() {
+            fs::remove_file(&path).map_err(|err| removing(&path, err))?;
+        } else if is_abandoned(&path) {
+            fs::remove_dir_all(&path).map_err(|err| removing(&path, err))?;
+        } else {
+            continue;
+        }
+        removed += 1;
+    }
+    Ok(removed)
+}
+
+/// Where folders cannot be locked, only the name speaks.
+fn is_abandoned(folder: &Path) -> bool {
+    File::open(folder).map_or(cfg!(windows), |folder| folder.try_lock().is_ok())
 }
 
 fn hidden_prefix(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let stem = &name[..name.floor_char_boundary(MAX_STEM)];
-    format!(".{stem}.tmp-")
+    format!(".{stem}{MARK}")
 }
 
 fn refuse_taken(path: &Path) -> Result<()> {
     let taken = match fs::symlink_metadata(path) {
         Err(_) => false,
         Ok(metadata) if metadata.is_dir() => {
-            let mut entries = fs::read_dir(path)
-                .map_err(|err| UserError::io(Text::fixed("look into the folder", "查看文件夹"), path, &err))?;
+            let mut entries = fs::read_dir(path).map_err(|err| {
+                UserError::io(Text::fixed("look into the folder", "查看文件夹"), path, &err)
+            })?;
             entries.next().is_some()
         }
         Ok(_) => true,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use protocol::{Result, Text, UserError, text};
 
-use super::atomic::{AtomicDir, is_leftover};
+use super::atomic::{AtomicDir, MARK, remove_leftovers};
 use super::manifest::{MANIFEST_NAME, Manifest};
 use super::space::write_error;
 
@@ -117,13 +117,7 @@ impl CheckpointStore {
     /// # Errors
     /// A leftover cannot be removed.
     pub fn remove_leftovers(&self) -> Result<usize> {
-        let leftovers = self.entries()?.into_iter().filter(|(name, _)| is_leftover(name, PREFIX));
-        let mut removed = 0;
-        for (_, path) in leftovers {
-            fs::remove_dir_all(&path).map_err(|err| removing(&path, &err))?;
-            removed += 1;
-        }
-        Ok(removed)
+        if self.root.exists() { remove_leftovers(&self.root, &format!(".{PREFIX}")) } else { Ok(0) }
     }
 
     /// Removes all but the newest checkpoints and that of the step `best`.
@@ -144,7 +138,7 @@ impl CheckpointStore {
     /// Hides the folder before emptying it, so that a kill in between leaves no half checkpoint.
     fn remove(&self, path: &Path) -> Result<()> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let hidden = path.with_file_name(format!(".{name}.tmp-removed-{}", std::process::id()));
+        let hidden = path.with_file_name(format!(".{name}{MARK}removed-{}", std::process::id()));
         if hidden.exists() {
             fs::remove_dir_all(&hidden).map_err(|err| removing(&hidden, &err))?;
         }

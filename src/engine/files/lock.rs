@@ -6,6 +6,8 @@ use std::path::Path;
 
 use protocol::{Result, Text, UserError, text};
 
+use super::atomic::remove_leftovers;
+
 /// Held by the process that trains in a run folder. The system releases it when the process ends, however it
 /// ends, so there are no stale locks.
 #[derive(Debug)]
@@ -14,7 +16,8 @@ pub struct RunLock {
 }
 
 impl RunLock {
-    /// Locks a run folder, which is made if it is missing.
+    /// Locks a run folder, which is made if it is missing, and removes what killed processes left unfinished
+    /// in it.
     ///
     /// # Errors
     /// Another live process holds it, or the folder cannot be written to.
@@ -31,6 +34,7 @@ impl RunLock {
                 // Who holds it, for the other's message; the lock does not depend on it.
                 let noted = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
                 noted.map_err(|err| locking(&err))?;
+                remove_leftovers(folder, ".")?;
                 Ok(Self { _file: file })
             }
             Err(TryLockError::WouldBlock) => Err(in_use(folder, &mut file)),
@@ -44,7 +48,8 @@ fn in_use(folder: &Path, file: &mut File) -> UserError {
     let read = file.rewind().and_then(|()| file.take(20).read_to_string(&mut holder));
     let who = if read.is_ok() && !holder.is_empty() { format!(" {holder}") } else { String::new() };
     let what = text!("The run folder is in use by another process{who}", "训练文件夹正被另一进程{who}使用");
-    UserError::bad_input(what)
-        .in_file(folder)
-        .mend(Text::fixed("wait for that run to end, or choose another folder", "请等待该训练结束，或选择其他文件夹"))
+    UserError::bad_input(what).in_file(folder).mend(Text::fixed(
+        "wait for that run to end, or choose another folder",
+        "请等待该训练结束，或选择其他文件夹",
+    ))
 }

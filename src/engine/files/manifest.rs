@@ -79,7 +79,8 @@ impl Manifest {
 
     pub(super) fn to_json(&self) -> Result<Vec<u8>> {
         serde_json::to_vec_pretty(self).map_err(|err| {
-            UserError::failure(Text::fixed("The manifest could not be made", "无法生成清单")).detail(err.to_string())
+            UserError::failure(Text::fixed("The manifest could not be made", "无法生成清单"))
+                .detail(err.to_string())
         })
     }
 }

@@ -42,7 +42,7 @@ pub fn check(
     sink: &mut Sink,
 ) -> Result<()> {
     let reporter = Reporter::new(request, control, sink);
-    let plan = Plan::make(config, base, chosen, &reporter)?;
+    let plan = Plan::make(config, base, chrono::Local::now().naive_local(), chosen, &reporter)?;
     sink.emit(Event::Checked { request, verdict: Box::new(plan.survey.verdict) });
     Ok(())
 }

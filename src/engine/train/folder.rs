@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use chrono::NaiveDateTime;
 use protocol::{Result, RunConfig, Text, UserError, text};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,8 @@ pub struct PlanFile {
     pub model_sha256: String,
     pub model_files: Vec<FileIdentity>,
     pub data_files: Vec<FileIdentity>,
+    /// What templates that write the date are told: the same in every session of the run.
+    pub now: NaiveDateTime,
     pub template: Option<String>,
     pub template_sha256: Option<String>,
     pub family: String,
@@ -100,25 +103,6 @@ impl RunFolder {
         AtomicFile::write(&self.path.join(RUN_FILE), source.as_bytes())
     }
 
-    /// Removes what killed writes left beside the run's files. Only for the holder of the lock.
-    ///
-    /// # Errors
-    /// When a leftover cannot be removed.
-    pub fn remove_leftovers(&self) -> Result<()> {
-        for entry in std::fs::read_dir(&self.path).into_iter().flatten().flatten() {
-            let (name, path) = (entry.file_name(), entry.path());
-            let name = name.to_string_lossy();
-            if !(name.starts_with('.') && name.contains(".tmp-")) {
-                continue;
-            }
-            let removed = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
-            removed.map_err(|err| {
-                UserError::io(Text::fixed("remove what a killed run left", "删除被中断的训练留下的文件"), &path, &err)
-            })?;
-        }
-        Ok(())
-    }
-
     pub fn checkpoints(&self) -> PathBuf {
         self.path.join("checkpoints")
     }
@@ -150,6 +134,7 @@ impl PlanFile {
             model_sha256,
             model_files,
             data_files,
+            now: plan.now,
             template: template.map(|template| template.name().to_owned()),
             template_sha256: template.map(|template| crate::files::sha256_bytes(template.source().as_bytes())),
             family: plan.folder.family.id.into(),

@@ -51,6 +51,11 @@ pub struct Surroundings<'a> {
     pub progress: &'a dyn Progress,
 }
 
+/// The clock's time, without what no template writes.
+fn now() -> chrono::NaiveDateTime {
+    chrono::Local::now().naive_local()
+}
+
 /// Why the loop ended.
 enum Ending {
     Completed,
@@ -73,7 +78,7 @@ impl<'a> Run<'a> {
     ) -> Result<Self> {
         RunFolder::refuse_used(&out)?;
         // The folder is made when nothing speaks against the run any more: a refused one leaves none.
-        let plan = Plan::make(config, &base, around.chosen, around.progress)?;
+        let plan = Plan::make(config, &base, now(), around.chosen, around.progress)?;
         plan.refuse()?;
         let plan_file = PlanFile::of(&plan, &base, crate::plan::device_name(around.chosen))?;
         let lock = RunLock::acquire(&out)?;
@@ -89,7 +94,7 @@ impl<'a> Run<'a> {
     pub fn resume(dir: PathBuf, around: Surroundings<'a>) -> Result<Self> {
         let (folder, old) = RunFolder::open(&dir)?;
         let lock = RunLock::acquire(&dir)?;
-        let plan = Plan::make(old.config.clone(), &old.base, around.chosen, around.progress)?;
+        let plan = Plan::make(old.config.clone(), &old.base, old.now, around.chosen, around.progress)?;
         plan.refuse()?;
         let now = PlanFile::of(&plan, &old.base, crate::plan::device_name(around.chosen))?;
         old.refuse_changes(&now)?;
@@ -150,7 +155,6 @@ impl<'a> Run<'a> {
     /// Loads the model, attaches the method, and restores the newest sound checkpoint if there is one.
     fn load(&mut self) -> Result<Learner> {
         let mut learner = self.fresh_learner()?;
-        self.folder.remove_leftovers()?;
         self.store.remove_leftovers()?;
         let (found, notices) = self.store.newest_sound()?;
         for text in notices {

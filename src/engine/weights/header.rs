@@ -148,12 +148,7 @@ fn check_offsets(
     Ok(tensors)
 }
 
-fn check_tensor(
-    entry: &TensorEntry,
-    expected: usize,
-    data_start: usize,
-    data_size: usize,
-) -> Result<Stored> {
+fn check_tensor(entry: &TensorEntry, expected: usize, data_start: usize, data_size: usize) -> Result<Stored> {
     let (begin, end) = entry.data_offsets;
     let shape = &entry.shape;
     let dtype = known_dtype(&entry.dtype)?;
@@ -161,7 +156,8 @@ fn check_tensor(
         malformed(text!("the shape {shape:?} of {dtype} overflows", "{dtype} 的形状 {shape:?} 溢出"))
     })?;
     if begin != expected {
-        let (en, zh) = if begin < expected { ("overlap", "重叠") } else { ("leave a hole", "留有空洞") };
+        let (en, zh) =
+            if begin < expected { ("overlap", "重叠") } else { ("leave a hole", "留有空洞") };
         return Err(malformed(text!(
             "its tensors {en}: one begins at {begin}, the one before ends at {expected}",
             "张量之间{zh}：此张量始于 {begin}，前一个止于 {expected}"

@@ -86,7 +86,8 @@ impl<'a> TensorSink<'a> {
             return self.put(&bytes);
         }
         if !from.is_float() || !to.is_float() {
-            let what = text!("{name} cannot be converted from {from} to {to}", "{name} 无法从 {from} 转换为 {to}");
+            let what =
+                text!("{name} cannot be converted from {from} to {to}", "{name} 无法从 {from} 转换为 {to}");
             return Err(UserError::bad_input(what).at_item(name));
         }
         let mut buffer = vec![0; BUFFER / 8 * to.size()];

@@ -84,7 +84,9 @@ fn an_index_cannot_point_outside() {
     let target = outside.path().join("x.safetensors");
     fs::write(&target, shard(&["a"])).unwrap();
     let absolute = target.to_str().unwrap();
-    for name in [absolute, "../x.safetensors", "..", ".", "", "sub/x.safetensors", "./x", "C:x", "a\\b", "x\u{0}y"] {
+    for name in
+        [absolute, "../x.safetensors", "..", ".", "", "sub/x.safetensors", "./x", "C:x", "a\\b", "x\u{0}y"]
+    {
         let escaped = serde_json::to_string(name).unwrap();
         let map = format!(r#"{{"weight_map":{{"a":{escaped}}}}}"#);
         let error = refused(folder(&[(INDEX, map.as_bytes())]).path());
@@ -96,7 +98,8 @@ fn an_index_cannot_point_outside() {
 fn an_index_must_agree_with_its_shards() {
     let map = index(&[("a", "1.safetensors"), ("b", "1.safetensors"), ("c", "2.safetensors")]);
     let twice = shard(&["c", "x"]);
-    let folder = folder(&[(INDEX, map.as_bytes()), ("1.safetensors", &shard(&["a", "x"])), ("2.safetensors", &twice)]);
+    let folder =
+        folder(&[(INDEX, map.as_bytes()), ("1.safetensors", &shard(&["a", "x"])), ("2.safetensors", &twice)]);
     let error = refused(folder.path());
     assert_eq!(error.details, ["b is not in 1.safetensors", "x is in several shards"], "{error}");
 }

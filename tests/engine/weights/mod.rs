@@ -9,7 +9,7 @@ mod shards;
 mod upload;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use engine::weights::{Checkpoint, open_file};
 use protocol::UserError;
@@ -22,9 +22,15 @@ struct Written {
 
 impl Written {
     fn new(name: &'static str, bytes: &[u8]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        // In memory where the system has a folder for that: some tests write thousands of files.
+        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         fs::write(folder.path().join(name), bytes).unwrap();
         Self { folder, name }
+    }
+
+    /// Other content for the same file.
+    fn replace(&self, bytes: &[u8]) {
+        fs::write(self.path(), bytes).unwrap();
     }
 
     fn path(&self) -> PathBuf {
@@ -45,7 +51,7 @@ fn safetensors(header: &str, data: &[u8]) -> Vec<u8> {
 }
 
 fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures")
+    crate::common::root().join("tests/fixtures")
 }
 
 /// What a file holds, by name: (format, shape, bytes).

@@ -130,7 +130,10 @@ fn tensors_tile_the_data() {
 fn shapes_and_offsets_agree() {
     assert_rule(&one(r#""dtype":"F32","shape":[3],"data_offsets":[0,8]"#, 8), "takes 12 bytes");
     assert_rule(&one(r#""dtype":"F32","shape":[2],"data_offsets":[8,0]"#, 8), "leave a hole");
-    assert_rule(&one(r#""dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,8]"#, 8), "overflows");
+    assert_rule(
+        &one(r#""dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,8]"#, 8),
+        "overflows",
+    );
     assert_rule(&one(r#""dtype":"F64","shape":[4611686018427387904],"data_offsets":[0,8]"#, 8), "overflows");
     let huge = r#""dtype":"U8","shape":[1099511627776],"data_offsets":[0,1099511627776]"#;
     assert_rule(&one(huge, 8), "cut off");
@@ -167,14 +170,16 @@ fn unknown_number_formats_are_named() {
 #[test]
 fn never_laxer_than_the_reference_implementation() {
     let sound = safetensors(TWO, &DATA);
+    let file = Written::new("model.safetensors", &sound);
     let mut accepted = 0;
     for at in 0..sound.len() - DATA.len() {
         for byte in [0, b' ', b'"', b'0', b'1', b'9', b'a', b'b', b'F', b'{', b'}', b'[', b',', 0x7F, 0xFF] {
             let mut changed = sound.clone();
             changed[at] = byte;
-            let file = Written::new("model.safetensors", &changed);
+            file.replace(&changed);
             if let Ok(ours) = file.open() {
-                let theirs = ::safetensors::SafeTensors::deserialize(&changed).expect("laxer than the reference");
+                let theirs =
+                    ::safetensors::SafeTensors::deserialize(&changed).expect("laxer than the reference");
                 let mut names = theirs.names();
                 names.sort_unstable();
                 assert_eq!(ours.names().collect::<Vec<_>>(), names);

@@ -57,10 +57,14 @@ fn shards_have_the_names_and_index_of_hugging_face() {
     let plan = ShardPlan::new("model", tensors.to_vec(), 16).unwrap();
     let written = plan.write(folder.path(), |_, sink| sink.put_f32(&[1.0, 2.0])).unwrap();
     let names: Vec<&str> = written.iter().map(|file| file.name.as_str()).collect();
-    let wanted =
-        ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json"];
+    let wanted = [
+        "model-00001-of-00002.safetensors",
+        "model-00002-of-00002.safetensors",
+        "model.safetensors.index.json",
+    ];
     assert_eq!(names, wanted);
-    let index: serde_json::Value = serde_json::from_slice(&fs::read(folder.path().join(wanted[2])).unwrap()).unwrap();
+    let index: serde_json::Value =
+        serde_json::from_slice(&fs::read(folder.path().join(wanted[2])).unwrap()).unwrap();
     let wanted = serde_json::json!({
         "metadata": { "total_size": 24 },
         "weight_map": { "a": wanted[0], "b": wanted[0], "c": wanted[1] },
@@ -91,7 +95,8 @@ fn every_tensor_is_aligned() {
 #[test]
 fn pieces_and_writers_serve_as_well() {
     let folder = tempfile::tempdir().unwrap();
-    let plan = ShardPlan::new("adapter_model", vec![planned("w", FileDtype::F32, &[2, 2])], u64::MAX).unwrap();
+    let plan =
+        ShardPlan::new("adapter_model", vec![planned("w", FileDtype::F32, &[2, 2])], u64::MAX).unwrap();
     let written = plan.write(folder.path(), |_, sink| {
         sink.put_f32(&[1.0])?;
         sink.write_all(bytemuck_bytes(&[2.0, 3.0])).unwrap();
@@ -116,9 +121,11 @@ fn conversion_rounds_and_refuses_overflow_by_name() {
     plan("bf16", FileDtype::BF16).write(folder.path(), |_, sink| sink.put_stored(&wide, "w")).unwrap();
     let bf16 = open_file(&folder.path().join("bf16.safetensors")).unwrap();
     assert_eq!(bf16.read_f32("w").unwrap(), [1.0, 1.015625, -70144.0]);
-    let error = plan("f16", FileDtype::F16).write(folder.path(), |_, sink| sink.put_stored(&wide, "w")).unwrap_err();
+    let error =
+        plan("f16", FileDtype::F16).write(folder.path(), |_, sink| sink.put_stored(&wide, "w")).unwrap_err();
     assert!(error.what.en.contains("-70000 (element 2 of w) is outside the range of F16"), "{error}");
-    let error = plan("int", FileDtype::I32).write(folder.path(), |_, sink| sink.put_stored(&wide, "w")).unwrap_err();
+    let error =
+        plan("int", FileDtype::I32).write(folder.path(), |_, sink| sink.put_stored(&wide, "w")).unwrap_err();
     assert!(error.what.en.contains("cannot be converted from F32 to I32"), "{error}");
 }
 
@@ -141,7 +148,10 @@ fn plans_and_places_are_checked() {
     let folder = tempfile::tempdir().unwrap();
     let plan = ShardPlan::new("model", vec![one], u64::MAX).unwrap();
     plan.write(folder.path(), |_, sink| sink.put_f32(&[0.0])).unwrap();
-    assert!(plan.write(folder.path(), |_, sink| sink.put_f32(&[0.0])).is_err(), "an older file was overwritten");
+    assert!(
+        plan.write(folder.path(), |_, sink| sink.put_f32(&[0.0])).is_err(),
+        "an older file was overwritten"
+    );
     let plan = ShardPlan::new("model", vec![planned("w", FileDtype::F32, &[1 << 50])], u64::MAX).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let error = plan.write(folder.path(), |_, _| Ok(())).unwrap_err();

@@ -44,7 +44,11 @@ fn every_format_loads_as_every_other_aligned_or_not() {
                 assert_eq!((loaded.dtype(), loaded.dims()), (to, [2, 3]));
                 let rounded = from == FileDtype::BF16 || to == DType::BF16;
                 let large = if rounded { 65536.0 } else { 65504.0 };
-                assert_eq!(numbers(loaded), [1.0, -2.0, 3.0, 0.5, large, -0.0], "{from} as {to:?}, shift {shift}");
+                assert_eq!(
+                    numbers(loaded),
+                    [1.0, -2.0, 3.0, 0.5, large, -0.0],
+                    "{from} as {to:?}, shift {shift}"
+                );
             }
         }
     }
@@ -91,9 +95,13 @@ fn strided_and_empty_tensors_load() {
 fn wrong_wishes_are_errors() {
     let plain = open_file(&super::fixtures().join("pickle/plain.bin")).unwrap();
     let device = Device::flex();
-    assert!(load_tensor::<1>(&plain, "f32", &device, DType::F32).unwrap_err().what.en.contains("2 dimensions"));
+    assert!(
+        load_tensor::<1>(&plain, "f32", &device, DType::F32).unwrap_err().what.en.contains("2 dimensions")
+    );
     assert!(load_tensor::<1>(&plain, "i64", &device, DType::F32).unwrap_err().what.en.contains("not floats"));
-    assert!(load_tensor::<1>(&plain, "absent", &device, DType::F32).unwrap_err().what.en.contains("no tensor"));
+    assert!(
+        load_tensor::<1>(&plain, "absent", &device, DType::F32).unwrap_err().what.en.contains("no tensor")
+    );
     assert!(load_tensor::<2>(&plain, "f32", &device, DType::I64).is_err());
 }
 
@@ -165,7 +173,8 @@ fn load_and_copy_large_files() {
     }
     let same = Checkpoint::open(&folder.join("same")).unwrap();
     assert!(names.iter().all(|name| same.bytes(name).unwrap() == checkpoint.bytes(name).unwrap()));
-    let report = format!("256 MiB in f32: {as_stored} MiB loaded as stored, {converted} MiB with a bf16 copy");
+    let report =
+        format!("256 MiB in f32: {as_stored} MiB loaded as stored, {converted} MiB with a bf16 copy");
     assert!(as_stored < 16, "{report}");
     assert!((120..160).contains(&converted), "{report}");
     std::fs::write(folder.join("done"), report).unwrap();

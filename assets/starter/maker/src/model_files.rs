@@ -15,6 +15,9 @@ const LAYERS: usize = 6;
 const HEADS: usize = 4;
 const KV_HEADS: usize = 2;
 const FEED_FORWARD: usize = 640;
+/// Near 1/√`HIDDEN`: at this width the usual 0.02 starts so flat that, after the same 180 000 tokens,
+/// the loss is 4.0 instead of 3.1.
+const INITIALIZER_RANGE: f64 = 0.05;
 
 /// ChatML, without a system message of its own.
 const CHAT_TEMPLATE: &str = "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
@@ -64,7 +67,7 @@ fn config() -> Value {
         "attention_dropout": 0.0,
         "mlp_bias": false,
         "tie_word_embeddings": true,
-        "initializer_range": 0.02,
+        "initializer_range": INITIALIZER_RANGE,
         "bos_token_id": id(END_OF_TEXT),
         "eos_token_id": id(TURN_END),
         "pad_token_id": id(PAD),

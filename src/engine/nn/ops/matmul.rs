@@ -3,6 +3,8 @@
 
 use burn::tensor::Tensor;
 
+use super::cpu::{self, WeightLayout};
+
 /// Stops a product of two element types, which CUDA would calculate from misread bytes.
 pub(super) fn assert_same_dtype<const D: usize, const E: usize>(
     operation: &str,
@@ -31,11 +33,15 @@ pub fn matmul2(a: Tensor<2>, b: Tensor<2>) -> Tensor<2> {
 /// `x · weightᵀ` for a weight as Hugging Face stores it: `[B, T, I] × [O, I] -> [B, T, O]`.
 ///
 /// # Panics
-/// If the element types differ.
+/// If the element types differ, or the widths.
 pub fn linear(x: Tensor<3>, weight: Tensor<2>) -> Tensor<3> {
     assert_same_dtype("linear", &x, &weight);
     let [b, t, i] = x.dims();
-    let o = weight.dims()[0];
+    let [o, width] = weight.dims();
+    assert!(i == width, "linear: input {:?} and weight [{o}, {width}]", x.dims());
+    if cpu::fits(&x) && cpu::fits(&weight) {
+        return cpu::linear(x, weight, WeightLayout::OutIn);
+    }
     matmul2(x.reshape([b * t, i]), weight.transpose()).reshape([b, t, o])
 }
 
@@ -43,10 +49,14 @@ pub fn linear(x: Tensor<3>, weight: Tensor<2>) -> Tensor<3> {
 /// `[B, T, I] × [I, O] -> [B, T, O]`.
 ///
 /// # Panics
-/// If the element types differ.
+/// If the element types differ, or the widths.
 pub fn linear_in_out(x: Tensor<3>, weight: Tensor<2>) -> Tensor<3> {
     assert_same_dtype("linear_in_out", &x, &weight);
     let [b, t, i] = x.dims();
-    let o = weight.dims()[1];
+    let [width, o] = weight.dims();
+    assert!(i == width, "linear_in_out: input {:?} and weight [{width}, {o}]", x.dims());
+    if cpu::fits(&x) && cpu::fits(&weight) {
+        return cpu::linear(x, weight, WeightLayout::InOut);
+    }
     matmul2(x.reshape([b * t, i]), weight).reshape([b, t, o])
 }

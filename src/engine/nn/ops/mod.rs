@@ -9,18 +9,23 @@
 //! every backend without a fused kernel, and the reference the tests compare with.
 
 pub mod compose;
+mod cpu;
 mod matmul;
+mod route;
+#[cfg(test)]
+mod tests;
 
-pub use compose::{
-    adamw, attention, cross_entropy, gelu_erf, gelu_tanh, layer_norm, logprobs, rms_norm, rope, silu,
-    silu_mul, sum_of_squares,
-};
 pub use matmul::{linear, linear_in_out, matmul2};
+pub use route::{
+    adamw, attention, backward_from, cross_entropy, cross_entropy_backward, gelu_erf, gelu_tanh, layer_norm,
+    logprobs, rms_norm, rope, silu, silu_mul, sum_of_squares,
+};
 
 use burn::tensor::Tensor;
 
 /// Which keys a query may see.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "one mask is made for a whole batch")]
 pub enum Mask {
     /// Query `i` sees keys `j <= i + offset`; `offset` is `Tk - Tq` (the length of the cache).
     Causal {

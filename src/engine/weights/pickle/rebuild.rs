@@ -119,7 +119,12 @@ impl Machine<'_> {
             let items = self.items(value).filter(|items| items.len() <= MAX_DIMENSIONS)?;
             items.iter().map(|&item| length(item)).collect::<Option<Vec<_>>>()
         };
-        Some(TensorRef { storage, offset: length(offset)?, shape: lengths(shape)?, strides: lengths(strides)? })
+        Some(TensorRef {
+            storage,
+            offset: length(offset)?,
+            shape: lengths(shape)?,
+            strides: lengths(strides)?,
+        })
     }
 }
 

@@ -96,9 +96,8 @@ fn legacy_storages(file: &[u8], mut at: usize, machine: &Machine<'_>, keys: &[St
             let end = start.checked_add(elements.checked_mul(dtype.size())?)?;
             (end <= file.len()).then_some(start..end)
         });
-        let range = range.ok_or_else(|| {
-            refused(text!("the storage {key} is cut off", "存储区 {key} 被截断"))
-        })?;
+        let range =
+            range.ok_or_else(|| refused(text!("the storage {key} is cut off", "存储区 {key} 被截断")))?;
         at = range.end;
         storages.insert(key.clone(), range);
     }
@@ -107,9 +106,7 @@ fn legacy_storages(file: &[u8], mut at: usize, machine: &Machine<'_>, keys: &[St
 
 /// The named tensors of the dictionary on top, or of the one it wraps.
 fn state_dict(machine: &Machine<'_>, top: Value) -> Result<Vec<(String, TensorRef)>> {
-    let no_dict = || {
-        refused(Text::fixed("it holds no dictionary of tensors", "其中没有由张量组成的字典"))
-    };
+    let no_dict = || refused(Text::fixed("it holds no dictionary of tensors", "其中没有由张量组成的字典"));
     let mut items = dict(machine, top).ok_or_else(no_dict)?;
     if !items.iter().any(|(_, value)| tensor(machine, *value).is_some()) {
         let wrapped = WRAPPERS.iter().find_map(|key| dict(machine, entry(machine, top, key)?));
@@ -121,9 +118,8 @@ fn state_dict(machine: &Machine<'_>, top: Value) -> Result<Vec<(String, TensorRe
         let name = machine.text(key).ok_or_else(no_dict)?;
         // Numbers and the like beside the tensors are nothing to load; a container would hide tensors.
         if let Value::Object(_) = value {
-            let tensor = tensor(machine, value).ok_or_else(|| {
-                refused(text!("{name} is no tensor", "{name} 不是张量")).at_item(name)
-            })?;
+            let tensor = tensor(machine, value)
+                .ok_or_else(|| refused(text!("{name} is no tensor", "{name} 不是张量")).at_item(name))?;
             if !seen.insert(name) {
                 return Err(refused(text!("the name {name} occurs twice", "名称 {name} 出现两次")));
             }
@@ -142,7 +138,8 @@ fn resolve(
     for (name, tensor) in entries {
         let storage = storage_of(machine, &tensor)?;
         let stored = place(storage, &tensor, storages).map_err(|reason| {
-            refused(text!("a tensor leaves its storage: {reason}", "张量超出其存储区：{reason}")).at_item(&name)
+            refused(text!("a tensor leaves its storage: {reason}", "张量超出其存储区：{reason}"))
+                .at_item(&name)
         })?;
         tensors.push((name, stored));
     }

@@ -1,0 +1,29 @@
+//! Fused kernels for the CPU backend (Flex) in `f32`: one pass over memory, the machine's widest
+//! vectors, all threads, and a hand-written gradient each.
+//!
+//! A kernel implements [`bridge::Fused`] on plain buffers; [`bridge::run`] joins it to Burn's
+//! autodiff. Results do not depend on the number of threads or their timing.
+
+mod activation;
+mod attention;
+mod attention_backward;
+mod bridge;
+mod buffer;
+mod gemm;
+mod linear;
+mod loss;
+mod norm;
+mod optim;
+mod rope;
+mod seed;
+mod simd;
+
+pub use activation::{gelu_erf, gelu_tanh, silu, silu_mul};
+pub use attention::attention;
+pub use bridge::fits;
+pub use linear::{WeightLayout, linear};
+pub use loss::{cross_entropy, logprobs};
+pub use norm::{layer_norm, rms_norm};
+pub use optim::{adamw, sum_of_squares};
+pub use rope::rope;
+pub use seed::{backward_from, cross_entropy_backward};

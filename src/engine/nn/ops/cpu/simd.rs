@@ -1,0 +1,157 @@
+//! Loops that the compiler turns into the widest vectors of the machine, and the elementary
+//! functions they need: branch-free, without calls, so that they vectorise.
+
+/// Runs `work` in a version compiled for this machine's vectors (AVX-512, AVX2 with FMA, NEON).
+///
+/// The closure and everything it calls must be `#[inline(always)]`, else it stays baseline code.
+#[inline(always)]
+pub fn vectorised<R>(work: impl FnOnce() -> R) -> R {
+    struct Work<F>(F);
+    impl<R, F: FnOnce() -> R> pulp::WithSimd for Work<F> {
+        type Output = R;
+
+        #[inline(always)]
+        fn with_simd<S: pulp::Simd>(self, _simd: S) -> R {
+            (self.0)()
+        }
+    }
+    pulp::Arch::new().dispatch(Work(work))
+}
+
+/// `eˣ` within 2 ulp; zero below the smallest normal number, at most 2.4e38, NaN stays NaN.
+/// (Range reduction and polynomial of Cephes `expf`.)
+#[inline(always)]
+pub fn exp(x: f32) -> f32 {
+    const LOWEST: f32 = -87.336_55;
+    const MAGIC: f32 = 12_582_912.0; // 1.5 · 2²³: the sum's low mantissa bits are the rounded integer
+    let clamped = x.clamp(LOWEST, 88.376);
+    let shifted = clamped.mul_add(std::f32::consts::LOG2_E, MAGIC);
+    let n = shifted - MAGIC;
+    let r = n.mul_add(2.121_944_4e-4, n.mul_add(-0.693_359_4, clamped));
+    let p = 1.987_569_1e-4_f32
+        .mul_add(r, 1.398_199_9e-3)
+        .mul_add(r, 8.333_452e-3)
+        .mul_add(r, 4.166_579_6e-2)
+        .mul_add(r, 1.666_666_5e-1)
+        .mul_add(r, 0.5);
+    let y = p.mul_add(r * r, r + 1.0);
+    let power = f32::from_bits((shifted.to_bits() << 23).wrapping_add(0x3f80_0000));
+    if x < LOWEST { 0.0 } else { y * power }
+}
+
+/// `1 / (1 + e⁻ˣ)`.
+#[inline(always)]
+pub fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + exp(-x))
+}
+
+/// The error function within 4 ulp (rational approximation of Eigen's `erf`).
+#[inline(always)]
+pub fn erf(x: f32) -> f32 {
+    let x = x.clamp(-4.0, 4.0);
+    let x2 = x * x;
+    let p = (-2.726_142_4e-10_f32)
+        .mul_add(x2, 2.770_681_4e-8)
+        .mul_add(x2, -2.101_024e-6)
+        .mul_add(x2, -5.692_506_4e-5)
+        .mul_add(x2, -7.349_906e-4)
+        .mul_add(x2, -2.954_6e-3)
+        .mul_add(x2, -1.609_603_3e-2);
+    let q = (-1.456_607_2e-5_f32)
+        .mul_add(x2, -2.133_740_6e-4)
+        .mul_add(x2, -1.682_827e-3)
+        .mul_add(x2, -7.373_329e-3)
+        .mul_add(x2, -1.426_473_9e-2);
+    x * p / q
+}
+
+/// Independent partial results: enough to fill two of the widest registers.
+const LANES: usize = 32;
+
+/// `Σ x`. The order of the additions depends on the length only, as in all sums here.
+#[inline(always)]
+pub fn sum(x: &[f32]) -> f32 {
+    let (chunks, rest) = x.as_chunks::<LANES>();
+    let mut lanes = [0.0; LANES];
+    for chunk in chunks {
+        for lane in 0..LANES {
+            lanes[lane] += chunk[lane];
+        }
+    }
+    fold(lanes, |a, b| a + b) + rest.iter().sum::<f32>()
+}
+
+/// `Σ x·y` over the shorter length.
+#[inline(always)]
+pub fn dot(x: &[f32], y: &[f32]) -> f32 {
+    let ((xs, x_rest), (ys, y_rest)) = (x.as_chunks::<LANES>(), y.as_chunks::<LANES>());
+    let mut lanes = [0.0; LANES];
+    for (x, y) in xs.iter().zip(ys) {
+        for lane in 0..LANES {
+            lanes[lane] = x[lane].mul_add(y[lane], lanes[lane]);
+        }
+    }
+    let rest = x_rest.iter().zip(y_rest).fold(0.0, |sum, (x, y)| x.mul_add(*y, sum));
+    fold(lanes, |a, b| a + b) + rest
+}
+
+/// `Σ x·y·z` over the shortest length.
+#[inline(always)]
+pub fn dot3(x: &[f32], y: &[f32], z: &[f32]) -> f32 {
+    let ((xs, x_rest), (ys, y_rest)) = (x.as_chunks::<LANES>(), y.as_chunks::<LANES>());
+    let (zs, z_rest) = z.as_chunks::<LANES>();
+    let mut lanes = [0.0; LANES];
+    for ((x, y), z) in xs.iter().zip(ys).zip(zs) {
+        for lane in 0..LANES {
+            lanes[lane] = (x[lane] * y[lane]).mul_add(z[lane], lanes[lane]);
+        }
+    }
+    let rest = x_rest.iter().zip(y_rest).zip(z_rest);
+    let rest = rest.fold(0.0, |sum, ((x, y), z)| (x * y).mul_add(*z, sum));
+    fold(lanes, |a, b| a + b) + rest
+}
+
+/// The greatest element (`-∞` of nothing); NaN is passed over.
+#[inline(always)]
+pub fn max(x: &[f32]) -> f32 {
+    let greater = |a: f32, b: f32| if b > a { b } else { a };
+    let (chunks, rest) = x.as_chunks::<LANES>();
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    for chunk in chunks {
+        for lane in 0..LANES {
+            lanes[lane] = greater(lanes[lane], chunk[lane]);
+        }
+    }
+    rest.iter().fold(fold(lanes, greater), |a, b| greater(a, *b))
+}
+
+/// Replaces each score by `e^(score − max)` and gives the sum of them.
+#[inline(always)]
+pub fn exp_sum(x: &mut [f32], max: f32) -> f32 {
+    let (chunks, rest) = x.as_chunks_mut::<LANES>();
+    let mut lanes = [0.0; LANES];
+    for chunk in chunks {
+        for lane in 0..LANES {
+            chunk[lane] = exp(chunk[lane] - max);
+            lanes[lane] += chunk[lane];
+        }
+    }
+    let mut total = fold(lanes, |a, b| a + b);
+    for score in rest {
+        *score = exp(*score - max);
+        total += *score;
+    }
+    total
+}
+
+#[inline(always)]
+fn fold(mut lanes: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut width = LANES / 2;
+    while width > 0 {
+        for lane in 0..width {
+            lanes[lane] = f(lanes[lane], lanes[lane + width]);
+        }
+        width /= 2;
+    }
+    lanes[0]
+}

@@ -1,0 +1,139 @@
+//! Chooses between the fused kernel and the composition. The documentation of each operation is at
+//! its composition in [`super::compose`].
+
+use burn::tensor::{DType, Gradients, Int, Tensor};
+
+use super::{AdamWArgs, Mask, compose, cpu};
+
+/// See [`compose::rms_norm`].
+pub fn rms_norm(x: Tensor<3>, weight: Tensor<1>, eps: f64) -> Tensor<3> {
+    if cpu::fits(&x) && cpu::fits(&weight) {
+        return cpu::rms_norm(x, weight, eps);
+    }
+    compose::rms_norm(x, weight, eps)
+}
+
+/// See [`compose::layer_norm`].
+pub fn layer_norm(x: Tensor<3>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) -> Tensor<3> {
+    if cpu::fits(&x) && cpu::fits(&weight) && cpu::fits(&bias) {
+        return cpu::layer_norm(x, weight, bias, eps);
+    }
+    compose::layer_norm(x, weight, bias, eps)
+}
+
+/// See [`compose::silu`].
+pub fn silu(x: Tensor<3>) -> Tensor<3> {
+    if cpu::fits(&x) { cpu::silu(x) } else { compose::silu(x) }
+}
+
+/// See [`compose::silu_mul`].
+pub fn silu_mul(gate: Tensor<3>, up: Tensor<3>) -> Tensor<3> {
+    if cpu::fits(&gate) && cpu::fits(&up) && gate.dims() == up.dims() {
+        return cpu::silu_mul(gate, up);
+    }
+    compose::silu_mul(gate, up)
+}
+
+/// See [`compose::gelu_tanh`].
+pub fn gelu_tanh(x: Tensor<3>) -> Tensor<3> {
+    if cpu::fits(&x) { cpu::gelu_tanh(x) } else { compose::gelu_tanh(x) }
+}
+
+/// See [`compose::gelu_erf`].
+pub fn gelu_erf(x: Tensor<3>) -> Tensor<3> {
+    if cpu::fits(&x) { cpu::gelu_erf(x) } else { compose::gelu_erf(x) }
+}
+
+/// See [`compose::rope`].
+pub fn rope(x: Tensor<4>, cos: Tensor<2>, sin: Tensor<2>) -> Tensor<4> {
+    if cpu::fits(&x) && cpu::fits(&cos) && cpu::fits(&sin) {
+        return cpu::rope(x, cos, sin);
+    }
+    compose::rope(x, cos, sin)
+}
+
+/// See [`compose::attention`].
+pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, scale: f64, mask: &Mask) -> Tensor<4> {
+    let mask_fits = match mask {
+        Mask::Causal { .. } => true,
+        Mask::Bias(bias) => cpu::fits(bias),
+    };
+    if mask_fits && cpu::fits(&q) && cpu::fits(&k) && cpu::fits(&v) {
+        return cpu::attention(q, k, v, scale, mask);
+    }
+    compose::attention(q, k, v, scale, mask)
+}
+
+/// See [`compose::cross_entropy`].
+pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>, weight: f32) -> (Tensor<1>, Tensor<2>) {
+    if cpu::fits(&logits) {
+        return cpu::cross_entropy(logits, targets, weight);
+    }
+    compose::cross_entropy(logits, targets, weight)
+}
+
+/// [`cross_entropy`] of logits inside autodiff, and the backward pass from its gradient: the summed
+/// loss `[1]` and the gradients of `weight` times it. The logits' memory is used again where the
+/// backend can, so hand over the only handle.
+///
+/// # Panics
+/// If no tensor with `require_grad` went into the logits.
+pub fn cross_entropy_backward(
+    logits: Tensor<2>,
+    targets: Tensor<1, Int>,
+    weight: f32,
+) -> (Tensor<1>, Gradients) {
+    if cpu::fits(&logits) {
+        return cpu::cross_entropy_backward(logits, targets, weight);
+    }
+    let (loss, gradient) = compose::cross_entropy(logits.clone().inner(), targets.inner(), weight);
+    (loss, backward_from(logits, gradient))
+}
+
+/// Backward pass from a known gradient of `output`: the vector-Jacobian product, without the
+/// product of the two tensors that the usual `(output · gradient).sum().backward()` makes.
+///
+/// # Panics
+/// If no tensor with `require_grad` went into the output.
+pub fn backward_from<const D: usize>(output: Tensor<D>, gradient: Tensor<D>) -> Gradients {
+    if cpu::fits(&output) && cpu::fits(&gradient) {
+        return cpu::backward_from(output, gradient);
+    }
+    // A plain gradient counts as a constant.
+    (output * gradient.inner()).sum().backward()
+}
+
+/// See [`compose::logprobs`].
+pub fn logprobs(logits: Tensor<2>, targets: Tensor<1, Int>) -> (Tensor<1>, Tensor<1, Int>) {
+    if cpu::fits(&logits) {
+        return cpu::logprobs(logits, targets);
+    }
+    compose::logprobs(logits, targets)
+}
+
+/// See [`compose::adamw`].
+///
+/// # Panics
+/// If the parameter or a moment is not `f32`.
+pub fn adamw(
+    param: Tensor<1>,
+    grad: Tensor<1>,
+    m: Tensor<1>,
+    v: Tensor<1>,
+    args: AdamWArgs,
+) -> (Tensor<1>, Tensor<1>, Tensor<1>) {
+    assert!(
+        [&param, &m, &v].iter().all(|tensor| tensor.dtype() == DType::F32),
+        "adamw: parameter and moments must be f32",
+    );
+    let all = [&param, &grad, &m, &v, &args.grad_scale];
+    if all.iter().all(|tensor| cpu::fits(*tensor)) {
+        return cpu::adamw(param, grad, m, v, args);
+    }
+    compose::adamw(param, grad, m, v, args)
+}
+
+/// See [`compose::sum_of_squares`].
+pub fn sum_of_squares(x: Tensor<1>) -> Tensor<1> {
+    if cpu::fits(&x) { cpu::sum_of_squares(x) } else { compose::sum_of_squares(x) }
+}

@@ -1,0 +1,128 @@
+use burn::tensor::{DType, Tensor};
+
+use super::super::{compose, cpu};
+use super::{assert_close, backward, leaf, random};
+
+const TOLERANCE: f32 = 1e-5;
+
+/// Shapes: one row, odd widths, more rows than one task takes.
+const SHAPES: [[usize; 3]; 4] = [[1, 1, 1], [2, 3, 37], [1, 1, 512], [3, 171, 129]];
+
+type Unary = fn(Tensor<3>) -> Tensor<3>;
+
+#[test]
+fn activations_agree_with_the_compositions() {
+    let pairs: [(&str, Unary, Unary); 3] = [
+        ("silu", cpu::silu, compose::silu),
+        ("gelu_tanh", cpu::gelu_tanh, compose::gelu_tanh),
+        ("gelu_erf", cpu::gelu_erf, compose::gelu_erf),
+    ];
+    for (name, fused, plain) in pairs {
+        for shape in SHAPES {
+            let x = random(shape, 1) * 9.0;
+            assert_close(name, fused(x.clone()), plain(x.clone()), TOLERANCE);
+            let (a, b) = (leaf(&x), leaf(&x));
+            let (da, db) = (backward(fused(a.clone())), backward(plain(b.clone())));
+            assert_close(name, a.grad(&da).unwrap(), b.grad(&db).unwrap(), TOLERANCE);
+        }
+    }
+}
+
+#[test]
+fn activations_survive_extreme_values() {
+    let x = Tensor::<3>::from_data([[[-1e30_f32, -200.0, 0.0, 200.0, 1e30]]], &Default::default());
+    for f in [cpu::silu, cpu::gelu_tanh, cpu::gelu_erf] {
+        let y = super::values(f(x.clone()));
+        assert_eq!(y, [0.0, 0.0, 0.0, 200.0, 1e30]);
+    }
+}
+
+#[test]
+fn silu_mul_agrees_with_the_composition() {
+    for shape in SHAPES {
+        let (gate, up) = (random(shape, 1) * 9.0, random(shape, 2));
+        let want = compose::silu_mul(gate.clone(), up.clone());
+        assert_close("silu_mul", cpu::silu_mul(gate.clone(), up.clone()), want.clone(), TOLERANCE);
+        // Nobody else holds this gate: the kernel writes into it.
+        assert_close("in place", cpu::silu_mul(gate.clone() + 0.0, up.clone()), want, TOLERANCE);
+        let [a, b] = [(leaf(&gate), leaf(&up)), (leaf(&gate), leaf(&up))];
+        let da = backward(cpu::silu_mul(a.0.clone(), a.1.clone()));
+        let db = backward(compose::silu_mul(b.0.clone(), b.1.clone()));
+        assert_close("d gate", a.0.grad(&da).unwrap(), b.0.grad(&db).unwrap(), TOLERANCE);
+        assert_close("d up", a.1.grad(&da).unwrap(), b.1.grad(&db).unwrap(), TOLERANCE);
+    }
+}
+
+#[test]
+fn rms_norm_agrees_with_the_composition() {
+    for shape in SHAPES {
+        let (x, w) = (random(shape, 1), random([shape[2]], 2));
+        let want = compose::rms_norm(x.clone(), w.clone(), 1e-6);
+        assert_close("rms_norm", cpu::rms_norm(x.clone(), w.clone(), 1e-6), want, TOLERANCE);
+        let [a, b] = [(leaf(&x), leaf(&w)), (leaf(&x), leaf(&w))];
+        let da = backward(cpu::rms_norm(a.0.clone(), a.1.clone(), 1e-6));
+        let db = backward(compose::rms_norm(b.0.clone(), b.1.clone(), 1e-6));
+        if shape[2] > 1 {
+            // With one channel the exact gradient is zero and both are rounding errors.
+            assert_close("dx", a.0.grad(&da).unwrap(), b.0.grad(&db).unwrap(), TOLERANCE);
+        }
+        assert_close("dw", a.1.grad(&da).unwrap(), b.1.grad(&db).unwrap(), TOLERANCE);
+    }
+}
+
+#[test]
+fn layer_norm_agrees_with_the_composition() {
+    for shape in &SHAPES[1..] {
+        let (x, w, b) = (random(*shape, 1) + 3.0, random([shape[2]], 2), random([shape[2]], 3));
+        let want = compose::layer_norm(x.clone(), w.clone(), b.clone(), 1e-5);
+        let got = cpu::layer_norm(x.clone(), w.clone(), b.clone(), 1e-5);
+        assert_close("layer_norm", got, want, TOLERANCE);
+        let [p, q] = std::array::from_fn(|_| (leaf(&x), leaf(&w), leaf(&b)));
+        let dp = backward(cpu::layer_norm(p.0.clone(), p.1.clone(), p.2.clone(), 1e-5));
+        let dq = backward(compose::layer_norm(q.0.clone(), q.1.clone(), q.2.clone(), 1e-5));
+        assert_close("dx", p.0.grad(&dp).unwrap(), q.0.grad(&dq).unwrap(), TOLERANCE);
+        assert_close("dw", p.1.grad(&dp).unwrap(), q.1.grad(&dq).unwrap(), TOLERANCE);
+        assert_close("db", p.2.grad(&dp).unwrap(), q.2.grad(&dq).unwrap(), TOLERANCE);
+    }
+}
+
+#[test]
+fn frozen_gains_get_no_gradient() {
+    let (x, w) = (leaf(&random([2, 5, 64], 1)), random([64], 2));
+    let gradients = backward(cpu::rms_norm(x.clone(), w.clone(), 1e-6));
+    let want = leaf(&random([2, 5, 64], 1));
+    let want_gradients = backward(compose::rms_norm(want.clone(), w.clone().autodiff(), 1e-6));
+    let got = x.grad(&gradients).unwrap();
+    assert_close("dx", got, want.grad(&want_gradients).unwrap(), TOLERANCE);
+}
+
+#[test]
+fn rope_agrees_with_the_composition_in_both_memory_orders() {
+    for (heads, time, width, half) in [(1, 1, 4, 2), (3, 7, 10, 3), (4, 200, 64, 32)] {
+        let (cos, sin) = (random([time, half], 5), random([time, half], 6));
+        let by_head = random([2, heads, time, width], 1);
+        let by_token = random([2, time, heads, width], 1).swap_dims(1, 2);
+        for x in [by_head, by_token] {
+            let want = compose::rope(x.clone(), cos.clone(), sin.clone());
+            let got = cpu::rope(x.clone(), cos.clone(), sin.clone());
+            assert_close("rope", got, want, TOLERANCE);
+            let (a, b) = (leaf(&x), leaf(&x));
+            let da = backward(cpu::rope(a.clone(), cos.clone(), sin.clone()));
+            let db = backward(compose::rope(b.clone(), cos.clone(), sin.clone()));
+            assert_close("dx", a.grad(&da).unwrap(), b.grad(&db).unwrap(), TOLERANCE);
+        }
+    }
+}
+
+#[test]
+fn half_precision_takes_the_composition() {
+    let x = random([2, 3, 64], 1);
+    let half = x.clone().cast(DType::BF16);
+    let w = random([64], 2);
+    let got = super::super::rms_norm(half.clone(), w.clone().cast(DType::BF16), 1e-6);
+    assert_eq!(got.dtype(), DType::BF16);
+    let want = super::super::rms_norm(x.clone(), w, 1e-6);
+    assert_close("rms_norm", got, want, 1.5e-2);
+    let got = super::super::silu_mul(half.clone(), half.clone());
+    assert_close("silu_mul", got, super::super::silu_mul(x.clone(), x), 1.5e-2);
+}

@@ -1,0 +1,164 @@
+use burn::tensor::{DType, Device, Int, Tensor};
+
+use super::super::{
+    AdamWArgs, backward_from, compose, cpu, cross_entropy_backward, linear, linear_in_out, matmul2,
+};
+use super::{assert_close, backward, leaf, random, tokens, values};
+
+fn targets(rows: usize, tokens_: usize) -> Tensor<1, Int> {
+    let ids: Vec<i32> = (0..rows).map(|row| (row * 7 % tokens_) as i32).collect();
+    tokens(&ids)
+}
+
+#[test]
+fn cross_entropy_agrees_with_the_composition_in_place_and_not() {
+    for (rows, width) in [(1, 1), (3, 37), (70, 1001)] {
+        let logits = random([rows, width], 1) * 12.0;
+        let (want, want_d) = compose::cross_entropy(logits.clone(), targets(rows, width), 0.25);
+        for copy in [logits.clone(), logits.clone() + 0.0] {
+            let (loss, d) = cpu::cross_entropy(copy, targets(rows, width), 0.25);
+            assert_close("loss", loss, want.clone(), 1e-5);
+            assert_close("dlogits", d, want_d.clone(), 1e-5);
+        }
+        let (again, _) = cpu::cross_entropy(logits.clone(), targets(rows, width), 0.25);
+        assert_close("the shared logits are untouched", again, want, 1e-5);
+    }
+}
+
+#[test]
+#[should_panic(expected = "target 37 with 37 tokens")]
+fn a_target_beyond_the_vocabulary_is_refused() {
+    drop(cpu::cross_entropy(random([1, 37], 1), tokens(&[37]), 1.0));
+}
+
+#[test]
+fn logprobs_agree_with_the_composition() {
+    for (rows, width) in [(1, 1), (3, 37), (70, 1001)] {
+        let logits = random([rows, width], 1) * 12.0;
+        let (want, want_best) = compose::logprobs(logits.clone(), targets(rows, width));
+        let (got, best) = cpu::logprobs(logits, targets(rows, width));
+        assert_close("logprobs", got, want, 1e-5);
+        best.into_data().assert_eq(&want_best.into_data(), false);
+    }
+}
+
+fn args(step: u32) -> AdamWArgs {
+    AdamWArgs {
+        lr: 1e-2,
+        beta1: 0.9,
+        beta2: 0.999,
+        eps: 1e-8,
+        weight_decay: 0.1,
+        step,
+        grad_scale: Tensor::from_floats([0.5], &Device::flex()),
+    }
+}
+
+#[test]
+fn adamw_agrees_with_the_composition_and_repeats_exactly() {
+    let length = 40_001;
+    let grads: Vec<Tensor<1>> = (0..3).map(|seed| random([length], 10 + seed)).collect();
+    type Step =
+        fn(Tensor<1>, Tensor<1>, Tensor<1>, Tensor<1>, AdamWArgs) -> (Tensor<1>, Tensor<1>, Tensor<1>);
+    let train = |step: Step| {
+        let zero = || Tensor::zeros([length], &Device::flex());
+        let mut state = (random([length], 1), zero(), zero());
+        for (index, grad) in grads.iter().enumerate() {
+            let (p, m, v) = state;
+            state = step(p, grad.clone(), m, v, args(index as u32 + 1));
+        }
+        state
+    };
+    let (want, got, again) = (train(compose::adamw), train(cpu::adamw), train(cpu::adamw));
+    assert_close("param", got.0.clone(), want.0, 1e-5);
+    assert_close("m", got.1, want.1, 1e-5);
+    assert_close("v", got.2, want.2, 1e-5);
+    assert_eq!(values(got.0), values(again.0));
+}
+
+/// `torch.optim.AdamW` by hand, first step: the corrected moments are `g` and `g²`.
+#[test]
+fn the_first_adamw_step_is_that_of_the_formula() {
+    let tensor = |x: f32| Tensor::<1>::from_floats([x], &Device::flex());
+    let (p, _, _) = cpu::adamw(tensor(2.0), tensor(-3.0), tensor(0.0), tensor(0.0), args(1));
+    let want = 2.0 * (1.0 - 1e-2 * 0.1) + 1e-2 * 1.5 / (1.5 + 1e-8);
+    assert!((values(p)[0] - want).abs() < 1e-6);
+}
+
+#[test]
+fn adamw_leaves_shared_buffers_alone() {
+    let p = random([100], 1);
+    let before = values(p.clone());
+    let zero = || Tensor::zeros([100], &Device::flex());
+    let updated = cpu::adamw(p.clone(), random([100], 2), zero(), zero(), args(1)).0;
+    assert_eq!(values(p), before);
+    assert_ne!(values(updated), before);
+}
+
+#[test]
+fn sum_of_squares_is_exact_to_rounding() {
+    for length in [1, 31, 4096, 1_000_003] {
+        let x = random([length], 4);
+        let want: f64 = values(x.clone()).iter().map(|x| f64::from(*x).powi(2)).sum();
+        let got = values(cpu::sum_of_squares(x.clone()))[0];
+        assert!((f64::from(got) / want - 1.0).abs() < 1e-6, "{length}: {got} is not {want}");
+        assert_eq!(got, values(cpu::sum_of_squares(x))[0]);
+    }
+}
+
+#[test]
+fn linear_agrees_with_the_composition() {
+    for (batch, time, input, output) in [(1, 1, 3, 2), (2, 3, 5, 7), (2, 150, 129, 130)] {
+        let (x, w) = (random([batch, time, input], 1), random([output, input], 2));
+        let plain = |x: Tensor<3>, w: Tensor<2>| x.matmul(w.transpose().unsqueeze());
+        let [a, b, c] = std::array::from_fn(|_| (leaf(&x), leaf(&w)));
+        let want = plain(b.0.clone(), b.1.clone());
+        let got = linear(a.0.clone(), a.1.clone());
+        let turned = linear_in_out(c.0.clone(), c.1.clone().transpose());
+        assert_close("linear", got.clone().inner(), want.clone().inner(), 1e-5);
+        assert_close("linear_in_out", turned.clone().inner(), want.clone().inner(), 1e-5);
+        let [da, db, dc] = [got, want, turned].map(backward);
+        let want = (b.0.grad(&db).unwrap(), b.1.grad(&db).unwrap());
+        for (leaves, gradients) in [(a, da), (c, dc)] {
+            assert_close("dx", leaves.0.grad(&gradients).unwrap(), want.0.clone(), 1e-5);
+            assert_close("dw", leaves.1.grad(&gradients).unwrap(), want.1.clone(), 1e-5);
+        }
+    }
+}
+
+#[test]
+fn a_backward_pass_can_start_from_a_known_gradient() {
+    let (x, w) = (leaf(&random([1, 5, 8], 1)), random([11, 8], 2));
+    let gradient = random([1, 5, 11], 3);
+    let got = x.grad(&backward_from(linear(x.clone(), w.clone()), gradient.clone())).unwrap();
+    let want = (linear(x.clone(), w) * gradient).sum().backward();
+    assert_close("dx", got, x.grad(&want).unwrap(), 1e-6);
+}
+
+#[test]
+fn cross_entropy_of_a_graph_gives_loss_and_gradients() {
+    let (x, w) = (leaf(&random([1, 5, 8], 1)), leaf(&random([11, 8], 2)));
+    let logits = || linear(x.clone(), w.clone()).reshape([5, 11]);
+    let (loss, gradients) = cross_entropy_backward(logits(), targets(5, 11), 0.5);
+    let (want_loss, d) = compose::cross_entropy(logits().inner(), targets(5, 11), 0.5);
+    let want = (logits() * d).sum().backward();
+    assert_close("loss", loss, want_loss, 1e-6);
+    assert_close("dx", x.grad(&gradients).unwrap(), x.grad(&want).unwrap(), 1e-5);
+    assert_close("dw", w.grad(&gradients).unwrap(), w.grad(&want).unwrap(), 1e-5);
+}
+
+#[test]
+fn linear_multiplies_by_the_transposed_weight() {
+    let (x, w) = (random([2, 3, 5], 1), random([7, 5], 2));
+    let got = linear(x.clone(), w.clone());
+    assert_close("linear", linear_in_out(x.clone(), w.clone().transpose()), got.clone(), 1e-6);
+    let (xs, ws, ys) = (values(x), values(w), values(got));
+    let want: f32 = (0..5).map(|i| xs[4 * 5 + i] * ws[6 * 5 + i]).sum();
+    assert!((ys[4 * 7 + 6] - want).abs() < 1e-6);
+}
+
+#[test]
+#[should_panic(expected = "different element types")]
+fn products_of_two_element_types_are_refused() {
+    drop(matmul2(random([2, 2], 1), random([2, 2], 2).cast(DType::BF16)));
+}
