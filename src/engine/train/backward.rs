@@ -24,9 +24,10 @@ pub struct Backward<'a> {
 }
 
 /// A block between its two passes.
+#[expect(clippy::large_enum_variant, reason = "there are only as many as the model has blocks")]
 enum Saved {
     Input(Tensor<3>),
-    Graph(Box<Graph>),
+    Graph(Graph),
 }
 
 /// A block's forward pass, recorded.
@@ -79,7 +80,7 @@ impl Backward<'_> {
             if index + self.kept_graphs >= count {
                 let graph = self.record(positions, index, x, input_learns || index > 0);
                 x = graph.output.clone().inner();
-                saved.push(Saved::Graph(Box::new(graph)));
+                saved.push(Saved::Graph(graph));
                 continue;
             }
             let options = PassOptions { adapter: self.adapter, dropout: self.dropout, ..PassOptions::default() };
@@ -118,7 +119,7 @@ impl Backward<'_> {
             let learns = input_learns || index > 0;
             let Graph { input, output, tape } = match block {
                 Saved::Input(input) => self.record(positions, index, input, learns),
-                Saved::Graph(graph) => *graph,
+                Saved::Graph(graph) => graph,
             };
             if !output.is_tracked() {
                 break;

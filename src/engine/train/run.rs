@@ -1,5 +1,8 @@
 //! A run from its first step to its last: the loop, and what happens between two steps.
 
+mod ending;
+mod guard;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,7 +10,7 @@ use std::time::Instant;
 use data::{Progress, Sampler};
 use protocol::{
     Control, EvalMetrics, Event, MetricsLine, Outcome, RequestId, Result, RunEvent, RunId, RunSummary, StepMetrics,
-    StopReason, Text, UserError, text,
+    StopReason, Text, UserError,
 };
 
 use super::evaluate::Evaluation;
@@ -17,7 +20,7 @@ use super::prefetch::{Prefetch, StepBatches};
 use super::state::{self, RunState};
 use super::step::{Learner, StepResult, StepSettings};
 use crate::device::{self, Chosen};
-use crate::files::{CheckpointStore, Manifest, RunLock};
+use crate::files::{CheckpointStore, RunLock};
 use crate::methods::{self, Adapter, Attach};
 use crate::models::ModelFolder;
 use crate::plan::Plan;
@@ -306,49 +309,6 @@ impl<'a> Run<'a> {
         if result.applied { Ok(()) } else { self.guard(learner, next) }
     }
 
-    /// A step that was not finite changed nothing; too many in a row end the run.
-    fn guard(&mut self, learner: &Learner, next: &StepBatches) -> Result<()> {
-        let step = self.state.step;
-        let (file, row) = self.guilty_row(learner, next)?;
-        if self.state.skipped_in_a_row <= self.plan.config.train.max_skipped_steps {
-            let shown = file.display();
-            self.tell(RunEvent::Notice {
-                text: text!(
-                    "Step {step} came out not finite and was not applied (row {row} of {shown})",
-                    "第 {step} 步的结果不是有限数，未应用（{shown} 第 {row} 行）"
-                ),
-            });
-            return Ok(());
-        }
-        let count = self.state.skipped_in_a_row;
-        Err(UserError::failure(text!(
-            "Training broke down: {count} steps in a row came out not finite",
-            "训练已失控：连续 {count} 步的结果不是有限数"
-        ))
-        .in_file(file)
-        .at_row(row)
-        .mend(Text::fixed(
-            "lower the learning rate, and look at this row; the last checkpoint is sound",
-            "请降低学习率，并检查这一行；最近的检查点是完好的",
-        )))
-    }
-
-    /// The first row of the step whose own loss is not finite; the step's first row if all are.
-    fn guilty_row(&self, learner: &Learner, next: &StepBatches) -> Result<(PathBuf, u64)> {
-        let view = learner.adapter.as_deref().map(Adapter::view);
-        let mut guilty = next.rows.first().copied().unwrap_or(0);
-        for row in &next.rows {
-            let example = self.plan.dataset.example(*row as usize)?;
-            let batch = data::Batch::collate(&[example], self.plan.pad)?;
-            if !super::evaluate::batch_loss(&learner.model, view, &batch)?.is_finite() {
-                guilty = *row;
-                break;
-            }
-        }
-        let (file, row) = self.plan.dataset.place(guilty as usize)?;
-        Ok((file.to_path_buf(), row))
-    }
-
     /// Whether what happens every so many steps happens now; 0 is at the end only.
     fn is_due(&self, every: u64) -> bool {
         (every > 0 && self.state.step.is_multiple_of(every)) || self.state.step == self.plan.total_steps
@@ -431,28 +391,6 @@ impl<'a> Run<'a> {
         self.tell(RunEvent::Resumed { step });
     }
 
-    /// Writes the result: the adapter, or the whole model after full fine-tuning.
-    fn finish(mut self, mut learner: Learner, reason: StopReason) -> Result<Outcome> {
-        if let (true, Some(best)) = (self.plan.config.train.keep_best, self.state.best_step)
-            && best != self.state.step
-        {
-            let dir = self.store.path_of(best);
-            Manifest::verify(&dir).map_err(best_is_damaged)?;
-            state::restore_weights(&dir, &mut learner)?;
-            self.tell(RunEvent::Notice {
-                text: text!("The result is that of step {best}, the best on the validation set", "结果取自第 {best} 步，其验证损失最低"),
-            });
-        }
-        let result = crate::export::write_result(&learner, &self.plan, &self.plan_file, &self.folder.path, &self.state)?;
-        Ok(Outcome::Finished {
-            reason,
-            step: self.state.step,
-            result,
-            eval_loss: self.state.best_loss.filter(|_| self.plan.config.train.keep_best).or(self.state.last_eval),
-            seconds: self.seconds_before + self.began.elapsed().as_secs_f64(),
-        })
-    }
-
     fn epoch(&self) -> f64 {
         let per_epoch = self.plan.sampling.batches_per_epoch(self.plan.survey.split.train.len()).max(1);
         self.state.position.epoch as f64 + self.state.position.batch as f64 / per_epoch as f64
@@ -470,22 +408,5 @@ impl<'a> Run<'a> {
 
     pub fn id(&self) -> RunId {
         self.id.clone()
-    }
-}
-
-/// The last step's weights would not be what was asked for, so nothing is written in their place.
-fn best_is_damaged(damage: UserError) -> UserError {
-    let error = UserError::failure(Text::fixed(
-        "The best checkpoint, which the run was to end with, is damaged",
-        "训练结束时应采用的最佳检查点已损坏",
-    ));
-    let place = damage.place.file.clone();
-    let error = error.detail(damage.what.to_string()).details(damage.details).mend(Text::fixed(
-        "restore it and resume; or take the adapter of another checkpoint",
-        "请恢复该检查点后继续；或使用其他检查点中的适配器",
-    ));
-    match place {
-        Some(file) => error.in_file(file),
-        None => error,
     }
 }
