@@ -184,3 +184,22 @@ fn a_damaged_best_checkpoint_is_no_result() {
     assert!(error.to_string().contains("adapter_model.safetensors"), "{error}");
     assert!(!project.path("a/adapter").exists());
 }
+
+/// With less memory fewer blocks keep their graph. That costs time and changes no figure: a run may go on
+/// when the machine has become fuller.
+#[test]
+fn the_memory_budget_changes_no_figure() {
+    let project = Project::new();
+    let settings = "max_steps = 4\n[method]\nkind = \"lora\"\ndropout = 0.1\ntargets = \"all-linear\"\n";
+    let forecast = |told: &Told| {
+        told.updates.iter().find_map(|update| match update {
+            RunEvent::Planned { summary, .. } => Some(summary.forecast.total),
+            _ => None,
+        })
+    };
+    let roomy = forecast(&project.run(settings, "roomy")).unwrap();
+    let tight = project.run(&format!("memory_budget = \"{}\"\n{settings}", roomy - 1), "tight");
+    assert!(forecast(&tight).unwrap() < roomy);
+    assert_eq!(project.lines("roomy"), project.lines("tight"));
+    adapters_are_equal(&project, "roomy", "tight");
+}
