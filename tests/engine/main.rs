@@ -7,7 +7,12 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/project.rs"]
+mod project;
+#[path = "../common/tensors.rs"]
+mod tensors;
 
 mod files;
 mod golden;
+mod runs;
 mod weights;
