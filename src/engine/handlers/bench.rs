@@ -37,7 +37,7 @@ pub fn bench(
     let parameters = model.params.elements();
     let entry = optimizer_of("adamw")?;
     let mut learner = Learner { model, adapter, optimizer: (entry.build)(&train), updates: 0 };
-    let trainable: u64 = learner.trained_params().map(|(_, param)| param.len() as u64).sum();
+    let trainable: u64 = learner.trained_params().map(|(_, param)| param.elements() as u64).sum();
     let batch = made_up_batch(wanted, learner.model.info.vocabulary)?;
     let needs = Needs {
         info: &learner.model.info,
