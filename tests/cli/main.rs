@@ -13,6 +13,7 @@ mod bad_runs;
 mod disk;
 mod figures;
 mod program;
+mod real;
 mod run_files;
 mod talk;
 mod training;
