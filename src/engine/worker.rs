@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use protocol::{Catalog, Command, Control, Event, Outcome, RequestId, Result, RunCommand, RunEvent, RunId, UserError, text};
 
 use crate::device::{self, Chosen};
@@ -111,13 +112,16 @@ struct Worker {
 impl Worker {
     fn run(mut self, commands: &Receiver<Command>) {
         let Some(chosen) = self.start() else { return };
+        let Some(pool) = self.pool() else { return };
         let mut session = Session::new(chosen);
         while let Ok(command) = commands.recv() {
             if command == Command::Shutdown {
                 break;
             }
             let subject = Subject::of(&command);
-            let outcome = catch_unwind(AssertUnwindSafe(|| self.handle(command, &mut session)));
+            let work = || self.handle(command, &mut session);
+            // Inside the pool, so that a loop begins on this thread at once instead of waking another.
+            let outcome = catch_unwind(AssertUnwindSafe(|| pool.install(work)));
             match outcome {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => self.failed(&subject, error),
@@ -136,6 +140,20 @@ impl Worker {
         if self.role == Role::Work {
             self.sink.emit(Event::Stopped);
             self.sink.drain();
+        }
+    }
+
+    /// The threads that compute, one a core.
+    fn pool(&mut self) -> Option<ThreadPool> {
+        let named = ThreadPoolBuilder::new().thread_name(|index| format!("compute-{index}"));
+        match named.build() {
+            Ok(pool) => Some(pool),
+            Err(err) => {
+                let error = UserError::failure(text!("No threads to compute on: {err}", "无法创建计算线程：{err}"));
+                self.sink.emit(Event::Failed { request: None, error: Box::new(error) });
+                self.sink.drain();
+                None
+            }
         }
     }
 

@@ -1,8 +1,8 @@
 //! Block-wise backward pass.
 //!
 //! Forward without a graph, keeping each block's input; then, from the last block to the first, the
-//! block's graph is rebuilt from its input, the vector-Jacobian product taken as
-//! `(y · g).sum().backward()`, and the graph dies. Memory is that of one block; where there is room,
+//! block's graph is rebuilt from its input, the vector-Jacobian product with the incoming gradient is
+//! taken, and the graph dies. Memory is that of one block; where there is room,
 //! the last blocks keep their graph from the forward pass and need no second one.
 
 use burn::tensor::{Int, Tensor};
@@ -11,7 +11,7 @@ use protocol::{Control, Result};
 
 use super::head::{self, Labels};
 use crate::models::{Model, PassOptions};
-use crate::nn::{AdapterView, DropoutKey, Gradients, Positions, Tape};
+use crate::nn::{AdapterView, DropoutKey, Gradients, Positions, Tape, ops};
 
 /// One micro-batch's way through the model.
 pub struct Backward<'a> {
@@ -58,7 +58,7 @@ impl Backward<'_> {
             return Ok(None);
         };
         if let (true, Some(gradient)) = (embedding_learns, gradient) {
-            let mut all = (embedded * gradient).sum().backward();
+            let mut all = ops::backward_from(embedded, gradient);
             embedding.collect(&mut all, gradients);
         }
         Ok(Some(loss))
@@ -123,7 +123,7 @@ impl Backward<'_> {
             if !output.is_tracked() {
                 break;
             }
-            let mut all = (output * outgoing).sum().backward();
+            let mut all = ops::backward_from(output, outgoing);
             tape.collect(&mut all, gradients);
             gradient = if learns { input.grad_remove(&mut all) } else { None };
         }

@@ -77,8 +77,7 @@ pub fn backward(
         let pass = model.pass(positions, PassOptions { tape: Some(&tape), ..options });
         let logits = model.decoder.head(&pass, model.decoder.final_norm(&pass, leaf.clone().unsqueeze()));
         let flat = logits.reshape([targets.len(), model.info.vocabulary]);
-        let (sum, dlogits) = ops::cross_entropy(flat.clone().inner(), labels.tensor(targets), weight);
-        let mut all = (flat * dlogits).sum().backward();
+        let (sum, mut all) = ops::cross_entropy_backward(flat, labels.tensor(targets), weight);
         tape.collect(&mut all, gradients);
         parts.extend(leaf.grad_remove(&mut all));
         loss = loss + sum;
