@@ -84,7 +84,11 @@ fn curve<C: Curve>(x: &FlexTensor) -> FlexTensor {
     for_rows(&mut out, 1, |first, out| {
         vectorised(
             #[inline(always)]
-            || out.iter_mut().zip(&input[first..]).for_each(|(y, x)| *y = C::value(*x)),
+            || {
+                for (y, x) in out.iter_mut().zip(&input[first..]) {
+                    *y = C::value(*x);
+                }
+            },
         );
     });
     tensor(out, x.layout().shape().clone())
@@ -102,7 +106,11 @@ impl<C: Curve> Fused<1> for C {
         for_rows(values, 1, |_, values| {
             vectorised(
                 #[inline(always)]
-                || values.iter_mut().for_each(|x| *x = C::value(*x)),
+                || {
+                    for x in values.iter_mut() {
+                        *x = C::value(*x);
+                    }
+                },
             );
         });
         x
@@ -119,7 +127,11 @@ impl<C: Curve> Fused<1> for C {
         for_rows(all_mut(&mut gradient), 1, |first, out| {
             vectorised(
                 #[inline(always)]
-                || out.iter_mut().zip(&input[first..]).for_each(|(d, x)| *d *= C::slope(*x)),
+                || {
+                    for (d, x) in out.iter_mut().zip(&input[first..]) {
+                        *d *= C::slope(*x);
+                    }
+                },
             );
         });
         [Some(gradient)]
@@ -144,8 +156,9 @@ impl Fused<2> for SiluMul {
             vectorised(
                 #[inline(always)]
                 || {
-                    let pairs = values.iter_mut().zip(&up[first..]);
-                    pairs.for_each(|(gate, up)| *gate = Silu::value(*gate) * up);
+                    for (gate, up) in values.iter_mut().zip(&up[first..]) {
+                        *gate = Silu::value(*gate) * up;
+                    }
                 },
             );
         });
@@ -189,7 +202,9 @@ fn silu_times(gate: &FlexTensor, up: &FlexTensor) -> FlexTensor {
             #[inline(always)]
             || {
                 let inputs = gates[first..].iter().zip(&ups[first..]);
-                out.iter_mut().zip(inputs).for_each(|(y, (g, u))| *y = Silu::value(*g) * u);
+                for (y, (gate, up)) in out.iter_mut().zip(inputs) {
+                    *y = Silu::value(*gate) * up;
+                }
             },
         );
     });

@@ -181,7 +181,9 @@ impl Running {
                     let shrink = exp(*top - new);
                     *sum = sum.mul_add(shrink, exp_sum(scores, new));
                     if shrink != 1.0 {
-                        output.iter_mut().for_each(|y| *y *= shrink);
+                        for y in output {
+                            *y *= shrink;
+                        }
                     }
                     *top = new;
                 }

@@ -41,12 +41,11 @@ fn rows_loss(logits: &mut [f32], targets: &[usize], weight: f32) -> f32 {
             vectorised(
                 #[inline(always)]
                 || {
-                    let rows = logits.chunks_exact_mut(width).zip(targets);
-                    rows.map(
-                        #[inline(always)]
-                        |(row, target)| f64::from(row_loss(row, *target, weight)),
-                    )
-                    .sum()
+                    let mut sum = 0.0;
+                    for (row, target) in logits.chunks_exact_mut(width).zip(targets) {
+                        sum += f64::from(row_loss(row, *target, weight));
+                    }
+                    sum
                 },
             )
         })
@@ -60,7 +59,9 @@ fn row_loss(row: &mut [f32], target: usize, weight: f32) -> f32 {
     let own = row[target] - top;
     let sum = exp_sum(row, top);
     let factor = weight / sum;
-    row.iter_mut().for_each(|p| *p *= factor);
+    for p in row.iter_mut() {
+        *p *= factor;
+    }
     row[target] -= weight;
     sum.ln() - own
 }

@@ -40,7 +40,9 @@ impl Fused<2> for RmsNorm {
                 || {
                     for (y, x) in out.chunks_exact_mut(w.len()).zip(input.chunks_exact(w.len())) {
                         let scale = self.scale(x);
-                        y.iter_mut().zip(x).zip(w).for_each(|((y, x), w)| *y = x * scale * w);
+                        for ((y, x), w) in y.iter_mut().zip(x).zip(w) {
+                            *y = x * scale * w;
+                        }
                     }
                 },
             );
@@ -120,7 +122,9 @@ fn deviation_squares(row: &[f32], mean: f32) -> f32 {
     let mut deviations = [0.0; BLOCK];
     for block in row.chunks(BLOCK) {
         let deviations = &mut deviations[..block.len()];
-        deviations.iter_mut().zip(block).for_each(|(d, x)| *d = x - mean);
+        for (d, x) in deviations.iter_mut().zip(block) {
+            *d = x - mean;
+        }
         total += dot(deviations, deviations);
     }
     total
@@ -197,7 +201,9 @@ impl LayerNorm {
     ) {
         let (mean, s) = self.statistics(x);
         let n = x.len() as f32;
-        dx.iter_mut().zip(x).for_each(|(normal, x)| *normal = (x - mean) * s);
+        for (normal, x) in dx.iter_mut().zip(x) {
+            *normal = (x - mean) * s;
+        }
         if parameters_wanted {
             for (((dw, db), normal), g) in dw.iter_mut().zip(db).zip(&*dx).zip(g) {
                 *dw = normal.mul_add(*g, *dw);
