@@ -8,6 +8,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod device;
 mod files;
 mod golden;
 mod weights;
