@@ -79,7 +79,7 @@ impl Plan {
         let total_steps = sampling.total_steps(rows, config.train.epochs, config.train.max_steps)?;
         let schedule = Schedule::new(&config.train, total_steps)?;
         let optimizer = optimizer_of(&config.train.optimizer)?;
-        let dtype = device::compute_dtype(&config.model.dtype, chosen.report.kind)?;
+        let dtype = device::compute_dtype(&config.model.dtype, chosen)?;
         let (frozen, trainable) = count(&mut folder, &config)?;
         let longest = survey.verdict.longest.min(config.data.max_length);
         let needs = Needs {

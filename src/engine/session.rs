@@ -46,7 +46,7 @@ impl Session {
     /// # Errors
     /// When a folder cannot be used.
     pub fn load(&mut self, wanted: &ModelRef, progress: &mut dyn FnMut(u64, u64)) -> Result<&Loaded> {
-        let dtype = device::compute_dtype(&wanted.dtype, self.chosen.report.kind)?;
+        let dtype = device::compute_dtype(&wanted.dtype, &self.chosen)?;
         let overrides = serde_json::Value::Object(wanted.overrides.clone()).to_string();
         let key = (wanted.path.clone(), dtype, overrides);
         if self.loaded.as_ref().is_none_or(|loaded| loaded.key != key) {

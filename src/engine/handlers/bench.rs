@@ -29,7 +29,7 @@ pub fn bench(
     session.release();
     let began = Instant::now();
     let chosen = session.chosen.clone();
-    let dtype = compute_dtype(&wanted.dtype, chosen.report.kind)?;
+    let dtype = compute_dtype(&wanted.dtype, &chosen)?;
     let train = TrainConfig { learning_rate: 1e-4, ..TrainConfig::default() };
     let mut model = load(wanted, &chosen.device, dtype)?;
     let context = Attach { seed: train.seed, learning_rate: train.learning_rate };
