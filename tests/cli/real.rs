@@ -1,5 +1,7 @@
 //! A model that was really trained, and data that people really use; read where they are at hand.
 
+#![expect(clippy::print_stdout, reason = "a test says what it did not run, and what it saw")]
+
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
