@@ -6,5 +6,9 @@
 mod cli;
 
 fn main() -> std::process::ExitCode {
+    // Before any thread: this may run the program again with the environment that CUDA needs.
+    if let Some(folders) = directories::ProjectDirs::from("", "", "emberwright") {
+        engine::device::prepare(folders.cache_dir());
+    }
     cli::main()
 }

@@ -24,7 +24,7 @@ mod worker;
 
 use std::sync::Arc;
 
-use protocol::{UserError, text};
+use protocol::UserError;
 
 pub use worker::{EngineHandle, EngineOptions, spawn};
 
@@ -33,8 +33,5 @@ pub type Waker = Arc<dyn Fn() + Send + Sync>;
 
 /// A failed read or launch on the device. Burn reports faults when results are read.
 fn device_failure(err: &dyn std::fmt::Display) -> UserError {
-    UserError::failure(text!("The device failed: {err}", "计算设备出错：{err}")).mend(protocol::Text::fixed(
-        "lower `batch_size` or `max_length` if memory ran out; else restart and resume",
-        "若是内存不足，请减小 `batch_size` 或 `max_length`；否则请重启后继续",
-    ))
+    device::fault::failure(&err.to_string())
 }

@@ -102,7 +102,7 @@ fn parse_size(word: &str) -> Option<u64> {
         _ => return None,
     };
     let bytes = number * unit;
-    (bytes >= 1.0 && bytes < 1e18).then_some(bytes as u64)
+    (1.0..1e18).contains(&bytes).then_some(bytes as u64)
 }
 
 /// The refusal of a run that does not fit.

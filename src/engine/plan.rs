@@ -79,7 +79,7 @@ impl Plan {
         let total_steps = sampling.total_steps(rows, config.train.epochs, config.train.max_steps)?;
         let schedule = Schedule::new(&config.train, total_steps)?;
         let optimizer = optimizer_of(&config.train.optimizer)?;
-        let dtype = device::compute_dtype(&config.model.dtype, chosen.report.kind)?;
+        let dtype = device::compute_dtype(&config.model.dtype, chosen)?;
         let (frozen, trainable) = count(&mut folder, &config)?;
         let longest = survey.verdict.longest.min(config.data.max_length);
         let needs = Needs {
@@ -215,32 +215,36 @@ fn count(folder: &mut ModelFolder, config: &RunConfig) -> Result<(u64, u64)> {
 fn check_numbers(config: &RunConfig) -> Result<()> {
     let train = &config.train;
     let mut problems = Vec::new();
-    let mut wrong = |bad: bool, line: String| {
-        if bad {
-            problems.push(line);
+    let mut wanted = |good: bool, key: &'static str, value: String, wanted: &str| {
+        if !good {
+            problems.push((key, format!("{key} is {value}, wanted {wanted}")));
         }
     };
-    let rate = train.learning_rate;
-    wrong(!(rate.is_finite() && rate > 0.0), format!("train.learning_rate is {rate}, wanted a number above 0"));
-    wrong(train.eps.is_nan() || train.eps <= 0.0, format!("train.eps is {}, wanted a number above 0", train.eps));
-    for (name, beta) in ["first", "second"].iter().zip(train.betas) {
-        wrong(!(0.0..1.0).contains(&beta), format!("the {name} of train.betas is {beta}, wanted 0 to below 1"));
+    for (key, value) in [("train.learning_rate", train.learning_rate), ("train.eps", train.eps)] {
+        wanted(value.is_finite() && value > 0.0, key, value.to_string(), "a number above 0");
     }
-    wrong(train.weight_decay.is_nan() || train.weight_decay < 0.0, "train.weight_decay is negative".into());
-    wrong(train.max_grad_norm.is_nan() || train.max_grad_norm < 0.0, "train.max_grad_norm is negative".into());
-    wrong(!(0.0..=1.0).contains(&train.warmup_ratio), "train.warmup_ratio is outside 0 to 1".into());
-    wrong(config.data.packing, "data.packing is not available yet: set it to false".into());
+    for (key, value) in [("train.weight_decay", train.weight_decay), ("train.max_grad_norm", train.max_grad_norm)] {
+        wanted(value.is_finite() && value >= 0.0, key, value.to_string(), "a number, 0 or more");
+    }
+    let betas = train.betas.iter().all(|beta| (0.0..1.0).contains(beta));
+    wanted(betas, "train.betas", format!("{:?}", train.betas), "two numbers from 0 to below 1");
+    let ratio = train.warmup_ratio;
+    wanted((0.0..=1.0).contains(&ratio), "train.warmup_ratio", ratio.to_string(), "a number from 0 to 1");
+    wanted(!config.data.packing, "data.packing", "true".into(), "false: it is not available yet");
     let no_validation = matches!(config.data.validation, Validation::Fraction(fraction) if fraction == 0.0);
-    let needs_it = train.early_stop_patience > 0 || train.keep_best;
-    wrong(
-        needs_it && no_validation,
-        "early_stop_patience and keep_best look at the validation loss: set data.validation".into(),
-    );
+    let patience = train.early_stop_patience;
+    let needs = "0 without data.validation, whose loss it looks at";
+    wanted(patience == 0 || !no_validation, "train.early_stop_patience", patience.to_string(), needs);
+    let needs = "false without data.validation, whose loss it looks at";
+    wanted(!train.keep_best || !no_validation, "train.keep_best", "true".into(), needs);
     if problems.is_empty() {
         return Ok(());
     }
+    let keys: Vec<&str> = problems.iter().map(|(key, _)| *key).collect();
     Err(UserError::bad_input(Text::fixed("The run file has values that cannot be used", "运行文件中有无法使用的值"))
-        .details(problems))
+        .at_item(keys.join(", "))
+        .details(problems.into_iter().map(|(_, line)| line))
+        .mend(Text::fixed("correct them", "请更正这些值")))
 }
 
 /// The device's kind in words, for the plan.

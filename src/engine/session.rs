@@ -25,7 +25,8 @@ pub struct Loaded {
     key: (PathBuf, DType, String),
     pub model: Model,
     adapters: BTreeMap<PathBuf, Box<dyn Adapter>>,
-    encoder: Option<Arc<Encoder>>,
+    /// Or why there is none: ids can be scored without a tokenizer.
+    encoder: Result<Arc<Encoder>>,
 }
 
 impl Session {
@@ -45,23 +46,21 @@ impl Session {
     /// # Errors
     /// When a folder cannot be used.
     pub fn load(&mut self, wanted: &ModelRef, progress: &mut dyn FnMut(u64, u64)) -> Result<&Loaded> {
-        let dtype = device::compute_dtype(&wanted.dtype, self.chosen.report.kind)?;
+        let dtype = device::compute_dtype(&wanted.dtype, &self.chosen)?;
         let overrides = serde_json::Value::Object(wanted.overrides.clone()).to_string();
         let key = (wanted.path.clone(), dtype, overrides);
         if self.loaded.as_ref().is_none_or(|loaded| loaded.key != key) {
             self.release();
             let folder = ModelFolder::open(&wanted.path, &wanted.overrides)?;
             let model = folder.load(&self.chosen.device, dtype, progress)?;
-            self.loaded = Some(Loaded { key, model, adapters: BTreeMap::new(), encoder: None });
+            let encoder = open_encoder(&wanted.path);
+            self.loaded = Some(Loaded { key, model, adapters: BTreeMap::new(), encoder });
         }
         let loaded = self.loaded.as_mut().ok_or_else(nothing_loaded)?;
         for dir in &wanted.adapters {
             if !loaded.adapters.contains_key(dir) {
                 loaded.adapters.insert(dir.clone(), load_adapter(dir, &loaded.model)?);
             }
-        }
-        if loaded.encoder.is_none() {
-            loaded.encoder = Some(open_encoder(&wanted.path)?);
         }
         Ok(loaded)
     }
@@ -74,13 +73,13 @@ impl Loaded {
     }
 
     /// # Errors
-    /// Never, after [`Session::load`].
+    /// When the model's folder has no tokenizer that can be used, or a template that cannot be read.
     pub fn encoder(&self) -> Result<&Encoder> {
-        self.encoder.as_deref().ok_or_else(nothing_loaded)
+        self.encoder.as_deref().map_err(Clone::clone)
     }
 
     /// # Errors
-    /// Never, after [`Session::load`].
+    /// As [`encoder`](Self::encoder).
     pub fn tokenizer(&self) -> Result<&Tokenizer> {
         Ok(self.encoder()?.tokenizer())
     }

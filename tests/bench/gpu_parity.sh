@@ -1,32 +1,54 @@
 #!/usr/bin/env bash
-# The golden parity tests and the PEFT round trip on the first NVIDIA GPU.
+# The golden tests on an NVIDIA GPU, and a run held against PyTorch there.
 #
-#   tests/bench/gpu_parity.sh [PATH_TO_GOLDEN]
+#   tests/bench/gpu_parity.sh [--tests FILE] [--program FILE] [--shared FOLDER] [--device cuda:N]
 #
-# EMBERWRIGHT_TEST_DEVICE tells the engine's tests which device to use; on a GPU they allow ten times the CPU's
-# tolerance, as the golden set says. Where the test binary was built elsewhere, name it in EMBERWRIGHT_TESTS (and the
-# program in EMBERWRIGHT), since a GPU machine may have no toolchain.
+# A GPU machine may have no toolchain: --tests names the engine's test binary (`cargo test --release -p engine
+# --no-run` prints its path) and --program the program, both built elsewhere; --shared names the folder that holds
+# `golden/`, for a machine without the project's own tests/fixtures. Without --tests, cargo builds both.
+# On a GPU the tests allow ten times the CPU's tolerance, as the golden set says.
 set -euo pipefail
+
+tests= program= device=cuda:0
+while [ $# -gt 0 ]; do
+    case $1 in
+        --tests) tests=$(realpath "$2") ;;
+        --program) program=$(realpath "$2") ;;
+        --shared) EMBERWRIGHT_SHARED=$(realpath "$2") && export EMBERWRIGHT_SHARED ;;
+        --device) device=$2 ;;
+        *) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0" >&2 && exit 2 ;;
+    esac
+    shift 2
+done
 cd "$(dirname "$0")/../.."
 
-nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader -i 0 ||
+nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader ||
     { echo "no NVIDIA GPU here: nothing was checked" >&2; exit 1; }
 
-export EMBERWRIGHT_TEST_DEVICE=cuda:0
-if [ -n "${1:-}" ]; then export EMBERWRIGHT_GOLDEN="$1"; fi
+# The program finds the toolkit by itself; a test binary does not pass its `main`.
+for root in "${CUDA_PATH:-}" /usr/local/cuda /opt/cuda; do
+    if [ -n "$root" ] && [ -e "$root/include/cuda_fp16.h" ]; then
+        export CUDA_PATH="$root" LD_LIBRARY_PATH="$root/lib64${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+        break
+    fi
+done
 
-if [ -n "${EMBERWRIGHT_TESTS:-}" ]; then
-    "$EMBERWRIGHT_TESTS" golden --test-threads 1
+# One at a time: the tests share the GPU's memory.
+if [ -n "$tests" ]; then
+    EMBERWRIGHT_TEST_DEVICE=$device "$tests" golden --test-threads 1 --nocapture
 else
-    cargo test --release --package engine -- golden --test-threads 1
+    EMBERWRIGHT_TEST_DEVICE=$device cargo test --release --package engine --test engine -- golden --test-threads 1 --nocapture
+    cargo build --release
+    program=${program:-${CARGO_TARGET_DIR:-target}/release/emberwright}
 fi
 
-program="${EMBERWRIGHT:-target/release/emberwright}"
-python="${PYTHON:-python3}"
-if "$python" -c 'import torch, transformers, peft' 2>/dev/null; then
+python=${PYTHON:-python3}
+if [ -z "$program" ]; then
+    echo "no --program: the comparison with PyTorch was left out" >&2
+elif ! "$python" -c 'import torch, transformers, peft' 2>/dev/null; then
+    echo "torch, transformers or peft is missing: the comparison with PyTorch was left out" >&2
+else
     # f32 on a small model, twenty steps: each loss within 1e-4 of PyTorch's on the same GPU.
     "$python" tests/bench/gpu_vs_pytorch.py --emberwright "$program" --shape llama-tiny --dtype f32 --batch 8 \
-        --length 512 --steps 20 --warmup 5 --arms "torch sdpa,emberwright,emberwright" --no-bench
-else
-    echo "torch, transformers or peft is missing: the comparison with PyTorch was left out" >&2
+        --length 512 --steps 20 --arms "torch sdpa,emberwright,emberwright" --no-bench
 fi

@@ -2,6 +2,20 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
+#[path = "../common/project.rs"]
+mod project;
+#[path = "../common/tensors.rs"]
+mod tensors;
+
+mod bad_data;
+mod bad_models;
+mod bad_runs;
+mod disk;
+mod figures;
 mod program;
+mod real;
 mod run_files;
+mod talk;
+mod training;
 mod usage;
+mod workshop;

@@ -7,7 +7,13 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/project.rs"]
+mod project;
+#[path = "../common/tensors.rs"]
+mod tensors;
 
+mod device;
 mod files;
 mod golden;
+mod runs;
 mod weights;

@@ -1,6 +1,5 @@
 //! The model card: where a result comes from and how it was made.
 
-use std::fmt::Write as _;
 use std::path::Path;
 
 use protocol::{ExportRequest, Result};
@@ -52,7 +51,7 @@ impl Card {
             base = name(&self.base)
         );
         for adapter in &self.adapters {
-            let _ = writeln!(text, "\nMerged adapter: {}", name(adapter));
+            text.push_str(&format!("\nMerged adapter: {}\n", name(adapter)));
         }
         if let Some(run) = &self.run {
             run_section(&mut text, &run.0, &run.1);
@@ -62,11 +61,11 @@ impl Card {
 }
 
 fn run_section(text: &mut String, plan: &PlanFile, state: &RunState) {
-    let _ = writeln!(text, "\n## Training\n\n| | |\n|---|---|");
+    text.push_str("\n## Training\n\n| | |\n|---|---|\n");
     let method = &plan.config.method;
     let train = &plan.config.train;
     let mut row = |key: &str, value: String| {
-        let _ = writeln!(text, "| {key} | {value} |");
+        text.push_str(&format!("| {key} | {value} |\n"));
     };
     row("method", method.kind.clone());
     for (key, value) in &method.params {

@@ -124,10 +124,11 @@ pub fn export(
     Ok(ExportReport { dir, files, bytes, seconds: started.elapsed().as_secs_f64(), verify })
 }
 
-/// What a finished run leaves: `adapter/`, or after full fine-tuning `model/`.
+/// What a finished run leaves: `adapter/`, or after full fine-tuning `model/`. Takes the place of an earlier
+/// one: a run that was stopped and resumed writes its result again.
 ///
 /// # Errors
-/// When a file cannot be written.
+/// When a file cannot be written; the earlier result stays then.
 pub fn write_result(
     learner: &Learner,
     plan: &Plan,
@@ -135,20 +136,28 @@ pub fn write_result(
     dir: &Path,
     state: &RunState,
 ) -> Result<PathBuf> {
-    let card = Card::of_run(plan_file, state);
-    let name = if learner.adapter.is_some() { "adapter" } else { "model" };
-    let path = dir.join(name);
-    if path.exists() {
-        // A run that was stopped and resumed writes its result again.
-        std::fs::remove_dir_all(&path)
-            .map_err(|err| UserError::io(Text::fixed("replace the earlier result", "替换先前的结果"), &path, &err))?;
+    let path = dir.join(if learner.adapter.is_some() { "adapter" } else { "model" });
+    let replacing =
+        |err: &std::io::Error| UserError::io(Text::fixed("replace the earlier result", "替换先前的结果"), &path, err);
+    if !path.exists() {
+        return fill_result(learner, plan, &Card::of_run(plan_file, state), &path);
     }
-    let hidden = AtomicDir::create(&path)?;
+    // Hidden before it is removed, so that a kill leaves no half result under the name.
+    let aside = path.with_file_name(format!(".result.tmp-{}", std::process::id()));
+    std::fs::rename(&path, &aside).map_err(|err| replacing(&err))?;
+    let written = fill_result(learner, plan, &Card::of_run(plan_file, state), &path);
+    match written {
+        Ok(_) => std::fs::remove_dir_all(&aside),
+        Err(_) => std::fs::rename(&aside, &path),
+    }
+    .map_err(|err| replacing(&err))?;
+    written
+}
+
+fn fill_result(learner: &Learner, plan: &Plan, card: &Card, path: &Path) -> Result<PathBuf> {
+    let hidden = AtomicDir::create(path)?;
     match &learner.adapter {
-        Some(adapter) => {
-            adapter.save(hidden.path(), &plan.config.model.path.display().to_string())?;
-            card.write(hidden.path())?;
-        }
+        Some(adapter) => adapter.save(hidden.path(), &plan.config.model.path.display().to_string())?,
         None => {
             let writer = ModelWriter {
                 folder: &plan.folder,
@@ -159,8 +168,8 @@ pub fn write_result(
                 control: &Control::default(),
             };
             writer.write(hidden.path())?;
-            card.write(hidden.path())?;
         }
     }
+    card.write(hidden.path())?;
     hidden.commit()
 }

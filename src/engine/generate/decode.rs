@@ -29,7 +29,7 @@ impl<'a> Decoding<'a> {
     }
 
     /// Tokens in the cache.
-    pub fn len(&self) -> usize {
+    pub fn position(&self) -> usize {
         self.cache.borrow().len()
     }
 
@@ -50,7 +50,7 @@ impl<'a> Decoding<'a> {
 
     fn feed_piece(&self, ids: &[u32]) -> Result<Step> {
         let time = ids.len();
-        let positions = self.model.positions(self.len(), time)?;
+        let positions = self.model.positions(self.position(), time)?;
         let options =
             PassOptions { adapter: self.adapter, cache: Some(&self.cache), ..PassOptions::default() };
         let pass = self.model.pass(&positions, options);

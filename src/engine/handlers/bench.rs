@@ -29,7 +29,7 @@ pub fn bench(
     session.release();
     let began = Instant::now();
     let chosen = session.chosen.clone();
-    let dtype = compute_dtype(&wanted.dtype, chosen.report.kind)?;
+    let dtype = compute_dtype(&wanted.dtype, &chosen)?;
     let train = TrainConfig { learning_rate: 1e-4, ..TrainConfig::default() };
     let mut model = load(wanted, &chosen.device, dtype)?;
     let context = Attach { seed: train.seed, learning_rate: train.learning_rate };
@@ -37,7 +37,7 @@ pub fn bench(
     let parameters = model.params.elements();
     let entry = optimizer_of("adamw")?;
     let mut learner = Learner { model, adapter, optimizer: (entry.build)(&train), updates: 0 };
-    let trainable: u64 = learner.trained_params().map(|(_, param)| param.len() as u64).sum();
+    let trainable: u64 = learner.trained_params().map(|(_, param)| param.elements() as u64).sum();
     let batch = made_up_batch(wanted, learner.model.info.vocabulary)?;
     let needs = Needs {
         info: &learner.model.info,

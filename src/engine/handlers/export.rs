@@ -17,7 +17,7 @@ pub fn export(
     sink: &mut Sink,
 ) -> Result<()> {
     session.release();
-    let dtype = compute_dtype(&wanted.model.dtype, session.chosen.report.kind)?;
+    let dtype = compute_dtype(&wanted.model.dtype, &session.chosen)?;
     let sink = RefCell::new(sink);
     let progress = |done, total| {
         sink.borrow_mut().progress(request, Text::fixed("writing tensors", "写入张量"), done, total, None);

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::files::AtomicFile;
 use crate::generate::{RowScore, score_rows};
+use crate::models::Model;
 use crate::score::read_ids;
 use crate::session::Session;
 use crate::sink::Sink;
@@ -34,7 +35,10 @@ pub fn score(
         let count = batch_rows(&rows[done..]);
         let batch = &rows[done..done + count];
         let scores = score_rows(&loaded.model, adapter, batch)
-            .map_err(|err| if count == 1 { err.in_file(&wanted.input).at_row(done as u64 + 1) } else { err })?;
+            .map_err(|err| match guilty_row(&loaded.model, batch) {
+                Some(row) => err.in_file(&wanted.input).at_row((done + row) as u64 + 1),
+                None => err,
+            })?;
         for (ids, score) in batch.iter().zip(&scores) {
             let line = line(ids, score);
             output.file().write_all(line.as_bytes()).map_err(|err| {
@@ -51,6 +55,11 @@ pub fn score(
     let rows = rows.len() as u64;
     sink.emit(Event::Scored { request, rows, tokens, mean_logprob: mean, perplexity: (-mean).exp() });
     Ok(())
+}
+
+/// The first row of a failed batch that the model cannot take.
+fn guilty_row(model: &Model, batch: &[Vec<u32>]) -> Option<usize> {
+    batch.iter().position(|ids| model.ids(ids, 1).and_then(|_| model.positions(0, ids.len())).is_err())
 }
 
 /// How many of the next rows fit into one batch, padded to their longest.

@@ -42,7 +42,9 @@ fn copy_values(to: &mut ParamStore, from: &ParamStore) -> Result<()> {
     for param in to.iter_mut() {
         match from.find(&param.name).map(|id| from.get(id)) {
             Some(source) if source.shape == param.shape => param.value = source.value.clone(),
-            Some(source) => problems.push(format!("{}: wanted {:?}, got {:?}", param.name, param.shape, source.shape)),
+            Some(source) => {
+                problems.push(format!("{}: wanted {:?}, got {:?}", param.name, param.shape, source.shape));
+            }
             None => problems.push(format!("{} is missing in the folder", param.name)),
         }
     }

@@ -28,10 +28,13 @@ pub struct Method {
     /// Makes the model trainable: marks its own parameters, or returns an adapter of new ones.
     /// The map holds every setting of `params`, checked. Works on a model that is not loaded, too (for
     /// the forecast).
-    pub attach: fn(&mut Model, &Map<String, Value>, &Attach) -> Result<Option<Box<dyn Adapter>>>,
+    pub attach: AttachFn,
     /// Reads an adapter folder.
     pub load: fn(&Path, &Model) -> Result<Box<dyn Adapter>>,
 }
+
+/// How a method is attached; None where the model itself is trained.
+pub type AttachFn = fn(&mut Model, &Map<String, Value>, &Attach) -> Result<Option<Box<dyn Adapter>>>;
 
 /// What a method may need to know when it is attached.
 #[derive(Clone, Copy, Debug)]

@@ -29,7 +29,8 @@ pub fn resolve(specs: &[ParamSpec], given: &Map<String, Value>) -> Result<Map<St
     }
     Err(UserError::bad_input(Text::fixed("The method's settings cannot be used", "方法的设置无法使用"))
         .details(problems)
-        .at_item("method"))
+        .at_item("method")
+        .mend(Text::fixed("correct or remove them", "请更正或删除这些设置")))
 }
 
 /// What was wanted, if `value` is not it.

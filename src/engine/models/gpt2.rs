@@ -47,7 +47,7 @@ struct Sizes {
 fn sizes(config: &ConfigJson) -> Sizes {
     let hidden = config.size("n_embd");
     let heads = config.size("n_head");
-    if hidden % heads != 0 {
+    if !hidden.is_multiple_of(heads) {
         config.problem(format!("a hidden size of {hidden} is not divisible by {heads} heads"));
     }
     let name = config.text_or("activation_function", "gelu_new");

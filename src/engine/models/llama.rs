@@ -50,10 +50,10 @@ fn sizes(config: &ConfigJson) -> Sizes {
     let hidden = config.size("hidden_size");
     let heads = config.size("num_attention_heads");
     let kv_heads = config.size_or("num_key_value_heads", heads);
-    if heads % kv_heads != 0 {
+    if !heads.is_multiple_of(kv_heads) {
         config.problem(format!("{heads} query heads cannot share {kv_heads} key heads evenly"));
     }
-    if hidden % heads != 0 && config.raw().get("head_dim").is_none_or(serde_json::Value::is_null) {
+    if !hidden.is_multiple_of(heads) && config.raw().get("head_dim").is_none_or(serde_json::Value::is_null) {
         config.problem(format!("a hidden size of {hidden} is not divisible by {heads} heads"));
     }
     let name = config.text_or("hidden_act", "silu");

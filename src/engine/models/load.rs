@@ -125,7 +125,7 @@ impl ModelFolder {
                 1 => Value::Vector(load_tensor::<1>(&checkpoint, &name, device, dtype)?),
                 _ => Value::Matrix(load_tensor::<2>(&checkpoint, &name, device, dtype)?),
             };
-            done += param.len() as u64;
+            done += param.elements() as u64;
             progress(done, total);
         }
         Ok(self.placed(device, dtype))
@@ -178,7 +178,7 @@ pub fn random_weights(params: &mut ParamStore, range: f64, device: &Device, dtyp
 }
 
 fn initial_values(param: &Param, range: f64, seed: u64, stream: u64) -> Vec<f32> {
-    let len = param.len();
+    let len = param.elements();
     match (param.shape.len(), param.name.ends_with(".bias")) {
         (1, true) => vec![0.0; len],
         (1, false) => vec![1.0; len],

@@ -14,6 +14,9 @@ pub use decoder::{Decoder, HiddenShape};
 pub use load::{ModelFolder, random_weights};
 pub use model::{Model, ModelInfo, PassOptions};
 
+/// How a family is put together.
+pub type BuildFn = fn(&ConfigJson, &mut Builder) -> Result<(Box<dyn Decoder>, ModelInfo)>;
+
 /// What one family's file exports.
 pub struct Family {
     /// The word that `inspect` shows.
@@ -29,7 +32,7 @@ pub struct Family {
     /// Tensors that files may hold and nobody needs: precomputed masks and frequencies.
     pub ignorable: fn(&str) -> bool,
     /// Declares every parameter and returns the layers.
-    pub build: fn(&ConfigJson, &mut Builder) -> Result<(Box<dyn Decoder>, ModelInfo)>,
+    pub build: BuildFn,
 }
 
 macro_rules! families {

@@ -97,7 +97,8 @@ impl Param {
         }
     }
 
-    pub fn len(&self) -> usize {
+    /// Number of elements.
+    pub fn elements(&self) -> usize {
         self.shape.iter().product()
     }
 }
@@ -150,11 +151,11 @@ impl ParamStore {
 
     /// Number of elements over all parameters.
     pub fn elements(&self) -> u64 {
-        self.params.iter().map(|param| param.len() as u64).sum()
+        self.params.iter().map(|param| param.elements() as u64).sum()
     }
 
     pub fn trainable_elements(&self) -> u64 {
-        self.params.iter().filter(|param| param.trainable).map(|param| param.len() as u64).sum()
+        self.params.iter().filter(|param| param.trainable).map(|param| param.elements() as u64).sum()
     }
 }
 

@@ -24,6 +24,7 @@ pub struct Backward<'a> {
 }
 
 /// A block between its two passes.
+#[expect(clippy::large_enum_variant, reason = "there are only as many as the model has blocks")]
 enum Saved {
     Input(Tensor<3>),
     Graph(Graph),

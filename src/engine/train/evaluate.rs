@@ -8,33 +8,39 @@ use super::head::{Labels, loss};
 use crate::models::{Model, PassOptions};
 use crate::nn::{AdapterView, Value};
 
-/// Mean cross-entropy over labelled tokens, and their number. None if the user stopped.
-///
-/// # Errors
-/// When a row cannot be read, or the device fails.
-pub fn evaluate(
-    model: &Model,
-    adapter: Option<&dyn AdapterView>,
-    dataset: &Dataset,
-    rows: &[u32],
-    batch_size: usize,
-    pad: u32,
-    control: &Control,
-    tick: &mut dyn FnMut(u64),
-) -> Result<Option<(f64, u64)>> {
-    let mut sum = 0.0;
-    let mut learned = 0;
-    for (index, rows) in rows.chunks(batch_size.max(1)).enumerate() {
-        if control.stop_wanted() {
-            return Ok(None);
+/// What is evaluated, and on what.
+pub struct Evaluation<'a> {
+    pub model: &'a Model,
+    pub adapter: Option<&'a dyn AdapterView>,
+    pub dataset: &'a Dataset,
+    /// Rows that go through the model together.
+    pub batch_size: usize,
+    pub pad: u32,
+    pub control: &'a Control,
+}
+
+impl Evaluation<'_> {
+    /// Mean cross-entropy over the labelled tokens of `rows`, and their number; `tick` gets the rows done.
+    /// None if the user stopped.
+    ///
+    /// # Errors
+    /// When a row cannot be read, or the device fails.
+    pub fn run(&self, rows: &[u32], tick: &mut dyn FnMut(u64)) -> Result<Option<(f64, u64)>> {
+        let (mut sum, mut learned, mut done) = (0.0, 0, 0);
+        for rows in rows.chunks(self.batch_size.max(1)) {
+            if self.control.stop_wanted() {
+                return Ok(None);
+            }
+            let examples =
+                rows.iter().map(|row| self.dataset.example(*row as usize)).collect::<Result<Vec<_>>>()?;
+            let batch = Batch::collate(&examples, self.pad)?;
+            sum += batch_loss(self.model, self.adapter, &batch)?;
+            learned += batch.learned;
+            done += rows.len() as u64;
+            tick(done);
         }
-        let examples = rows.iter().map(|row| dataset.example(*row as usize)).collect::<Result<Vec<_>>>()?;
-        let batch = Batch::collate(&examples, pad)?;
-        sum += batch_loss(model, adapter, &batch)?;
-        learned += batch.learned;
-        tick((index * batch_size + rows.len()) as u64);
+        Ok(Some((sum / learned.max(1) as f64, learned)))
     }
-    Ok(Some((sum / learned.max(1) as f64, learned)))
 }
 
 /// Summed loss of a batch.

@@ -46,24 +46,33 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Starts a folder for a new run.
+    /// Whether a new run may use this folder; changes nothing.
     ///
     /// # Errors
     /// When it holds another run, or anything else.
-    pub fn create(path: &Path) -> Result<Self> {
-        let has_files = std::fs::read_dir(path)
-            .map(|entries| entries.flatten().any(|entry| entry.file_name() != "run.lock"))
-            .unwrap_or(false);
-        if has_files {
-            return Err(UserError::bad_input(Text::fixed("The output folder is in use", "输出文件夹已被占用"))
-                .in_file(path)
-                .mend(Text::fixed(
-                    "choose another with --out, or continue the run in it with --resume",
-                    "请用 --out 另选一个，或用 --resume 继续其中的训练",
-                )));
+    pub fn refuse_used(path: &Path) -> Result<()> {
+        let mut entries = match std::fs::read_dir(path) {
+            Ok(entries) => entries.flatten(),
+            Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(err) => return Err(UserError::io(Text::fixed("use the run folder", "使用训练文件夹"), path, &err)),
+        };
+        if entries.all(|entry| is_of_a_start(&entry.file_name().to_string_lossy())) {
+            return Ok(());
         }
-        std::fs::create_dir_all(path)
-            .map_err(|err| UserError::io(Text::fixed("make the run folder", "创建训练文件夹"), path, &err))?;
+        Err(UserError::bad_input(Text::fixed("The output folder is in use", "输出文件夹已被占用"))
+            .in_file(path)
+            .mend(Text::fixed(
+                "choose another with --out, or continue the run in it with --resume",
+                "请用 --out 另选一个，或用 --resume 继续其中的训练",
+            )))
+    }
+
+    /// Starts a folder for a new run, which its lock's holder may use.
+    ///
+    /// # Errors
+    /// As [`refuse_used`](Self::refuse_used): another run may have begun and ended here meanwhile.
+    pub fn create(path: &Path) -> Result<Self> {
+        Self::refuse_used(path)?;
         Ok(Self { path: path.to_owned() })
     }
 
@@ -83,15 +92,15 @@ impl RunFolder {
         Ok((Self { path: path.to_owned() }, plan))
     }
 
-    /// Writes the run file as given, and the plan.
+    /// Writes the plan, and the run file as given. The plan goes first: from then on the run can be resumed.
     ///
     /// # Errors
     /// When a file cannot be written.
     pub fn write(&self, source: &str, plan: &PlanFile) -> Result<()> {
-        AtomicFile::write(&self.path.join(RUN_FILE), source.as_bytes())?;
         let json = serde_json::to_vec_pretty(plan)
             .map_err(|err| UserError::failure(Text::new(err.to_string(), err.to_string())))?;
-        AtomicFile::write(&self.path.join(PLAN_FILE), &json)
+        AtomicFile::write(&self.path.join(PLAN_FILE), &json)?;
+        AtomicFile::write(&self.path.join(RUN_FILE), source.as_bytes())
     }
 
     pub fn checkpoints(&self) -> PathBuf {
@@ -103,6 +112,11 @@ impl RunFolder {
         let (_, newest) = CheckpointStore::new(self.checkpoints(), 1).list().ok()?.pop()?;
         serde_json::from_slice(&std::fs::read(newest.join("state.json")).ok()?).ok()
     }
+}
+
+/// What a start leaves that was killed before its plan was written: no run yet.
+fn is_of_a_start(name: &str) -> bool {
+    name == "run.lock" || name.starts_with(&format!(".{PLAN_FILE}.tmp-"))
 }
 
 impl PlanFile {

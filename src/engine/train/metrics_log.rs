@@ -5,6 +5,8 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 
 use protocol::{MetricsLine, Result, Text, UserError};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::files::AtomicFile;
 
@@ -15,15 +17,15 @@ pub struct MetricsLog {
 }
 
 impl MetricsLog {
-    /// Opens the log of a run that goes on after `step`: later lines, written by a session that was
-    /// killed, will be written again and are taken out.
+    /// Opens the log of a run that goes on after `step`, whose own evaluation was `evaluated` or is still to
+    /// come: later lines, written by a session that was killed, will be written again and are taken out.
     ///
     /// # Errors
     /// When the file cannot be read or written.
-    pub fn open(dir: &Path, step: u64) -> Result<Self> {
+    pub fn open(dir: &Path, step: u64, evaluated: bool) -> Result<Self> {
         let path = dir.join("metrics.jsonl");
         if path.exists() {
-            let kept = lines_up_to(&path, step)?;
+            let kept = lines_up_to(&path, step, evaluated)?;
             AtomicFile::write(&path, kept.as_bytes())?;
         }
         let file = OpenOptions::new()
@@ -46,18 +48,21 @@ impl MetricsLog {
     }
 }
 
-fn lines_up_to(path: &Path, step: u64) -> Result<String> {
+/// What decides whether a line stays. Its figures may be `null`: JSON has no word for what is not finite.
+#[derive(Deserialize)]
+struct Mark {
+    step: u64,
+    kind: Option<IgnoredAny>,
+}
+
+fn lines_up_to(path: &Path, step: u64, evaluated: bool) -> Result<String> {
     let file = File::open(path)
         .map_err(|err| UserError::io(Text::fixed("read the metrics", "读取训练记录"), path, &err))?;
+    let stays = |mark: &Mark| mark.step < step || (mark.step == step && (evaluated || mark.kind.is_none()));
     let mut kept = String::new();
     for line in BufReader::new(file).lines().map_while(|line| line.ok()) {
-        let number = match serde_json::from_str(&line) {
-            Ok(MetricsLine::Eval { eval, .. }) => eval.step,
-            Ok(MetricsLine::Step(metrics)) => metrics.step,
-            // A line that a killed session left half-written.
-            Err(_) => continue,
-        };
-        if number <= step {
+        // What cannot be read was left half-written by a killed session.
+        if serde_json::from_str(&line).is_ok_and(|mark| stays(&mark)) {
             kept.push_str(&line);
             kept.push('\n');
         }
@@ -68,25 +73,55 @@ fn lines_up_to(path: &Path, step: u64) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::StepMetrics;
+    use protocol::{EvalMetrics, StepMetrics};
 
-    fn line(step: u64) -> MetricsLine {
-        StepMetrics { step, epoch: 0.0, tokens: 1, loss: 1.0, lr: 0.0, grad_norm: 0.0, tokens_per_s: 0.0, mem_bytes: 0, skipped: false }
+    fn line(step: u64, loss: f64) -> MetricsLine {
+        let skipped = !loss.is_finite();
+        StepMetrics { step, epoch: 0.0, tokens: 1, loss, lr: 0.0, grad_norm: 0.0, tokens_per_s: 0.0, mem_bytes: 0, skipped }
             .into()
+    }
+
+    fn steps(dir: &Path) -> Vec<u64> {
+        let text = std::fs::read_to_string(dir.join("metrics.jsonl")).unwrap();
+        text.lines().map(|line| serde_json::from_str::<Mark>(line).unwrap().step).collect()
     }
 
     #[test]
     fn lines_after_the_checkpoint_and_half_lines_go() {
         let dir = tempfile::tempdir().unwrap();
-        let mut log = MetricsLog::open(dir.path(), 0).unwrap();
+        let mut log = MetricsLog::open(dir.path(), 0, true).unwrap();
         for step in 1..=5 {
-            log.write(&line(step)).unwrap();
+            log.write(&line(step, 1.0)).unwrap();
         }
         log.file.write_all(b"{\"step\": 6, \"ep").unwrap();
         drop(log);
-        let mut log = MetricsLog::open(dir.path(), 3).unwrap();
-        log.write(&line(4)).unwrap();
-        let text = std::fs::read_to_string(dir.path().join("metrics.jsonl")).unwrap();
-        assert_eq!(text.lines().count(), 4);
+        let mut log = MetricsLog::open(dir.path(), 3, true).unwrap();
+        log.write(&line(4, 1.0)).unwrap();
+        assert_eq!(steps(dir.path()), [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn lines_of_skipped_steps_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = MetricsLog::open(dir.path(), 0, true).unwrap();
+        for loss in [1.0, f64::NAN, f64::INFINITY] {
+            let step = steps(dir.path()).len() as u64 + 1;
+            log.write(&line(step, loss)).unwrap();
+        }
+        drop(MetricsLog::open(dir.path(), 2, true).unwrap());
+        assert_eq!(steps(dir.path()), [1, 2]);
+    }
+
+    #[test]
+    fn an_evaluation_that_will_be_repeated_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = MetricsLog::open(dir.path(), 0, true).unwrap();
+        log.write(&line(1, 1.0)).unwrap();
+        let eval = EvalMetrics { step: 1, epoch: 0.0, eval_loss: 1.0, eval_tokens: 1, best: true };
+        log.write(&eval.into()).unwrap();
+        drop(MetricsLog::open(dir.path(), 1, true).unwrap());
+        assert_eq!(steps(dir.path()), [1, 1]);
+        drop(MetricsLog::open(dir.path(), 1, false).unwrap());
+        assert_eq!(steps(dir.path()), [1]);
     }
 }

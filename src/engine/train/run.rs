@@ -1,5 +1,8 @@
 //! A run from its first step to its last: the loop, and what happens between two steps.
 
+mod ending;
+mod guard;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,10 +10,10 @@ use std::time::Instant;
 use data::{Progress, Sampler};
 use protocol::{
     Control, EvalMetrics, Event, MetricsLine, Outcome, RequestId, Result, RunEvent, RunId, RunSummary, StepMetrics,
-    StopReason, Text, UserError, text,
+    StopReason, Text, UserError,
 };
 
-use super::evaluate::evaluate;
+use super::evaluate::Evaluation;
 use super::folder::{PlanFile, RunFolder};
 use super::metrics_log::MetricsLog;
 use super::prefetch::{Prefetch, StepBatches};
@@ -76,11 +79,13 @@ impl<'a> Run<'a> {
         out: PathBuf,
         around: Surroundings<'a>,
     ) -> Result<Self> {
-        let folder = RunFolder::create(&out)?;
-        let lock = RunLock::acquire(&out)?;
+        RunFolder::refuse_used(&out)?;
+        // The folder is made when nothing speaks against the run any more: a refused one leaves none.
         let plan = Plan::make(config, &base, now(), around.chosen, around.progress)?;
         plan.refuse()?;
         let plan_file = PlanFile::of(&plan, &base, crate::plan::device_name(around.chosen))?;
+        let lock = RunLock::acquire(&out)?;
+        let folder = RunFolder::create(&out)?;
         folder.write(source, &plan_file)?;
         Self::set_up(plan, plan_file, folder, lock, RunState::default(), around)
     }
@@ -109,7 +114,7 @@ impl<'a> Run<'a> {
     ) -> Result<Self> {
         let name = folder.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let store = CheckpointStore::new(folder.checkpoints(), plan.config.train.keep_checkpoints.max(1) as usize);
-        let log = MetricsLog::open(&folder.path, u64::MAX)?;
+        let log = MetricsLog::open(&folder.path, u64::MAX, true)?;
         Ok(Self {
             plan,
             plan_file,
@@ -158,13 +163,14 @@ impl<'a> Run<'a> {
         for text in notices {
             self.tell(RunEvent::Notice { text });
         }
+        self.set_damaged_aside(found.as_ref().map_or(0, |found| found.manifest.step))?;
         self.state = match &found {
             Some(recovered) => state::restore(recovered, &mut learner)?,
             None => RunState::default(),
         };
         self.seconds_before = self.state.seconds;
         self.began = Instant::now();
-        self.log = MetricsLog::open(&self.folder.path, self.state.step)?;
+        self.log = MetricsLog::open(&self.folder.path, self.state.step, !self.state.evaluation_due)?;
         let summary = RunSummary {
             first_step: self.state.step + 1,
             total_steps: self.plan.total_steps,
@@ -178,6 +184,20 @@ impl<'a> Run<'a> {
         };
         self.tell(RunEvent::Planned { dir: self.folder.path.clone(), summary });
         Ok(learner)
+    }
+
+    /// Renames the damaged checkpoints after `step`: left in place they would count among the newest, which
+    /// are kept, and sound ones would go for them.
+    fn set_damaged_aside(&self, step: u64) -> Result<()> {
+        for (_, dir) in self.store.list()?.into_iter().filter(|(damaged, _)| *damaged > step) {
+            let name = dir.file_name().unwrap_or_default().to_string_lossy();
+            let free = (1_u32..).map(|n| dir.with_file_name(format!("damaged-{n}-{name}"))).find(|dir| !dir.exists());
+            let aside = free.unwrap_or_else(|| dir.clone());
+            std::fs::rename(&dir, &aside).map_err(|err| {
+                UserError::io(Text::fixed("set the damaged checkpoint aside", "移开已损坏的检查点"), &dir, &err)
+            })?;
+        }
+        Ok(())
     }
 
     fn fresh_learner(&mut self) -> Result<Learner> {
@@ -204,22 +224,39 @@ impl<'a> Run<'a> {
         sampler.seek(self.state.position)?;
         let batches = Prefetch::start(self.plan.dataset.clone(), sampler, self.plan.pad)?;
         let settings = StepSettings::new(&self.plan.config.train, self.plan.kept_graphs);
-        while self.state.step < self.plan.total_steps {
+        loop {
+            if let Some(ending) = self.ended() {
+                return Ok(ending);
+            }
             if let Some(ending) = self.asked_to_end(learner)? {
                 return Ok(ending);
+            }
+            if self.state.evaluation_due {
+                self.between_steps(learner)?;
+                continue;
             }
             let next = batches.next()?;
             let started = Instant::now();
             let lr = self.plan.schedule.rate(self.state.step);
             let Some(result) = learner.step(&next.batches, self.state.step, lr, &settings, self.control)? else {
+                // Only a stop breaks a step off: the next look at the wishes ends the session.
                 continue;
             };
             self.after_step(learner, &next, result, lr, started)?;
-            if self.between_steps(learner)? {
-                return Ok(Ending::EarlyStopped);
-            }
+            self.between_steps(learner)?;
         }
-        Ok(Ending::Completed)
+    }
+
+    /// Whether there is nothing left to do: told by the counters alone, so that a resumed run knows it, too.
+    fn ended(&self) -> Option<Ending> {
+        if self.state.evaluation_due {
+            return None;
+        }
+        if self.state.step >= self.plan.total_steps {
+            return Some(Ending::Completed);
+        }
+        let patience = self.plan.config.train.early_stop_patience;
+        (patience > 0 && self.state.without_improvement >= patience).then_some(Ending::EarlyStopped)
     }
 
     /// Stop and pause save first, so that nothing is lost by them.
@@ -252,6 +289,9 @@ impl<'a> Run<'a> {
         state.skipped_in_a_row = if result.applied { 0 } else { state.skipped_in_a_row + 1 };
         state.skipped += u64::from(!result.applied);
         state.seconds = self.seconds_before + self.began.elapsed().as_secs_f64();
+        self.state.evaluation_due =
+            !self.plan.survey.split.validation.is_empty() && self.is_due(self.plan.config.train.eval_every);
+        let state = &self.state;
         let metrics = StepMetrics {
             step: state.step,
             epoch: self.epoch(),
@@ -269,79 +309,45 @@ impl<'a> Run<'a> {
         if result.applied { Ok(()) } else { self.guard(learner, next) }
     }
 
-    /// A step that was not finite changed nothing; too many in a row end the run.
-    fn guard(&mut self, learner: &Learner, next: &StepBatches) -> Result<()> {
-        let step = self.state.step;
-        let (file, row) = self.guilty_row(learner, next)?;
-        if self.state.skipped_in_a_row <= self.plan.config.train.max_skipped_steps {
-            let shown = file.display();
-            self.tell(RunEvent::Notice {
-                text: text!(
-                    "Step {step} came out not finite and was not applied (row {row} of {shown})",
-                    "第 {step} 步的结果不是有限数，未应用（{shown} 第 {row} 行）"
-                ),
-            });
-            return Ok(());
-        }
-        let count = self.state.skipped_in_a_row;
-        Err(UserError::failure(text!(
-            "Training broke down: {count} steps in a row came out not finite",
-            "训练已失控：连续 {count} 步的结果不是有限数"
-        ))
-        .in_file(file)
-        .at_row(row)
-        .mend(Text::fixed(
-            "lower the learning rate, and look at this row; the last checkpoint is sound",
-            "请降低学习率，并检查这一行；最近的检查点是完好的",
-        )))
+    /// Whether what happens every so many steps happens now; 0 is at the end only.
+    fn is_due(&self, every: u64) -> bool {
+        (every > 0 && self.state.step.is_multiple_of(every)) || self.state.step == self.plan.total_steps
     }
 
-    /// The first row of the step whose own loss is not finite; the step's first row if all are.
-    fn guilty_row(&self, learner: &Learner, next: &StepBatches) -> Result<(PathBuf, u64)> {
-        let view = learner.adapter.as_deref().map(Adapter::view);
-        let mut guilty = next.rows.first().copied().unwrap_or(0);
-        for row in &next.rows {
-            let example = self.plan.dataset.example(*row as usize)?;
-            let batch = data::Batch::collate(&[example], self.plan.pad)?;
-            if !super::evaluate::batch_loss(&learner.model, view, &batch)?.is_finite() {
-                guilty = *row;
-                break;
+    /// Evaluation and checkpoints when they are due.
+    fn between_steps(&mut self, learner: &Learner) -> Result<()> {
+        let mut improved = false;
+        if self.state.evaluation_due {
+            match self.evaluate(learner)? {
+                Some(best) => improved = best,
+                // Stopped: the checkpoint that follows says that the evaluation is still to come.
+                None => return Ok(()),
             }
         }
-        let (file, row) = self.plan.dataset.place(guilty as usize)?;
-        Ok((file.to_path_buf(), row))
-    }
-
-    /// Evaluation and checkpoints when they are due; true when the run should end early.
-    fn between_steps(&mut self, learner: &Learner) -> Result<bool> {
         let train = &self.plan.config.train;
-        let (step, last) = (self.state.step, self.state.step == self.plan.total_steps);
-        let due = |every: u64| (every > 0 && step.is_multiple_of(every)) || last;
-        let (evaluate, save) = (due(train.eval_every), due(train.save_every));
-        let patience = train.early_stop_patience;
-        let mut improved = false;
-        if evaluate && !self.plan.survey.split.validation.is_empty() {
-            improved = self.evaluate(learner)?;
-        }
-        let keep_best = improved && self.plan.config.train.keep_best;
-        if save || keep_best || self.control.take_save_now() {
+        let (keep_best, due) = (improved && train.keep_best, self.is_due(train.save_every));
+        if due || keep_best || self.control.take_save_now() {
             self.save(learner)?;
         }
-        Ok(patience > 0 && self.state.without_improvement >= patience && !last)
+        Ok(())
     }
 
-    /// True when this is the lowest validation loss so far.
-    fn evaluate(&mut self, learner: &Learner) -> Result<bool> {
-        let rows = self.plan.survey.split.validation.clone();
-        let view = learner.adapter.as_deref().map(Adapter::view);
-        let batch_size = self.plan.config.train.batch_size as usize;
-        let (request, total) = (self.request, rows.len() as u64);
-        let (dataset, pad) = (self.plan.dataset.clone(), self.plan.pad);
-        let sink = &mut *self.sink;
+    /// True when this is the lowest validation loss so far; None if the user stopped.
+    fn evaluate(&mut self, learner: &Learner) -> Result<Option<bool>> {
+        let evaluation = Evaluation {
+            model: &learner.model,
+            adapter: learner.adapter.as_deref().map(Adapter::view),
+            dataset: &self.plan.dataset,
+            batch_size: self.plan.config.train.batch_size as usize,
+            pad: self.plan.pad,
+            control: self.control,
+        };
+        let rows = &self.plan.survey.split.validation;
+        let (request, total, sink) = (self.request, rows.len() as u64, &mut *self.sink);
         let mut tick = |done| sink.progress(request, Text::fixed("evaluating", "评估"), done, total, None);
-        let result =
-            evaluate(&learner.model, view, &dataset, &rows, batch_size, pad, self.control, &mut tick)?;
-        let Some((loss, tokens)) = result else { return Ok(false) };
+        let result = evaluation.run(rows, &mut tick)?;
+        let Some((loss, tokens)) = result else { return Ok(None) };
+        self.state.evaluation_due = false;
         let best = self.state.best_loss.is_none_or(|best| loss < best);
         if best {
             self.state.best_loss = Some(loss);
@@ -355,7 +361,7 @@ impl<'a> Run<'a> {
             EvalMetrics { step: self.state.step, epoch: self.epoch(), eval_loss: loss, eval_tokens: tokens, best };
         self.log.write(&eval.clone().into())?;
         self.tell(RunEvent::Evaluated { eval });
-        Ok(best)
+        Ok(Some(best))
     }
 
     fn save(&mut self, learner: &Learner) -> Result<()> {
@@ -383,26 +389,6 @@ impl<'a> Run<'a> {
         }
         self.control.resume();
         self.tell(RunEvent::Resumed { step });
-    }
-
-    /// Writes the result: the adapter, or the whole model after full fine-tuning.
-    fn finish(mut self, mut learner: Learner, reason: StopReason) -> Result<Outcome> {
-        if let (true, Some(best)) = (self.plan.config.train.keep_best, self.state.best_step)
-            && best != self.state.step
-        {
-            state::restore_weights(&self.store.path_of(best), &mut learner)?;
-            self.tell(RunEvent::Notice {
-                text: text!("The result is that of step {best}, the best on the validation set", "结果取自第 {best} 步，其验证损失最低"),
-            });
-        }
-        let result = crate::export::write_result(&learner, &self.plan, &self.plan_file, &self.folder.path, &self.state)?;
-        Ok(Outcome::Finished {
-            reason,
-            step: self.state.step,
-            result,
-            eval_loss: self.state.best_loss.filter(|_| self.plan.config.train.keep_best).or(self.state.last_eval),
-            seconds: self.seconds_before + self.began.elapsed().as_secs_f64(),
-        })
     }
 
     fn epoch(&self) -> f64 {

@@ -31,6 +31,9 @@ pub struct RunState {
     pub best_step: Option<u64>,
     /// Evaluations since the best one.
     pub without_improvement: u64,
+    /// This step's evaluation is still to come: a stop broke it off.
+    #[serde(default)]
+    pub evaluation_due: bool,
     /// Steps in a row that were not finite.
     pub skipped_in_a_row: u64,
     pub skipped: u64,

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use burn::tensor::DType;
 use data::Batch;
 use engine::methods::{self, Adapter, Attach, load_adapter};
 use engine::models::Model;
@@ -14,13 +15,13 @@ use protocol::Control;
 use protocol::config::{MethodConfig, TrainConfig};
 use serde_json::Value as Json;
 
-use super::{cases, chosen, distance, floats, json, load, slack, values};
+use super::{cases, chosen, distance, floats, json, load, load_in, slack, values};
 use crate::common;
 
 /// Variants that are adapters this program reads; PiSSA changes the base weights and is another issue's.
 const LORA: [&str; 5] = ["method-lora", "method-rslora", "method-loraplus", "method-dora", "method-full"];
 
-fn batch_of(micro: &Json) -> Batch {
+pub fn batch_of(micro: &Json) -> Batch {
     let rows: Vec<&Vec<Json>> = micro["input_ids"].as_array().unwrap().iter().map(|row| row.as_array().unwrap()).collect();
     let ids = rows.iter().flat_map(|row| row.iter().map(|id| id.as_u64().unwrap() as u32)).collect();
     let labels: Vec<i32> = micro["labels"]
@@ -34,7 +35,7 @@ fn batch_of(micro: &Json) -> Batch {
     Batch { rows: rows.len(), len, ids, labels, learned, ..Batch::default() }
 }
 
-fn train_config(hyper: &Json) -> TrainConfig {
+pub fn train_config(hyper: &Json) -> TrainConfig {
     let number = |key: &str| hyper[key].as_f64().unwrap();
     TrainConfig {
         learning_rate: number("lr"),
@@ -49,16 +50,16 @@ fn train_config(hyper: &Json) -> TrainConfig {
 }
 
 /// A case under test.
-struct Case {
-    name: String,
-    dir: std::path::PathBuf,
-    base: std::path::PathBuf,
-    entry: Json,
-    train: Json,
-    expected: Json,
+pub struct Case {
+    pub name: String,
+    pub dir: std::path::PathBuf,
+    pub base: std::path::PathBuf,
+    pub entry: Json,
+    pub train: Json,
+    pub expected: Json,
 }
 
-fn all() -> Vec<Case> {
+pub fn all() -> Vec<Case> {
     let mut found = Vec::new();
     let mut missing = 0;
     for (entry, dir) in cases("method") {
@@ -80,7 +81,7 @@ fn all() -> Vec<Case> {
 }
 
 impl Case {
-    fn is_full(&self) -> bool {
+    pub fn is_full(&self) -> bool {
         self.name.starts_with("method-full")
     }
 
@@ -89,7 +90,11 @@ impl Case {
     }
 
     fn learner(&self, adapter: &str) -> Learner {
-        let mut model = load(&self.base, &chosen().device);
+        self.learner_in(adapter, DType::F32)
+    }
+
+    pub fn learner_in(&self, adapter: &str, dtype: DType) -> Learner {
+        let mut model = load_in(&self.base, &chosen().device, dtype);
         let config = train_config(&self.train["hyperparameters"]);
         let adapter = if self.is_full() {
             let method = MethodConfig { kind: "full".into(), ..MethodConfig::default() };
@@ -118,13 +123,13 @@ impl Case {
         }
     }
 
-    fn check(&self, what: &str, got: f64, allowed: f64) {
+    pub fn check(&self, what: &str, got: f64, allowed: f64) {
         println!("{}: {what} differ by {got:.2e}, allowed {allowed:.2e}", self.name);
         assert!(got <= allowed, "{}: {what} differ by {got:.3e}, allowed {allowed:.3e}", self.name);
     }
 }
 
-fn logits(model: &Model, adapter: Option<&dyn Adapter>, eval: &Json) -> Vec<f32> {
+pub fn logits(model: &Model, adapter: Option<&dyn Adapter>, eval: &Json) -> Vec<f32> {
     let batch = batch_of(eval);
     let all = model.logits(&batch.ids, batch.rows, adapter.map(Adapter::view)).unwrap();
     let flat = values(&Value::Vector(all.flatten(0, 2)));

@@ -2,6 +2,7 @@
 //! `EMBERWRIGHT_TEST_DEVICE` (`cpu`, `cuda:0`) chooses where they are computed; on a GPU tolerances are ten
 //! times as wide.
 
+mod bf16;
 mod methods;
 mod models;
 
@@ -27,7 +28,11 @@ pub fn slack(chosen: &Chosen) -> f64 {
 }
 
 pub fn load(dir: &Path, device: &Device) -> Model {
-    ModelFolder::open(dir, &serde_json::Map::new()).unwrap().load(device, DType::F32, &mut |_, _| {}).unwrap()
+    load_in(dir, device, DType::F32)
+}
+
+pub fn load_in(dir: &Path, device: &Device, dtype: DType) -> Model {
+    ModelFolder::open(dir, &serde_json::Map::new()).unwrap().load(device, dtype, &mut |_, _| {}).unwrap()
 }
 
 pub fn json(path: &Path) -> Json {

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use super::{cases, chosen, distance, floats, json, load, slack, values};
 
 /// Integers of an expected tensor.
-fn integers(file: &std::path::Path, name: &str) -> Vec<i64> {
+pub fn integers(file: &std::path::Path, name: &str) -> Vec<i64> {
     let checkpoint = engine::weights::open_file(file).unwrap();
     let bytes = checkpoint.bytes(name).unwrap().into_owned();
     bytes.chunks_exact(8).map(|chunk| i64::from_le_bytes(chunk.try_into().unwrap())).collect()

@@ -141,7 +141,7 @@ fn initialise(adapter: &mut LoraAdapter, model: &Model, entry: &LoraSite, site: 
     let unit = |rng: &mut ChaCha8Rng| (f64::from(rng.next_u32()) + 0.5) / 4_294_967_296.0;
     let (drawn, zero) = if site.kind == SiteKind::Embedding { (entry.b, entry.a) } else { (entry.a, entry.b) };
     let bound = 1.0 / (site.inputs as f64).sqrt();
-    let len = adapter.params.get(drawn).len();
+    let len = adapter.params.get(drawn).elements();
     let values: Vec<f32> = (0..len)
         .map(|_| {
             let (u, v) = (unit(&mut rng), unit(&mut rng));
@@ -152,7 +152,7 @@ fn initialise(adapter: &mut LoraAdapter, model: &Model, entry: &LoraSite, site: 
         })
         .collect();
     set(adapter, drawn, values, model);
-    let zeros = vec![0.0; adapter.params.get(zero).len()];
+    let zeros = vec![0.0; adapter.params.get(zero).elements()];
     set(adapter, zero, zeros, model);
     if let Some(magnitude) = entry.magnitude {
         let value = match (&model.params.get(entry.weight).value, matrices(adapter, entry)) {

@@ -1,0 +1,183 @@
+//! NVIDIA GPUs: Burn's CUDA backend, with kernels compiled by NVRTC.
+
+use std::sync::OnceLock;
+
+use burn::tensor::{Device, DeviceType, FloatDType, Tensor};
+use cubecl::config::streaming::StreamPriority;
+use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
+use cubecl::cuda::{CudaDevice, install};
+use nvml_wrapper::Nvml;
+use protocol::{DeviceKind, DeviceReport, Text, text};
+
+use super::toolkit::{self, Missing, SearchRoots, version_name};
+use super::{Chosen, Unusable, fault, start};
+
+/// Looks for the driver and for the kernel compiler with its headers, and runs a kernel.
+///
+/// # Errors
+/// Why this GPU cannot be used, and what mends it.
+pub fn probe(index: u32) -> Result<Chosen, Unusable> {
+    configure();
+    // Without a driver this is empty; `Device::cuda` would panic.
+    let devices = Device::enumerate(DeviceType::Cuda).into_vec();
+    let count = devices.len();
+    if count == 0 {
+        return Err(Unusable::new(
+            Text::fixed("No NVIDIA driver or GPU was found", "没有找到 NVIDIA 驱动或显卡"),
+            Text::fixed("install NVIDIA's driver", "请安装 NVIDIA 驱动"),
+        ));
+    }
+    let Some(device) = devices.into_iter().nth(index as usize) else {
+        let last = count - 1;
+        return Err(Unusable::new(
+            text!(
+                "There is no GPU {index}: this machine has {count}",
+                "没有 {index} 号显卡：本机共 {count} 块"
+            ),
+            text!("use a number from 0 to {last}", "请使用 0 到 {last} 的编号"),
+        ));
+    };
+    check_toolkit()?;
+    run_first_kernel(&device)?;
+    let report = report(&device, index);
+    Ok(Chosen { device, report })
+}
+
+/// Sets up cubecl before its first use. Only what this program decides; `CUBECL_…` variables still count, files
+/// named `burn.toml` or `cubecl.toml` in the current folder do not.
+fn configure() {
+    let mut config = CubeClRuntimeConfig::default();
+    // A desktop on the same GPU stays usable.
+    config.streaming.priority = StreamPriority::Low;
+    // Whoever comes first wins; both threads of the engine say the same.
+    CubeClRuntimeConfig::try_set(config.override_from_env());
+}
+
+/// cubecl panics in a thread of its own where it finds no headers, so this is asked first.
+fn check_toolkit() -> Result<(), Unusable> {
+    if install::cuda_path().is_some_and(|root| toolkit::lacking(&root).is_empty()) {
+        return Ok(());
+    }
+    let driver = driver_version();
+    match (toolkit::find(&SearchRoots::of_this_machine(driver)), start::failure()) {
+        (Err(missing), _) => Err(missing_toolkit(&missing, driver)),
+        (Ok(toolkit), failure) => {
+            let root = toolkit.root.display();
+            let why = failure.unwrap_or("the program was not started through its own main function");
+            Err(Unusable::new(
+                text!(
+                    "The CUDA toolkit in {root} could not be set up: {why}",
+                    "无法启用 {root} 中的 CUDA 工具包：{why}"
+                ),
+                text!(
+                    "set CUDA_PATH to {root}, or make the user's cache folder writable",
+                    "请将 CUDA_PATH 设为 {root}，或使用户缓存目录可写"
+                ),
+            ))
+        }
+    }
+}
+
+fn missing_toolkit(missing: &Missing, driver: Option<u32>) -> Unusable {
+    let install = toolkit::install_command(driver);
+    let mend = text!(
+        "run `{install}` in the active Python environment, or install the CUDA toolkit",
+        "请在已激活的 Python 环境中运行 `{install}`，或安装 CUDA 工具包"
+    );
+    match missing {
+        Missing::Everything => Unusable::new(
+            Text::fixed(
+                "An NVIDIA driver is there, but CUDA's kernel compiler (NVRTC) is not",
+                "已有 NVIDIA 驱动，但缺少 CUDA 内核编译器（NVRTC）",
+            ),
+            mend,
+        ),
+        Missing::Headers { root, names } => {
+            let (root, names) = (root.display(), names.join(", "));
+            Unusable::new(
+                text!(
+                    "CUDA's kernel compiler is in {root}, but its headers {names} are not",
+                    "{root} 中有 CUDA 内核编译器，但缺少头文件 {names}"
+                ),
+                mend,
+            )
+        }
+        Missing::TooNew { root, version, driver } => {
+            let (root, version, driver) = (root.display(), version_name(*version), version_name(*driver));
+            Unusable::new(
+                text!(
+                    "The CUDA toolkit in {root} is {version}, and the driver serves {driver} at most",
+                    "{root} 中的 CUDA 工具包为 {version}，而驱动最高支持 {driver}"
+                ),
+                text!(
+                    "update the driver, or run `{install}` in the active Python environment",
+                    "请更新驱动，或在已激活的 Python 环境中运行 `{install}`"
+                ),
+            )
+        }
+    }
+}
+
+/// Compiles and runs a kernel in each dtype of the program. A thread of its own, since a device that cannot be
+/// started panics.
+fn run_first_kernel(device: &Device) -> Result<(), Unusable> {
+    let trial = device.clone();
+    let run = move || -> Result<(), String> {
+        let ones = Tensor::<1>::ones([8], &trial);
+        (ones.clone() * 2.0).try_into_data().map_err(|err| err.to_string())?;
+        if trial.supports_dtype(FloatDType::BF16) {
+            (ones.cast(FloatDType::BF16) * 2.0).try_into_data().map_err(|err| err.to_string())?;
+        }
+        Ok(())
+    };
+    let reason = match std::thread::spawn(run).join() {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(message)) => message,
+        Err(panic) => crate::worker::panic_message(panic.as_ref()),
+    };
+    tracing::warn!("the first kernel on the GPU failed: {reason}");
+    let reason = fault::reason(&reason);
+    Err(Unusable::new(
+        text!(
+            "An NVIDIA GPU is there, but a first kernel failed on it ({reason})",
+            "有 NVIDIA 显卡，但首个内核运行失败（{reason}）"
+        ),
+        Text::fixed(
+            "check that the CUDA toolkit suits the driver, and that the GPU's memory is not taken",
+            "请检查 CUDA 工具包与驱动是否匹配，以及显存是否被占用",
+        ),
+    ))
+}
+
+fn report(device: &Device, index: u32) -> DeviceReport {
+    let name = device.identity().map_or_else(|| format!("CUDA GPU {index}"), |identity| identity.name);
+    let client = cubecl::Device::Cuda(CudaDevice::new(index as usize)).client();
+    let memory_bytes = client.properties().memory.max_memory().unwrap_or(0);
+    let note = (!device.supports_dtype(FloatDType::BF16)).then(|| {
+        Text::fixed(
+            "This GPU does not compute in bf16: `auto` is f32 on it",
+            "该显卡不支持 bf16 计算：`auto` 将使用 f32",
+        )
+    });
+    DeviceReport { kind: DeviceKind::Cuda, index, name, memory_bytes, note }
+}
+
+/// The driver's management library, opened once; none where there is no driver.
+fn management() -> Option<&'static Nvml> {
+    static NVML: OnceLock<Option<Nvml>> = OnceLock::new();
+    NVML.get_or_init(|| Nvml::init().ok()).as_ref()
+}
+
+/// The newest CUDA that the driver serves, as `1000 · major + 10 · minor`.
+pub fn driver_version() -> Option<u32> {
+    let version = management()?.sys_cuda_driver_version().ok()?;
+    u32::try_from(version).ok().filter(|version| *version > 0)
+}
+
+/// Bytes that the driver has left on this GPU. It is found by its PCI address: CUDA's numbers follow
+/// `CUDA_VISIBLE_DEVICES` and speed, the management library's follow the bus.
+pub fn driver_free(device: &Device) -> Option<u64> {
+    let address = device.identity()?.physical?.pci_address?;
+    let gpu = management()?.device_by_pci_bus_id(address.to_string()).ok()?;
+    gpu.memory_info().ok().map(|memory| memory.free)
+}

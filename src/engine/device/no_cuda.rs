@@ -1,0 +1,20 @@
+//! Stands in for `cuda.rs` in a build without CUDA.
+
+use burn::tensor::Device;
+use protocol::Text;
+
+use super::{Chosen, Unusable};
+
+pub fn probe(_: u32) -> Result<Chosen, Unusable> {
+    Err(Unusable::new(
+        Text::fixed("This build has no CUDA", "此版本不含 CUDA"),
+        Text::fixed(
+            "build with the feature `cuda`, which is on by default",
+            "请以默认启用的 `cuda` 特性重新编译",
+        ),
+    ))
+}
+
+pub fn driver_free(_: &Device) -> Option<u64> {
+    None
+}

@@ -1,0 +1,9 @@
+//! Whole runs through [`engine::spawn`], as a client sees them.
+
+mod ends;
+mod faults;
+mod guard;
+mod pause;
+mod refused;
+mod resume;
+mod support;
