@@ -107,22 +107,27 @@ fn parse_size(word: &str) -> Option<u64> {
 
 /// The refusal of a run that does not fit.
 pub fn too_large(forecast: &MemoryForecast, budget: u64) -> UserError {
-    let gib = |bytes: u64| format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64);
-    let (need, have) = (gib(forecast.total), gib(budget));
+    let (need, have) = (size(forecast.total), size(budget));
     UserError::bad_input(text!(
         "This run needs {need} of memory, and {have} may be used",
         "本次训练需要 {need} 内存，而可用 {have}"
     ))
-    .detail(format!("weights {}", gib(forecast.weights)))
+    .at_item("train.batch_size, data.max_length, train.memory_budget")
+    .detail(format!("weights {}", size(forecast.weights)))
     .detail(format!(
         "trained parameters, gradients and optimizer {}",
-        gib(forecast.trainable + forecast.gradients + forecast.optimizer)
+        size(forecast.trainable + forecast.gradients + forecast.optimizer)
     ))
-    .detail(format!("activations {}", gib(forecast.activations + forecast.head)))
+    .detail(format!("activations {}", size(forecast.activations + forecast.head)))
     .mend(Text::fixed(
         "lower batch_size or max_length, choose LoRA instead of full, or a smaller model",
         "请减小 batch_size 或 max_length、以 LoRA 代替全量微调，或换更小的模型",
     ))
+}
+
+fn size(bytes: u64) -> String {
+    let mib = bytes as f64 / (1u64 << 20) as f64;
+    if mib < 1024.0 { format!("{mib:.1} MiB") } else { format!("{:.1} GiB", mib / 1024.0) }
 }
 
 #[cfg(test)]

@@ -199,11 +199,9 @@ fn open_tokenizer(
 /// Frozen and trained elements with the method attached. The folder's layers stay as they are: the
 /// method is attached to the loaded model again.
 fn count(folder: &mut ModelFolder, config: &RunConfig) -> Result<(u64, u64)> {
-    let method = methods::method_of(&config.method.kind)?;
-    let settings = methods::settings(method, &config.method)?;
     let context = Attach { seed: config.train.seed, learning_rate: config.train.learning_rate };
     let model = folder.model_mut();
-    let adapter = (method.attach)(model, &settings, &context)?;
+    let adapter = methods::attach(model, &config.method, &context)?;
     let own = model.params.trainable_elements();
     let extra = adapter.as_ref().map_or(0, |adapter| adapter.params().trainable_elements());
     let frozen = model.params.elements() - own;

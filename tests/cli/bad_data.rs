@@ -104,16 +104,16 @@ fn formats_and_templates_that_nobody_knows() {
     over_with("rows.jsonl", GOOD, "format = \"alpaka\"\n").refuses_the_run(&["alpaka", "alpaca", "data.format"]);
     let workshop = over_with("rows.jsonl", conversations(3), "template = \"chatlm\"\n");
     workshop.refuses_the_run(&["chatlm", "chatml", "data.template"]);
-    over_with("rows.jsonl", conversations(3), "validation = 1.5\n").refuses_the_run(&["1.5", "data.validation"]);
+    Workshop::new("[data]\nvalidation = 1.5\n").refuses_the_run(&["1.5", "data.validation"]);
 }
 
 #[test]
 fn a_template_that_loops_ends() {
     let workshop = over_with("rows.jsonl", conversations(1), "template = \"loop.jinja\"\n");
     workshop.write("loop.jinja", "{% for a in range(99999) %}{% for b in range(99999) %}{{ messages }}{% endfor %}{% endfor %}");
-    workshop.refuses_the_run(&["template", "loop.jinja"]);
+    workshop.refuses_the_run(&["chat template does not come to an end"]);
     workshop.write("loop.jinja", "{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}");
-    workshop.refuses_the_run(&["template", "loop.jinja"]);
+    workshop.refuses_the_run(&["The chat template"]);
     workshop.write("loop.jinja", "{% for m in messages %}");
     workshop.refuses_the_run(&["template", "loop.jinja"]);
 }

@@ -99,7 +99,7 @@ fn configs_that_describe_no_model() {
         (&config.replace("\"llama\"", "\"lama\""), "`lama`"),
         (&config.replace("\"hidden_size\": 48", "\"hidden_size\": 1e99"), "hidden_size"),
         (&config.replace("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 0"), "num_hidden_layers"),
-        (&config.replace("\"num_key_value_heads\": 2", "\"num_key_value_heads\": 4"), "num_key_value_heads"),
+        (&config.replace("\"num_key_value_heads\": 2", "\"num_key_value_heads\": 4"), "6 query heads cannot share 4 key heads"),
     ];
     for (text, word) in cases {
         workshop.write("model/config.json", text);

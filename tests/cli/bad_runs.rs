@@ -65,13 +65,15 @@ fn numbers_that_make_no_sense() {
 #[test]
 fn what_is_not_a_number_at_all() {
     for settings in ["batch_size = -1\n", "batch_size = \"four\"\n", "epochs = true\n", "seed = 1.5\n"] {
-        refuses(settings, &["run.toml", "row "]);
+        let workshop = Workshop::new(settings);
+        workshop.run(&["train", "run.toml", "--out", "out"]).refused_with(&["run.toml", "row "]);
+        assert!(!workshop.path("out").exists());
     }
 }
 
 #[test]
 fn runs_that_do_not_fit_into_memory() {
-    refuses("memory_budget = \"1MB\"\n", &["memory", "batch_size", "max_length"]);
+    refuses("memory_budget = \"1MB\"\n", &["memory", "1.0 MiB", "batch_size", "max_length"]);
     // 32 rows of 50,000 tokens.
     let ids = vec!["7"; 50_000].join(",");
     let row = format!("{{\"input_ids\":[{ids}],\"labels\":[{ids}]}}\n");

@@ -2,7 +2,7 @@
 
 use protocol::{MetricsLine, RunEvent, StopReason};
 
-use super::support::{Engine, Project, Told, stepped};
+use super::support::{Engine, Project, Told, WORSE, WORSE_DATA, stepped};
 use crate::project::run_file;
 
 #[test]
@@ -107,14 +107,11 @@ fn save_now_saves_after_the_step() {
     assert_eq!(told.saved(), [3, 6], "once, and at the end");
 }
 
-/// A learning rate so high that the validation loss only rises.
-const RISING: &str = "max_steps = 30\neval_every = 2\nsave_every = 0\nscheduler = \"constant\"\nwarmup_ratio = 0.0\n";
-
 #[test]
 fn a_run_without_improvement_ends_early() {
     let project = Project::new();
-    let settings = format!("{RISING}early_stop_patience = 3\n");
-    let told = project.run(&high_rate(&settings), "a");
+    project.teach_the_wrong_thing();
+    let told = project.run(&format!("{WORSE}early_stop_patience = 3\n{WORSE_DATA}"), "a");
     assert_eq!(told.finished().0, StopReason::EarlyStopped);
     let evals: Vec<(u64, bool)> = told
         .updates
@@ -126,14 +123,15 @@ fn a_run_without_improvement_ends_early() {
         .collect();
     let last_best = evals.iter().rposition(|(_, best)| *best).unwrap();
     assert_eq!(evals.len() - 1 - last_best, 3, "{evals:?}");
-    assert!(*told.steps().last().unwrap() < 30);
+    assert!(*told.steps().last().unwrap() < 40);
     assert!(project.path("a/adapter/adapter_model.safetensors").exists());
 }
 
 #[test]
 fn the_best_checkpoint_is_kept_and_ends_the_run() {
     let project = Project::new();
-    let told = project.run(&high_rate(&format!("{RISING}keep_best = true\nkeep_checkpoints = 1\n")), "a");
+    project.teach_the_wrong_thing();
+    let told = project.run(&format!("{WORSE}keep_best = true\nkeep_checkpoints = 1\n{WORSE_DATA}"), "a");
     let (reason, result) = told.finished();
     assert_eq!(reason, StopReason::Completed);
     let best = told.updates.iter().rev().find_map(|update| match update {
@@ -141,16 +139,11 @@ fn the_best_checkpoint_is_kept_and_ends_the_run() {
         _ => None,
     });
     let best = best.unwrap();
-    assert!(best < 30, "this test wants a run that gets worse");
+    assert!(best < 40, "this test wants a run that gets worse");
     let name = format!("step-{best:08}");
-    assert_eq!(project.names("a/checkpoints"), [name.as_str(), "step-00000030"]);
+    assert_eq!(project.names("a/checkpoints"), [name.as_str(), "step-00000040"]);
     let weights = |dir: std::path::PathBuf| std::fs::read(dir.join("adapter_model.safetensors")).unwrap();
     assert!(weights(result.clone()) == weights(project.path("a/checkpoints").join(&name).join("adapter")));
-    assert!(weights(result) != weights(project.path("a/checkpoints/step-00000030/adapter")));
+    assert!(weights(result) != weights(project.path("a/checkpoints/step-00000040/adapter")));
     assert!(told.notices().iter().any(|text| text.contains(&format!("step {best}"))), "{:?}", told.notices());
-}
-
-/// The run file's rate replaced by one that a tiny model does not survive for long.
-fn high_rate(settings: &str) -> String {
-    format!("{settings}betas = [0.5, 0.5]\nmax_grad_norm = 0.0\nweight_decay = 0.0\n[method]\nkind = \"lora\"\nalpha = 4000\n")
 }

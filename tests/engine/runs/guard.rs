@@ -8,7 +8,7 @@ use crate::tensors::Tensors;
 #[test]
 fn a_run_that_breaks_down_ends_and_names_a_row() {
     let project = Project::new();
-    let settings = "max_steps = 20\nlearning_rate = 1e30\nscheduler = \"constant\"\nmax_skipped_steps = 2\n";
+    let settings = "max_steps = 20\nlearning_rate = 1e30\nscheduler = \"constant\"\nmax_skipped_steps = 2\n[method]\nkind = \"full\"\n";
     let told = project.run(settings, "a");
     let error = told.failed();
     assert_eq!(error.exit_code(), 1);

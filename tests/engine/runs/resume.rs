@@ -2,7 +2,7 @@
 
 use protocol::{RunEvent, StopReason};
 
-use super::support::{Engine, Project, Told, stepped};
+use super::support::{Engine, Project, Told, WORSE, WORSE_DATA, stepped};
 use crate::project::damage;
 
 /// Dropout, shuffling, accumulation, evaluation and a fractional number of epochs, all at once; and a
@@ -101,8 +101,9 @@ fn an_evaluation_that_was_stopped_is_made_up_for() {
 #[test]
 fn a_run_that_ended_stays_ended() {
     let project = Project::new();
-    let settings = "max_steps = 20\neval_every = 1\nsave_every = 1\nearly_stop_patience = 1\nscheduler = \"constant\"\nbetas = [0.5, 0.5]\n[method]\nalpha = 4000\n";
-    let told = project.run(settings, "a");
+    project.teach_the_wrong_thing();
+    let settings = format!("{WORSE}save_every = 1\nearly_stop_patience = 1\n{WORSE_DATA}");
+    let told = project.run(&settings, "a");
     assert_eq!(told.finished().0, StopReason::EarlyStopped);
     let lines = project.lines("a");
     let again = Engine::start().run(project.resume("a"), |_, _| {});
@@ -149,7 +150,6 @@ fn a_damaged_checkpoint_takes_no_sound_ones_place() {
     assert_eq!(project.names("a/checkpoints"), ["step-00000009"]);
     // Another sound one, so that there is one to fall back to.
     crate::project::copy(&project.path("a/checkpoints/step-00000009"), &project.path("kept"));
-    crate::project::copy(&project.path("a/checkpoints/step-00000009/adapter"), &project.path("kept/adapter"));
     damage(&project.path("a/checkpoints/step-00000009/state.json"));
     let error = engine.run(project.resume("a"), |_, _| {});
     assert!(error.failed().to_string().contains("step-00000009"), "{}", error.failed());
@@ -168,18 +168,19 @@ fn a_damaged_checkpoint_takes_no_sound_ones_place() {
 #[test]
 fn a_damaged_best_checkpoint_is_no_result() {
     let project = Project::new();
-    let settings = "max_steps = 12\neval_every = 2\nsave_every = 1\nkeep_best = true\nkeep_checkpoints = 1\nscheduler = \"constant\"\nbetas = [0.5, 0.5]\n[method]\nalpha = 4000\n";
+    project.teach_the_wrong_thing();
+    let settings = format!("{WORSE}save_every = 1\nkeep_best = true\nkeep_checkpoints = 1\n{WORSE_DATA}");
     let mut best = 0;
-    let told = Engine::start().run(project.start(settings, "a"), |update, _| {
+    let told = Engine::start().run(project.start(&settings, "a"), |update, _| {
         match update {
             RunEvent::Evaluated { eval } if eval.best => best = eval.step,
             _ => {}
         }
-        if stepped(update) == Some(12) {
+        if stepped(update) == Some(40) {
             damage(&project.path(&format!("a/checkpoints/step-{best:08}/adapter/adapter_model.safetensors")));
         }
     });
-    assert!(best < 12, "this test wants a run that gets worse");
+    assert!(best < 40, "this test wants a run that gets worse");
     let error = told.failed();
     assert!(error.to_string().contains("adapter_model.safetensors"), "{error}");
     assert!(!project.path("a/adapter").exists());

@@ -165,6 +165,11 @@ pub fn stepped(update: &RunEvent) -> Option<u64> {
     }
 }
 
+/// `[train]` of a run over the wrong data that learns fast: its validation loss falls, and then rises.
+pub const WORSE: &str = "max_steps = 40\neval_every = 2\nlearning_rate = 2e-2\nscheduler = \"constant\"\n";
+/// The other sections of that run.
+pub const WORSE_DATA: &str = "[data]\nvalidation = [\"held.jsonl\"]\n[method]\nkind = \"lora\"\ntargets = \"all-linear\"\n";
+
 /// A folder with a model, data and runs.
 pub struct Project {
     pub dir: TempDir,
@@ -177,6 +182,20 @@ impl Project {
         copy(&common::golden("llama-gqa-llama3/model").unwrap(), &project.path("model"));
         project.write("data.jsonl", &conversations(22));
         project
+    }
+
+    /// Data for [`WORSE`]: one answer to learn, and another to be judged by.
+    pub fn teach_the_wrong_thing(&self) {
+        let rows = |answer: &str| -> String {
+            let row = |row: &str| serde_json::from_str::<Value>(row).unwrap();
+            let answered = |mut row: Value| {
+                row["messages"][1]["content"] = answer.into();
+                row.to_string() + "\n"
+            };
+            conversations(12).lines().map(|line| answered(row(line))).collect()
+        };
+        self.write("data.jsonl", &rows("wood wood"));
+        self.write("held.jsonl", &rows("river stone cloud"));
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
