@@ -31,8 +31,11 @@ impl Card {
             let state = folder.last_state().unwrap_or_default();
             Box::new((plan, state))
         });
-        let adapters = request.model.adapters.iter().map(|dir| dir.display().to_string()).collect();
-        Self { base: request.model.path.display().to_string(), adapters, run }
+        let adapters: Vec<String> = request.model.adapters.iter().map(|dir| dir.display().to_string()).collect();
+        // A model that a run wrote names what the run began with.
+        let own = run.as_ref().filter(|_| adapters.is_empty()).map(|run| run.0.config.model.path.clone());
+        let base = own.unwrap_or_else(|| request.model.path.clone());
+        Self { base: base.display().to_string(), adapters, run }
     }
 
     /// Writes README.md and returns its name.
@@ -45,11 +48,14 @@ impl Card {
     }
 
     fn text(&self) -> String {
-        let name = |path: &str| Path::new(path).file_name().map_or_else(|| path.to_owned(), |n| n.to_string_lossy().into_owned());
-        let mut text = format!(
-            "---\nbase_model: {base}\ntags:\n- emberwright\n---\n\n# Fine-tuned from {base}\n\nMade with Emberwright.\n",
-            base = name(&self.base)
-        );
+        let base = name(&self.base);
+        let from_scratch = self.run.as_ref().is_some_and(|run| run.0.config.model.from_scratch);
+        let (line, title) = if from_scratch {
+            (String::new(), "Trained from scratch".to_owned())
+        } else {
+            (format!("base_model: {base}\n"), format!("Fine-tuned from {base}"))
+        };
+        let mut text = format!("---\n{line}tags:\n- emberwright\n---\n\n# {title}\n\nMade with Emberwright.\n");
         for adapter in &self.adapters {
             text.push_str(&format!("\nMerged adapter: {}\n", name(adapter)));
         }
@@ -58,6 +64,11 @@ impl Card {
         }
         text
     }
+}
+
+/// The last part of a path: a card travels, and the folders of one machine mean nothing elsewhere.
+fn name(path: &str) -> String {
+    Path::new(path).file_name().map_or_else(|| path.to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 fn run_section(text: &mut String, plan: &PlanFile, state: &RunState) {
@@ -80,7 +91,7 @@ fn run_section(text: &mut String, plan: &PlanFile, state: &RunState) {
     row("dtype", plan.dtype.clone());
     row("rows", format!("{} to train on, {} to validate", plan.train_rows, plan.validation_rows));
     if let Some(template) = &plan.template {
-        row("chat template", template.clone());
+        row("chat template", name(template));
     }
     if let Some(loss) = state.last_eval {
         row("validation loss", format!("{loss:.4}"));
