@@ -190,7 +190,8 @@ def check_merged(given, checks, rows, adapter, live):
     for prompt in [row[:8] for row in rows if len(row) >= 8][:3]:
         with torch.no_grad():
             out = merged.generate(torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
-                                  do_sample=False, max_new_tokens=NEW_TOKENS, pad_token_id=0)
+                                  do_sample=False, repetition_penalty=1.0, max_new_tokens=NEW_TOKENS,
+                                  pad_token_id=0)
         wanted = cut_at_end(out[0, len(prompt):].tolist(), ends)
         for name, model, chosen in (("merged", folder, None), ("adapter", given.base, adapter)):
             got = cut_at_end(generate(given.emberwright, model, prompt, chosen), ends)

@@ -107,8 +107,7 @@ fn partition([m, k, n]: [usize; 3]) -> (usize, Parallelism) {
     if m * k * n < LARGE || threads == 1 {
         return (n, Parallelism::None);
     }
-    // Two strips for each thread, so that one that was held up does not make all wait.
-    let width = n.div_ceil(2 * threads).next_multiple_of(NARROWEST);
+    let width = n.div_ceil(threads).next_multiple_of(NARROWEST);
     if threads > FEW || width >= n { (n, Parallelism::Rayon(0)) } else { (width, Parallelism::None) }
 }
 
