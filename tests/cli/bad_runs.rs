@@ -12,12 +12,23 @@ fn refuses(settings: &str, words: &[&str]) {
 fn a_rank_larger_than_the_matrix() {
     let settings = "[method]\nkind = \"lora\"\nrank = 17\ntargets = [\"q\", \"k\"]\n";
     // The queries' matrix is 48 × 48, the keys' 16 × 48.
-    refuses(settings, &["model.layers.0.self_attn.k_proj: rank 17", "model.layers.1.self_attn.k_proj: rank 17", "16 × 48", "smaller rank"]);
+    refuses(
+        settings,
+        &[
+            "model.layers.0.self_attn.k_proj: rank 17",
+            "model.layers.1.self_attn.k_proj: rank 17",
+            "16 × 48",
+            "smaller rank",
+        ],
+    );
 }
 
 #[test]
 fn unknown_keys_are_named_with_the_nearest() {
-    refuses("[method]\nkind = \"lora\"\nrnak = 4\nalhpa = 2\n", &["`method.rnak`", "`rank`", "`method.alhpa`", "`alpha`"]);
+    refuses(
+        "[method]\nkind = \"lora\"\nrnak = 4\nalhpa = 2\n",
+        &["`method.rnak`", "`rank`", "`method.alhpa`", "`alpha`"],
+    );
     refuses("[method]\nkind = \"full\"\nrank = 4\n", &["`method.rank`"]);
     let workshop = Workshop::new("");
     workshop.write("run.toml", run_file("").replace("batch_size", "batchsize"));
@@ -59,7 +70,10 @@ fn numbers_that_make_no_sense() {
         refuses(settings, &[word]);
     }
     // All of them at once.
-    refuses("learning_rate = 0.0\neps = -1.0\nwarmup_ratio = -1.0\n", &["train.learning_rate", "train.eps", "train.warmup_ratio"]);
+    refuses(
+        "learning_rate = 0.0\neps = -1.0\nwarmup_ratio = -1.0\n",
+        &["train.learning_rate", "train.eps", "train.warmup_ratio"],
+    );
 }
 
 #[test]
@@ -89,7 +103,8 @@ fn runs_that_do_not_fit_into_memory() {
     // 32 rows of 50,000 tokens.
     let ids = vec!["7"; 50_000].join(",");
     let row = format!("{{\"input_ids\":[{ids}],\"labels\":[{ids}]}}\n");
-    let settings = "batch_size = 100000\nmemory_budget = \"8GB\"\n[data]\nmax_length = 1000000\nvalidation = 0.0\n";
+    let settings =
+        "batch_size = 100000\nmemory_budget = \"8GB\"\n[data]\nmax_length = 1000000\nvalidation = 0.0\n";
     let workshop = Workshop::new(settings);
     workshop.write("data.jsonl", row.repeat(32));
     does_not_fit(&workshop, "8.0 GiB");
