@@ -145,13 +145,19 @@ fn open_model(config: &RunConfig) -> Result<ModelFolder> {
     if path.as_os_str().is_empty() {
         return Err(UserError::bad_input(Text::fixed("The run file names no model", "运行文件没有指定模型"))
             .at_item("model.path")
-            .mend(Text::fixed("set it to a Hugging Face model folder", "请设为一个 Hugging Face 模型文件夹")));
+            .mend(Text::fixed(
+                "set it to a Hugging Face model folder",
+                "请设为一个 Hugging Face 模型文件夹",
+            )));
     }
     if config.model.quantization != "none" {
         let kind = &config.model.quantization;
-        return Err(UserError::bad_input(text!("Quantization `{kind}` is not available yet", "尚不支持 `{kind}` 量化"))
-            .at_item("model.quantization")
-            .mend(Text::fixed("set it to \"none\"", "请设为 \"none\"")));
+        return Err(UserError::bad_input(text!(
+            "Quantization `{kind}` is not available yet",
+            "尚不支持 `{kind}` 量化"
+        ))
+        .at_item("model.quantization")
+        .mend(Text::fixed("set it to \"none\"", "请设为 \"none\"")));
     }
     if config.model.from_scratch {
         ModelFolder::open_config(path, &config.model.overrides)
@@ -221,7 +227,9 @@ fn check_numbers(config: &RunConfig) -> Result<()> {
     for (key, value) in [("train.learning_rate", train.learning_rate), ("train.eps", train.eps)] {
         wanted(value.is_finite() && value > 0.0, key, value.to_string(), "a number above 0");
     }
-    for (key, value) in [("train.weight_decay", train.weight_decay), ("train.max_grad_norm", train.max_grad_norm)] {
+    for (key, value) in
+        [("train.weight_decay", train.weight_decay), ("train.max_grad_norm", train.max_grad_norm)]
+    {
         wanted(value.is_finite() && value >= 0.0, key, value.to_string(), "a number, 0 or more");
     }
     let betas = train.betas.iter().all(|beta| (0.0..1.0).contains(beta));
@@ -239,10 +247,13 @@ fn check_numbers(config: &RunConfig) -> Result<()> {
         return Ok(());
     }
     let keys: Vec<&str> = problems.iter().map(|(key, _)| *key).collect();
-    Err(UserError::bad_input(Text::fixed("The run file has values that cannot be used", "运行文件中有无法使用的值"))
-        .at_item(keys.join(", "))
-        .details(problems.into_iter().map(|(_, line)| line))
-        .mend(Text::fixed("correct them", "请更正这些值")))
+    Err(UserError::bad_input(Text::fixed(
+        "The run file has values that cannot be used",
+        "运行文件中有无法使用的值",
+    ))
+    .at_item(keys.join(", "))
+    .details(problems.into_iter().map(|(_, line)| line))
+    .mend(Text::fixed("correct them", "请更正这些值")))
 }
 
 /// The device's kind in words, for the plan.

@@ -72,36 +72,48 @@ fn nothing_to_train_on() {
     let workshop = Workshop::new("[data]\ntrain = []\n");
     workshop.write("run.toml", run_file("[data]\ntrain = []\n"));
     workshop.refuses_the_run(&["data.train", "names no training data"]);
-    Workshop::new("[data]\ntrain = [\"no/such.jsonl\"]\n").refuses_the_run(&["no/such.jsonl", "check the path"]);
+    Workshop::new("[data]\ntrain = [\"no/such.jsonl\"]\n")
+        .refuses_the_run(&["no/such.jsonl", "check the path"]);
 }
 
 #[test]
 fn rows_without_anything_to_learn() {
     let masked = |rows: usize| "{\"input_ids\": [1, 5, 6], \"labels\": [-100, -100, -100]}\n".repeat(rows);
-    over("rows.jsonl", masked(3)).refuses_the_run(&["3 rows have nothing to learn", "rows 1, 2, 3", "rows.jsonl"]);
+    over("rows.jsonl", masked(3)).refuses_the_run(&[
+        "3 rows have nothing to learn",
+        "rows 1, 2, 3",
+        "rows.jsonl",
+    ]);
     // Leaving them out leaves nothing.
     let workshop = over_with("rows.jsonl", masked(3), "allow_unlabelled = true\n");
     workshop.refuses_the_run(&["None of the 3 rows can be trained on"]);
     // Cut before the answer begins.
-    over_with("rows.jsonl", conversations(4), "max_length = 4\n").refuses_the_run(&["4 rows have nothing to learn", "max_length"]);
+    over_with("rows.jsonl", conversations(4), "max_length = 4\n")
+        .refuses_the_run(&["4 rows have nothing to learn", "max_length"]);
 }
 
 #[test]
 fn ids_that_the_model_does_not_have() {
-    let rows = "{\"input_ids\": [1, 5], \"labels\": [1, 5]}\n{\"input_ids\": [1, 524], \"labels\": [1, 524]}\n";
+    let rows =
+        "{\"input_ids\": [1, 5], \"labels\": [1, 5]}\n{\"input_ids\": [1, 524], \"labels\": [1, 524]}\n";
     over("rows.jsonl", rows).refuses_the_run(&["id 524", "rows 2", "rows.jsonl"]);
 }
 
 #[test]
 fn lengths_that_make_no_sense() {
-    over_with("rows.jsonl", GOOD, "max_length = 0\n").refuses_the_run(&["max_length is 0", "data.max_length"]);
+    over_with("rows.jsonl", GOOD, "max_length = 0\n")
+        .refuses_the_run(&["max_length is 0", "data.max_length"]);
     let workshop = over_with("rows.jsonl", conversations(4), "max_length = 8\non_too_long = \"error\"\n");
     workshop.refuses_the_run(&["longer than 8 tokens", "on_too_long"]);
 }
 
 #[test]
 fn formats_and_templates_that_nobody_knows() {
-    over_with("rows.jsonl", GOOD, "format = \"alpaka\"\n").refuses_the_run(&["alpaka", "alpaca", "data.format"]);
+    over_with("rows.jsonl", GOOD, "format = \"alpaka\"\n").refuses_the_run(&[
+        "alpaka",
+        "alpaca",
+        "data.format",
+    ]);
     let workshop = over_with("rows.jsonl", conversations(3), "template = \"chatlm\"\n");
     workshop.refuses_the_run(&["chatlm", "chatml", "data.template"]);
     Workshop::new("[data]\nvalidation = 1.5\n").refuses_the_run(&["1.5", "data.validation"]);
@@ -110,10 +122,16 @@ fn formats_and_templates_that_nobody_knows() {
 #[test]
 fn a_template_that_loops_ends() {
     let workshop = over_with("rows.jsonl", conversations(1), "template = \"loop.jinja\"\n");
-    workshop.write("loop.jinja", "{% for a in range(99999) %}{% for b in range(99999) %}{{ messages }}{% endfor %}{% endfor %}");
+    workshop.write(
+        "loop.jinja",
+        "{% for a in range(99999) %}{% for b in range(99999) %}{{ messages }}{% endfor %}{% endfor %}",
+    );
     workshop.refuses_the_run(&["chat template does not come to an end"]);
     workshop.write("loop.jinja", "{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}");
     workshop.refuses_the_run(&["The chat template"]);
     workshop.write("loop.jinja", "{% for m in messages %}");
-    workshop.refuses_the_run(&["template", "loop.jinja"]);
+    workshop
+        .run(&["train", "run.toml", "--out", "out"])
+        .refused_with(&["chat template is not understood", "loop.jinja"]);
+    assert!(!workshop.path("out").exists());
 }

@@ -55,11 +55,20 @@ fn missing_shards_and_indexes_that_lead_astray() {
     copy(&golden("llama-bf16-sharded/model"), &workshop.path("model"));
     let index = "model/model.safetensors.index.json";
     let text = std::fs::read_to_string(workshop.path(index)).unwrap();
-    workshop.write(index, text.replace("model-00002-of-00003.safetensors", "../model-00002-of-00003.safetensors"));
-    refuses_the_model(&workshop, &["outside its folder", "../model-00002-of-00003.safetensors", "model.safetensors.index.json"]);
+    workshop.write(
+        index,
+        text.replace("model-00002-of-00003.safetensors", "../model-00002-of-00003.safetensors"),
+    );
+    refuses_the_model(
+        &workshop,
+        &["outside its folder", "../model-00002-of-00003.safetensors", "model.safetensors.index.json"],
+    );
     workshop.write(index, text);
     std::fs::remove_file(workshop.path("model/model-00002-of-00003.safetensors")).unwrap();
-    refuses_the_model(&workshop, &["1 of 3 weight files are missing", "model-00002-of-00003.safetensors", "download"]);
+    refuses_the_model(
+        &workshop,
+        &["1 of 3 weight files are missing", "model-00002-of-00003.safetensors", "download"],
+    );
 }
 
 #[test]
@@ -70,10 +79,16 @@ fn all_tensors_that_do_not_fit_are_named() {
     tensors.header.shift_remove("model.norm.weight").unwrap();
     // Its bytes belong to somebody, or the file itself would be at fault.
     let norm = Tensors::parse(&weights(&workshop)).range("model.norm.weight");
-    tensors.header.insert("model.nrom.weight".into(), serde_json::json!({"dtype": "F32", "shape": [48], "data_offsets": [norm.start, norm.end]}));
+    tensors.header.insert(
+        "model.nrom.weight".into(),
+        serde_json::json!({"dtype": "F32", "shape": [48], "data_offsets": [norm.start, norm.end]}),
+    );
     workshop.write("model/model.safetensors", tensors.bytes());
     let config = std::fs::read_to_string(workshop.path("model/config.json")).unwrap();
-    workshop.write("model/config.json", config.replace("\"intermediate_size\": 136", "\"intermediate_size\": 128"));
+    workshop.write(
+        "model/config.json",
+        config.replace("\"intermediate_size\": 136", "\"intermediate_size\": 128"),
+    );
     let mut words = vec![
         "1 missing, 6 of another form, 2 unknown".to_owned(),
         "model.norm.weight: missing, wanted [48]".to_owned(),
@@ -99,7 +114,10 @@ fn configs_that_describe_no_model() {
         (&config.replace("\"llama\"", "\"lama\""), "`lama`"),
         (&config.replace("\"hidden_size\": 48", "\"hidden_size\": 1e99"), "hidden_size"),
         (&config.replace("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 0"), "num_hidden_layers"),
-        (&config.replace("\"num_key_value_heads\": 2", "\"num_key_value_heads\": 4"), "6 query heads cannot share 4 key heads"),
+        (
+            &config.replace("\"num_key_value_heads\": 2", "\"num_key_value_heads\": 4"),
+            "6 query heads cannot share 4 key heads",
+        ),
     ];
     for (text, word) in cases {
         workshop.write("model/config.json", text);
@@ -111,7 +129,9 @@ fn configs_that_describe_no_model() {
 
 #[test]
 fn a_tokenizer_of_a_larger_model() {
-    let workshop = Workshop::new("[model]\npath = \"model\"\nfrom_scratch = true\noverrides = { vocab_size = 300 }\n[method]\nkind = \"full\"\n");
+    let workshop = Workshop::new(
+        "[model]\npath = \"model\"\nfrom_scratch = true\noverrides = { vocab_size = 300 }\n[method]\nkind = \"full\"\n",
+    );
     workshop.refuses_the_run(&["ids up to", "300 rows", "tokenizer.json"]);
 }
 
@@ -120,15 +140,20 @@ fn gpt2_has_no_positions_beyond_its_own() {
     let workshop = Workshop::new("");
     std::fs::remove_dir_all(workshop.path("model")).unwrap();
     copy(&golden("gpt2-base/model"), &workshop.path("model"));
-    let settings = |length: u64| run_file(&format!("max_steps = 1\n[data]\nmax_length = {length}\ntemplate = \"chatml\"\n"));
+    let settings = |length: u64| {
+        run_file(&format!("max_steps = 1\n[data]\nmax_length = {length}\ntemplate = \"chatml\"\n"))
+    };
     workshop.write("run.toml", settings(65));
     workshop.refuses_the_run(&["max_length is 65", "64"]);
     workshop.write("run.toml", settings(64));
     assert_eq!(workshop.run(&["train", "run.toml", "--out", "out"]).code, Some(0));
     let ids = vec!["5"; 65].join(",");
-    workshop.run(&["generate", "--model", "model", "--ids", &ids]).refused_with(&["65 tokens do not fit", "64"]);
+    workshop
+        .run(&["generate", "--model", "model", "--ids", &ids])
+        .refused_with(&["65 tokens do not fit", "64"]);
     workshop.write("rows.jsonl", format!("{{\"ids\":[1,2]}}\n{{\"ids\":[{ids}]}}\n"));
-    let done = workshop.run(&["score", "--model", "model", "--input", "rows.jsonl", "--output", "scores.jsonl"]);
+    let done =
+        workshop.run(&["score", "--model", "model", "--input", "rows.jsonl", "--output", "scores.jsonl"]);
     done.refused_with(&["65 tokens do not fit", "row 2", "rows.jsonl"]);
     assert!(!workshop.path("scores.jsonl").exists());
 }
@@ -138,7 +163,8 @@ fn ids_beyond_the_embedding() {
     let workshop = Workshop::new("");
     workshop.run(&["generate", "--model", "model", "--ids", "1,524"]).refused_with(&["524", "embedding"]);
     workshop.write("rows.jsonl", "{\"ids\":[1,2]}\n{\"ids\":[1,524]}\n{\"ids\":[1,3]}\n");
-    let done = workshop.run(&["score", "--model", "model", "--input", "rows.jsonl", "--output", "scores.jsonl"]);
+    let done =
+        workshop.run(&["score", "--model", "model", "--input", "rows.jsonl", "--output", "scores.jsonl"]);
     done.refused_with(&["524", "row 2", "rows.jsonl"]);
     assert!(!workshop.path("scores.jsonl").exists());
 }
@@ -164,8 +190,12 @@ fn refuses_the_adapter(workshop: &Workshop, words: &[&str]) {
 fn an_adapter_for_another_model() {
     let workshop = Workshop::new("");
     copy(&golden("method-lora-cattn-gpt2/final"), &workshop.path("adapter"));
-    refuses_the_adapter(&workshop, &["transformer.h.0.attn.c_attn", "transformer.h.1.attn.c_attn", "adapter"]);
-    workshop.write("run.toml", run_file("max_steps = 1\n[method]\nkind = \"lora\"\ninit_from = \"adapter\"\n"));
+    refuses_the_adapter(
+        &workshop,
+        &["transformer.h.0.attn.c_attn", "transformer.h.1.attn.c_attn", "adapter"],
+    );
+    workshop
+        .write("run.toml", run_file("max_steps = 1\n[method]\nkind = \"lora\"\ninit_from = \"adapter\"\n"));
     workshop.run(&["train", "run.toml", "--out", "out"]).refused_with(&["transformer.h.0.attn.c_attn"]);
     assert!(!workshop.path("out").exists());
 }
@@ -175,7 +205,8 @@ fn adapters_of_variants_that_are_not_known() {
     let workshop = Workshop::new("");
     copy(&golden("method-lora-all/final"), &workshop.path("adapter"));
     let config: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(workshop.path("adapter/adapter_config.json")).unwrap()).unwrap();
+        serde_json::from_slice(&std::fs::read(workshop.path("adapter/adapter_config.json")).unwrap())
+            .unwrap();
     for (key, value) in [
         ("use_qalora", serde_json::json!(true)),
         ("lora_bias", serde_json::json!(true)),
@@ -201,13 +232,21 @@ fn damaged_adapters() {
     workshop.write(file, &bytes[..bytes.len() / 2]);
     refuses_the_adapter(&workshop, &["adapter_model.safetensors"]);
     let mut tensors = Tensors::parse(&bytes);
-    let names: Vec<String> = tensors.header.keys().filter(|name| name.contains("layers.1") && name.contains("lora_B")).cloned().collect();
+    let names: Vec<String> = tensors
+        .header
+        .keys()
+        .filter(|name| name.contains("layers.1") && name.contains("lora_B"))
+        .cloned()
+        .collect();
     for name in &names {
         let entry = tensors.header.shift_remove(name).unwrap();
         tensors.header.insert(name.replace("lora_B", "lora_C"), entry);
     }
     workshop.write(file, tensors.bytes());
-    let words: Vec<&str> = names.iter().map(|name| name.split("layers.1.").nth(1).unwrap().split(".lora").next().unwrap()).collect();
+    let words: Vec<&str> = names
+        .iter()
+        .map(|name| name.split("layers.1.").nth(1).unwrap().split(".lora").next().unwrap())
+        .collect();
     assert_eq!(words.len(), 7);
     refuses_the_adapter(&workshop, &words);
 }

@@ -12,12 +12,23 @@ fn refuses(settings: &str, words: &[&str]) {
 fn a_rank_larger_than_the_matrix() {
     let settings = "[method]\nkind = \"lora\"\nrank = 17\ntargets = [\"q\", \"k\"]\n";
     // The queries' matrix is 48 × 48, the keys' 16 × 48.
-    refuses(settings, &["model.layers.0.self_attn.k_proj: rank 17", "model.layers.1.self_attn.k_proj: rank 17", "16 × 48", "smaller rank"]);
+    refuses(
+        settings,
+        &[
+            "model.layers.0.self_attn.k_proj: rank 17",
+            "model.layers.1.self_attn.k_proj: rank 17",
+            "16 × 48",
+            "smaller rank",
+        ],
+    );
 }
 
 #[test]
 fn unknown_keys_are_named_with_the_nearest() {
-    refuses("[method]\nkind = \"lora\"\nrnak = 4\nalhpa = 2\n", &["`method.rnak`", "`rank`", "`method.alhpa`", "`alpha`"]);
+    refuses(
+        "[method]\nkind = \"lora\"\nrnak = 4\nalhpa = 2\n",
+        &["`method.rnak`", "`rank`", "`method.alhpa`", "`alpha`"],
+    );
     refuses("[method]\nkind = \"full\"\nrank = 4\n", &["`method.rank`"]);
     let workshop = Workshop::new("");
     workshop.write("run.toml", run_file("").replace("batch_size", "batchsize"));
@@ -59,7 +70,10 @@ fn numbers_that_make_no_sense() {
         refuses(settings, &[word]);
     }
     // All of them at once.
-    refuses("learning_rate = 0.0\neps = -1.0\nwarmup_ratio = -1.0\n", &["train.learning_rate", "train.eps", "train.warmup_ratio"]);
+    refuses(
+        "learning_rate = 0.0\neps = -1.0\nwarmup_ratio = -1.0\n",
+        &["train.learning_rate", "train.eps", "train.warmup_ratio"],
+    );
 }
 
 #[test]
@@ -71,16 +85,29 @@ fn what_is_not_a_number_at_all() {
     }
 }
 
+/// `train` refuses for want of memory, and `check` foresees it.
+#[track_caller]
+fn does_not_fit(workshop: &Workshop, allowed: &str) {
+    let train = workshop.run(&["train", "run.toml", "--out", "out"]);
+    train.refused_with(&["of memory", allowed, "batch_size", "max_length"]);
+    train.says_how_to_mend();
+    assert!(!workshop.path("out").exists());
+    let check = workshop.run(&["check", "run.toml"]);
+    assert_eq!(check.code, Some(2), "{}", check.stderr);
+    assert!(check.stdout.contains("This will not fit"), "{}", check.stdout);
+}
+
 #[test]
 fn runs_that_do_not_fit_into_memory() {
-    refuses("memory_budget = \"1MB\"\n", &["memory", "1.0 MiB", "batch_size", "max_length"]);
+    does_not_fit(&Workshop::new("memory_budget = \"1MB\"\n"), "1.0 MiB");
     // 32 rows of 50,000 tokens.
     let ids = vec!["7"; 50_000].join(",");
     let row = format!("{{\"input_ids\":[{ids}],\"labels\":[{ids}]}}\n");
-    let settings = "batch_size = 100000\nmemory_budget = \"8GB\"\n[data]\nmax_length = 1000000\nvalidation = 0.0\n";
+    let settings =
+        "batch_size = 100000\nmemory_budget = \"8GB\"\n[data]\nmax_length = 1000000\nvalidation = 0.0\n";
     let workshop = Workshop::new(settings);
     workshop.write("data.jsonl", row.repeat(32));
-    workshop.refuses_the_run(&["memory", "batch_size", "max_length"]);
+    does_not_fit(&workshop, "8.0 GiB");
 }
 
 #[test]

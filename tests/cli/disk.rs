@@ -20,7 +20,8 @@ impl SmallDisk {
     fn mount(path: PathBuf, kilobytes: u64) -> Option<Self> {
         std::fs::create_dir(&path).unwrap();
         let options = format!("size={kilobytes}k");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&path).output();
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&path).output();
         if mounted.is_ok_and(|output| output.status.success()) {
             return Some(Self { path });
         }
@@ -42,8 +43,10 @@ impl Drop for SmallDisk {
 }
 
 fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<String> =
-        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }

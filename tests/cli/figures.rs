@@ -14,7 +14,19 @@ fn expected() -> Value {
 fn inspect_tells_what_a_folder_holds() {
     let workshop = Workshop::new("");
     let report = &workshop.event(&["inspect", "model"], "inspected")["report"];
-    has(report, &["family", "class", "parameters", "dtypes", "layers", "context_length", "linears", "default_targets"]);
+    has(
+        report,
+        &[
+            "family",
+            "class",
+            "parameters",
+            "dtypes",
+            "layers",
+            "context_length",
+            "linears",
+            "default_targets",
+        ],
+    );
     assert_eq!((report["family"].as_str(), report["layers"].as_u64()), (Some("llama"), Some(2)));
     let linears = report["linears"].as_array().unwrap();
     // Seven in each block, the embedding, and no head of its own.
@@ -22,7 +34,11 @@ fn inspect_tells_what_a_folder_holds() {
     assert_eq!(down["shape"], serde_json::json!([48, 136]));
     assert_eq!((down["role"].as_str(), down["layer"].as_u64()), (Some("down"), Some(1)));
     let text = workshop.run(&["inspect", "model"]);
-    assert!(text.stdout.contains("model.layers.1.mlp.down_proj") && text.stdout.contains("48 × 136"), "{}", text.stdout);
+    assert!(
+        text.stdout.contains("model.layers.1.mlp.down_proj") && text.stdout.contains("48 × 136"),
+        "{}",
+        text.stdout
+    );
 }
 
 #[test]
@@ -38,9 +54,12 @@ fn preview_shows_rows_as_the_model_sees_them() {
             has(row, &["row", "file", "rendered", "ids", "tokens", "loss_mask", "roles"]);
             assert_eq!(row["row"].as_u64(), Some(index as u64 + 1));
             let count = |key: &str| row[key].as_array().unwrap().len();
-            assert!(count("ids") > 4 && count("ids") == count("tokens") && count("ids") == count("loss_mask"));
+            assert!(
+                count("ids") > 4 && count("ids") == count("tokens") && count("ids") == count("loss_mask")
+            );
             assert!(row["rendered"].as_str().unwrap().contains("<|im_start|>assistant"), "{row}");
-            let learned = row["loss_mask"].as_array().unwrap().iter().filter(|learned| **learned == true).count();
+            let learned =
+                row["loss_mask"].as_array().unwrap().iter().filter(|learned| **learned == true).count();
             assert!(learned > 1 && learned < count("ids"));
         }
     }
@@ -50,11 +69,27 @@ fn preview_shows_rows_as_the_model_sees_them() {
 fn check_judges_and_trains_nothing() {
     let workshop = Workshop::new("");
     let verdict = &workshop.event(&["check", "run.toml"], "checked")["verdict"];
-    has(verdict, &["sources", "rows", "usable_rows", "tokens", "learned_tokens", "lengths", "findings", "forecast", "steps"]);
+    has(
+        verdict,
+        &[
+            "sources",
+            "rows",
+            "usable_rows",
+            "tokens",
+            "learned_tokens",
+            "lengths",
+            "findings",
+            "forecast",
+            "steps",
+        ],
+    );
     assert_eq!((verdict["ok"].as_bool(), verdict["rows"].as_u64()), (Some(true), Some(22)));
     // 17 rows in batches of 2, three times.
     assert_eq!(verdict["steps"], 27);
-    has(&verdict["forecast"], &["weights", "trainable", "gradients", "optimizer", "activations", "head", "total", "fits"]);
+    has(
+        &verdict["forecast"],
+        &["weights", "trainable", "gradients", "optimizer", "activations", "head", "total", "fits"],
+    );
     assert!(!workshop.path("runs").exists());
 }
 
@@ -66,15 +101,32 @@ fn greedy_answers_are_the_golden_ones() {
     let prompt = numbers(&golden["greedy"]["prompt_ids"]).join(",");
     let wanted = numbers(&golden["greedy"]["with_cache"]);
     let count = wanted.len().to_string();
-    let arguments =
-        ["generate", "--model", "model", "--ids", &prompt, "--max-new-tokens", &count, "--temperature", "0", "--ignore-eos"];
+    let arguments = [
+        "generate",
+        "--model",
+        "model",
+        "--ids",
+        &prompt,
+        "--max-new-tokens",
+        &count,
+        "--temperature",
+        "0",
+        "--ignore-eos",
+    ];
     let generated = workshop.event(&arguments, "generated");
     assert_eq!(numbers(&generated["ids"]), wanted);
-    let stats = has(&generated["stats"], &["prompt_tokens", "new_tokens", "prefill_seconds", "decode_seconds", "finish"]);
+    let stats = has(
+        &generated["stats"],
+        &["prompt_tokens", "new_tokens", "prefill_seconds", "decode_seconds", "finish"],
+    );
     assert_eq!((stats["finish"].as_str(), stats["prompt_tokens"].as_u64()), (Some("length"), Some(12)));
     // The text is what the pieces made.
     let events = workshop.json(&arguments);
-    let pieces: String = events.iter().filter(|event| event["event"] == "delta").map(|event| event["text"].as_str().unwrap()).collect();
+    let pieces: String = events
+        .iter()
+        .filter(|event| event["event"] == "delta")
+        .map(|event| event["text"].as_str().unwrap())
+        .collect();
     assert_eq!(Some(pieces.as_str()), generated["text"].as_str());
     assert_eq!(workshop.run(&arguments).stdout, format!("{pieces}\n"));
 }
@@ -83,7 +135,22 @@ fn greedy_answers_are_the_golden_ones() {
 fn drawn_answers_follow_the_seed() {
     let workshop = Workshop::new("");
     let draw = |seed: &str| {
-        let arguments = ["generate", "--model", "model", "--prompt", "ember light", "--max-new-tokens", "12", "--temperature", "1.5", "--top-p", "1", "--ignore-eos", "--seed", seed];
+        let arguments = [
+            "generate",
+            "--model",
+            "model",
+            "--prompt",
+            "ember light",
+            "--max-new-tokens",
+            "12",
+            "--temperature",
+            "1.5",
+            "--top-p",
+            "1",
+            "--ignore-eos",
+            "--seed",
+            seed,
+        ];
         workshop.event(&arguments, "generated")["ids"].clone()
     };
     assert_eq!(draw("3"), draw("3"));
@@ -118,9 +185,11 @@ fn golden_rows() -> Vec<(Vec<u32>, Vec<Vec<f64>>)> {
 fn scores_are_the_log_softmax_of_the_golden_logits() {
     let workshop = Workshop::new("");
     let rows = golden_rows();
-    let input: String = rows.iter().map(|(ids, _)| serde_json::json!({ "ids": ids }).to_string() + "\n").collect();
+    let input: String =
+        rows.iter().map(|(ids, _)| serde_json::json!({ "ids": ids }).to_string() + "\n").collect();
     workshop.write("rows.jsonl", input);
-    let scored = workshop.event(&["score", "--model", "model", "--input", "rows.jsonl", "--output", "scores.jsonl"], "scored");
+    let scored = workshop
+        .event(&["score", "--model", "model", "--input", "rows.jsonl", "--output", "scores.jsonl"], "scored");
     has(&scored, &["rows", "tokens", "mean_logprob", "perplexity"]);
     let output = std::fs::read_to_string(workshop.path("scores.jsonl")).unwrap();
     assert_eq!(output.lines().count(), rows.len());
@@ -153,11 +222,15 @@ fn scores_are_the_log_softmax_of_the_golden_logits() {
 fn a_prompt_and_its_completion_can_be_scored() {
     let workshop = Workshop::new("");
     workshop.write("rows.jsonl", "{\"prompt\": \"ember \", \"completion\": \"light\"}\r\n\n{\"ids\": [5]}\n");
-    workshop.event(&["score", "--model", "model", "--input", "rows.jsonl", "--output", "scores.jsonl"], "scored");
+    workshop
+        .event(&["score", "--model", "model", "--input", "rows.jsonl", "--output", "scores.jsonl"], "scored");
     let output = std::fs::read_to_string(workshop.path("scores.jsonl")).unwrap();
     let lines: Vec<Value> = output.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(lines[0]["sum"].as_f64().unwrap() < 0.0);
-    assert_eq!((lines[1]["logprobs"].clone(), lines[1]["sum"].as_f64()), (serde_json::json!([null]), Some(0.0)));
+    assert_eq!(
+        (lines[1]["logprobs"].clone(), lines[1]["sum"].as_f64()),
+        (serde_json::json!([null]), Some(0.0))
+    );
 }
 
 #[test]
@@ -178,25 +251,73 @@ fn an_export_is_verified_and_behaves_as_the_live_model() {
     let adapter = golden("method-lora-all/final").display().to_string();
     for (dtype, shard) in [("keep", "5GB"), ("bf16", "100KB")] {
         let out = format!("merged-{dtype}");
-        let arguments = ["export", "--model", "model", "--adapter", &adapter, "--to", "merged", "--dtype", dtype, "--shard-size", shard, "--out", &out, "--verify"];
+        let arguments = [
+            "export",
+            "--model",
+            "model",
+            "--adapter",
+            &adapter,
+            "--to",
+            "merged",
+            "--dtype",
+            dtype,
+            "--shard-size",
+            shard,
+            "--out",
+            &out,
+            "--verify",
+        ];
         let report = workshop.event(&arguments, "exported")["report"].clone();
         has(&report, &["dir", "files", "bytes", "seconds", "verify"]);
-        let verify = has(&report["verify"], &["rows", "tokens", "max_abs_logit_difference", "mean_abs_logit_difference", "allowed_difference", "greedy_equal", "greedy_total"]);
+        let verify = has(
+            &report["verify"],
+            &[
+                "rows",
+                "tokens",
+                "max_abs_logit_difference",
+                "mean_abs_logit_difference",
+                "allowed_difference",
+                "greedy_equal",
+                "greedy_total",
+            ],
+        );
         assert_eq!(verify["passed"], true);
-        let names: Vec<&str> = report["files"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
-        for name in ["config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json", "README.md"] {
-            assert!(names.contains(&name) && workshop.path(&out).join(name).exists(), "{name} is not in {names:?}");
+        let names: Vec<&str> =
+            report["files"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+        for name in
+            ["config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json", "README.md"]
+        {
+            assert!(
+                names.contains(&name) && workshop.path(&out).join(name).exists(),
+                "{name} is not in {names:?}"
+            );
         }
         assert_eq!(names.contains(&"model.safetensors.index.json"), dtype == "bf16", "{names:?}");
     }
     // What was written answers as the adapter does on its base.
     let ids = "1,236,248,442,362";
     let ask = |model: &[&str]| {
-        let arguments = [&["generate"], model, &["--ids", ids, "--max-new-tokens", "8", "--temperature", "0", "--ignore-eos"]].concat();
+        let arguments = [
+            &["generate"],
+            model,
+            &["--ids", ids, "--max-new-tokens", "8", "--temperature", "0", "--ignore-eos"],
+        ]
+        .concat();
         workshop.event(&arguments, "generated")["ids"].clone()
     };
     assert_eq!(ask(&["--model", "merged-keep"]), ask(&["--model", "model", "--adapter", &adapter]));
-    let text = workshop.run(&["export", "--model", "model", "--adapter", &adapter, "--to", "adapter", "--out", "again", "--verify"]);
+    let text = workshop.run(&[
+        "export",
+        "--model",
+        "model",
+        "--adapter",
+        &adapter,
+        "--to",
+        "adapter",
+        "--out",
+        "again",
+        "--verify",
+    ]);
     assert_eq!(text.code, Some(0), "{}", text.stderr);
     assert!(text.stdout.contains("behaves as the live model"), "{}", text.stdout);
     assert_eq!(ask(&["--model", "model", "--adapter", "again"]), ask(&["--model", "merged-keep"]));
@@ -208,9 +329,23 @@ fn an_export_of_a_run_knows_the_run() {
     let workshop = Workshop::new("");
     workshop.write("run.toml", run_file("max_steps = 4\neval_every = 2\n"));
     assert_eq!(workshop.run(&["train", "run.toml", "--out", "out"]).code, Some(0));
-    let arguments = ["export", "--model", "model", "--adapter", "out/adapter", "--to", "merged", "--out", "merged", "--verify"];
+    let arguments = [
+        "export",
+        "--model",
+        "model",
+        "--adapter",
+        "out/adapter",
+        "--to",
+        "merged",
+        "--out",
+        "merged",
+        "--verify",
+    ];
     let report = workshop.event(&arguments, "exported")["report"].clone();
-    assert_eq!((report["verify"]["passed"].as_bool(), report["verify"]["rows"].as_u64()), (Some(true), Some(8)));
+    assert_eq!(
+        (report["verify"]["passed"].as_bool(), report["verify"]["rows"].as_u64()),
+        (Some(true), Some(8))
+    );
     let card = std::fs::read_to_string(workshop.path("merged/README.md")).unwrap();
     for word in ["data.jsonl", "validation loss", "base model (SHA-256)", "4 of 4"] {
         assert!(card.contains(word), "`{word}` is not in the card:\n{card}");
@@ -220,9 +355,24 @@ fn an_export_of_a_run_knows_the_run() {
 #[test]
 fn bench_measures_a_made_up_model() {
     let workshop = Workshop::new("");
-    let arguments = ["bench", "--shape", "tiny", "--batch-size", "1", "--length", "32", "--steps", "2", "--warmup", "1"];
+    let arguments =
+        ["bench", "--shape", "tiny", "--batch-size", "1", "--length", "32", "--steps", "2", "--warmup", "1"];
     let report = &workshop.event(&arguments, "benched")["report"];
-    has(report, &["device", "dtype", "parameters", "trainable_parameters", "tokens_per_s", "seconds_per_step", "losses", "seconds_to_first_step", "peak_memory_bytes", "model_flops_per_token"]);
+    has(
+        report,
+        &[
+            "device",
+            "dtype",
+            "parameters",
+            "trainable_parameters",
+            "tokens_per_s",
+            "seconds_per_step",
+            "losses",
+            "seconds_to_first_step",
+            "peak_memory_bytes",
+            "model_flops_per_token",
+        ],
+    );
     assert_eq!(report["seconds_per_step"].as_array().unwrap().len(), 2);
     assert_eq!(report["losses"].as_array().unwrap().len(), 3);
     assert!(report["tokens_per_s"].as_f64().unwrap() > 0.0);

@@ -10,7 +10,19 @@ use crate::workshop::{Workshop, golden};
 
 /// Gives `lines` to `chat` and returns its events.
 fn chat(workshop: &Workshop, arguments: &[&str], lines: &str) -> Vec<Value> {
-    let fixed = ["chat", "--json", "--device", "cpu", "--model", "model", "--temperature", "0", "--max-new-tokens", "6", "--ignore-eos"];
+    let fixed = [
+        "chat",
+        "--json",
+        "--device",
+        "cpu",
+        "--model",
+        "model",
+        "--temperature",
+        "0",
+        "--max-new-tokens",
+        "6",
+        "--ignore-eos",
+    ];
     let mut child = workshop
         .program
         .command(&[&fixed[..], arguments].concat())
@@ -32,7 +44,8 @@ fn answers(events: &[Value]) -> Vec<Value> {
 #[test]
 fn adapters_take_turns_and_leave_the_base_alone() {
     let workshop = Workshop::new("");
-    let adapters = ["method-lora-all/initial_nonzero", "method-lora-all/final"].map(|case| golden(case).display().to_string());
+    let adapters = ["method-lora-all/initial_nonzero", "method-lora-all/final"]
+        .map(|case| golden(case).display().to_string());
     let flags = ["--adapter", &adapters[0], "--adapter", &adapters[1]];
     let script = "/base\nember\n/reset\n/adapter 1\nember\n/reset\n/adapter 2\nember\n/reset\n/base\nember\n/reset\n/adapter 1\nember\n";
     let events = chat(&workshop, &flags, script);
@@ -42,7 +55,8 @@ fn adapters_take_turns_and_leave_the_base_alone() {
     assert_ne!(first, second);
     assert_eq!(base, base_again);
     assert_eq!(first, first_again);
-    let loads = events.iter().filter(|event| event["event"] == "progress" && event["done"] == event["total"]).count();
+    let loads =
+        events.iter().filter(|event| event["event"] == "progress" && event["done"] == event["total"]).count();
     assert_eq!(loads, 1, "the base is loaded once");
 
     // Each alone answers the same.
@@ -54,8 +68,11 @@ fn adapters_take_turns_and_leave_the_base_alone() {
 fn a_conversation_is_remembered_until_it_is_reset() {
     let workshop = Workshop::new("");
     let events = chat(&workshop, &[], "ember\nember\n/reset\nember\n");
-    let prompts: Vec<u64> =
-        events.iter().filter(|event| event["event"] == "generated").map(|event| event["stats"]["prompt_tokens"].as_u64().unwrap()).collect();
+    let prompts: Vec<u64> = events
+        .iter()
+        .filter(|event| event["event"] == "generated")
+        .map(|event| event["stats"]["prompt_tokens"].as_u64().unwrap())
+        .collect();
     assert!(prompts[1] > prompts[0], "{prompts:?}");
     assert_eq!(prompts[2], prompts[0]);
 }

@@ -22,7 +22,10 @@ fn train_prints_the_run_folder() {
     }
     workshop.run(&["train", "run.toml", "--out", "out"]).refused_with(&["in use", "--resume", "out"]);
     let again = workshop.run(&["train", "--resume", "out"]);
-    assert_eq!((again.code, again.stdout.trim_end()), (Some(0), workshop.path("out").display().to_string().as_str()));
+    assert_eq!(
+        (again.code, again.stdout.trim_end()),
+        (Some(0), workshop.path("out").display().to_string().as_str())
+    );
     workshop.run(&["train", "--resume", "model"]).refused_with(&["plan.json", "name a run folder"]);
 }
 
@@ -31,11 +34,17 @@ fn train_tells_its_events_as_json() {
     let workshop = Workshop::new("max_steps = 3\neval_every = 2\nsave_every = 2\n");
     let events = workshop.json(&["train", "run.toml", "--out", "out"]);
     has(&events[0], &["catalog", "device"]);
-    let updates: Vec<_> = events.iter().filter(|event| event["event"] == "run").map(|event| &event["update"]).collect();
-    let of = |name: &str| updates.iter().filter(|update| update["update"] == name).copied().collect::<Vec<_>>();
+    let updates: Vec<_> =
+        events.iter().filter(|event| event["event"] == "run").map(|event| &event["update"]).collect();
+    let of =
+        |name: &str| updates.iter().filter(|update| update["update"] == name).copied().collect::<Vec<_>>();
     let summary = &has(of("planned")[0], &["dir", "summary"])["summary"];
-    has(summary, &["first_step", "total_steps", "train_rows", "validation_rows", "forecast", "device", "dtype"]);
-    let steps: Vec<_> = of("stepped").iter().flat_map(|update| update["steps"].as_array().unwrap().clone()).collect();
+    has(
+        summary,
+        &["first_step", "total_steps", "train_rows", "validation_rows", "forecast", "device", "dtype"],
+    );
+    let steps: Vec<_> =
+        of("stepped").iter().flat_map(|update| update["steps"].as_array().unwrap().clone()).collect();
     assert_eq!(steps.len(), 3);
     for step in &steps {
         has(step, &["step", "epoch", "tokens", "loss", "lr", "grad_norm", "tokens_per_s", "mem_bytes"]);
@@ -59,13 +68,15 @@ enum Moment {
 
 impl Moment {
     fn has_come(&self, run: &Path) -> bool {
-        let lines = || std::fs::read_to_string(run.join("metrics.jsonl")).map_or(0, |text| text.lines().count());
+        let lines =
+            || std::fs::read_to_string(run.join("metrics.jsonl")).map_or(0, |text| text.lines().count());
         match self {
             Self::Planned => run.join("plan.json").exists(),
             Self::Lines(wanted) => lines() >= *wanted,
             Self::Writing(after) => {
                 let entries = std::fs::read_dir(run.join("checkpoints")).into_iter().flatten().flatten();
-                lines() >= *after && entries.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with('.'))
+                lines() >= *after
+                    && entries.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with('.'))
             }
         }
     }
@@ -107,7 +118,13 @@ fn a_killed_run_goes_on_bit_for_bit() {
             false => &["train", "run.toml", "--device", "cpu", "--out", "cut"],
             true => &["train", "--device", "cpu", "--resume", "cut"],
         };
-        let child = workshop.program.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let child = workshop
+            .program
+            .command(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let done = kill_at(moment, &run, child);
         assert!(done.code.is_none() || done.code == Some(0), "{}", done.stderr);
         killed += usize::from(done.code.is_none());
@@ -117,7 +134,8 @@ fn a_killed_run_goes_on_bit_for_bit() {
     assert_eq!(last.code, Some(0), "{}", last.stderr);
 
     assert_eq!(steady_lines(&workshop.path("whole")), steady_lines(&run));
-    let result = |name: &str| std::fs::read(workshop.path(name).join("adapter/adapter_model.safetensors")).unwrap();
+    let result =
+        |name: &str| std::fs::read(workshop.path(name).join("adapter/adapter_model.safetensors")).unwrap();
     assert!(result("whole") == result("cut"));
     let hidden = |dir: &Path| {
         let names = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name());
@@ -147,7 +165,8 @@ fn an_interrupted_run_saves_and_says_how_to_go_on() {
     let workshop = Workshop::new("max_steps = 100000\n");
     let run = workshop.path("out");
     let arguments = ["train", "run.toml", "--device", "cpu", "--out", "out"];
-    let child = workshop.program.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let child =
+        workshop.program.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     while !Moment::Lines(3).has_come(&run) {
         std::thread::sleep(Duration::from_millis(1));
     }

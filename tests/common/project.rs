@@ -29,7 +29,12 @@ const DEFAULTS: [(&str, &str, &str); 6] = [
 
 /// A run file over the project's model and data. `settings` begins among the keys of `[train]`.
 pub fn run_file(settings: &str) -> String {
-    let mut sections = vec![("train", String::new()), ("model", String::new()), ("data", String::new()), ("method", String::new())];
+    let mut sections = vec![
+        ("train", String::new()),
+        ("model", String::new()),
+        ("data", String::new()),
+        ("method", String::new()),
+    ];
     let mut current = "train";
     for line in settings.lines() {
         match line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
@@ -50,7 +55,9 @@ pub fn run_file(settings: &str) -> String {
 pub fn conversations(rows: usize) -> String {
     const WORDS: [&str; 7] = ["ember", "light", "wood", "iron", "river", "stone", "cloud"];
     let line = |row: usize| {
-        let words = |from: usize, count: usize| (from..from + count).map(|n| WORDS[n * n % 7]).collect::<Vec<_>>().join(" ");
+        let words = |from: usize, count: usize| {
+            (from..from + count).map(|n| WORDS[n * n % 7]).collect::<Vec<_>>().join(" ")
+        };
         let (question, answer) = (words(row, 1 + row % 3), words(row * 3 + 1, 1 + row % 4));
         let turns = serde_json::json!([{"role": "user", "content": question}, {"role": "assistant", "content": answer}]);
         serde_json::json!({ "messages": turns }).to_string() + "\n"

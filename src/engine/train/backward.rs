@@ -54,7 +54,8 @@ impl Backward<'_> {
             return Ok(None);
         };
         let options = PassOptions { adapter: self.adapter, dropout: self.dropout, ..PassOptions::default() };
-        let (loss, gradient) = head::backward(self.model, &positions, options, last, &labels, weight, gradients);
+        let (loss, gradient) =
+            head::backward(self.model, &positions, options, last, &labels, weight, gradients);
         let Some(gradient) = self.backward(&positions, saved, gradient, embedding_learns, gradients) else {
             return Ok(None);
         };
@@ -70,7 +71,12 @@ impl Backward<'_> {
         self.model.decoder.embed(&self.model.pass(positions, options), ids)
     }
 
-    fn forward(&self, positions: &Positions, mut x: Tensor<3>, input_learns: bool) -> Option<(Vec<Saved>, Tensor<3>)> {
+    fn forward(
+        &self,
+        positions: &Positions,
+        mut x: Tensor<3>,
+        input_learns: bool,
+    ) -> Option<(Vec<Saved>, Tensor<3>)> {
         let count = self.model.info.num_layers;
         let mut saved = Vec::with_capacity(count);
         for index in 0..count {
@@ -83,7 +89,8 @@ impl Backward<'_> {
                 saved.push(Saved::Graph(graph));
                 continue;
             }
-            let options = PassOptions { adapter: self.adapter, dropout: self.dropout, ..PassOptions::default() };
+            let options =
+                PassOptions { adapter: self.adapter, dropout: self.dropout, ..PassOptions::default() };
             let y = self.model.decoder.block(index, &self.model.pass(positions, options), x.clone());
             saved.push(Saved::Input(x));
             x = y;
@@ -95,8 +102,12 @@ impl Backward<'_> {
     fn record(&self, positions: &Positions, index: usize, input: Tensor<3>, input_learns: bool) -> Graph {
         let tape = Tape::default();
         let input = if input_learns { input.autodiff().require_grad() } else { input };
-        let options =
-            PassOptions { adapter: self.adapter, dropout: self.dropout, tape: Some(&tape), ..PassOptions::default() };
+        let options = PassOptions {
+            adapter: self.adapter,
+            dropout: self.dropout,
+            tape: Some(&tape),
+            ..PassOptions::default()
+        };
         let output = self.model.decoder.block(index, &self.model.pass(positions, options), input.clone());
         Graph { input, output, tape }
     }

@@ -54,7 +54,9 @@ impl RunFolder {
         let mut entries = match std::fs::read_dir(path) {
             Ok(entries) => entries.flatten(),
             Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(err) => return Err(UserError::io(Text::fixed("use the run folder", "使用训练文件夹"), path, &err)),
+            Err(err) => {
+                return Err(UserError::io(Text::fixed("use the run folder", "使用训练文件夹"), path, &err));
+            }
         };
         if entries.all(|entry| is_of_a_start(&entry.file_name().to_string_lossy())) {
             return Ok(());
@@ -83,11 +85,14 @@ impl RunFolder {
     pub fn open(path: &Path) -> Result<(Self, PlanFile)> {
         let file = path.join(PLAN_FILE);
         let bytes = std::fs::read(&file).map_err(|err| {
-            UserError::io(Text::fixed("read the run's plan", "读取训练计划"), &file, &err)
-                .mend(Text::fixed("name a run folder: one with plan.json", "请指定训练文件夹：其中应有 plan.json"))
+            UserError::io(Text::fixed("read the run's plan", "读取训练计划"), &file, &err).mend(Text::fixed(
+                "name a run folder: one with plan.json",
+                "请指定训练文件夹：其中应有 plan.json",
+            ))
         })?;
         let plan = serde_json::from_slice(&bytes).map_err(|err| {
-            UserError::bad_input(text!("The run's plan cannot be read: {err}", "无法读取训练计划：{err}")).in_file(&file)
+            UserError::bad_input(text!("The run's plan cannot be read: {err}", "无法读取训练计划：{err}"))
+                .in_file(&file)
         })?;
         Ok((Self { path: path.to_owned() }, plan))
     }
@@ -125,7 +130,8 @@ impl PlanFile {
     pub fn of(plan: &Plan, base: &Path, device: String) -> Result<Self> {
         let (model_sha256, model_files) = model_identity(plan)?;
         let sources = plan.dataset.sources();
-        let data_files = sources.iter().map(|source| sampled_identity(&source.file)).collect::<Result<Vec<_>>>()?;
+        let data_files =
+            sources.iter().map(|source| sampled_identity(&source.file)).collect::<Result<Vec<_>>>()?;
         let template = plan.encoder.template();
         Ok(Self {
             version: env!("CARGO_PKG_VERSION").into(),
@@ -136,7 +142,8 @@ impl PlanFile {
             data_files,
             now: plan.now,
             template: template.map(|template| template.name().to_owned()),
-            template_sha256: template.map(|template| crate::files::sha256_bytes(template.source().as_bytes())),
+            template_sha256: template
+                .map(|template| crate::files::sha256_bytes(template.source().as_bytes())),
             family: plan.folder.family.id.into(),
             dtype: plan.dtype_name().into(),
             device,

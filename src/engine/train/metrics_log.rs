@@ -28,11 +28,10 @@ impl MetricsLog {
             let kept = lines_up_to(&path, step, evaluated)?;
             AtomicFile::write(&path, kept.as_bytes())?;
         }
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .map_err(|err| UserError::io(Text::fixed("write the metrics", "写入训练记录"), &path, &err))?;
+        let file =
+            OpenOptions::new().create(true).append(true).open(&path).map_err(|err| {
+                UserError::io(Text::fixed("write the metrics", "写入训练记录"), &path, &err)
+            })?;
         Ok(Self { path, file })
     }
 
@@ -77,8 +76,18 @@ mod tests {
 
     fn line(step: u64, loss: f64) -> MetricsLine {
         let skipped = !loss.is_finite();
-        StepMetrics { step, epoch: 0.0, tokens: 1, loss, lr: 0.0, grad_norm: 0.0, tokens_per_s: 0.0, mem_bytes: 0, skipped }
-            .into()
+        StepMetrics {
+            step,
+            epoch: 0.0,
+            tokens: 1,
+            loss,
+            lr: 0.0,
+            grad_norm: 0.0,
+            tokens_per_s: 0.0,
+            mem_bytes: 0,
+            skipped,
+        }
+        .into()
     }
 
     fn steps(dir: &Path) -> Vec<u64> {

@@ -51,7 +51,10 @@ impl Prefetch {
     pub fn next(&self) -> Result<StepBatches> {
         let received = self.ready.as_ref().and_then(|ready| ready.recv().ok());
         received.unwrap_or_else(|| {
-            Err(UserError::failure(Text::fixed("The thread that reads the data ended", "读取数据的线程已结束")))
+            Err(UserError::failure(Text::fixed(
+                "The thread that reads the data ended",
+                "读取数据的线程已结束",
+            )))
         })
     }
 }
@@ -73,7 +76,8 @@ fn next(dataset: &Dataset, sampler: &mut Sampler, pad: u32) -> Result<StepBatche
     let mut batches = Vec::with_capacity(micro.len());
     let mut rows = Vec::new();
     for batch in micro {
-        let examples = batch.rows.iter().map(|row| dataset.example(*row as usize)).collect::<Result<Vec<_>>>()?;
+        let examples =
+            batch.rows.iter().map(|row| dataset.example(*row as usize)).collect::<Result<Vec<_>>>()?;
         batches.push(Batch::collate(&examples, pad)?);
         rows.extend(batch.rows);
     }

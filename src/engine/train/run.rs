@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use data::{Progress, Sampler};
 use protocol::{
-    Control, EvalMetrics, Event, MetricsLine, Outcome, RequestId, Result, RunEvent, RunId, RunSummary, StepMetrics,
-    StopReason, Text, UserError,
+    Control, EvalMetrics, Event, MetricsLine, Outcome, RequestId, Result, RunEvent, RunId, RunSummary,
+    StepMetrics, StopReason, Text, UserError,
 };
 
 use super::evaluate::Evaluation;
@@ -112,8 +112,10 @@ impl<'a> Run<'a> {
         state: RunState,
         around: Surroundings<'a>,
     ) -> Result<Self> {
-        let name = folder.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        let store = CheckpointStore::new(folder.checkpoints(), plan.config.train.keep_checkpoints.max(1) as usize);
+        let name =
+            folder.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let store =
+            CheckpointStore::new(folder.checkpoints(), plan.config.train.keep_checkpoints.max(1) as usize);
         let log = MetricsLog::open(&folder.path, u64::MAX, true)?;
         Ok(Self {
             plan,
@@ -191,10 +193,16 @@ impl<'a> Run<'a> {
     fn set_damaged_aside(&self, step: u64) -> Result<()> {
         for (_, dir) in self.store.list()?.into_iter().filter(|(damaged, _)| *damaged > step) {
             let name = dir.file_name().unwrap_or_default().to_string_lossy();
-            let free = (1_u32..).map(|n| dir.with_file_name(format!("damaged-{n}-{name}"))).find(|dir| !dir.exists());
+            let free = (1_u32..)
+                .map(|n| dir.with_file_name(format!("damaged-{n}-{name}")))
+                .find(|dir| !dir.exists());
             let aside = free.unwrap_or_else(|| dir.clone());
             std::fs::rename(&dir, &aside).map_err(|err| {
-                UserError::io(Text::fixed("set the damaged checkpoint aside", "移开已损坏的检查点"), &dir, &err)
+                UserError::io(
+                    Text::fixed("set the damaged checkpoint aside", "移开已损坏的检查点"),
+                    &dir,
+                    &err,
+                )
             })?;
         }
         Ok(())
@@ -204,8 +212,11 @@ impl<'a> Run<'a> {
         let config = &self.plan.config;
         let (device, dtype) = (&self.chosen.device, self.plan.dtype);
         let mut model = if config.model.from_scratch {
-            ModelFolder::open_config(&config.model.path, &config.model.overrides)?
-                .initialise(device, dtype, config.train.seed)
+            ModelFolder::open_config(&config.model.path, &config.model.overrides)?.initialise(
+                device,
+                dtype,
+                config.train.seed,
+            )
         } else {
             let folder = ModelFolder::open(&config.model.path, &config.model.overrides)?;
             let (request, sink) = (self.request, &mut *self.sink);
@@ -238,7 +249,8 @@ impl<'a> Run<'a> {
             let next = batches.next()?;
             let started = Instant::now();
             let lr = self.plan.schedule.rate(self.state.step);
-            let Some(result) = learner.step(&next.batches, self.state.step, lr, &settings, self.control)? else {
+            let Some(result) = learner.step(&next.batches, self.state.step, lr, &settings, self.control)?
+            else {
                 // Only a stop breaks a step off: the next look at the wishes ends the session.
                 continue;
             };
@@ -357,8 +369,13 @@ impl<'a> Run<'a> {
             self.state.without_improvement += 1;
         }
         self.state.last_eval = Some(loss);
-        let eval =
-            EvalMetrics { step: self.state.step, epoch: self.epoch(), eval_loss: loss, eval_tokens: tokens, best };
+        let eval = EvalMetrics {
+            step: self.state.step,
+            epoch: self.epoch(),
+            eval_loss: loss,
+            eval_tokens: tokens,
+            best,
+        };
         self.log.write(&eval.clone().into())?;
         self.tell(RunEvent::Evaluated { eval });
         Ok(Some(best))
@@ -366,7 +383,8 @@ impl<'a> Run<'a> {
 
     fn save(&mut self, learner: &Learner) -> Result<()> {
         self.state.seconds = self.seconds_before + self.began.elapsed().as_secs_f64();
-        let extra = serde_json::json!({ "version": env!("CARGO_PKG_VERSION"), "eval_loss": self.state.last_eval });
+        let extra =
+            serde_json::json!({ "version": env!("CARGO_PKG_VERSION"), "eval_loss": self.state.last_eval });
         let base = self.plan.config.model.path.display().to_string();
         let (state, step) = (&self.state, self.state.step);
         let dir = self.store.save(step, extra, |dir| state::save(dir, learner, state, &base))?;

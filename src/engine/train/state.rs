@@ -103,8 +103,8 @@ pub fn restore(from: &Recovered, learner: &mut Learner) -> Result<RunState> {
 /// As [`restore`].
 pub fn restore_weights(path: &Path, learner: &mut Learner) -> Result<RunState> {
     let file = path.join(STATE);
-    let bytes =
-        std::fs::read(&file).map_err(|err| UserError::io(Text::fixed("read the checkpoint", "读取检查点"), &file, &err))?;
+    let bytes = std::fs::read(&file)
+        .map_err(|err| UserError::io(Text::fixed("read the checkpoint", "读取检查点"), &file, &err))?;
     let state: RunState = serde_json::from_slice(&bytes).map_err(|err| {
         UserError::bad_input(Text::new(
             format!("The checkpoint's counters cannot be read: {err}"),

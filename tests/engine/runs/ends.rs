@@ -8,7 +8,8 @@ use crate::project::run_file;
 #[test]
 fn a_lora_run_leaves_what_the_contract_says() {
     let project = Project::new();
-    let settings = "epochs = 1.5\neval_every = 4\nsave_every = 5\nseed = 7\n[method]\nkind = \"lora\"\nrank = 4\n";
+    let settings =
+        "epochs = 1.5\neval_every = 4\nsave_every = 5\nseed = 7\n[method]\nkind = \"lora\"\nrank = 4\n";
     let told = project.run(settings, "runs/a");
     let (reason, result) = told.finished();
     assert_eq!(reason, StopReason::Completed);
@@ -56,7 +57,10 @@ fn a_lora_run_leaves_what_the_contract_says() {
         let path = project.path("runs/a/checkpoints/step-00000014").join(file["name"].as_str().unwrap());
         assert_eq!(engine::files::sha256_file(&path).unwrap(), file["sha256"].as_str().unwrap());
     }
-    assert_eq!(project.names("runs/a/adapter"), ["README.md", "adapter_config.json", "adapter_model.safetensors"]);
+    assert_eq!(
+        project.names("runs/a/adapter"),
+        ["README.md", "adapter_config.json", "adapter_model.safetensors"]
+    );
     let card = std::fs::read_to_string(project.path("runs/a/adapter/README.md")).unwrap();
     for word in ["lora", plan["model_sha256"].as_str().unwrap(), "data.jsonl"] {
         assert!(card.contains(word), "{word} is not in the card:\n{card}");
@@ -98,11 +102,12 @@ fn a_full_run_lowers_the_loss_and_leaves_a_model() {
 #[test]
 fn save_now_saves_after_the_step() {
     let project = Project::new();
-    let told = Engine::start().run(project.start("max_steps = 6\nsave_every = 0\n", "a"), |update, control| {
-        if stepped(update) == Some(3) {
-            control.save_now();
-        }
-    });
+    let told =
+        Engine::start().run(project.start("max_steps = 6\nsave_every = 0\n", "a"), |update, control| {
+            if stepped(update) == Some(3) {
+                control.save_now();
+            }
+        });
     assert_eq!(told.finished().0, StopReason::Completed);
     assert_eq!(told.saved(), [3, 6], "once, and at the end");
 }

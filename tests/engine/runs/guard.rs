@@ -20,7 +20,9 @@ fn a_run_that_breaks_down_ends_and_names_a_row() {
         .updates
         .iter()
         .filter_map(|update| match update {
-            RunEvent::Stepped { steps, .. } => Some(steps.iter().filter(|step| step.skipped).map(|step| step.step)),
+            RunEvent::Stepped { steps, .. } => {
+                Some(steps.iter().filter(|step| step.skipped).map(|step| step.step))
+            }
             _ => None,
         })
         .flatten()
@@ -51,13 +53,20 @@ fn a_poisoned_row_is_named_skipped_and_changes_nothing() {
     assert_eq!(told.finished().0, StopReason::Completed);
     assert_eq!(told.steps(), (1..=8).collect::<Vec<_>>());
     let notices = told.notices();
-    assert!(matches!(notices.as_slice(), [one] if one.contains("row 5 of") && one.contains("data.jsonl")), "{notices:?}");
+    assert!(
+        matches!(notices.as_slice(), [one] if one.contains("row 5 of") && one.contains("data.jsonl")),
+        "{notices:?}"
+    );
     assert!(poisoned > 0);
     let weights = |step: u64| {
-        std::fs::read(project.path(&format!("whole/checkpoints/step-{step:08}/adapter/adapter_model.safetensors"))).unwrap()
+        std::fs::read(
+            project.path(&format!("whole/checkpoints/step-{step:08}/adapter/adapter_model.safetensors")),
+        )
+        .unwrap()
     };
     let optimizer = |step: u64| {
-        std::fs::read(project.path(&format!("whole/checkpoints/step-{step:08}/optimizer.safetensors"))).unwrap()
+        std::fs::read(project.path(&format!("whole/checkpoints/step-{step:08}/optimizer.safetensors")))
+            .unwrap()
     };
     assert!(weights(4) == weights(5) && optimizer(4) == optimizer(5), "the poisoned step was applied");
     assert!(weights(5) != weights(6));

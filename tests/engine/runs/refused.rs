@@ -83,7 +83,10 @@ fn two_runs_do_not_share_a_folder() {
     Engine::start().run(project.start(SETTINGS, "a"), |update, _| {
         if stepped(update) == Some(2) {
             let mut engine = Engine::start();
-            other = Some((engine.run(project.start(SETTINGS, "a"), |_, _| {}), engine.run(project.resume("a"), |_, _| {})));
+            other = Some((
+                engine.run(project.start(SETTINGS, "a"), |_, _| {}),
+                engine.run(project.resume("a"), |_, _| {}),
+            ));
         }
     });
     let (started, resumed) = other.unwrap();

@@ -38,7 +38,8 @@ fn stopped_and_resumed(project: &Project, settings: &str, stops: &[u64]) -> Told
 }
 
 fn adapters_are_equal(project: &Project, a: &str, b: &str) {
-    let read = |run: &str| std::fs::read(project.path(run).join("adapter/adapter_model.safetensors")).unwrap();
+    let read =
+        |run: &str| std::fs::read(project.path(run).join("adapter/adapter_model.safetensors")).unwrap();
     assert!(read(a) == read(b), "the adapters of {a} and {b} differ");
 }
 
@@ -53,7 +54,11 @@ fn a_stopped_run_goes_on_bit_for_bit() {
 #[test]
 fn a_stopped_full_run_goes_on_bit_for_bit() {
     let project = Project::new();
-    stopped_and_resumed(&project, "epochs = 1\neval_every = 2\nweight_decay = 0.01\n[method]\nkind = \"full\"\n", &[2, 5]);
+    stopped_and_resumed(
+        &project,
+        "epochs = 1\neval_every = 2\nweight_decay = 0.01\n[method]\nkind = \"full\"\n",
+        &[2, 5],
+    );
     let read = |run: &str| std::fs::read(project.path(run).join("model/model.safetensors")).unwrap();
     assert!(read("whole") == read("cut"));
 }
@@ -77,8 +82,11 @@ fn an_evaluation_that_was_stopped_is_made_up_for() {
     for step in [3, 6] {
         // The wish comes after the step and before the first row of its evaluation.
         let mut stop_now = false;
-        let command: Box<dyn FnOnce(protocol::RequestId) -> protocol::RunCommand> =
-            if step == 3 { Box::new(project.start(settings, "cut")) } else { Box::new(project.resume("cut")) };
+        let command: Box<dyn FnOnce(protocol::RequestId) -> protocol::RunCommand> = if step == 3 {
+            Box::new(project.start(settings, "cut"))
+        } else {
+            Box::new(project.resume("cut"))
+        };
         let told = engine.run(command, |update, control| {
             stop_now |= stepped(update) == Some(step);
             if stop_now {
@@ -129,7 +137,10 @@ fn a_damaged_checkpoint_is_named_and_the_one_before_is_used() {
 
     let told = engine.run(project.resume("cut"), |_, _| {});
     let notices = told.notices();
-    assert!(notices.iter().any(|text| text.contains("step-00000005") && text.contains("damaged")), "{notices:?}");
+    assert!(
+        notices.iter().any(|text| text.contains("step-00000005") && text.contains("damaged")),
+        "{notices:?}"
+    );
     assert_eq!(told.steps().first(), Some(&5));
     assert_eq!(told.finished().0, StopReason::Completed);
     assert_eq!(project.lines("whole"), project.lines("cut"));
@@ -141,9 +152,11 @@ fn a_damaged_checkpoint_takes_no_sound_ones_place() {
     let project = Project::new();
     let settings = "max_steps = 12\nsave_every = 4\nkeep_checkpoints = 1\n";
     let mut engine = Engine::start();
-    let stop_at = |step: u64| move |update: &RunEvent, control: &protocol::Control| {
-        if stepped(update) == Some(step) {
-            control.stop();
+    let stop_at = |step: u64| {
+        move |update: &RunEvent, control: &protocol::Control| {
+            if stepped(update) == Some(step) {
+                control.stop();
+            }
         }
     };
     engine.run(project.start(settings, "a"), stop_at(9)).finished();
@@ -156,7 +169,8 @@ fn a_damaged_checkpoint_takes_no_sound_ones_place() {
     assert_eq!(error.failed().exit_code(), 2);
 
     // A later damaged one beside a sound one with which the run goes on.
-    std::fs::rename(project.path("a/checkpoints/step-00000009"), project.path("a/checkpoints/step-00000011")).unwrap();
+    std::fs::rename(project.path("a/checkpoints/step-00000009"), project.path("a/checkpoints/step-00000011"))
+        .unwrap();
     std::fs::rename(project.path("kept"), project.path("a/checkpoints/step-00000009")).unwrap();
     engine.run(project.resume("a"), stop_at(10)).finished();
     let names = project.names("a/checkpoints");

@@ -50,7 +50,11 @@ impl Engine {
     }
 
     /// Sends a command and gives `look` every event of its request, until `look` has what it wants.
-    pub fn ask<T>(&mut self, command: impl FnOnce(RequestId) -> Command, mut look: impl FnMut(Event) -> Option<T>) -> T {
+    pub fn ask<T>(
+        &mut self,
+        command: impl FnOnce(RequestId) -> Command,
+        mut look: impl FnMut(Event) -> Option<T>,
+    ) -> T {
         self.requests += 1;
         let request = RequestId(self.requests);
         self.control().reset();
@@ -67,7 +71,11 @@ impl Engine {
     }
 
     /// Runs to the end; `watch` sees every event before the worker goes on.
-    pub fn run(&mut self, command: impl FnOnce(RequestId) -> RunCommand, mut watch: impl FnMut(&RunEvent, &Control)) -> Told {
+    pub fn run(
+        &mut self,
+        command: impl FnOnce(RequestId) -> RunCommand,
+        mut watch: impl FnMut(&RunEvent, &Control),
+    ) -> Told {
         let control = self.control();
         let mut updates = Vec::new();
         let outcome = self.ask(
@@ -168,7 +176,8 @@ pub fn stepped(update: &RunEvent) -> Option<u64> {
 /// `[train]` of a run over the wrong data that learns fast: its validation loss falls, and then rises.
 pub const WORSE: &str = "max_steps = 40\neval_every = 2\nlearning_rate = 2e-2\nscheduler = \"constant\"\n";
 /// The other sections of that run.
-pub const WORSE_DATA: &str = "[data]\nvalidation = [\"held.jsonl\"]\n[method]\nkind = \"lora\"\ntargets = \"all-linear\"\n";
+pub const WORSE_DATA: &str =
+    "[data]\nvalidation = [\"held.jsonl\"]\n[method]\nkind = \"lora\"\ntargets = \"all-linear\"\n";
 
 /// A folder with a model, data and runs.
 pub struct Project {
@@ -236,7 +245,8 @@ impl Project {
     /// Names in a folder, sorted.
     pub fn names(&self, path: &str) -> Vec<String> {
         let entries = std::fs::read_dir(self.path(path)).unwrap();
-        let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     }

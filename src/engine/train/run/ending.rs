@@ -17,15 +17,28 @@ impl Run<'_> {
             Manifest::verify(&dir).map_err(best_is_damaged)?;
             state::restore_weights(&dir, &mut learner)?;
             self.tell(RunEvent::Notice {
-                text: text!("The result is that of step {best}, the best on the validation set", "结果取自第 {best} 步，其验证损失最低"),
+                text: text!(
+                    "The result is that of step {best}, the best on the validation set",
+                    "结果取自第 {best} 步，其验证损失最低"
+                ),
             });
         }
-        let result = crate::export::write_result(&learner, &self.plan, &self.plan_file, &self.folder.path, &self.state)?;
+        let result = crate::export::write_result(
+            &learner,
+            &self.plan,
+            &self.plan_file,
+            &self.folder.path,
+            &self.state,
+        )?;
         Ok(Outcome::Finished {
             reason,
             step: self.state.step,
             result,
-            eval_loss: self.state.best_loss.filter(|_| self.plan.config.train.keep_best).or(self.state.last_eval),
+            eval_loss: self
+                .state
+                .best_loss
+                .filter(|_| self.plan.config.train.keep_best)
+                .or(self.state.last_eval),
             seconds: self.seconds_before + self.began.elapsed().as_secs_f64(),
         })
     }
