@@ -52,7 +52,9 @@ fn direct_dependencies() -> BTreeMap<String, Vec<String>> {
     let packages = metadata["packages"].as_array().unwrap();
     packages
         .iter()
-        .map(|package| (name(package), package["dependencies"].as_array().unwrap().iter().map(name).collect()))
+        .map(|package| {
+            (name(package), package["dependencies"].as_array().unwrap().iter().map(name).collect())
+        })
         .collect()
 }
 
@@ -78,7 +80,8 @@ fn nothing_heavy_is_reached_by_a_detour() {
     for (package, forbidden) in OUT_OF_REACH.iter().filter(|(package, _)| packages.contains_key(*package)) {
         for path in shortest_paths(&graph, package) {
             let last = path.last().unwrap();
-            let guilty = forbidden.iter().any(|start| last == start || last.starts_with(&format!("{start}-")));
+            let guilty =
+                forbidden.iter().any(|start| last == start || last.starts_with(&format!("{start}-")));
             assert!(!guilty, "{}", path.join(" → "));
         }
     }

@@ -88,7 +88,10 @@ pub fn budget(config: &TrainConfig, free: u64) -> Result<u64> {
     parse_size(word).ok_or_else(|| {
         UserError::bad_input(text!("`{word}` is not a size of memory", "`{word}` 不是内存大小"))
             .at_item("train.memory_budget")
-            .mend(Text::fixed("write \"auto\" or a size such as \"8GB\"", "请写 \"auto\" 或如 \"8GB\" 的大小"))
+            .mend(Text::fixed(
+                "write \"auto\" or a size such as \"8GB\"",
+                "请写 \"auto\" 或如 \"8GB\" 的大小",
+            ))
     })
 }
 

@@ -25,12 +25,14 @@ struct Row {
 /// # Errors
 /// When the file cannot be read or a row has neither form; names the row.
 pub fn read_ids(file: &Path, model: &Path) -> Result<Vec<Vec<u32>>> {
-    let opened = File::open(file).map_err(|err| UserError::io(Text::fixed("read the rows", "读取数据"), file, &err))?;
+    let opened = File::open(file)
+        .map_err(|err| UserError::io(Text::fixed("read the rows", "读取数据"), file, &err))?;
     let mut tokenizer = None;
     let mut rows = Vec::new();
     for (index, line) in BufReader::new(opened).lines().enumerate() {
         let number = index as u64 + 1;
-        let line = line.map_err(|err| UserError::io(Text::fixed("read a row", "读取一行"), file, &err).at_row(number))?;
+        let line = line
+            .map_err(|err| UserError::io(Text::fixed("read a row", "读取一行"), file, &err).at_row(number))?;
         let line = line.trim_start_matches('\u{feff}').trim();
         if line.is_empty() {
             continue;
@@ -54,7 +56,10 @@ fn row_ids(line: &str, model: &Path, tokenizer: &mut Option<Tokenizer>) -> Resul
         return Ok(ids);
     }
     if row.prompt.is_empty() && row.completion.is_empty() {
-        return Err(UserError::bad_input(Text::fixed("The row has neither ids nor a prompt", "该行既无 ids 也无 prompt")));
+        return Err(UserError::bad_input(Text::fixed(
+            "The row has neither ids nor a prompt",
+            "该行既无 ids 也无 prompt",
+        )));
     }
     let tokenizer = match tokenizer {
         Some(tokenizer) => tokenizer,

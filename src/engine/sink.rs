@@ -40,7 +40,14 @@ impl Sink {
         self.emit(Event::Failed { request: Some(request), error: Box::new(error) });
     }
 
-    pub fn progress(&mut self, request: RequestId, stage: Text, done: u64, total: u64, seconds_left: Option<f64>) {
+    pub fn progress(
+        &mut self,
+        request: RequestId,
+        stage: Text,
+        done: u64,
+        total: u64,
+        seconds_left: Option<f64>,
+    ) {
         self.emit(Event::Progress { request, stage, done, total, seconds_left });
     }
 
@@ -85,7 +92,9 @@ fn merge(last: &mut Event, event: Event) -> Option<Event> {
             *seconds_left = left;
             None
         }
-        (Event::Delta { request: a, text, ids }, Event::Delta { request: b, text: more, ids: more_ids }) if *a == b => {
+        (Event::Delta { request: a, text, ids }, Event::Delta { request: b, text: more, ids: more_ids })
+            if *a == b =>
+        {
             text.push_str(&more);
             ids.extend(more_ids);
             None

@@ -9,8 +9,11 @@ use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use protocol::{
+    Catalog, Command, Control, Event, Outcome, RequestId, Result, RunCommand, RunEvent, RunId, UserError,
+    text,
+};
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use protocol::{Catalog, Command, Control, Event, Outcome, RequestId, Result, RunCommand, RunEvent, RunId, UserError, text};
 
 use crate::device::{self, Chosen};
 use crate::session::Session;
@@ -149,7 +152,8 @@ impl Worker {
         match named.build() {
             Ok(pool) => Some(pool),
             Err(err) => {
-                let error = UserError::failure(text!("No threads to compute on: {err}", "无法创建计算线程：{err}"));
+                let error =
+                    UserError::failure(text!("No threads to compute on: {err}", "无法创建计算线程：{err}"));
                 self.sink.emit(Event::Failed { request: None, error: Box::new(error) });
                 self.sink.drain();
                 None
@@ -173,7 +177,10 @@ impl Worker {
             }
             Err(panic) => {
                 let message = panic_message(panic.as_ref());
-                let error = UserError::failure(text!("The device could not be started: {message}", "无法启动计算设备：{message}"));
+                let error = UserError::failure(text!(
+                    "The device could not be started: {message}",
+                    "无法启动计算设备：{message}"
+                ));
                 self.sink.emit(Event::Failed { request: None, error: Box::new(error) });
                 self.sink.drain();
                 return None;
@@ -223,7 +230,8 @@ impl Worker {
                 self.ended(subject.request, run.clone(), Outcome::Crashed { message, log });
             }
             None => {
-                let error = UserError::failure(text!("A fault in the program: {message}", "程序内部错误：{message}"));
+                let error =
+                    UserError::failure(text!("A fault in the program: {message}", "程序内部错误：{message}"));
                 self.sink.failed(subject.request, error);
             }
         }

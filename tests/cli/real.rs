@@ -31,14 +31,26 @@ fn last_event(stdout: &str) -> Value {
 #[test]
 fn a_really_trained_model_tells_its_authors_story() {
     let Some(model) = shared("realdata/models/stories260K-hf") else { return };
-    let expected: Value = serde_json::from_slice(&std::fs::read(model.join("expected.json")).unwrap()).unwrap();
+    let expected: Value =
+        serde_json::from_slice(&std::fs::read(model.join("expected.json")).unwrap()).unwrap();
     let story = expected["greedy_from_bos"].as_array().unwrap();
     let first = story[0].to_string();
     let count = (story.len() - 1).to_string();
     let program = Program::new();
     let done = program.run(&[
-        "generate", "--model", &show(&model), "--ids", &first, "--max-new-tokens", &count, "--temperature", "0",
-        "--ignore-eos", "--json", "--device", "cpu",
+        "generate",
+        "--model",
+        &show(&model),
+        "--ids",
+        &first,
+        "--max-new-tokens",
+        &count,
+        "--temperature",
+        "0",
+        "--ignore-eos",
+        "--json",
+        "--device",
+        "cpu",
     ]);
     assert_eq!(done.code, Some(0), "{}", done.stderr);
     assert_eq!(last_event(&done.stdout)["ids"].as_array().unwrap(), &story[1..]);
@@ -47,7 +59,10 @@ fn a_really_trained_model_tells_its_authors_story() {
 /// Mean log-probability of held-out lines.
 fn mean_logprob(program: &Program, model: &Path, adapter: Option<&Path>) -> f64 {
     let mut arguments = vec!["score".to_owned(), "--model".into(), show(model)];
-    arguments.extend(["--input", "held_out.jsonl", "--output", "scores.jsonl", "--json", "--device", "cpu"].map(String::from));
+    arguments.extend(
+        ["--input", "held_out.jsonl", "--output", "scores.jsonl", "--json", "--device", "cpu"]
+            .map(String::from),
+    );
     if let Some(adapter) = adapter {
         arguments.extend(["--adapter".into(), show(adapter)]);
     }
@@ -68,7 +83,8 @@ fn a_lora_run_teaches_a_really_trained_model() {
     };
     let program = Program::new();
     let play = std::fs::read_to_string(text).unwrap();
-    let speeches: Vec<&str> = play.split("\n\n").filter(|speech| (40..400).contains(&speech.len())).take(700).collect();
+    let speeches: Vec<&str> =
+        play.split("\n\n").filter(|speech| (40..400).contains(&speech.len())).take(700).collect();
     let lines = |speeches: &[&str]| -> String {
         speeches.iter().map(|speech| format!("{}\n", json!({ "text": speech }))).collect()
     };

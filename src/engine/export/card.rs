@@ -31,7 +31,8 @@ impl Card {
             let state = folder.last_state().unwrap_or_default();
             Box::new((plan, state))
         });
-        let adapters: Vec<String> = request.model.adapters.iter().map(|dir| dir.display().to_string()).collect();
+        let adapters: Vec<String> =
+            request.model.adapters.iter().map(|dir| dir.display().to_string()).collect();
         // A model that a run wrote names what the run began with.
         let own = run.as_ref().filter(|_| adapters.is_empty()).map(|run| run.0.config.model.path.clone());
         let base = own.unwrap_or_else(|| request.model.path.clone());
@@ -55,7 +56,8 @@ impl Card {
         } else {
             (format!("base_model: {base}\n"), format!("Fine-tuned from {base}"))
         };
-        let mut text = format!("---\n{line}tags:\n- emberwright\n---\n\n# {title}\n\nMade with Emberwright.\n");
+        let mut text =
+            format!("---\n{line}tags:\n- emberwright\n---\n\n# {title}\n\nMade with Emberwright.\n");
         for adapter in &self.adapters {
             text.push_str(&format!("\nMerged adapter: {}\n", name(adapter)));
         }

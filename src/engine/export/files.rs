@@ -45,9 +45,12 @@ impl StoredAs {
             "f32" | "float32" => Ok(Self::As(FileDtype::F32)),
             "f16" | "float16" => Ok(Self::As(FileDtype::F16)),
             "bf16" | "bfloat16" => Ok(Self::As(FileDtype::BF16)),
-            _ => Err(UserError::bad_input(text!("`{name}` is no dtype to store", "`{name}` 不是可用的存储精度"))
-                .at_item("--dtype")
-                .mend(Text::fixed("use keep, f32, f16 or bf16", "请使用 keep、f32、f16 或 bf16"))),
+            _ => Err(UserError::bad_input(text!(
+                "`{name}` is no dtype to store",
+                "`{name}` 不是可用的存储精度"
+            ))
+            .at_item("--dtype")
+            .mend(Text::fixed("use keep, f32, f16 or bf16", "请使用 keep、f32、f16 或 bf16"))),
         }
     }
 
@@ -102,7 +105,8 @@ impl ModelWriter<'_> {
         let params = &self.folder.model().params;
         let Some(checkpoint) = &self.folder.checkpoint else {
             let dtype = self.config_dtype();
-            let plan = |param: &Param| Planned { name: param.name.clone(), dtype, shape: param.shape.clone() };
+            let plan =
+                |param: &Param| Planned { name: param.name.clone(), dtype, shape: param.shape.clone() };
             return Ok(params.iter().map(|(_, param)| plan(param)).collect());
         };
         let plan = |name: &str| {
@@ -134,8 +138,11 @@ impl ModelWriter<'_> {
             (Some(value), _) => {
                 let numbers = read_f32(&value)?;
                 if let Some(bad) = numbers.iter().find(|number| !number.is_finite()) {
-                    return Err(UserError::failure(text!("A merged weight is {bad}", "合并后的权重出现 {bad}"))
-                        .at_item(&tensor.name));
+                    return Err(UserError::failure(text!(
+                        "A merged weight is {bad}",
+                        "合并后的权重出现 {bad}"
+                    ))
+                    .at_item(&tensor.name));
                 }
                 sink.put_f32(&numbers)
             }
@@ -185,8 +192,9 @@ impl ModelWriter<'_> {
             if !from.is_file() {
                 continue;
             }
-            std::fs::copy(&from, dir.join(&name))
-                .map_err(|err| UserError::io(Text::fixed("copy a file of the model", "复制模型文件"), &from, &err))?;
+            std::fs::copy(&from, dir.join(&name)).map_err(|err| {
+                UserError::io(Text::fixed("copy a file of the model", "复制模型文件"), &from, &err)
+            })?;
             carried.push(name);
         }
         Ok(carried)

@@ -111,7 +111,8 @@ pub fn export(
     let hidden = AtomicDir::create(&request.out)?;
     let files = (target.write)(&job, hidden.path())?;
     let verify = if request.verify {
-        let report = verify(&VerifyInput { request, target, written: hidden.path(), device, dtype, control })?;
+        let report =
+            verify(&VerifyInput { request, target, written: hidden.path(), device, dtype, control })?;
         if !report.passed {
             return Err(verify::failed(&report));
         }
@@ -119,7 +120,11 @@ pub fn export(
     } else {
         None
     };
-    let bytes = files.iter().filter_map(|name| std::fs::metadata(hidden.path().join(name)).ok()).map(|m| m.len()).sum();
+    let bytes = files
+        .iter()
+        .filter_map(|name| std::fs::metadata(hidden.path().join(name)).ok())
+        .map(|m| m.len())
+        .sum();
     let dir = hidden.commit()?;
     Ok(ExportReport { dir, files, bytes, seconds: started.elapsed().as_secs_f64(), verify })
 }
@@ -137,8 +142,9 @@ pub fn write_result(
     state: &RunState,
 ) -> Result<PathBuf> {
     let path = dir.join(if learner.adapter.is_some() { "adapter" } else { "model" });
-    let replacing =
-        |err: &std::io::Error| UserError::io(Text::fixed("replace the earlier result", "替换先前的结果"), &path, err);
+    let replacing = |err: &std::io::Error| {
+        UserError::io(Text::fixed("replace the earlier result", "替换先前的结果"), &path, err)
+    };
     if !path.exists() {
         return fill_result(learner, plan, &Card::of_run(plan_file, state), &path);
     }

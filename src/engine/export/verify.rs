@@ -129,7 +129,8 @@ impl VerifyInput<'_> {
         let request = &self.request.model;
         let folder = ModelFolder::open(&request.path, &request.overrides)?;
         let mut model = folder.load(self.device, self.dtype, &mut |_, _| {})?;
-        let mut adapters = request.adapters.iter().map(|dir| load_adapter(dir, &model)).collect::<Result<Vec<_>>>()?;
+        let mut adapters =
+            request.adapters.iter().map(|dir| load_adapter(dir, &model)).collect::<Result<Vec<_>>>()?;
         let active = adapters.pop();
         // Several adapters act together only when merged: all but the last into the live weights.
         for adapter in &adapters {
@@ -166,7 +167,10 @@ impl VerifyInput<'_> {
     fn rows_of_run(&self) -> Option<Vec<Vec<u32>>> {
         let origin = self.request.model.adapters.last().unwrap_or(&self.request.model.path);
         let (_, plan) = RunFolder::open(origin.parent()?).ok()?;
-        let encoder = std::sync::Arc::new(data::Encoder::open(&plan.config.model.path, &plan.config.data, &plan.base, Some(plan.now)).ok()?);
+        let encoder = std::sync::Arc::new(
+            data::Encoder::open(&plan.config.model.path, &plan.config.data, &plan.base, Some(plan.now))
+                .ok()?,
+        );
         let dataset = data::Dataset::open(&plan.config.data, &plan.base, encoder, &data::Silent).ok()?;
         let rows = (0..dataset.len().min(4 * MAX_ROWS)).filter_map(|row| dataset.example(row).ok());
         Some(rows.map(|example| example.ids).take(MAX_ROWS).collect())

@@ -59,7 +59,10 @@ impl<'a> Decoding<'a> {
         let last = hidden.slice(s![.., time - 1..time, ..]);
         let logits = self.model.decoder.head(&pass, self.model.decoder.final_norm(&pass, last));
         let data = logits.try_into_data().map_err(|err| crate::device_failure(&err))?;
-        let logits = data.convert_dtype(DType::F32).try_into_vec::<f32>().map_err(|err| crate::device_failure(&err))?;
+        let logits = data
+            .convert_dtype(DType::F32)
+            .try_into_vec::<f32>()
+            .map_err(|err| crate::device_failure(&err))?;
         Ok(Step { logits })
     }
 }

@@ -32,10 +32,13 @@ impl Sampler {
             candidates.truncate(self.settings.top_k as usize);
         }
         let largest = candidates.first().map_or(0.0, |candidate| candidate.1);
-        let total: f64 = candidates.iter_mut().map(|candidate| {
-            candidate.1 = (candidate.1 - largest).exp();
-            candidate.1
-        }).sum();
+        let total: f64 = candidates
+            .iter_mut()
+            .map(|candidate| {
+                candidate.1 = (candidate.1 - largest).exp();
+                candidate.1
+            })
+            .sum();
         self.pick(&candidates, total)
     }
 

@@ -19,13 +19,19 @@ pub struct RowScore {
 ///
 /// # Errors
 /// When an id or position lies outside the model, or the device fails.
-pub fn score_rows(model: &Model, adapter: Option<&dyn AdapterView>, rows: &[Vec<u32>]) -> Result<Vec<RowScore>> {
+pub fn score_rows(
+    model: &Model,
+    adapter: Option<&dyn AdapterView>,
+    rows: &[Vec<u32>],
+) -> Result<Vec<RowScore>> {
     let time = rows.iter().map(Vec::len).max().unwrap_or(0);
     if time < 2 {
         return Ok(vec![RowScore::default(); rows.len()]);
     }
-    let padded: Vec<u32> =
-        rows.iter().flat_map(|row| row.iter().copied().chain(std::iter::repeat_n(0, time - row.len()))).collect();
+    let padded: Vec<u32> = rows
+        .iter()
+        .flat_map(|row| row.iter().copied().chain(std::iter::repeat_n(0, time - row.len())))
+        .collect();
     let positions = model.positions(0, time)?;
     let pass = model.pass(&positions, PassOptions { adapter, ..PassOptions::default() });
     let hidden = model.hidden(&pass, model.ids(&padded, rows.len())?);
@@ -59,7 +65,8 @@ fn split(rows: &[Vec<u32>], logprobs: &[f32], argmax: &[u32]) -> Vec<RowScore> {
     rows.iter()
         .map(|row| {
             let end = start + row.len().saturating_sub(1);
-            let score = RowScore { logprobs: logprobs[start..end].to_vec(), argmax: argmax[start..end].to_vec() };
+            let score =
+                RowScore { logprobs: logprobs[start..end].to_vec(), argmax: argmax[start..end].to_vec() };
             start = end;
             score
         })
@@ -73,6 +80,7 @@ fn read_f32(tensor: Tensor<1>) -> Result<Vec<f32>> {
 
 fn read_ids(tensor: Tensor<1, Int>) -> Result<Vec<u32>> {
     let data = tensor.try_into_data().map_err(|err| crate::device_failure(&err))?;
-    let ids = data.convert_dtype(DType::I64).try_into_vec::<i64>().map_err(|err| crate::device_failure(&err))?;
+    let ids =
+        data.convert_dtype(DType::I64).try_into_vec::<i64>().map_err(|err| crate::device_failure(&err))?;
     Ok(ids.into_iter().map(|id| id as u32).collect())
 }

@@ -49,7 +49,8 @@ pub fn bench(
         time: wanted.length,
         kept_graphs: 0,
     };
-    let settings = StepSettings::new(&train, affordable_graphs(&needs, device::memory_free(&chosen) / 10 * 9));
+    let settings =
+        StepSettings::new(&train, affordable_graphs(&needs, device::memory_free(&chosen) / 10 * 9));
     let flops = flops_per_token(&learner.model, trainable, wanted.length);
     let (mut seconds, mut losses, mut first, mut peak) = (Vec::new(), Vec::new(), 0.0, 0);
     for step in 0..wanted.warmup + wanted.steps {
@@ -87,13 +88,18 @@ pub fn bench(
 
 fn load(wanted: &BenchRequest, device: &burn::tensor::Device, dtype: DType) -> Result<Model> {
     match (&wanted.model, &wanted.shape) {
-        (Some(model), _) => ModelFolder::open(&model.path, &model.overrides)?.load(device, dtype, &mut |_, _| {}),
+        (Some(model), _) => {
+            ModelFolder::open(&model.path, &model.overrides)?.load(device, dtype, &mut |_, _| {})
+        }
         (None, Some(shape)) => {
             let folder = ModelFolder::from_config(Path::new("."), made_up_config(shape))?;
             Ok(folder.initialise(device, dtype, 0))
         }
-        (None, None) => Err(UserError::bad_input(Text::fixed("The benchmark needs a model or a shape", "测速需要模型或规格"))
-            .mend(Text::fixed("give --model or --shape", "请给出 --model 或 --shape"))),
+        (None, None) => Err(UserError::bad_input(Text::fixed(
+            "The benchmark needs a model or a shape",
+            "测速需要模型或规格",
+        ))
+        .mend(Text::fixed("give --model or --shape", "请给出 --model 或 --shape"))),
     }
 }
 
@@ -134,7 +140,8 @@ fn flops_per_token(model: &Model, trainable: u64, length: u64) -> f64 {
     let linears: u64 = model.block_linears().map(|site| (site.inputs * site.outputs) as u64).sum();
     let head = (model.info.hidden * model.info.vocabulary) as u64;
     let matrices = (linears + head) as f64;
-    let attention = (2 * model.info.num_layers * model.info.heads * model.info.head_dim) as f64 * length as f64;
+    let attention =
+        (2 * model.info.num_layers * model.info.heads * model.info.head_dim) as f64 * length as f64;
     let trained = (trainable as f64).min(matrices);
     let adapters = if model.params.trainable_elements() > 0 { 0.0 } else { 4.0 * trainable as f64 };
     4.0 * matrices + 2.0 * trained + adapters + 3.0 * attention

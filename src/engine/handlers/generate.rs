@@ -18,8 +18,8 @@ pub fn generate(
     sink: &mut Sink,
 ) -> Result<()> {
     let loading = Text::fixed("loading the model", "加载模型");
-    let loaded =
-        session.load(&wanted.model, &mut |done, total| sink.progress(request, loading.clone(), done, total, None))?;
+    let loaded = session
+        .load(&wanted.model, &mut |done, total| sink.progress(request, loading.clone(), done, total, None))?;
     let adapter = match wanted.adapter {
         None => None,
         Some(index) => Some(wanted.model.adapters.get(index).ok_or_else(|| {
@@ -167,7 +167,10 @@ impl<'a> Answer<'a> {
     fn beginning_of_stop(&self) -> usize {
         let starts = |stop: &String| {
             let longest = stop.len().min(self.held.len());
-            (1..=longest).rev().find(|n| stop.is_char_boundary(*n) && self.held.ends_with(&stop[..*n])).unwrap_or(0)
+            (1..=longest)
+                .rev()
+                .find(|n| stop.is_char_boundary(*n) && self.held.ends_with(&stop[..*n]))
+                .unwrap_or(0)
         };
         self.stop_texts.iter().map(starts).max().unwrap_or(0)
     }

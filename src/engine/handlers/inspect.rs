@@ -93,6 +93,9 @@ fn note_dropout(folder: &ModelFolder, notes: &mut Vec<Text>) {
     let set: Vec<_> = keys.into_iter().filter(|key| folder.config.number_or(key, 0.0) > 0.0).collect();
     if !set.is_empty() {
         let set = set.join(", ");
-        notes.push(text!("The model's own dropout ({set}) is not applied while training", "训练时不使用模型自带的随机丢弃（{set}）"));
+        notes.push(text!(
+            "The model's own dropout ({set}) is not applied while training",
+            "训练时不使用模型自带的随机丢弃（{set}）"
+        ));
     }
 }

@@ -19,7 +19,9 @@ pub fn run(command: RunCommand, session: &mut Session, control: &Control, sink: 
     let watch = Watch { control };
     let around = Surroundings { chosen: &session.chosen, control, sink, request, progress: &watch };
     let run = match command {
-        RunCommand::Start { config, base, source, out, .. } => Run::create(*config, base, &source, out, around)?,
+        RunCommand::Start { config, base, source, out, .. } => {
+            Run::create(*config, base, &source, out, around)?
+        }
         RunCommand::Resume { dir, .. } => Run::resume(dir, around)?,
     };
     let id = run.id();

@@ -34,11 +34,12 @@ pub fn score(
         }
         let count = batch_rows(&rows[done..]);
         let batch = &rows[done..done + count];
-        let scores = score_rows(&loaded.model, adapter, batch)
-            .map_err(|err| match guilty_row(&loaded.model, batch) {
+        let scores = score_rows(&loaded.model, adapter, batch).map_err(|err| {
+            match guilty_row(&loaded.model, batch) {
                 Some(row) => err.in_file(&wanted.input).at_row((done + row) as u64 + 1),
                 None => err,
-            })?;
+            }
+        })?;
         for (ids, score) in batch.iter().zip(&scores) {
             let line = line(ids, score);
             output.file().write_all(line.as_bytes()).map_err(|err| {
@@ -78,7 +79,8 @@ fn batch_rows(rows: &[Vec<u32>]) -> usize {
 
 fn line(ids: &[u32], score: &RowScore) -> String {
     let first = std::iter::once(serde_json::Value::Null).take(ids.len().min(1));
-    let logprobs: Vec<serde_json::Value> = first.clone().chain(score.logprobs.iter().map(|p| json!(p))).collect();
+    let logprobs: Vec<serde_json::Value> =
+        first.clone().chain(score.logprobs.iter().map(|p| json!(p))).collect();
     let argmax: Vec<serde_json::Value> = first.chain(score.argmax.iter().map(|id| json!(id))).collect();
     let sum: f64 = score.logprobs.iter().map(|logprob| f64::from(*logprob)).sum();
     let mut line = json!({ "ids": ids, "logprobs": logprobs, "argmax": argmax, "sum": sum }).to_string();

@@ -64,7 +64,10 @@ pub fn method_of(kind: &str) -> Result<&'static Method> {
         let known = known.join(", ");
         UserError::bad_input(text!("There is no tuning method `{kind}`", "没有名为 `{kind}` 的微调方法"))
             .at_item("method.kind")
-            .mend(text!("did you mean `{near}`? Known are: {known}", "是否想用 `{near}`？已知的方法：{known}"))
+            .mend(text!(
+                "did you mean `{near}`? Known are: {known}",
+                "是否想用 `{near}`？已知的方法：{known}"
+            ))
     })
 }
 
@@ -80,7 +83,11 @@ pub fn settings(method: &Method, config: &MethodConfig) -> Result<Map<String, Va
 ///
 /// # Errors
 /// When settings or targets do not fit the model.
-pub fn attach(model: &mut Model, config: &MethodConfig, context: &Attach) -> Result<Option<Box<dyn Adapter>>> {
+pub fn attach(
+    model: &mut Model,
+    config: &MethodConfig,
+    context: &Attach,
+) -> Result<Option<Box<dyn Adapter>>> {
     let method = method_of(&config.kind)?;
     let settings = settings(method, config)?;
     let mut adapter = (method.attach)(model, &settings, context)?;

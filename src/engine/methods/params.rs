@@ -55,7 +55,9 @@ fn problem_with(kind: &ParamKind, value: &Value) -> Option<String> {
             (!value.is_string() && !texts(value)).then(|| "a word or a list of roles, names or globs".into())
         }
         ParamKind::Patterns => {
-            let good = value.as_object().is_some_and(|map| map.values().all(|v| v.as_f64().is_some_and(|n| n > 0.0)));
+            let good = value
+                .as_object()
+                .is_some_and(|map| map.values().all(|v| v.as_f64().is_some_and(|n| n > 0.0)));
             (!good).then(|| "a table of patterns with positive numbers".into())
         }
     }

@@ -7,8 +7,8 @@ use burn::tensor::DType;
 use protocol::{Result, Text, UserError, text};
 use serde_json::{Map, Value as Json};
 
-use crate::nn::{Param, ParamStore, Value};
 use crate::files::AtomicFile;
+use crate::nn::{Param, ParamStore, Value};
 use crate::weights::{Checkpoint, load_tensor, open_file, write_params};
 
 pub const CONFIG: &str = "adapter_config.json";
@@ -20,23 +20,31 @@ pub const PREFIX: &str = "base_model.model.";
 pub fn adapter_type(dir: &Path) -> Result<String> {
     let config = read_config(dir)?;
     config.get("peft_type").and_then(Json::as_str).map(str::to_owned).ok_or_else(|| {
-        UserError::bad_input(Text::fixed("The adapter folder does not say its kind", "适配器文件夹没有说明其类型"))
-            .at_item("peft_type")
-            .in_file(dir.join(CONFIG))
+        UserError::bad_input(Text::fixed(
+            "The adapter folder does not say its kind",
+            "适配器文件夹没有说明其类型",
+        ))
+        .at_item("peft_type")
+        .in_file(dir.join(CONFIG))
     })
 }
 
 pub fn read_config(dir: &Path) -> Result<Map<String, Json>> {
     let file = dir.join(CONFIG);
     let bytes = std::fs::read(&file).map_err(|err| {
-        UserError::io(Text::fixed("read the adapter's settings", "读取适配器设置"), &file, &err).mend(Text::fixed(
-            "choose an adapter folder: one with adapter_config.json and adapter_model.safetensors",
-            "请选择适配器文件夹：其中应有 adapter_config.json 和 adapter_model.safetensors",
-        ))
+        UserError::io(Text::fixed("read the adapter's settings", "读取适配器设置"), &file, &err).mend(
+            Text::fixed(
+                "choose an adapter folder: one with adapter_config.json and adapter_model.safetensors",
+                "请选择适配器文件夹：其中应有 adapter_config.json 和 adapter_model.safetensors",
+            ),
+        )
     })?;
     serde_json::from_slice(&bytes).map_err(|err| {
-        UserError::bad_input(text!("The adapter's settings are not a JSON object: {err}", "适配器设置不是 JSON 对象：{err}"))
-            .in_file(&file)
+        UserError::bad_input(text!(
+            "The adapter's settings are not a JSON object: {err}",
+            "适配器设置不是 JSON 对象：{err}"
+        ))
+        .in_file(&file)
     })
 }
 
@@ -48,10 +56,16 @@ pub fn open_weights(dir: &Path) -> Result<Checkpoint> {
 }
 
 /// Writes both files. Tensors are stored in f32, in the order of the store.
-pub fn write(dir: &Path, config: &Map<String, Json>, params: &ParamStore, name_of: &dyn Fn(&str) -> String) -> Result<()> {
+pub fn write(
+    dir: &Path,
+    config: &Map<String, Json>,
+    params: &ParamStore,
+    name_of: &dyn Fn(&str) -> String,
+) -> Result<()> {
     let mut sorted: Vec<_> = config.iter().collect();
     sorted.sort_by(|a, b| a.0.cmp(b.0));
-    let sorted: Map<String, Json> = sorted.into_iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+    let sorted: Map<String, Json> =
+        sorted.into_iter().map(|(key, value)| (key.clone(), value.clone())).collect();
     let json = serde_json::to_vec_pretty(&sorted).unwrap_or_default();
     AtomicFile::write(&dir.join(CONFIG), &json)?;
     let tensors: Vec<(String, &Param)> =
@@ -60,7 +74,12 @@ pub fn write(dir: &Path, config: &Map<String, Json>, params: &ParamStore, name_o
 }
 
 /// A stored tensor as a parameter's value, f32.
-pub fn read_value(checkpoint: &Checkpoint, name: &str, shape: &[usize], device: &burn::tensor::Device) -> Result<Value> {
+pub fn read_value(
+    checkpoint: &Checkpoint,
+    name: &str,
+    shape: &[usize],
+    device: &burn::tensor::Device,
+) -> Result<Value> {
     Ok(match shape.len() {
         1 => Value::Vector(load_tensor::<1>(checkpoint, name, device, DType::F32)?),
         _ => Value::Matrix(load_tensor::<2>(checkpoint, name, device, DType::F32)?),

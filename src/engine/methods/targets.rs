@@ -72,8 +72,11 @@ fn name_pattern(word: &str) -> Result<Regex> {
         format!(r"^(.*\.)?{escaped}$")
     };
     Regex::new(&source).map_err(|err| {
-        UserError::bad_input(text!("`{word}` is not a usable pattern: {err}", "`{word}` 不是可用的模式：{err}"))
-            .at_item("method.targets")
+        UserError::bad_input(text!(
+            "`{word}` is not a usable pattern: {err}",
+            "`{word}` 不是可用的模式：{err}"
+        ))
+        .at_item("method.targets")
     })
 }
 
@@ -87,12 +90,15 @@ fn nothing_matches(model: &Model, useless: &[&str]) -> UserError {
     names.sort_unstable();
     names.dedup();
     let names = names.join(", ");
-    UserError::bad_input(text!("No matrix of this model matches: {words}", "该模型中没有与此匹配的矩阵：{words}"))
-        .at_item("method.targets")
-        .mend(text!(
-            "use \"auto\", \"all-linear\", roles ({roles}), module names ({names}) or globs",
-            "请使用 \"auto\"、\"all-linear\"、角色（{roles}）、模块名（{names}）或通配符"
-        ))
+    UserError::bad_input(text!(
+        "No matrix of this model matches: {words}",
+        "该模型中没有与此匹配的矩阵：{words}"
+    ))
+    .at_item("method.targets")
+    .mend(text!(
+        "use \"auto\", \"all-linear\", roles ({roles}), module names ({names}) or globs",
+        "请使用 \"auto\"、\"all-linear\"、角色（{roles}）、模块名（{names}）或通配符"
+    ))
 }
 
 /// `target_modules` for PEFT: short names where they hit exactly the chosen sites, else whole paths.
@@ -102,7 +108,8 @@ pub fn peft_target_modules(model_sites: &[Site], chosen: &[&str]) -> Vec<String>
         .map(|path| {
             let short = path.rsplit('.').next().unwrap_or(path);
             let ends_so = |site: &&Site| site.path == short || site.path.ends_with(&format!(".{short}"));
-            let all_chosen = model_sites.iter().filter(ends_so).all(|site| chosen.contains(&site.path.as_str()));
+            let all_chosen =
+                model_sites.iter().filter(ends_so).all(|site| chosen.contains(&site.path.as_str()));
             if all_chosen { short.to_owned() } else { (*path).to_owned() }
         })
         .collect();
@@ -113,9 +120,9 @@ pub fn peft_target_modules(model_sites: &[Site], chosen: &[&str]) -> Vec<String>
 
 /// Refuses what could not be merged later: one of two tied matrices cannot change alone.
 pub fn refuse_tied(model: &Model, sites: &[Site]) -> Result<()> {
-    let tied = sites.iter().find(|site| {
-        model.info.tied_head && (site.kind == SiteKind::Embedding || site.role == Role::Head)
-    });
+    let tied = sites
+        .iter()
+        .find(|site| model.info.tied_head && (site.kind == SiteKind::Embedding || site.role == Role::Head));
     match tied {
         None => Ok(()),
         Some(site) => Err(UserError::bad_input(Text::fixed(
@@ -123,6 +130,9 @@ pub fn refuse_tied(model: &Model, sites: &[Site]) -> Result<()> {
             "该模型的词嵌入与输出头是同一个矩阵：只在其中之一上加适配器无法合并",
         ))
         .at_item(site.path.clone())
-        .mend(Text::fixed("leave `embed` and `head` out of the targets", "请从目标中去掉 `embed` 和 `head`"))),
+        .mend(Text::fixed(
+            "leave `embed` and `head` out of the targets",
+            "请从目标中去掉 `embed` 和 `head`",
+        ))),
     }
 }

@@ -35,7 +35,14 @@ impl Builder {
         self.proj(path, shape, role, layer, SiteKind::Conv1d)
     }
 
-    fn proj(&mut self, path: String, shape: LinearShape, role: Role, layer: Option<usize>, kind: SiteKind) -> Proj {
+    fn proj(
+        &mut self,
+        path: String,
+        shape: LinearShape,
+        role: Role,
+        layer: Option<usize>,
+        kind: SiteKind,
+    ) -> Proj {
         let LinearShape { inputs, outputs, bias } = shape;
         let stored = if kind == SiteKind::Conv1d { [inputs, outputs] } else { [outputs, inputs] };
         let weight = self.matrix(format!("{path}.weight"), stored);

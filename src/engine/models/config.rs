@@ -24,16 +24,18 @@ impl ConfigJson {
     pub fn open(dir: &Path, overrides: &Map<String, Value>) -> Result<Self> {
         let file = dir.join("config.json");
         let bytes = std::fs::read(&file).map_err(|err| {
-            UserError::io(Text::fixed("read the model's config.json", "读取模型的 config.json"), &file, &err).mend(
-                Text::fixed(
+            UserError::io(Text::fixed("read the model's config.json", "读取模型的 config.json"), &file, &err)
+                .mend(Text::fixed(
                     "choose a Hugging Face model folder: one with config.json, weights and tokenizer files",
                     "请选择 Hugging Face 模型文件夹：其中应有 config.json、权重和分词器文件",
-                ),
-            )
+                ))
         })?;
         let mut map: Map<String, Value> = serde_json::from_slice(&bytes).map_err(|err| {
-            UserError::bad_input(text!("config.json is not a JSON object: {err}", "config.json 不是 JSON 对象：{err}"))
-                .in_file(&file)
+            UserError::bad_input(text!(
+                "config.json is not a JSON object: {err}",
+                "config.json 不是 JSON 对象：{err}"
+            ))
+            .in_file(&file)
         })?;
         for (key, value) in overrides {
             map.insert(key.clone(), value.clone());
@@ -139,7 +141,9 @@ impl ConfigJson {
             .iter()
             .find_map(|key| self.map.get(*key).and_then(Value::as_object))
             .unwrap_or(&empty);
-        let theta = self.number_in(section, "rope_theta").unwrap_or_else(|| self.number_or("rope_theta", default_theta));
+        let theta = self
+            .number_in(section, "rope_theta")
+            .unwrap_or_else(|| self.number_or("rope_theta", default_theta));
         let partial = self
             .number_in(section, "partial_rotary_factor")
             .unwrap_or_else(|| self.number_or("partial_rotary_factor", 1.0));
@@ -215,7 +219,11 @@ impl ConfigJson {
             numbers
         };
         // Phi-3 writes the original length at the top level; the factor then follows from it.
-        let factor = if self.map.contains_key("original_max_position_embeddings") { max as f64 / original } else { factor };
+        let factor = if self.map.contains_key("original_max_position_embeddings") {
+            max as f64 / original
+        } else {
+            factor
+        };
         let attention_factor = self.number_in(section, "attention_factor").unwrap_or(if factor <= 1.0 {
             1.0
         } else {

@@ -105,7 +105,12 @@ impl ModelFolder {
     ///
     /// # Errors
     /// When a file cannot be read; `progress` gets loaded and total bytes.
-    pub fn load(mut self, device: &Device, dtype: DType, progress: &mut dyn FnMut(u64, u64)) -> Result<Model> {
+    pub fn load(
+        mut self,
+        device: &Device,
+        dtype: DType,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Model> {
         let Some(checkpoint) = self.checkpoint.take() else {
             return Err(UserError::bad_input(Text::fixed(
                 "The model folder has no weights",
@@ -148,7 +153,9 @@ impl ModelFolder {
 /// Spellings of a parameter's name: the canonical one first.
 fn names(family: &Family, name: &str) -> Vec<String> {
     let mut all = vec![name.to_owned()];
-    if let Some(short) = name.strip_prefix(family.optional_prefix).filter(|_| !family.optional_prefix.is_empty()) {
+    if let Some(short) =
+        name.strip_prefix(family.optional_prefix).filter(|_| !family.optional_prefix.is_empty())
+    {
         all.push(short.to_owned());
     }
     all

@@ -64,7 +64,10 @@ impl Model {
                 "{end} tokens do not fit: this model has positions for {context}",
                 "{end} 个词元放不下：该模型只有 {context} 个位置"
             ))
-            .mend(text!("shorten the text, or set `max_length` to {context} or less", "请缩短文本，或将 `max_length` 设为不超过 {context}")));
+            .mend(text!(
+                "shorten the text, or set `max_length` to {context} or less",
+                "请缩短文本，或将 `max_length` 设为不超过 {context}"
+            )));
         }
         let ids: Vec<i32> = (offset..end).map(|position| position as i32).collect();
         Ok(Positions {

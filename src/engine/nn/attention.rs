@@ -7,7 +7,11 @@ use super::{Pass, Proj, ops};
 /// Where query, key and value come from.
 #[derive(Clone, Debug)]
 pub enum QkvProj {
-    Split { q: Proj, k: Proj, v: Proj },
+    Split {
+        q: Proj,
+        k: Proj,
+        v: Proj,
+    },
     /// One matrix whose outputs are q, then k, then v.
     Fused(Proj),
 }
@@ -31,7 +35,9 @@ impl Attention {
         let [batch, time, _] = x.dims();
         let (q, k, v) = self.project(pass, x);
         let (q, k) = match &pass.positions.rotary {
-            Some((cos, sin)) => (ops::rope(q, cos.clone(), sin.clone()), ops::rope(k, cos.clone(), sin.clone())),
+            Some((cos, sin)) => {
+                (ops::rope(q, cos.clone(), sin.clone()), ops::rope(k, cos.clone(), sin.clone()))
+            }
             None => (q, k),
         };
         let (k, v) = match pass.cache {
@@ -59,7 +65,11 @@ impl Attention {
                 )
             }
         };
-        (self.split_heads(q, self.heads), self.split_heads(k, self.kv_heads), self.split_heads(v, self.kv_heads))
+        (
+            self.split_heads(q, self.heads),
+            self.split_heads(k, self.kv_heads),
+            self.split_heads(v, self.kv_heads),
+        )
     }
 
     /// `[batch, time, heads·dim]` → `[batch, heads, time, dim]`.

@@ -10,12 +10,21 @@ use burn::tensor::{Device, Tensor, TensorData};
 #[derive(Clone, Debug, PartialEq)]
 pub enum RopeScaling {
     None,
-    Linear { factor: f64 },
+    Linear {
+        factor: f64,
+    },
     /// NTK-aware; the base grows with the sequence beyond the trained length.
-    Dynamic { factor: f64 },
+    Dynamic {
+        factor: f64,
+    },
     Yarn(Yarn),
     LongRope(LongRope),
-    Llama3 { factor: f64, low: f64, high: f64, original: f64 },
+    Llama3 {
+        factor: f64,
+        low: f64,
+        high: f64,
+        original: f64,
+    },
 }
 
 /// Peng et al. 2023, arXiv:2309.00071.
@@ -70,9 +79,8 @@ impl Rope {
 
     /// Inverse frequencies, `dim/2` of them, for a sequence of `length` tokens.
     pub fn inverse_frequencies(&self, length: usize) -> Vec<f64> {
-        let base = |theta: f64| {
-            (0..self.dim / 2).map(move |i| 1.0 / theta.powf(2.0 * i as f64 / self.dim as f64))
-        };
+        let base =
+            |theta: f64| (0..self.dim / 2).map(move |i| 1.0 / theta.powf(2.0 * i as f64 / self.dim as f64));
         match &self.scaling {
             RopeScaling::None => base(self.theta).collect(),
             RopeScaling::Linear { factor } => base(self.theta).map(|f| f / factor).collect(),
@@ -155,7 +163,9 @@ mod tests {
             scaling: RopeScaling::Llama3 { factor: 32.0, low: 1.0, high: 4.0, original: 8192.0 },
         };
         let got = rope.inverse_frequencies(10);
-        for (index, want) in [(0, 1.0), (1, 0.663_601_24), (14, 0.003_211_446), (15, 0.001_290_547_9), (31, 9.418_306_7e-8)] {
+        for (index, want) in
+            [(0, 1.0), (1, 0.663_601_24), (14, 0.003_211_446), (15, 0.001_290_547_9), (31, 9.418_306_7e-8)]
+        {
             assert!((got[index] / want - 1.0).abs() < 1e-6, "{index}: {} is not {want}", got[index]);
         }
     }

@@ -24,13 +24,48 @@ enum Shape {
 
 /// Id, shape and words of each schedule.
 static SHAPES: [(&str, Shape, Text, Text); 7] = [
-    ("constant", Shape::Constant, Text::fixed("Constant", "恒定"), Text::fixed("The same rate throughout", "学习率始终不变")),
-    ("linear", Shape::Linear, Text::fixed("Linear", "线性"), Text::fixed("Falls to zero in a straight line", "直线降到零")),
-    ("cosine", Shape::Cosine, Text::fixed("Cosine", "余弦"), Text::fixed("Falls to zero along half a cosine", "沿半个余弦降到零")),
-    ("noam", Shape::Noam, Text::fixed("Noam", "Noam"), Text::fixed("Rate / √step, as CPM-Bee uses it", "学习率 / √步数，CPM-Bee 所用")),
-    ("polynomial", Shape::Polynomial, Text::fixed("Polynomial", "多项式"), Text::fixed("Falls to 1e-7 in a straight line", "直线降到 1e-7")),
-    ("inverse-sqrt", Shape::InverseSqrt, Text::fixed("Inverse square root", "平方根倒数"), Text::fixed("Falls with the root of the step", "随步数的平方根下降")),
-    ("wsd", Shape::Wsd, Text::fixed("Warm-up, stable, decay", "预热-稳定-衰减"), Text::fixed("Constant, then falls in the last tenth", "先恒定，最后十分之一下降")),
+    (
+        "constant",
+        Shape::Constant,
+        Text::fixed("Constant", "恒定"),
+        Text::fixed("The same rate throughout", "学习率始终不变"),
+    ),
+    (
+        "linear",
+        Shape::Linear,
+        Text::fixed("Linear", "线性"),
+        Text::fixed("Falls to zero in a straight line", "直线降到零"),
+    ),
+    (
+        "cosine",
+        Shape::Cosine,
+        Text::fixed("Cosine", "余弦"),
+        Text::fixed("Falls to zero along half a cosine", "沿半个余弦降到零"),
+    ),
+    (
+        "noam",
+        Shape::Noam,
+        Text::fixed("Noam", "Noam"),
+        Text::fixed("Rate / √step, as CPM-Bee uses it", "学习率 / √步数，CPM-Bee 所用"),
+    ),
+    (
+        "polynomial",
+        Shape::Polynomial,
+        Text::fixed("Polynomial", "多项式"),
+        Text::fixed("Falls to 1e-7 in a straight line", "直线降到 1e-7"),
+    ),
+    (
+        "inverse-sqrt",
+        Shape::InverseSqrt,
+        Text::fixed("Inverse square root", "平方根倒数"),
+        Text::fixed("Falls with the root of the step", "随步数的平方根下降"),
+    ),
+    (
+        "wsd",
+        Shape::Wsd,
+        Text::fixed("Warm-up, stable, decay", "预热-稳定-衰减"),
+        Text::fixed("Constant, then falls in the last tenth", "先恒定，最后十分之一下降"),
+    ),
 ];
 
 /// The schedule of one run.
@@ -50,9 +85,12 @@ impl Schedule {
         let found = SHAPES.iter().find(|(known, ..)| *known == id);
         let Some((_, shape, ..)) = found else {
             let near = nearest(id, SHAPES.iter().map(|entry| entry.0)).unwrap_or("cosine");
-            return Err(UserError::bad_input(text!("There is no schedule `{id}`", "没有名为 `{id}` 的学习率调度"))
-                .at_item("train.scheduler")
-                .mend(text!("did you mean `{near}`?", "是否想用 `{near}`？")));
+            return Err(UserError::bad_input(text!(
+                "There is no schedule `{id}`",
+                "没有名为 `{id}` 的学习率调度"
+            ))
+            .at_item("train.scheduler")
+            .mend(text!("did you mean `{near}`?", "是否想用 `{near}`？")));
         };
         let warmup = match config.warmup_steps {
             0 => (total_steps as f64 * config.warmup_ratio).ceil(),
@@ -105,7 +143,12 @@ impl Schedule {
 pub fn descriptors() -> Vec<Descriptor> {
     SHAPES
         .iter()
-        .map(|(id, _, name, help)| Descriptor { id: (*id).into(), name: name.clone(), help: help.clone(), params: Vec::new() })
+        .map(|(id, _, name, help)| Descriptor {
+            id: (*id).into(),
+            name: name.clone(),
+            help: help.clone(),
+            params: Vec::new(),
+        })
         .collect()
 }
 
@@ -142,7 +185,10 @@ mod tests {
             let want = golden["schedules"][theirs]["lr"].as_array().unwrap();
             for (k, (got, want)) in rates(ours, warmup).iter().zip(want).enumerate() {
                 let want = want.as_f64().unwrap();
-                assert!((got - want).abs() <= 1e-6 * want.abs() + 1e-15, "{theirs} update {k}: {got} is not {want}");
+                assert!(
+                    (got - want).abs() <= 1e-6 * want.abs() + 1e-15,
+                    "{theirs} update {k}: {got} is not {want}"
+                );
             }
         }
     }

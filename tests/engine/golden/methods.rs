@@ -22,7 +22,8 @@ use crate::common;
 const LORA: [&str; 5] = ["method-lora", "method-rslora", "method-loraplus", "method-dora", "method-full"];
 
 pub fn batch_of(micro: &Json) -> Batch {
-    let rows: Vec<&Vec<Json>> = micro["input_ids"].as_array().unwrap().iter().map(|row| row.as_array().unwrap()).collect();
+    let rows: Vec<&Vec<Json>> =
+        micro["input_ids"].as_array().unwrap().iter().map(|row| row.as_array().unwrap()).collect();
     let ids = rows.iter().flat_map(|row| row.iter().map(|id| id.as_u64().unwrap() as u32)).collect();
     let labels: Vec<i32> = micro["labels"]
         .as_array()
@@ -142,7 +143,8 @@ pub fn logits(model: &Model, adapter: Option<&dyn Adapter>, eval: &Json) -> Vec<
 
 fn eval_loss(learner: &Learner, eval: &Json) -> f64 {
     let batch = batch_of(eval);
-    batch_loss(&learner.model, learner.adapter.as_deref().map(Adapter::view), &batch).unwrap() / batch.learned as f64
+    batch_loss(&learner.model, learner.adapter.as_deref().map(Adapter::view), &batch).unwrap()
+        / batch.learned as f64
 }
 
 #[test]
@@ -153,24 +155,35 @@ fn twelve_steps_are_those_of_peft_and_torch() {
         let mut learner = case.learner("initial");
         let eval = &case.train["eval"];
         let before = case.expected["eval_loss_before"].as_f64().unwrap();
-        case.check("eval losses before", (eval_loss(&learner, eval) - before).abs(), case.tolerance("eval_loss_abs"));
+        case.check(
+            "eval losses before",
+            (eval_loss(&learner, eval) - before).abs(),
+            case.tolerance("eval_loss_abs"),
+        );
         let (mut loss, mut norm) = (0f64, 0f64);
         for (index, step) in case.train["steps"].as_array().unwrap().iter().enumerate() {
-            let batches: Vec<Batch> = step["micro_batches"].as_array().unwrap().iter().map(batch_of).collect();
+            let batches: Vec<Batch> =
+                step["micro_batches"].as_array().unwrap().iter().map(batch_of).collect();
             // Graphs kept or rebuilt: the numbers must not depend on it.
             let settings = StepSettings::new(&config, index % 3);
             let lr = schedule.rate(index as u64);
             let want = &case.expected["steps"][index];
             assert!((lr - want["lr"].as_f64().unwrap()).abs() < 1e-9, "{}: rate of step {index}", case.name);
-            let got = learner.step(&batches, index as u64, lr, &settings, &Control::default()).unwrap().unwrap();
-            let (want_loss, want_norm) = (want["loss"].as_f64().unwrap(), want["grad_norm"].as_f64().unwrap());
+            let got =
+                learner.step(&batches, index as u64, lr, &settings, &Control::default()).unwrap().unwrap();
+            let (want_loss, want_norm) =
+                (want["loss"].as_f64().unwrap(), want["grad_norm"].as_f64().unwrap());
             loss = loss.max((got.loss - want_loss).abs() / want_loss);
             norm = norm.max((got.grad_norm - want_norm).abs() / want_norm);
         }
         case.check("losses (relative)", loss, 1e-4 * slack(&chosen()));
         case.check("gradient norms (relative)", norm, 1e-3 * slack(&chosen()));
         let after = case.expected["eval_loss_after"].as_f64().unwrap();
-        case.check("eval losses after", (eval_loss(&learner, eval) - after).abs(), case.tolerance("eval_loss_abs"));
+        case.check(
+            "eval losses after",
+            (eval_loss(&learner, eval) - after).abs(),
+            case.tolerance("eval_loss_abs"),
+        );
         let got = logits(&learner.model, learner.adapter.as_deref(), eval);
         let want = floats(&case.dir.join("expected.safetensors"), "logits_final");
         case.check("final logits", distance(&got, &want), case.tolerance("logits_final_abs"));
@@ -196,11 +209,14 @@ fn final_tensors(case: &Case, learner: &Learner) {
         let mut got = values(&param.value);
         let mut want = stored.read_f32(&name).unwrap();
         for range in excluded.iter().filter(|range| name.ends_with(range["tensor"].as_str().unwrap())) {
-            let (from, to) = (range["from"].as_u64().unwrap() as usize, range["to"].as_u64().unwrap() as usize);
+            let (from, to) =
+                (range["from"].as_u64().unwrap() as usize, range["to"].as_u64().unwrap() as usize);
             got[from..to].fill(0.0);
             want[from..to].fill(0.0);
         }
-        let allowed = exceptions[&name].as_f64().map_or_else(|| case.tolerance("final_tensors_abs"), |own| own * slack(&chosen()));
+        let allowed = exceptions[&name]
+            .as_f64()
+            .map_or_else(|| case.tolerance("final_tensors_abs"), |own| own * slack(&chosen()));
         let off = distance(&got, &want);
         assert!(off <= allowed, "{}: {name} is off by {off:.3e}, allowed {allowed:.3e}", case.name);
         compared += 1;
@@ -287,12 +303,25 @@ fn an_adapter_that_is_read_and_written_is_the_same() {
         let out = tempfile::tempdir().unwrap();
         adapter.save(out.path(), "base").unwrap();
         same_tensors(&case, out.path());
-        let (ours, theirs) = (json(&out.path().join("adapter_config.json")), json(&case.dir.join("final/adapter_config.json")));
-        for key in ["r", "lora_alpha", "peft_type", "use_dora", "use_rslora", "bias", "fan_in_fan_out", "modules_to_save"] {
+        let (ours, theirs) = (
+            json(&out.path().join("adapter_config.json")),
+            json(&case.dir.join("final/adapter_config.json")),
+        );
+        for key in [
+            "r",
+            "lora_alpha",
+            "peft_type",
+            "use_dora",
+            "use_rslora",
+            "bias",
+            "fan_in_fan_out",
+            "modules_to_save",
+        ] {
             assert_eq!(ours[key], theirs[key], "{}: {key}", case.name);
         }
         let sorted = |list: &Json| {
-            let mut names: Vec<String> = list.as_array().unwrap().iter().map(|name| name.to_string()).collect();
+            let mut names: Vec<String> =
+                list.as_array().unwrap().iter().map(|name| name.to_string()).collect();
             names.sort();
             names
         };

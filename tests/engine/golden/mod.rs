@@ -12,7 +12,7 @@ use burn::tensor::{DType, Device};
 use engine::device::{Chosen, choose};
 use engine::models::{FAMILIES, Model, ModelFolder};
 use engine::nn::Value;
-use engine::weights::{read_f32, open_file};
+use engine::weights::{open_file, read_f32};
 use serde_json::Value as Json;
 
 use crate::common;
@@ -46,8 +46,13 @@ pub fn cases(kind: &str) -> Vec<(Json, PathBuf)> {
         let model_type = entry["model_type"].as_str();
         model_type.is_none_or(|name| FAMILIES.iter().any(|family| family.model_types.contains(&name)))
     };
-    let wanted: Vec<Json> =
-        index["cases"].as_array().unwrap().iter().filter(|entry| entry["kind"] == kind && known(entry)).cloned().collect();
+    let wanted: Vec<Json> = index["cases"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|entry| entry["kind"] == kind && known(entry))
+        .cloned()
+        .collect();
     let total = wanted.len();
     let found: Vec<(Json, PathBuf)> = wanted
         .into_iter()
@@ -68,5 +73,8 @@ pub fn values(value: &Value) -> Vec<f32> {
 /// Largest absolute difference; infinite where one is not a number.
 pub fn distance(a: &[f32], b: &[f32]) -> f64 {
     assert_eq!(a.len(), b.len());
-    a.iter().zip(b).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, |m, d| if d.is_nan() { f64::INFINITY } else { m.max(d) })
+    a.iter()
+        .zip(b)
+        .map(|(a, b)| f64::from((a - b).abs()))
+        .fold(0.0, |m, d| if d.is_nan() { f64::INFINITY } else { m.max(d) })
 }

@@ -37,8 +37,16 @@ fn logits_loss_and_greedy_tokens_are_those_of_transformers() {
         println!("{}: logits differ by {difference:.2e}", entry["case"]);
         assert!(difference <= tolerance("logits_abs"), "{}: logits differ by {difference}", entry["case"]);
 
-        let learned = labels.chunks(labels.len() / 2).flat_map(|row| &row[1..]).filter(|label| **label != -100).count();
-        let batch = data::Batch { rows: 2, len: ids.len() / 2, ids, labels, learned: learned as u64, ..data::Batch::default() };
+        let learned =
+            labels.chunks(labels.len() / 2).flat_map(|row| &row[1..]).filter(|label| **label != -100).count();
+        let batch = data::Batch {
+            rows: 2,
+            len: ids.len() / 2,
+            ids,
+            labels,
+            learned: learned as u64,
+            ..data::Batch::default()
+        };
         let loss = batch_loss(&model, None, &batch).unwrap() / learned as f64;
         let wanted = json(&dir.join("expected.json"));
         let want = wanted["loss"].as_f64().unwrap();
@@ -71,7 +79,13 @@ fn greedy(entry: &Json, model: &Model, greedy: &Json) {
     for want in list("without_cache") {
         let logits = values(&Value::Vector(model.logits(&all, 1, None).unwrap().flatten(0, 2)));
         let next = argmax(&logits[logits.len() - model.info.vocabulary..]);
-        assert_eq!(next, want, "{}: greedy token {} without a cache", entry["case"], all.len() - prompt.len());
+        assert_eq!(
+            next,
+            want,
+            "{}: greedy token {} without a cache",
+            entry["case"],
+            all.len() - prompt.len()
+        );
         all.push(next);
     }
 }
