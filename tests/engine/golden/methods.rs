@@ -7,10 +7,10 @@ use burn::tensor::DType;
 use data::Batch;
 use engine::methods::{self, Adapter, Attach, load_adapter};
 use engine::models::Model;
-use engine::nn::{Gradients, Param, Value};
+use engine::nn::{Gradients, Param, Value, float_dtype};
 use engine::optim::{Schedule, optimizer_of};
 use engine::train::{Backward, Learner, StepSettings, batch_loss};
-use engine::weights::open_file;
+use engine::weights::{load_tensor, open_file};
 use protocol::Control;
 use protocol::config::{MethodConfig, TrainConfig};
 use serde_json::Value as Json;
@@ -18,8 +18,9 @@ use serde_json::Value as Json;
 use super::{cases, chosen, distance, floats, json, load, load_in, slack, values};
 use crate::common;
 
-/// Variants that are adapters this program reads; PiSSA changes the base weights and is another issue's.
-const LORA: [&str; 5] = ["method-lora", "method-rslora", "method-loraplus", "method-dora", "method-full"];
+/// Every case of LoRA and full fine-tuning.
+const LORA: [&str; 6] =
+    ["method-lora", "method-rslora", "method-loraplus", "method-dora", "method-pissa", "method-full"];
 
 pub fn batch_of(micro: &Json) -> Batch {
     let rows: Vec<&Vec<Json>> =
@@ -101,12 +102,46 @@ impl Case {
             let method = MethodConfig { kind: "full".into(), ..MethodConfig::default() };
             methods::attach(&mut model, &method, &Attach { seed: 0, learning_rate: 1.0 }).unwrap()
         } else {
-            Some(load_adapter(&self.dir.join(adapter), &model).unwrap())
+            self.subtract_principal_part(&mut model);
+            Some(self.adapter(&self.dir.join(adapter), &model))
         };
         let optimizer = (optimizer_of("adamw").unwrap().build)(&config);
         let mut learner = Learner { model, adapter, optimizer, updates: 0 };
         self.scale_rates(&mut learner);
         learner
+    }
+
+    fn changes_base(&self) -> bool {
+        self.name == "method-pissa"
+    }
+
+    /// PiSSA takes what its factors begin with out of the base weights: the case holds what is left.
+    fn subtract_principal_part(&self, model: &mut Model) {
+        if !self.changes_base() {
+            return;
+        }
+        let rest = open_file(&self.dir.join("residual_base.safetensors")).unwrap();
+        for name in rest.names() {
+            let id = model.params.find(name).unwrap();
+            let weight = load_tensor::<2>(&rest, name, &model.device, DType::F32).unwrap();
+            model.params.get_mut(id).value = Value::Matrix(weight).cast(float_dtype(model.dtype));
+        }
+    }
+
+    /// The adapter of a folder. One that belongs to changed base weights is refused as it stands, since the
+    /// folder does not hold them; here they are at hand, and what is left is plain LoRA.
+    fn adapter(&self, folder: &Path, model: &Model) -> Box<dyn Adapter> {
+        if !self.changes_base() {
+            return load_adapter(folder, model).unwrap();
+        }
+        assert!(load_adapter(folder, model).is_err_and(|err| err.to_string().contains("init_lora_weights")));
+        let plain = tempfile::tempdir().unwrap();
+        let weights = "adapter_model.safetensors";
+        std::fs::copy(folder.join(weights), plain.path().join(weights)).unwrap();
+        let mut config = json(&folder.join("adapter_config.json"));
+        config["init_lora_weights"] = true.into();
+        std::fs::write(plain.path().join("adapter_config.json"), config.to_string()).unwrap();
+        load_adapter(plain.path(), model).unwrap()
     }
 
     /// LoRA+ trains B faster: the groups of the case say by how much.
@@ -299,7 +334,7 @@ fn gradient_name(expected: &engine::weights::Checkpoint, param: &Param, full: bo
 fn an_adapter_that_is_read_and_written_is_the_same() {
     for case in all().into_iter().filter(|case| !case.is_full()) {
         let model = load(&case.base, &chosen().device);
-        let adapter = load_adapter(&case.dir.join("final"), &model).unwrap();
+        let adapter = case.adapter(&case.dir.join("final"), &model);
         let out = tempfile::tempdir().unwrap();
         adapter.save(out.path(), "base").unwrap();
         same_tensors(&case, out.path());
