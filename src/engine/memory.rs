@@ -20,6 +20,8 @@ pub struct Needs<'a> {
     pub rows: u64,
     pub time: u64,
     pub kept_graphs: u64,
+    /// Whether attention is one kernel that never holds the scores of all pairs of positions.
+    pub fused_attention: bool,
 }
 
 /// The forecast, against `available` bytes.
@@ -59,7 +61,16 @@ fn block_graph_bytes(needs: &Needs<'_>) -> u64 {
     let key = (info.kv_heads * info.head_dim) as u64;
     // Norms and residuals; q, k, v before and after rotation; gate, up and their product.
     let per_token = 6 * hidden + 3 * query + 4 * key + 4 * inner;
-    tokens * per_token * needs.element
+    tokens * per_token * needs.element + attention_score_bytes(needs)
+}
+
+/// Scores, scores with the mask, and probabilities of every pair of positions, where they exist.
+fn attention_score_bytes(needs: &Needs<'_>) -> u64 {
+    if needs.fused_attention {
+        return 0;
+    }
+    let pairs = needs.rows * needs.info.heads as u64 * needs.time * needs.time;
+    pairs * (4 + 4 + needs.element)
 }
 
 /// Logits of one chunk: as computed, their gradient, and the product of the two.

@@ -91,6 +91,7 @@ impl Plan {
             rows: config.train.batch_size.min(rows.max(1) as u64),
             time: longest,
             kept_graphs: 0,
+            fused_attention: device::fuses_attention(chosen, dtype),
         };
         let budget = memory::budget(&config.train, device::memory_free(chosen))?;
         let kept_graphs = memory::affordable_graphs(&needs, budget);

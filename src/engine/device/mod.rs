@@ -79,6 +79,11 @@ fn fallback_note(reason: &Unusable) -> Text {
     )
 }
 
+/// Whether attention runs in one kernel that holds no scores (`nn::ops::route`): f32 on the CPU.
+pub fn fuses_attention(chosen: &Chosen, dtype: DType) -> bool {
+    chosen.report.kind == DeviceKind::Cpu && dtype == DType::F32
+}
+
 /// bf16 on a GPU that has it, f32 otherwise, where `auto` is asked for: Flex converts bf16 at every product.
 ///
 /// # Errors

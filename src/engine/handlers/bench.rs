@@ -48,6 +48,7 @@ pub fn bench(
         rows: wanted.batch_size,
         time: wanted.length,
         kept_graphs: 0,
+        fused_attention: device::fuses_attention(&chosen, dtype),
     };
     let settings =
         StepSettings::new(&train, affordable_graphs(&needs, device::memory_free(&chosen) / 10 * 9));

@@ -360,9 +360,9 @@ impl<'a> Run<'a> {
         let result = evaluation.run(rows, &mut tick)?;
         let Some((loss, tokens)) = result else { return Ok(None) };
         self.state.evaluation_due = false;
-        let best = self.state.best_loss.is_none_or(|best| loss < best);
+        let best = self.state.best_loss.is_none_or(|best| (loss as f32) < best);
         if best {
-            self.state.best_loss = Some(loss);
+            self.state.best_loss = Some(loss as f32);
             self.state.best_step = Some(self.state.step);
             self.state.without_improvement = 0;
         } else {

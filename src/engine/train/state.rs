@@ -27,7 +27,9 @@ pub struct RunState {
     pub updates: u32,
     /// The micro-batch that comes next.
     pub position: Position,
-    pub best_loss: Option<f64>,
+    /// f32, because a number of that width comes back from JSON exactly: a resumed run must find the same
+    /// evaluations best.
+    pub best_loss: Option<f32>,
     pub best_step: Option<u64>,
     /// Evaluations since the best one.
     pub without_improvement: u64,

@@ -37,6 +37,7 @@ impl Run<'_> {
             eval_loss: self
                 .state
                 .best_loss
+                .map(f64::from)
                 .filter(|_| self.plan.config.train.keep_best)
                 .or(self.state.last_eval),
             seconds: self.seconds_before + self.began.elapsed().as_secs_f64(),
