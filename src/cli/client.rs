@@ -164,10 +164,22 @@ fn conclusion(event: Event) -> Option<Result<u8>> {
         }),
         Event::Inspected { .. }
         | Event::Preview { .. }
+        | Event::Found { .. }
+        | Event::Estimated { .. }
+        | Event::ExportForecast { .. }
+        | Event::Runs { .. }
+        | Event::RunRead { report: Some(_), .. }
+        | Event::Deleted { .. }
+        | Event::ProjectRead { .. }
+        | Event::ProjectWritten { .. }
+        | Event::Superseded { .. }
         | Event::Scored { .. }
         | Event::Generated { .. }
         | Event::Benched { .. } => Some(Ok(0)),
         Event::Failed { .. }
+        | Event::Checking { .. }
+        | Event::RunRead { report: None, .. }
+        | Event::Device { .. }
         | Event::Stopped
         | Event::Ready { .. }
         | Event::Progress { .. }
@@ -179,11 +191,21 @@ fn conclusion(event: Event) -> Option<Result<u8>> {
 /// Whether an event belongs to the request, or to everyone.
 fn concerns(event: &Event, wanted: RequestId) -> bool {
     match event {
-        Event::Ready { .. } | Event::Stopped => true,
+        Event::Ready { .. } | Event::Device { .. } | Event::Stopped => true,
         Event::Failed { request, .. } => request.is_none_or(|request| request == wanted),
         Event::Progress { request, .. }
         | Event::Inspected { request, .. }
         | Event::Preview { request, .. }
+        | Event::Found { request, .. }
+        | Event::Estimated { request, .. }
+        | Event::Checking { request, .. }
+        | Event::ExportForecast { request, .. }
+        | Event::Runs { request, .. }
+        | Event::RunRead { request, .. }
+        | Event::Deleted { request, .. }
+        | Event::ProjectRead { request, .. }
+        | Event::ProjectWritten { request, .. }
+        | Event::Superseded { request }
         | Event::Checked { request, .. }
         | Event::Run { request, .. }
         | Event::Scored { request, .. }

@@ -122,6 +122,7 @@ mod tests {
             roles: vec![],
             truncated_from: None,
             error: None,
+            fields: vec![],
         }
     }
 

@@ -35,5 +35,6 @@ fn preview_row(dataset: &Dataset, index: usize, tokens: &dyn Fn(&[u32]) -> Vec<S
         roles: example.roles,
         truncated_from: example.truncated_from.map(|length| length as u64),
         error,
+        fields: Vec::new(),
     }
 }

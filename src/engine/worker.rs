@@ -1,5 +1,5 @@
-//! Two threads that own everything: `work` the model and the device, `data` previews and checks, so that
-//! a preview never waits for a training step. Only messages go in and out.
+//! Three threads that own everything: `work` the model and the device, `data` previews and checks, so that
+//! a preview never waits for a training step, `files` run folders and run files. Only messages go in and out.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -41,6 +41,7 @@ pub struct EngineHandle {
     pub control: Arc<Control>,
     work: Sender<Command>,
     data: Sender<Command>,
+    files: Sender<Command>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -49,6 +50,7 @@ pub fn spawn(options: EngineOptions, waker: Waker) -> EngineHandle {
     let (event_sender, events) = bounded(EVENTS);
     let (work, work_commands) = bounded(COMMANDS);
     let (data, data_commands) = bounded(COMMANDS);
+    let (files, files_commands) = bounded(COMMANDS);
     let control = Arc::new(Control::default());
     let gone = Arc::new(AtomicBool::new(false));
     let thread = |name: &str, role: Role, commands: Receiver<Command>| {
@@ -57,9 +59,13 @@ pub fn spawn(options: EngineOptions, waker: Waker) -> EngineHandle {
         let body = move || Worker { role, options, control, sink }.run(&commands);
         std::thread::Builder::new().name(name.into()).spawn(body)
     };
-    let started = [thread("work", Role::Work, work_commands), thread("data", Role::Data, data_commands)];
+    let started = [
+        thread("work", Role::Work, work_commands),
+        thread("data", Role::Data, data_commands),
+        thread("files", Role::Files, files_commands),
+    ];
     let threads = started.into_iter().filter_map(|thread| thread.ok()).collect();
-    EngineHandle { events, control, work, data, threads }
+    EngineHandle { events, control, work, data, files, threads }
 }
 
 impl EngineHandle {
@@ -67,16 +73,27 @@ impl EngineHandle {
     /// and the channel of events says that it ended.
     pub fn send(&self, command: Command) {
         let channel = match &command {
-            Command::Preview { .. } | Command::Check { .. } => &self.data,
+            Command::Preview { .. }
+            | Command::Find { .. }
+            | Command::Check { .. }
+            | Command::Estimate { .. }
+            | Command::Inspect { .. }
+            | Command::ForecastExport { .. } => &self.data,
+            Command::ListRuns { .. }
+            | Command::ReadRun { .. }
+            | Command::DeleteRun { .. }
+            | Command::ReadProject { .. }
+            | Command::WriteProject { .. } => &self.files,
             Command::Shutdown => {
                 self.control.stop();
-                if self.data.send(Command::Shutdown).is_err() {
-                    tracing::debug!("the data thread has ended already");
+                for (name, channel) in [("data", &self.data), ("files", &self.files)] {
+                    if channel.send(Command::Shutdown).is_err() {
+                        tracing::debug!("the {name} thread has ended already");
+                    }
                 }
                 &self.work
             }
-            Command::Inspect { .. }
-            | Command::Run(_)
+            Command::Run(_)
             | Command::Score { .. }
             | Command::Generate { .. }
             | Command::Export { .. }
@@ -87,10 +104,10 @@ impl EngineHandle {
         }
     }
 
-    /// Waits for both threads. Call after `Shutdown`, with the events taken or dropped.
+    /// Waits for all threads. Call after `Shutdown`, with the events taken or dropped.
     pub fn join(self) {
-        let Self { events, work, data, threads, .. } = self;
-        drop((events, work, data));
+        let Self { events, work, data, files, threads, .. } = self;
+        drop((events, work, data, files));
         for thread in threads {
             if thread.join().is_err() {
                 tracing::error!("an engine thread panicked outside its work");
@@ -101,8 +118,12 @@ impl EngineHandle {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Role {
+    /// The model and the device.
     Work,
+    /// Rows, verdicts, forecasts.
     Data,
+    /// Run folders and run files: short, and never behind a long check.
+    Files,
 }
 
 struct Worker {
@@ -209,6 +230,22 @@ impl Worker {
             }
             Command::Export { request, export } => handlers::export(request, &export, session, control, sink),
             Command::Bench { request, bench } => handlers::bench(request, &bench, session, control, sink),
+            Command::Find { request, config, base, text, after, limit } => {
+                handlers::find(request, &config, &base, &text, after, limit, control, sink)
+            }
+            Command::Estimate { request, config, base, steps } => {
+                handlers::estimate(request, *config, &base, steps, &session.chosen, sink)
+            }
+            Command::ForecastExport { request, export } => handlers::forecast_export(request, &export, sink),
+            Command::ListRuns { request, dir } => {
+                handlers::list_runs(request, dir.as_deref().unwrap_or(&self.options.runs_dir), sink)
+            }
+            Command::ReadRun { request, dir } => handlers::read_run(request, &dir, sink),
+            Command::DeleteRun { request, dir } => handlers::delete_run(request, &dir, sink),
+            Command::ReadProject { request, path } => handlers::read_project(request, &path, sink),
+            Command::WriteProject { request, path, config, base } => {
+                handlers::write_project(request, &path, &config, &base, sink)
+            }
             Command::Shutdown => Ok(()),
         }
     }
@@ -264,7 +301,15 @@ impl Subject {
             | Command::Score { request, .. }
             | Command::Generate { request, .. }
             | Command::Export { request, .. }
-            | Command::Bench { request, .. } => *request,
+            | Command::Bench { request, .. }
+            | Command::Find { request, .. }
+            | Command::Estimate { request, .. }
+            | Command::ForecastExport { request, .. }
+            | Command::ListRuns { request, .. }
+            | Command::ReadRun { request, .. }
+            | Command::DeleteRun { request, .. }
+            | Command::ReadProject { request, .. }
+            | Command::WriteProject { request, .. } => *request,
             Command::Shutdown => RequestId::default(),
         };
         Self { request, run: run.map(|_| name.unwrap_or(RunId(String::new()))) }
@@ -285,5 +330,8 @@ fn catalog() -> Catalog {
         targets: export::descriptors(),
         schedules: optim::schedule::descriptors(),
         optimizers: optim::descriptors(),
+        recipes: Vec::new(),
+        templates: Vec::new(),
+        column_maps: Vec::new(),
     }
 }

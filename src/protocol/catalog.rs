@@ -14,6 +14,26 @@ pub struct Catalog {
     pub targets: Vec<Descriptor>,
     pub schedules: Vec<Descriptor>,
     pub optimizers: Vec<Descriptor>,
+    /// Complete runs (presets/recipes).
+    #[serde(default)]
+    pub recipes: Vec<Preset>,
+    /// Chat templates (presets/templates).
+    #[serde(default)]
+    pub templates: Vec<Preset>,
+    /// Column maps (presets/datasets).
+    #[serde(default)]
+    pub column_maps: Vec<Preset>,
+}
+
+/// A file that comes with the program.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Preset {
+    /// What a run file calls it.
+    pub id: String,
+    pub name: Text,
+    pub help: Text,
+    /// The file's text.
+    pub source: String,
 }
 
 /// One thing that can be chosen.

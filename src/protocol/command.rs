@@ -32,6 +32,25 @@ pub enum Command {
         first: u64,
         count: u64,
     },
+    /// The next rows after `after` (1-based; 0: from the start) whose fields or rendering hold `text`; case is
+    /// ignored. Runs on the data thread.
+    Find {
+        request: RequestId,
+        config: Box<RunConfig>,
+        base: PathBuf,
+        text: String,
+        after: u64,
+        limit: u64,
+    },
+    /// What the settings cost and which matrices they train, from the model's headers alone: no row is read, so
+    /// that a form can ask at every change. `steps` (if known) is the length of the learning-rate curve. Runs on
+    /// the data thread.
+    Estimate {
+        request: RequestId,
+        config: Box<RunConfig>,
+        base: PathBuf,
+        steps: Option<u64>,
+    },
     /// The verdict on the whole dataset and the memory forecast; runs on the data thread.
     Check {
         request: RequestId,
@@ -51,9 +70,43 @@ pub enum Command {
         request: RequestId,
         export: ExportRequest,
     },
+    /// What an export would write, and whether the disk has room for it; runs on the data thread.
+    ForecastExport {
+        request: RequestId,
+        export: ExportRequest,
+    },
     Bench {
         request: RequestId,
         bench: BenchRequest,
+    },
+    /// The runs of a folder (None: where runs go by default), newest first; runs on the files thread.
+    ListRuns {
+        request: RequestId,
+        dir: Option<PathBuf>,
+    },
+    /// Everything a run recorded; runs on the files thread.
+    ReadRun {
+        request: RequestId,
+        dir: PathBuf,
+    },
+    /// Removes a run folder, which must be one, and in which nobody works; runs on the files thread.
+    DeleteRun {
+        request: RequestId,
+        dir: PathBuf,
+    },
+    /// Reads a run file; runs on the files thread.
+    ReadProject {
+        request: RequestId,
+        path: PathBuf,
+    },
+    /// Writes the settings as a run file; paths become relative to it where they lie below its folder. Runs on the
+    /// files thread.
+    WriteProject {
+        request: RequestId,
+        path: PathBuf,
+        config: Box<RunConfig>,
+        /// What relative paths in `config` are relative to.
+        base: PathBuf,
     },
     /// Finish what is under way and end.
     Shutdown,
@@ -129,6 +182,10 @@ pub struct GenerateRequest {
     pub model: ModelRef,
     /// Which of `model.adapters` speaks; None is the base. Switching keeps the loaded base.
     pub adapter: Option<usize>,
+    /// The model of the run under way answers, between two of its steps: with what it has learned so far, or
+    /// (when `adapter` is None and this is `Some(false)`) without. None: `model` is loaded.
+    #[serde(default)]
+    pub live: Option<bool>,
     pub prompt: Prompt,
     pub sampling: Sampling,
 }

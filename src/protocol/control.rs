@@ -1,41 +1,88 @@
 //! Wishes that must be heard inside a step, a long decode or an export.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+use crate::RequestId;
+
+/// What a client wishes while work is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wish {
+    /// End the current work: a run saves a checkpoint and ends, an export breaks off.
+    Stop,
+    /// Break off the answer that is being written.
+    StopAnswer,
+    /// Hold the run: a checkpoint is written and the device's memory released until `Resume`.
+    Pause,
+    Resume,
+    /// Write a checkpoint after the current step.
+    SaveNow,
+    /// Evaluate after the current step.
+    EvaluateNow,
+    /// Multiply the schedule's learning rate by this from the next step on; replaces an earlier factor.
+    ScaleRate(f64),
+    /// Requests on the data thread with a lower number than this are void.
+    Supersede(RequestId),
+}
 
 /// Shared flags, polled by the worker at every micro-step, block and token.
 #[derive(Debug, Default)]
 pub struct Control {
     stop: AtomicBool,
+    stop_answer: AtomicBool,
     pause: AtomicBool,
     save_now: AtomicBool,
+    evaluate_now: AtomicBool,
+    /// Bits of an f64; 0 when nothing was asked.
+    rate_factor: AtomicU64,
+    superseded_below: AtomicU64,
 }
 
 impl Control {
-    /// End the current work: a run saves a checkpoint and ends, a generation or an export breaks off.
+    pub fn wish(&self, wish: Wish) {
+        match wish {
+            Wish::Stop => self.stop.store(true, Ordering::Release),
+            Wish::StopAnswer => self.stop_answer.store(true, Ordering::Release),
+            Wish::Pause => self.pause.store(true, Ordering::Release),
+            Wish::Resume => self.pause.store(false, Ordering::Release),
+            Wish::SaveNow => self.save_now.store(true, Ordering::Release),
+            Wish::EvaluateNow => self.evaluate_now.store(true, Ordering::Release),
+            Wish::ScaleRate(factor) => self.rate_factor.store(factor.to_bits(), Ordering::Release),
+            Wish::Supersede(request) => {
+                self.superseded_below.fetch_max(request.0, Ordering::AcqRel);
+            }
+        }
+    }
+
     pub fn stop(&self) {
-        self.stop.store(true, Ordering::Release);
+        self.wish(Wish::Stop);
     }
 
     pub fn stop_wanted(&self) -> bool {
         self.stop.load(Ordering::Acquire)
     }
 
-    /// Hold the run: a checkpoint is written and the device's memory released until `resume`.
+    /// Whether the answer being written should break off; asking clears the wish.
+    pub fn take_stop_answer(&self) -> bool {
+        self.stop_answer.swap(false, Ordering::AcqRel)
+    }
+
     pub fn pause(&self) {
-        self.pause.store(true, Ordering::Release);
+        self.wish(Wish::Pause);
     }
 
     pub fn resume(&self) {
-        self.pause.store(false, Ordering::Release);
+        self.wish(Wish::Resume);
     }
 
     pub fn pause_wanted(&self) -> bool {
         self.pause.load(Ordering::Acquire)
     }
 
-    /// Write a checkpoint after the current step.
     pub fn save_now(&self) {
-        self.save_now.store(true, Ordering::Release);
+        self.wish(Wish::SaveNow);
     }
 
     /// Whether a checkpoint was asked for; asking clears the wish.
@@ -43,10 +90,27 @@ impl Control {
         self.save_now.swap(false, Ordering::AcqRel)
     }
 
-    /// Clear every wish: a new piece of work begins.
+    /// Whether an evaluation was asked for; asking clears the wish.
+    pub fn take_evaluate_now(&self) -> bool {
+        self.evaluate_now.swap(false, Ordering::AcqRel)
+    }
+
+    /// A new factor on the learning rate, once; finite and not negative.
+    pub fn take_rate_factor(&self) -> Option<f64> {
+        let bits = self.rate_factor.swap(0, Ordering::AcqRel);
+        Some(f64::from_bits(bits)).filter(|factor| bits != 0 && factor.is_finite() && *factor >= 0.0)
+    }
+
+    /// Whether a newer request made this one void.
+    pub fn is_superseded(&self, request: RequestId) -> bool {
+        request.0 < self.superseded_below.load(Ordering::Acquire)
+    }
+
+    /// Clear every wish about the current work: a new piece of work begins.
     pub fn reset(&self) {
-        self.stop.store(false, Ordering::Release);
-        self.pause.store(false, Ordering::Release);
-        self.save_now.store(false, Ordering::Release);
+        for flag in [&self.stop, &self.stop_answer, &self.pause, &self.save_now, &self.evaluate_now] {
+            flag.store(false, Ordering::Release);
+        }
+        self.rate_factor.store(0, Ordering::Release);
     }
 }

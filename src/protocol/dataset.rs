@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{MemoryForecast, Text};
+use crate::{MemoryForecast, Remedy, Text, UserError};
 
 /// Who a token belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +39,26 @@ pub struct PreviewRow {
     pub truncated_from: Option<u64>,
     /// Set when this row cannot be used, with the reason.
     pub error: Option<Text>,
+    /// The row as it lies in the file: column and value, long values cut.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<(String, String)>,
+}
+
+/// How previewed rows were read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreviewSource {
+    /// Rows of all training files, once they are counted.
+    pub total: Option<u64>,
+    /// Format id of each file with the reason for it.
+    pub formats: Vec<(PathBuf, String, Option<Text>)>,
+    /// Names of the columns (top-level keys) in the rows looked at.
+    pub columns: Vec<String>,
+    /// Where the template comes from: a preset's name or a file; None for formats that use none.
+    pub template: Option<String>,
+    /// The template's text.
+    pub template_source: String,
+    /// What is wrong with the template, with its line; the rows are empty then.
+    pub template_error: Option<Box<UserError>>,
 }
 
 /// How a file was read, and why.
@@ -121,4 +141,7 @@ pub struct Finding {
     pub rows: Vec<u64>,
     pub text: Text,
     pub mend: Option<Text>,
+    /// Changes of settings that mend it, for a button each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remedies: Vec<Remedy>,
 }

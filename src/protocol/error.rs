@@ -38,11 +38,30 @@ pub struct UserError {
     pub mend: Option<Text>,
     /// One line each: all mismatching tensors, all unknown keys, the cause below.
     pub details: Vec<String>,
+    /// Changes of settings that mend it, for a button each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remedies: Vec<Remedy>,
+}
+
+/// A change of settings that mends something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remedy {
+    /// What the button says, with what it costs: "Raise to 1536 (+0.4 GB)".
+    pub label: Text,
+    /// Dotted keys of the run file and their new values: `data.max_length` → 1536.
+    pub changes: Vec<(String, serde_json::Value)>,
 }
 
 impl UserError {
     pub fn bad_input(what: Text) -> Self {
-        Self { kind: ErrorKind::BadInput, what, place: Place::default(), mend: None, details: Vec::new() }
+        Self {
+            kind: ErrorKind::BadInput,
+            what,
+            place: Place::default(),
+            mend: None,
+            details: Vec::new(),
+            remedies: Vec::new(),
+        }
     }
 
     pub fn failure(what: Text) -> Self {
@@ -92,6 +111,12 @@ impl UserError {
 
     pub fn mend(mut self, mend: Text) -> Self {
         self.mend = Some(mend);
+        self
+    }
+
+    /// Offers a change of settings that mends it.
+    pub fn remedy(mut self, remedy: Remedy) -> Self {
+        self.remedies.push(remedy);
         self
     }
 

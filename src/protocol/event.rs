@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Catalog, EvalMetrics, MemoryForecast, ModelReport, PreviewRow, RequestId, RunId, StepMetrics, Text,
-    UserError, Verdict,
+    Catalog, DeviceStats, Estimate, EvalMetrics, MemoryForecast, ModelReport, PreviewRow, PreviewSource,
+    RequestId, RunConfig, RunId, RunReport, SampleMetrics, StepMetrics, Text, UserError, Verdict,
 };
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,6 +32,27 @@ pub enum Event {
     Preview {
         request: RequestId,
         rows: Vec<PreviewRow>,
+        /// How the rows were read; None where a client has no use for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        source: Option<Box<PreviewSource>>,
+    },
+    /// Rows that hold what was looked for (1-based). `scanned` is the last row looked at.
+    Found {
+        request: RequestId,
+        rows: Vec<u64>,
+        scanned: u64,
+        /// Whether the end of the data was reached.
+        complete: bool,
+    },
+    Estimated {
+        request: RequestId,
+        estimate: Box<Estimate>,
+    },
+    /// The verdict so far, while a check goes on.
+    Checking {
+        request: RequestId,
+        verdict: Box<Verdict>,
+        rows_done: u64,
     },
     Checked {
         request: RequestId,
@@ -65,9 +86,51 @@ pub enum Event {
         request: RequestId,
         report: ExportReport,
     },
+    ExportForecast {
+        request: RequestId,
+        /// What would be written.
+        bytes: u64,
+        /// What the disk has; 0 if unknown.
+        free_bytes: u64,
+    },
     Benched {
         request: RequestId,
         report: BenchReport,
+    },
+    Runs {
+        request: RequestId,
+        dir: PathBuf,
+        runs: Vec<RunReport>,
+    },
+    /// A run's history, in parts: `report` comes with the last one.
+    RunRead {
+        request: RequestId,
+        dir: PathBuf,
+        steps: Vec<StepMetrics>,
+        evals: Vec<EvalMetrics>,
+        samples: Vec<SampleMetrics>,
+        report: Option<Box<RunReport>>,
+    },
+    Deleted {
+        request: RequestId,
+        dir: PathBuf,
+    },
+    ProjectRead {
+        request: RequestId,
+        path: PathBuf,
+        config: Box<RunConfig>,
+    },
+    ProjectWritten {
+        request: RequestId,
+        path: PathBuf,
+    },
+    /// How busy the device is: once a second while it works, and once when it rests again.
+    Device {
+        stats: DeviceStats,
+    },
+    /// A newer request made this one void ([`crate::Wish::Supersede`]).
+    Superseded {
+        request: RequestId,
     },
     /// The request failed. Said once.
     Failed {
@@ -109,6 +172,15 @@ pub enum RunEvent {
     },
     Evaluated {
         eval: EvalMetrics,
+    },
+    /// What the model answers to one of `train.samples` at an evaluation.
+    Sampled {
+        sample: SampleMetrics,
+    },
+    /// From this step on the schedule's rate is multiplied by `factor`.
+    RateChanged {
+        step: u64,
+        factor: f64,
     },
     Saved {
         step: u64,

@@ -9,27 +9,35 @@ mod command;
 pub mod config;
 mod control;
 mod dataset;
+mod device;
 mod error;
+mod estimate;
 mod event;
 mod ids;
 mod metrics;
 mod model;
+mod run;
 mod text;
 
-pub use catalog::{Catalog, Descriptor, ParamKind, ParamSpec};
+pub use catalog::{Catalog, Descriptor, ParamKind, ParamSpec, Preset};
 pub use command::{
     BenchRequest, BenchShape, ChatMessage, Command, ExportRequest, ExportTarget, GenerateRequest, ModelRef,
     Prompt, RunCommand, Sampling, ScoreRequest,
 };
 pub use config::RunConfig;
-pub use control::Control;
-pub use dataset::{Finding, FindingKind, Histogram, PreviewRow, Severity, SourceReport, TokenRole, Verdict};
-pub use error::{ErrorKind, Place, Result, UserError};
+pub use control::{Control, Wish};
+pub use dataset::{
+    Finding, FindingKind, Histogram, PreviewRow, PreviewSource, Severity, SourceReport, TokenRole, Verdict,
+};
+pub use device::DeviceStats;
+pub use error::{ErrorKind, Place, Remedy, Result, UserError};
+pub use estimate::{Estimate, TargetReport};
 pub use event::{
     BenchReport, DeviceKind, DeviceReport, Event, ExportReport, GenerateStats, Outcome, RunEvent, RunSummary,
     StopReason, VerifyReport,
 };
 pub use ids::{RequestId, RunId};
-pub use metrics::{EvalMetrics, MemoryForecast, MetricsLine, StepMetrics};
+pub use metrics::{EvalMetrics, MemoryForecast, MetricsLine, Phases, SampleMetrics, StepMetrics};
 pub use model::{LinearReport, ModelReport};
+pub use run::{CheckpointReport, RunReport, RunState};
 pub use text::{Language, Text};

@@ -19,9 +19,36 @@ pub struct StepMetrics {
     pub tokens_per_s: f64,
     /// Memory in use by the device, or by the process on the CPU.
     pub mem_bytes: u64,
+    /// Wall time since the run began, pauses left out, over all its resumptions.
+    #[serde(default)]
+    pub seconds: f64,
+    /// Where the step's time went; absent where it cannot be told without slowing the step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phases: Option<Phases>,
     /// Set when the step was not finite and therefore not applied.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skipped: bool,
+}
+
+/// Seconds of a step, part by part.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Phases {
+    /// Waiting for rows.
+    pub data: f64,
+    pub forward: f64,
+    /// Final norm, output matrix, cross-entropy, and their gradient.
+    pub head: f64,
+    pub backward: f64,
+    pub optimizer: f64,
+}
+
+/// An answer to one of `train.samples`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SampleMetrics {
+    /// 0: before the first update.
+    pub step: u64,
+    pub prompt: String,
+    pub answer: String,
 }
 
 /// One pass over the validation set.
@@ -44,7 +71,25 @@ pub enum MetricsLine {
         #[serde(flatten)]
         eval: EvalMetrics,
     },
+    Sample {
+        kind: SampleKind,
+        #[serde(flatten)]
+        sample: SampleMetrics,
+    },
     Step(StepMetrics),
+}
+
+/// The one value of a sample line's `kind`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SampleKind {
+    Sample,
+}
+
+impl From<SampleMetrics> for MetricsLine {
+    fn from(sample: SampleMetrics) -> Self {
+        Self::Sample { kind: SampleKind::Sample, sample }
+    }
 }
 
 /// The one value of an evaluation line's `kind`.

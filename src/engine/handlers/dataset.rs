@@ -28,7 +28,7 @@ pub fn preview(
     let tokenizer = encoder.tokenizer().clone();
     let tokens = |ids: &[u32]| ids.iter().map(|id| tokenizer.token(*id).unwrap_or_default()).collect();
     let rows = data::preview(&dataset, rows.start, rows.end - rows.start, &tokens);
-    sink.emit(Event::Preview { request, rows });
+    sink.emit(Event::Preview { request, rows, source: None });
     Ok(())
 }
 

@@ -2,18 +2,28 @@
 
 mod bench;
 mod dataset;
+mod estimate;
 mod export;
+mod find;
+mod forecast;
 mod generate;
 mod inspect;
+mod projects;
 mod run;
+mod runs;
 mod score;
 
 pub use bench::bench;
 pub use dataset::{check, preview};
+pub use estimate::estimate;
 pub use export::export;
+pub use find::find;
+pub use forecast::forecast_export;
 pub use generate::generate;
 pub use inspect::inspect;
+pub use projects::{read_project, write_project};
 pub use run::run;
+pub use runs::{delete_run, list_runs, read_run};
 pub use score::score;
 
 use std::sync::Mutex;
@@ -55,6 +65,6 @@ impl Progress for Reporter<'_> {
     }
 
     fn cancelled(&self) -> bool {
-        self.control.stop_wanted()
+        self.control.stop_wanted() || self.control.is_superseded(self.request)
     }
 }

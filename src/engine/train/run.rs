@@ -313,6 +313,8 @@ impl<'a> Run<'a> {
             grad_norm: result.grad_norm,
             tokens_per_s: fed as f64 / started.elapsed().as_secs_f64().max(1e-9),
             mem_bytes: device::memory_in_use(self.chosen),
+            seconds: state.seconds,
+            phases: None,
             skipped: !result.applied,
         };
         self.log.write(&MetricsLine::Step(metrics.clone()))?;

@@ -54,7 +54,8 @@ pub struct DataConfig {
     pub train: Vec<PathBuf>,
     /// `auto`, or the id of a dataset format.
     pub format: String,
-    /// `auto` (the model's chat template), the name of a preset, or a file.
+    /// `auto` (the model's chat template), the name of a preset, a file, or the template itself (a text with `{{` or
+    /// `{%` in it).
     pub template: String,
     /// For `format = "columns"`: field → column name or minijinja expression.
     pub columns: BTreeMap<String, String>,
@@ -154,6 +155,10 @@ pub struct TrainConfig {
     pub seed: u64,
     /// In optimizer steps; 0: only at the end.
     pub eval_every: u64,
+    /// Prompts the model answers at each evaluation, greedily, to be read beside the figures.
+    pub samples: Vec<String>,
+    /// The longest such answer, in tokens.
+    pub sample_tokens: u64,
     /// In optimizer steps; 0: only at the end.
     pub save_every: u64,
     pub keep_checkpoints: u64,
@@ -186,6 +191,8 @@ impl Default for TrainConfig {
             shuffle: true,
             seed: 42,
             eval_every: 50,
+            samples: Vec::new(),
+            sample_tokens: 64,
             save_every: 100,
             keep_checkpoints: 2,
             early_stop_patience: 0,
