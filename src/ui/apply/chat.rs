@@ -5,7 +5,9 @@ use crate::state::chat::ChatAction;
 
 impl Apply<'_> {
     pub(super) fn chat(&mut self, action: ChatAction) {
-        match action {}
+        match action {
+            ChatAction::UseRun { .. } => {}
+        }
     }
 
     /// A folder was chosen to speak beside the base.

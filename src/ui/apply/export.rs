@@ -5,7 +5,9 @@ use crate::state::export::ExportAction;
 
 impl Apply<'_> {
     pub(super) fn export(&mut self, action: ExportAction) {
-        match action {}
+        match action {
+            ExportAction::UseRun { .. } => {}
+        }
     }
 
     /// A folder was chosen to write to.

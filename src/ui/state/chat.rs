@@ -4,7 +4,10 @@ use protocol::{Event, RequestId, UserError};
 
 /// What the Chat panel wants.
 #[derive(Clone, Debug, PartialEq)]
-pub enum ChatAction {}
+pub enum ChatAction {
+    /// A run's result, or one of its checkpoints.
+    UseRun { run: Box<protocol::RunReport>, checkpoint: Option<std::path::PathBuf> },
+}
 
 #[derive(Debug, Default)]
 pub struct ChatState {}

@@ -6,6 +6,7 @@ pub mod error;
 pub mod field;
 pub mod icon;
 pub mod number;
+pub mod plot;
 pub mod progress;
 
 pub use button::{button, icon_button, primary_button, segmented, toggle};
