@@ -121,10 +121,7 @@ fn duplicate_question(run: Box<RunReport>) -> Question {
     let name = run.name.clone();
     Question {
         title: Text::fixed("The project has changes that are not saved", "当前项目有未保存的更改"),
-        body: protocol::text!(
-            "The settings of {name} take their place.",
-            "这些更改将被 {name} 的设置取代。"
-        ),
+        body: protocol::text!("The settings of {name} take their place.", "这些更改将被 {name} 的设置取代。"),
         choices: vec![
             Choice {
                 label: Text::fixed("Save the project first", "先保存项目"),

@@ -1,10 +1,15 @@
 //! What a run recorded, in order of steps.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use protocol::{EvalMetrics, RunReport, SampleMetrics, StepMetrics};
+
+/// How many histories there have been.
+static HISTORIES: AtomicU64 = AtomicU64::new(0);
 
 /// Figures of a run. Grows at its end; whatever else happens to it raises [`History::revision`], so that what is
 /// derived from it step by step knows when to begin anew.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug)]
 pub struct History {
     pub steps: Vec<StepMetrics>,
     pub evals: Vec<EvalMetrics>,
@@ -13,13 +18,29 @@ pub struct History {
     pub saved: Vec<u64>,
     /// Step and factor of each change of the learning rate by hand.
     pub rate_changes: Vec<(u64, f64)>,
+    number: u64,
     revision: u64,
 }
 
+impl Default for History {
+    fn default() -> Self {
+        let number = HISTORIES.fetch_add(1, Ordering::Relaxed);
+        Self {
+            steps: Vec::new(),
+            evals: Vec::new(),
+            samples: Vec::new(),
+            saved: Vec::new(),
+            rate_changes: Vec::new(),
+            number,
+            revision: 0,
+        }
+    }
+}
+
 impl History {
-    /// Another number means: something before the end changed.
-    pub fn revision(&self) -> u64 {
-        self.revision
+    /// Other numbers mean: it is another history, or something before its end changed.
+    pub fn revision(&self) -> (u64, u64) {
+        (self.number, self.revision)
     }
 
     /// Adds steps; what was known from that step on (before a resume) is replaced.
@@ -143,8 +164,11 @@ pub const CSV_HEADER: &str =
 
 fn csv_eval(run: &str, eval: &EvalMetrics, out: &mut String) {
     use std::fmt::Write as _;
-    let _written =
-        writeln!(out, "{run},eval,{},{},{},,,,,,,{}", eval.step, eval.epoch, eval.eval_tokens, eval.eval_loss);
+    let _written = writeln!(
+        out,
+        "{run},eval,{},{},{},,,,,,,{}",
+        eval.step, eval.epoch, eval.eval_tokens, eval.eval_loss
+    );
 }
 
 fn quoted(text: &str) -> String {
@@ -187,10 +211,10 @@ mod tests {
     fn a_resumed_run_replaces_what_it_does_again() {
         let mut history = History::default();
         history.extend(&steps(1..=8));
-        assert_eq!(history.revision(), 0);
+        assert_eq!(history.revision().1, 0);
         history.extend(&steps(6..=7));
         assert_eq!(numbers(&history), [1, 2, 3, 4, 5, 6, 7]);
-        assert_eq!(history.revision(), 1, "what was derived from steps 6 to 8 is void");
+        assert_eq!(history.revision().1, 1, "what was derived from steps 6 to 8 is void");
     }
 
     #[test]
@@ -212,7 +236,7 @@ mod tests {
         history.read(&steps(1..=4), &[], &[], u64::MAX);
         history.read(&steps(5..=6), &[], &[], u64::MAX);
         assert_eq!(numbers(&history), [1, 2, 3, 4, 5, 6]);
-        assert_eq!(history.revision(), 0);
+        assert_eq!(history.revision().1, 0);
     }
 
     #[test]
@@ -241,13 +265,7 @@ mod tests {
     fn the_table_has_every_step_and_every_evaluation() {
         let mut history = History::default();
         history.extend(&steps(1..=2));
-        history.evaluated(&EvalMetrics {
-            step: 1,
-            epoch: 0.1,
-            eval_loss: 2.5,
-            eval_tokens: 9,
-            best: true,
-        });
+        history.evaluated(&EvalMetrics { step: 1, epoch: 0.1, eval_loss: 2.5, eval_tokens: 9, best: true });
         let mut table = CSV_HEADER.to_owned();
         history.csv("a,b", &mut table);
         let lines: Vec<_> = table.lines().collect();

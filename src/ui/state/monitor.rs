@@ -30,7 +30,7 @@ impl Monitor {
         self.readings.back().map(|(_, stats)| stats)
     }
 
-    pub fn readings(&self) -> impl Iterator<Item = &(f64, DeviceStats)> {
+    pub fn readings(&self) -> impl Iterator<Item = &(f64, DeviceStats)> + Clone {
         self.readings.iter()
     }
 }

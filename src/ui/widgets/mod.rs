@@ -2,6 +2,7 @@
 
 pub mod button;
 pub mod card;
+pub mod diff;
 pub mod error;
 pub mod field;
 pub mod icon;

@@ -39,9 +39,7 @@ fn multiples(step: f64, low: f64, high: f64) -> Vec<GridMark> {
         return Vec::new();
     }
     let count = (last - first).max(-1.0) as i64;
-    (0..=count)
-        .map(|index| GridMark { value: (first + index as f64) * step, step_size: step })
-        .collect()
+    (0..=count).map(|index| GridMark { value: (first + index as f64) * step, step_size: step }).collect()
 }
 
 /// The next of 1, 2, 5, 10, … that is not smaller.
@@ -113,7 +111,10 @@ mod tests {
         assert_eq!(values(Scale::Linear, 0.3, 4.1), [1.0, 2.0, 3.0, 4.0]);
         assert_eq!(values(Scale::Seconds, 0.0, 250.0), [0.0, 60.0, 120.0, 180.0, 240.0]);
         let gigabyte = 1024f64.powi(3);
-        assert_eq!(values(Scale::Bytes, 0.0, 8.0 * gigabyte), [0.0, 2.0, 4.0, 6.0, 8.0].map(|x| x * gigabyte));
+        assert_eq!(
+            values(Scale::Bytes, 0.0, 8.0 * gigabyte),
+            [0.0, 2.0, 4.0, 6.0, 8.0].map(|x| x * gigabyte)
+        );
         let log: Vec<f64> = values(Scale::Log, -4.2, -1.9).into_iter().map(|x| 10f64.powf(x)).collect();
         assert!(log.iter().any(|value| (value - 1e-3).abs() < 1e-9), "{log:?}");
         let narrow: Vec<f64> = values(Scale::Log, 0.0, 0.3).into_iter().map(|x| 10f64.powf(x)).collect();

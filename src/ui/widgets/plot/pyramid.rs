@@ -68,9 +68,8 @@ impl Pyramid {
             let (below, above) = (&below[level - 1], &mut above[0]);
             above.truncate(from);
             above.extend(below[2 * from..].chunks(2).map(|pair| {
-                pair.iter().fold(EMPTY, |found, part| {
-                    with(with(found, part.least, value), part.greatest, value)
-                })
+                pair.iter()
+                    .fold(EMPTY, |found, part| with(with(found, part.least, value), part.greatest, value))
             }));
             level += 1;
         }
