@@ -27,13 +27,7 @@ pub fn step(step: u64) -> StepMetrics {
         tokens_per_s: 11_500.0 + 900.0 * hash,
         mem_bytes: (9 << 30) + (step.min(60) << 23),
         seconds: step as f64 * 0.31,
-        phases: Some(Phases {
-            data: 0.003,
-            forward: 0.09,
-            head: 0.03,
-            backward: 0.17,
-            optimizer: 0.012,
-        }),
+        phases: Some(Phases { data: 0.003, forward: 0.09, head: 0.03, backward: 0.17, optimizer: 0.012 }),
         skipped: false,
     }
 }

@@ -21,10 +21,8 @@ words! {
     RATE_FACTOR => "Factor on the schedule", "计划学习率的倍数";
     RATE_APPLY => "Apply", "应用";
     RATE_RESET => "Back to the schedule", "恢复计划值";
-    FIGURES => "Figures…", "数据…";
-    FIGURES_HELP => "Save all figures of the runs shown as a table (CSV)", "将所示训练的全部数据保存为表格（CSV）";
-    PICTURE => "Picture…", "图片…";
-    PICTURE_HELP => "Save the plots as a picture (PNG)", "将图表保存为图片（PNG）";
+    FIGURES => "Save the figures of the runs shown (CSV)…", "将所示训练的数据保存为表格（CSV）…";
+    PICTURE => "Save the plots as a picture (PNG)…", "将图表保存为图片（PNG）…";
     AXIS => "Horizontal axis", "横轴";
     AXIS_STEP => "step", "步";
     AXIS_EPOCH => "epoch", "轮";

@@ -11,14 +11,14 @@ use crate::action::Action;
 use crate::panels::PanelCtx;
 use crate::state::runs::RunsAction;
 use crate::state::train::TrainAction;
-use crate::theme::{Tokens, UiTokens};
+use crate::theme::UiTokens;
 use crate::widgets::button::icon_button;
 use crate::widgets::{Icon, segmented, toggle};
 use crate::words::train as words;
 
-/// Axis, smoothing, scale; and at the right what comes out. `zoomed` shows the button that shows all again; true
+/// Axis, smoothing, scale, comparison. `zoomed` shows the button that shows all again; true
 /// when it was clicked.
-pub fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, looks: &mut Looks, zoomed: bool, area: Option<egui::Rect>) -> bool {
+pub fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, looks: &mut Looks, zoomed: bool) -> bool {
     let mut reset = false;
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = 10.0;
@@ -35,10 +35,11 @@ pub fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, looks: &mut Looks, zoomed: bool, area
         });
         toggle(ui, &mut looks.log, ctx.t(&words::LOG)).on_hover_text(ctx.t(&words::LOG_HELP));
         add_run(ui, ctx);
-        take_out(ui, ctx, looks, area);
         if zoomed {
             let button = crate::widgets::button(ui, Some(Icon::Refresh), ctx.t(&words::FOLLOW));
             reset |= button.on_hover_text(ctx.t(&words::FOLLOW_HELP)).clicked();
+        } else {
+            Icon::Info.ui(ui, 15.0, ui.tokens().text_faint).on_hover_text(ctx.t(&words::FOLLOW_HELP));
         }
     });
     reset
@@ -75,17 +76,15 @@ fn add_run(ui: &mut Ui, ctx: &PanelCtx<'_>) {
 }
 
 /// Buttons for the table and the picture.
-fn take_out(ui: &mut Ui, ctx: &PanelCtx<'_>, looks: &Looks, area: Option<egui::Rect>) {
-    let figures = crate::widgets::button(ui, Some(Icon::Download), ctx.t(&words::FIGURES));
-    if figures.on_hover_text(ctx.t(&words::FIGURES_HELP)).clicked() {
-        let shown = shown::compared(ctx).filter(|dir| !looks.hidden.contains(dir));
-        ctx.push(Action::Train(TrainAction::SaveFigures(shown.cloned().collect())));
-    }
-    let picture = crate::widgets::button(ui, Some(Icon::Chart), ctx.t(&words::PICTURE));
+pub fn take_out(ui: &mut Ui, ctx: &PanelCtx<'_>, looks: &Looks, area: Option<egui::Rect>) {
     if let Some(area) = area
-        && picture.on_hover_text(ctx.t(&words::PICTURE_HELP)).clicked()
+        && icon_button(ui, Icon::Chart, ctx.t(&words::PICTURE)).clicked()
     {
         ctx.push(Action::Train(TrainAction::SavePicture(area)));
+    }
+    if icon_button(ui, Icon::Download, ctx.t(&words::FIGURES)).clicked() {
+        let shown = shown::compared(ctx).filter(|dir| !looks.hidden.contains(dir));
+        ctx.push(Action::Train(TrainAction::SaveFigures(shown.cloned().collect())));
     }
 }
 
@@ -164,10 +163,4 @@ fn entry(ui: &mut Ui, ctx: &PanelCtx<'_>, chip: &Chip) -> bool {
         });
     });
     clicked
-}
-
-/// Something faint to say what else the pointer can do.
-pub fn hint(ui: &mut Ui, ctx: &PanelCtx<'_>) {
-    let colour: egui::Color32 = Tokens::of(ui.visuals().dark_mode).text_faint;
-    ui.label(RichText::new(ctx.t(&words::FOLLOW_HELP)).small().color(colour));
 }

@@ -26,9 +26,12 @@ pub fn device(ui: &mut Ui, ctx: &PanelCtx<'_>) {
         ui.label(RichText::new(ctx.t(&words::NO_STATS)).small().color(ui.tokens().text_weak));
         return;
     };
-    for gauge in gauges(&stats) {
-        line(ui, ctx, &gauge);
-    }
+    ui.scope(|ui| {
+        ui.spacing_mut().interact_size.y = 18.0;
+        for gauge in gauges(&stats) {
+            line(ui, ctx, &gauge);
+        }
+    });
 }
 
 fn gauges(stats: &DeviceStats) -> Vec<Gauge> {
@@ -43,11 +46,12 @@ fn gauges(stats: &DeviceStats) -> Vec<Gauge> {
         });
     }
     if stats.memory_total > 0 {
-        let (used, total) = (number::bytes(stats.memory_used), number::bytes(stats.memory_total));
+        let total = number::bytes(stats.memory_total);
+        let used = used_of(stats.memory_used, &total);
         gauges.push(Gauge {
             icon: Icon::Memory,
             name: &words::DEVICE_MEMORY,
-            value: format!("{used} / {total}"),
+            value: used,
             most: Some(stats.memory_total as f64),
             of: |stats| Some(stats.memory_used as f64),
         });
@@ -85,7 +89,6 @@ fn gauges(stats: &DeviceStats) -> Vec<Gauge> {
 fn line(ui: &mut Ui, ctx: &PanelCtx<'_>, gauge: &Gauge) {
     let tokens = ui.tokens();
     ui.horizontal(|ui| {
-        ui.set_height(20.0);
         ui.spacing_mut().item_spacing.x = 6.0;
         gauge.icon.ui(ui, 14.0, tokens.text_weak);
         ui.label(RichText::new(ctx.t(gauge.name)).small().color(tokens.text_weak));
@@ -97,7 +100,7 @@ fn line(ui: &mut Ui, ctx: &PanelCtx<'_>, gauge: &Gauge) {
                 .readings()
                 .filter_map(|(then, stats)| Some((*then, (gauge.of)(stats)?)));
             let most = gauge.most.unwrap_or_else(|| points.clone().map(|(_, y)| y).fold(1e-9, f64::max) * 1.1);
-            let size = Vec2::new(64.0, 18.0);
+            let size = Vec2::new(58.0, 18.0);
             sparkline(ui, size, tokens.accent, points, Some((now - WINDOW, now)), Some((0.0, most)));
             ui.add(egui::Label::new(RichText::new(&gauge.value).small().color(tokens.text_strong)).truncate());
         });
@@ -118,16 +121,33 @@ pub fn phases(ui: &mut Ui, ctx: &PanelCtx<'_>) {
     let colours = [5, 1, 3, 0, 2].map(|index: usize| tokens.series[index]);
     bar(ui, ctx, &parts, &colours, whole);
     ui.horizontal_wrapped(|ui| {
-        ui.spacing_mut().item_spacing = Vec2::new(5.0, 2.0);
+        ui.spacing_mut().item_spacing = Vec2::new(5.0, 1.0);
+        ui.spacing_mut().interact_size.y = 15.0;
         for ((name, seconds), colour) in parts.iter().zip(colours) {
-            let (rect, _) = ui.allocate_exact_size(Vec2::splat(8.0), Sense::hover());
-            ui.painter().rect_filled(rect, 2.0, colour);
-            let text = format!("{} {:.0} %  ", ctx.t(name), seconds / whole * 100.0);
-            ui.label(RichText::new(text).small().color(tokens.text_weak));
+            // Square, name and share stay on one line.
+            let share = format!("{} {:.0} %", ctx.t(name), seconds / whole * 100.0);
+            let mut text = egui::text::LayoutJob::default();
+            let format = |color| egui::TextFormat { font_id: small(ui), color, ..Default::default() };
+            text.append("■ ", 0.0, format(colour));
+            text.append(&share.replace(' ', "\u{a0}"), 0.0, format(tokens.text_weak));
+            ui.add(egui::Label::new(text).extend());
         }
     });
     let text = sentence(&parts, &phases, whole);
     ui.add(egui::Label::new(RichText::new(ctx.t(&text)).small().color(tokens.text)).wrap());
+}
+
+fn small(ui: &Ui) -> egui::FontId {
+    egui::TextStyle::Small.resolve(ui.style())
+}
+
+/// `10.9 / 24.0 GB`: the unit once, where it is the same.
+fn used_of(used: u64, total: &str) -> String {
+    let used = number::bytes(used);
+    match (used.split_once(' '), total.split_once(' ')) {
+        (Some((value, unit)), Some((_, same))) if unit == same => format!("{value} / {total}"),
+        _ => format!("{used} / {total}"),
+    }
 }
 
 fn parts(phases: &Phases) -> [(&'static Text, f64); 5] {

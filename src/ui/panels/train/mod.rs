@@ -112,13 +112,20 @@ const MACHINE_WIDTH: f32 = 250.0;
 
 impl Panel for View {
     fn ui(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>) {
-        toolbar::ui(ui, ctx, &mut self.factor);
-        self.news(ui, ctx);
         let empty = ctx.state.train.phase == RunPhase::None && shown::compared(ctx).next().is_none();
+        ui.horizontal(|ui| {
+            toolbar::ui(ui, ctx, &mut self.factor);
+            if !empty {
+                ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+                    controls::take_out(ui, ctx, &self.looks, self.area);
+                });
+            }
+        });
+        self.news(ui, ctx);
         if empty {
             return waiting::ui(ui, ctx);
         }
-        self.reset |= controls::ui(ui, ctx, &mut self.looks, self.zoomed, self.area);
+        self.reset |= controls::ui(ui, ctx, &mut self.looks, self.zoomed);
         let height = ui.available_height();
         if height < LEAST_HEIGHT {
             ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
@@ -127,7 +134,7 @@ impl Panel for View {
             });
         } else {
             let plots = (height * 0.6).min(height - 190.0);
-            self.plots(ui, ctx, plots - 30.0);
+            self.plots(ui, ctx, plots);
             let rest = ui.available_height();
             self.below(ui, ctx, rest);
         }
@@ -177,8 +184,6 @@ impl View {
         let chips: Vec<_> = runs.iter().map(|shown| controls::Chip::new(ctx, shown)).collect();
         if chips.len() > 1 {
             controls::legend(ui, ctx, hidden, &chips);
-        } else {
-            controls::hint(ui, ctx);
         }
         let drawn = plots::ui(ui, ctx, &look, &mut runs, height);
         if drawn.hover != self.hover || reset {

@@ -196,7 +196,7 @@ fn plot<'a>(ui: &Ui, id: Id, figure: Figure, look: &Look, log: bool) -> Plot<'a>
         .min_thickness(if large { 34.0 } else { 30.0 })
         .label_spacing(10.0..=14.0)
         .formatter(move |mark, _| height_label(figure, mark, log));
-    let (across, up) = if large { (76.0, 34.0) } else { (64.0, 24.0) };
+    let (across, up) = if large { (76.0, 34.0) } else { (44.0, 24.0) };
     Plot::new(figure)
         .id(id)
         .link_axis(Id::unique("train-axis"), [true, false])

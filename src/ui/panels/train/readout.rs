@@ -20,7 +20,8 @@ pub fn tooltip(response: &Response, ctx: &PanelCtx<'_>, x: f64, runs: &[Shown<'_
     let tip =
         egui::Tooltip::always_open(response.ctx.clone(), layer, response.id, PopupAnchor::Pointer).gap(14.0);
     tip.show(|ui| {
-        ui.spacing_mut().item_spacing = egui::vec2(14.0, 2.0);
+        ui.spacing_mut().item_spacing = egui::vec2(14.0, 3.0);
+        ui.spacing_mut().interact_size.y = 0.0;
         for shown in runs {
             let Some(index) = shown.curves.nearest(x) else { continue };
             egui::Grid::new(("readout", &shown.dir)).num_columns(2).show(ui, |ui| {
@@ -111,7 +112,11 @@ fn exact(figure: Figure, value: f64) -> String {
             let text = format!("{value:.6}");
             text.trim_end_matches('0').trim_end_matches('.').to_owned()
         }
-        Figure::Rate if value.is_finite() => format!("{value:e}"),
+        Figure::Rate if value.is_finite() && value != 0.0 => {
+            let text = format!("{value:.5e}");
+            let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+            format!("{}e{exponent}", digits.trim_end_matches('0').trim_end_matches('.'))
+        }
         _ => format(figure, value),
     }
 }

@@ -26,7 +26,7 @@ pub fn marks(scale: Scale, distance: f64) -> impl Fn(GridInput) -> Vec<GridMark>
         }
         match scale {
             Scale::Linear => multiples(round_up(least), low, high),
-            Scale::Bytes => multiples(round_bytes(least), low, high),
+            Scale::Bytes => multiples(round_bytes(least, high), low, high),
             Scale::Seconds => multiples(round_seconds(least), low, high),
             Scale::Log => log_marks(least, low, high),
         }
@@ -49,11 +49,10 @@ pub fn round_up(value: f64) -> f64 {
     times.unwrap_or(10.0) * ten
 }
 
-fn round_bytes(value: f64) -> f64 {
-    let unit = 1024f64.powf(value.max(1.0).log(1024.0).floor());
-    let rounded = round_up(value / unit);
-    // 1000 MB are no round number.
-    if rounded >= 1000.0 { 1024.0 * unit } else { rounded * unit }
+/// A round part of the unit in which `high` is read: 0.2 GB, not 200 MB.
+fn round_bytes(value: f64, high: f64) -> f64 {
+    let unit = 1024f64.powf(high.max(1.0).log(1024.0).floor());
+    round_up(value / unit) * unit
 }
 
 fn round_seconds(value: f64) -> f64 {
