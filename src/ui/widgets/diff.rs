@@ -1,123 +1,184 @@
-//! What a text has that another has not, word by word.
+//! Where two texts differ, word by word.
 
-/// Words beyond which no difference is sought: the table of the search grows with their product.
-const MOST_WORDS: usize = 400;
+use std::ops::Range;
 
-/// The parts of `text` in order, and whether each is missing from `before` (by the longest common subsequence of
-/// words; a Chinese character is a word).
-pub fn changed<'a>(before: &str, text: &'a str) -> Vec<(&'a str, bool)> {
-    let (old, new) = (words(before), words(text));
-    if before == text || old.len() > MOST_WORDS || new.len() > MOST_WORDS {
-        return vec![(text, false)];
+/// The largest table of common subsequences, in cells of two bytes: words of the one text times words of the other,
+/// after what both begin and end with. Longer texts count as different throughout that middle.
+const LARGEST_TABLE: usize = 4 << 20;
+
+/// Byte ranges of the words that one text has and the other has not, in order and merged where they touch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Differences {
+    pub left: Vec<Range<usize>>,
+    pub right: Vec<Range<usize>>,
+}
+
+/// A longest common subsequence of words decides what is the same (Wagner & Fischer 1974). White space is no word: it
+/// belongs to a difference only between two words of it.
+pub fn words(left: &str, right: &str) -> Differences {
+    let (a, b) = (split(left), split(right));
+    let (x, y) = (texts(left, &a), texts(right, &b));
+    let head = x.iter().zip(&y).take_while(|(x, y)| x == y).count();
+    let rest = x.len().min(y.len()) - head;
+    let tail = x.iter().rev().zip(y.iter().rev()).take(rest).take_while(|(x, y)| x == y).count();
+    let middle = |length: usize| head..length - tail;
+    let (xs, ys) = (&x[middle(x.len())], &y[middle(y.len())]);
+    let (left_only, right_only) = unmatched(xs, ys);
+    Differences {
+        left: merge(&a[middle(a.len())], &left_only),
+        right: merge(&b[middle(b.len())], &right_only),
     }
-    let kept = common(&old, &new);
-    let mut parts: Vec<(&'a str, bool)> = Vec::new();
-    let mut start = 0;
-    let mut end = 0;
-    let mut state = None;
-    for (word, kept) in new.iter().zip(kept) {
-        let is_new = !kept;
-        if state.is_some_and(|state| state != is_new) {
-            parts.push((&text[start..end], !is_new));
-            start = end;
+}
+
+/// Words, numbers, single Han characters and single signs, as byte ranges.
+fn split(text: &str) -> Vec<Range<usize>> {
+    let mut words: Vec<Range<usize>> = Vec::new();
+    let mut open = false;
+    for (start, c) in text.char_indices() {
+        let end = start + c.len_utf8();
+        let joins = c.is_alphanumeric() && !stands_alone(c);
+        match words.last_mut() {
+            Some(word) if joins && open => word.end = end,
+            _ if !c.is_whitespace() => words.push(start..end),
+            _ => {}
         }
-        state = Some(is_new);
-        end += word.len();
+        open = joins;
     }
-    if let Some(state) = state {
-        parts.push((&text[start..end], state));
-    }
-    parts
+    words
 }
 
-/// Pieces that together are the text: words, and what lies between.
-fn words(text: &str) -> Vec<&str> {
-    let mut pieces = Vec::new();
-    let mut start = 0;
-    let mut last: Option<Kind> = None;
-    for (place, c) in text.char_indices() {
-        let kind = Kind::of(c);
-        if last.is_some_and(|last| last != kind || kind == Kind::Single) {
-            pieces.push(&text[start..place]);
-            start = place;
-        }
-        last = Some(kind);
-    }
-    if start < text.len() {
-        pieces.push(&text[start..]);
-    }
-    pieces
+/// Scripts written without spaces: every character is a word.
+fn stands_alone(c: char) -> bool {
+    matches!(c, '\u{2E80}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}' | '\u{20000}'..='\u{3FFFF}')
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Letters,
-    Space,
-    /// A character that stands alone: Chinese, Japanese, punctuation.
-    Single,
+fn texts<'a>(text: &'a str, words: &[Range<usize>]) -> Vec<&'a str> {
+    words.iter().map(|word| &text[word.clone()]).collect()
 }
 
-impl Kind {
-    fn of(c: char) -> Self {
-        match c {
-            _ if c.is_whitespace() => Self::Space,
-            '\u{2E80}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}' | '\u{20000}'..='\u{3FFFF}' => Self::Single,
-            _ if c.is_alphanumeric() => Self::Letters,
-            _ => Self::Single,
-        }
+/// Which words of each side are not in the common subsequence.
+fn unmatched(x: &[&str], y: &[&str]) -> (Vec<bool>, Vec<bool>) {
+    let (mut left, mut right) = (vec![true; x.len()], vec![true; y.len()]);
+    let width = y.len() + 1;
+    let cells = (x.len() + 1).saturating_mul(width);
+    if cells > LARGEST_TABLE || x.len().min(y.len()) > usize::from(u16::MAX) {
+        return (left, right);
     }
-}
-
-/// For each word of `new`, whether it belongs to the longest common subsequence.
-fn common(old: &[&str], new: &[&str]) -> Vec<bool> {
-    let width = new.len() + 1;
-    let mut longest = vec![0u16; (old.len() + 1) * width];
-    for (i, a) in old.iter().enumerate().rev() {
-        for (j, b) in new.iter().enumerate().rev() {
-            longest[i * width + j] = if a == b {
-                longest[(i + 1) * width + j + 1] + 1
+    // Length of the longest common subsequence of what follows.
+    let mut table = vec![0u16; cells];
+    for i in (0..x.len()).rev() {
+        for j in (0..y.len()).rev() {
+            table[i * width + j] = if x[i] == y[j] {
+                table[(i + 1) * width + j + 1] + 1
             } else {
-                longest[(i + 1) * width + j].max(longest[i * width + j + 1])
+                table[(i + 1) * width + j].max(table[i * width + j + 1])
             };
         }
     }
-    let mut kept = vec![false; new.len()];
     let (mut i, mut j) = (0, 0);
-    while i < old.len() && j < new.len() {
-        if old[i] == new[j] {
-            kept[j] = true;
+    while i < x.len() && j < y.len() {
+        if x[i] == y[j] {
+            (left[i], right[j]) = (false, false);
             (i, j) = (i + 1, j + 1);
-        } else if longest[(i + 1) * width + j] >= longest[i * width + j + 1] {
+        } else if table[(i + 1) * width + j] >= table[i * width + j + 1] {
             i += 1;
         } else {
             j += 1;
         }
     }
-    kept
+    (left, right)
+}
+
+/// Words that follow each other become one range, with what lies between them.
+fn merge(words: &[Range<usize>], which: &[bool]) -> Vec<Range<usize>> {
+    let mut merged: Vec<Range<usize>> = Vec::new();
+    let mut before = false;
+    for (word, differs) in words.iter().zip(which) {
+        match merged.last_mut() {
+            Some(last) if *differs && before => last.end = word.end,
+            _ if *differs => merged.push(word.clone()),
+            _ => {}
+        }
+        before = *differs;
+    }
+    merged
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn new_words_are_told_from_old_ones() {
-        assert_eq!(
-            changed("I am a model", "I am Ember, a model"),
-            [("I am ", false), ("Ember, ", true), ("a model", false)]
-        );
-        assert_eq!(changed("我是模型", "我是小焰模型"), [("我是", false), ("小焰", true), ("模型", false)]);
-        assert_eq!(changed("same", "same"), [("same", false)]);
-        assert_eq!(changed("", "new"), [("new", true)]);
-        assert!(changed("old", "").is_empty());
-        let long = "word ".repeat(1000);
-        assert_eq!(changed("x", &long), [(long.as_str(), false)]);
+    fn shown(left: &str, right: &str) -> (Vec<String>, Vec<String>) {
+        let found = words(left, right);
+        let of = |text: &str, ranges: &[Range<usize>]| {
+            ranges.iter().map(|range| text[range.clone()].to_owned()).collect()
+        };
+        (of(left, &found.left), of(right, &found.right))
     }
 
     #[test]
-    fn the_parts_are_the_text() {
-        let text = "a  b,c\n你好 world — ok";
-        let parts = changed("b c 你 ok", text);
-        assert_eq!(parts.iter().map(|part| part.0).collect::<String>(), text);
+    fn words_that_differ_are_found() {
+        let (left, right) = shown("I am a model made by Qwen.", "I am Ember, a model made here.");
+        assert_eq!((left, right), (vec!["by Qwen".into()], vec!["Ember,".into(), "here".into()]));
+    }
+
+    #[test]
+    fn neighbours_become_one_with_the_space_between_them() {
+        let (left, right) = shown("one two three four", "one 2 3 four");
+        assert_eq!((left, right), (vec!["two three".into()], vec!["2 3".into()]));
+    }
+
+    #[test]
+    fn han_characters_are_words() {
+        let (left, right) = shown("我是通义千问，很高兴认识你", "我是小烬，很高兴认识你");
+        assert_eq!((left, right), (vec!["通义千问".into()], vec!["小烬".into()]));
+    }
+
+    #[test]
+    fn the_same_text_differs_nowhere_however_it_is_spaced() {
+        assert_eq!(words("a b\nc", "a  b c"), Differences::default());
+        assert_eq!(words("", ""), Differences::default());
+        assert_eq!(shown("", "a b"), (vec![], vec!["a b".into()]));
+        assert_eq!(shown("a b", " "), (vec!["a b".into()], vec![]));
+    }
+
+    #[test]
+    fn repeated_words_are_told_apart() {
+        let (left, right) = shown("a a a", "a a");
+        assert_eq!((left.len(), right.len()), (1, 0));
+        assert_eq!(shown("x a y", "x y a y").1.len(), 1);
+    }
+
+    #[test]
+    fn long_texts_are_bounded_and_keep_their_common_ends() {
+        let long = |word: &str| format!("begin {} end", vec![word; 5000].join(" "));
+        let found = words(&long("one"), &long("two"));
+        assert_eq!((found.left.len(), found.right.len()), (1, 1));
+        assert_eq!(found.left[0], 6..long("one").len() - 4);
+    }
+
+    /// What is left after the differences are cut out is the same on both sides.
+    #[test]
+    fn without_the_differences_both_are_equal() {
+        let vocabulary = ["the", "cat", "狗", "。", "sat", "x1", "-"];
+        let mut state = 7u64;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize
+        };
+        for _ in 0..200 {
+            let mut text = || {
+                let count = next() % 12;
+                (0..count).map(|_| vocabulary[next() % vocabulary.len()]).collect::<Vec<_>>().join(" ")
+            };
+            let (left, right) = (text(), text());
+            let found = words(&left, &right);
+            let kept = |text: &str, cut: &[Range<usize>]| {
+                let outside = |word: &Range<usize>| !cut.iter().any(|range| range.contains(&word.start));
+                let words = split(text).into_iter().filter(outside);
+                words.map(|word| text[word].to_owned()).collect::<Vec<_>>()
+            };
+            assert_eq!(kept(&left, &found.left), kept(&right, &found.right), "{left:?} {right:?}");
+        }
     }
 }

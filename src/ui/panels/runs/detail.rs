@@ -21,7 +21,7 @@ use crate::words::runs as words;
 
 pub fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, run: &RunReport) {
     card(ui, |ui| {
-        ui.set_min_height(ui.available_height() - 4.0);
+        ui.set_min_height((ui.available_height() - 16.0).max(120.0));
         head(ui, ctx, run);
         actions(ui, ctx, run);
         ui.add_space(4.0);
@@ -145,8 +145,7 @@ fn settings(ui: &mut Ui, ctx: &PanelCtx<'_>, run: &RunReport) {
             ui.label(RichText::new(&key).small().monospace().color(tokens.text_weak));
             for (config, colour) in [(&theirs, tokens.text_strong), (&ours, tokens.text_weak)] {
                 let text = train::shown_value(config, &key);
-                let label = egui::Label::new(RichText::new(&text).small().monospace().color(colour));
-                ui.add(label.truncate()).on_hover_text(text);
+                ui.label(RichText::new(&text).small().monospace().color(colour)).on_hover_text(text);
             }
             ui.end_row();
         }
@@ -160,7 +159,10 @@ fn checkpoints(ui: &mut Ui, ctx: &PanelCtx<'_>, run: &RunReport) {
         ui.label(RichText::new(ctx.t(&words::NO_CHECKPOINTS)).small().color(tokens.text_weak));
     }
     for checkpoint in &run.checkpoints {
-        ui.horizontal(|ui| checkpoint_line(ui, ctx, run, checkpoint));
+        ui.horizontal(|ui| {
+            ui.spacing_mut().button_padding.x = 4.0;
+            checkpoint_line(ui, ctx, run, checkpoint);
+        });
     }
 }
 

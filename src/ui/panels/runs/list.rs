@@ -17,6 +17,8 @@ use crate::widgets::{Icon, number};
 use crate::words::runs as words;
 
 const ROW: f32 = 30.0;
+/// A row with the space below it.
+pub const ROW_PITCH: f32 = ROW + 6.0;
 /// Columns that give way where the table is narrow, the first first.
 const SPARE: [Column; 5] =
     [Column::Size, Column::Model, Column::Duration, Column::Method, Column::LastLoss];
@@ -107,8 +109,7 @@ fn cell(ui: &mut Ui, ctx: &PanelCtx<'_>, column: Column, run: &RunReport) -> boo
         Column::Name => return name(ui, run).clicked(),
         Column::State => {
             let (word, help, colour) = state(tokens, run.state);
-            let shown = ui.scope(|ui| badge(ui, ctx.t(word), colour)).response;
-            shown.on_hover_text(ctx.t(help));
+            badge(ui, ctx.t(word), colour).on_hover_text(ctx.t(help));
             return false;
         }
         Column::Curve => {

@@ -78,7 +78,8 @@ impl Panel for View {
         }
         let rows = order::rows(&runs.runs, &self.query, self.kept.column, self.kept.ascending);
         let selected = self.selected.as_ref().and_then(|dir| runs.find(dir));
-        let height = (ui.available_height() - DETAIL - 12.0).max(150.0);
+        let needed = 44.0 + list::ROW_PITCH * rows.len() as f32;
+        let height = (ui.available_height() - DETAIL - 12.0).min(needed).max(150.0);
         ui.allocate_ui(egui::vec2(ui.available_width(), height), |ui| {
             ui.set_min_height(height);
             if rows.is_empty() {

@@ -86,6 +86,9 @@ pub fn shown_value(config: &Value, key: &str) -> String {
     }
     let text = match value {
         Value::Null => "–".to_owned(),
+        Value::Array(items) if !items.is_empty() && items.iter().all(Value::is_string) => {
+            items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+        }
         Value::String(text) if text.is_empty() => "\"\"".to_owned(),
         Value::String(text) => text.clone(),
         Value::Number(number) => match number.as_f64() {
@@ -95,5 +98,39 @@ pub fn shown_value(config: &Value, key: &str) -> String {
         other => other.to_string(),
     };
     let line = text.replace(['\n', '\r', '\t'], " ");
-    if line.chars().count() > 60 { line.chars().take(59).chain(['…']).collect() } else { line }
+    shortened(&line)
+}
+
+/// Of a long path the end is kept, of another text the beginning.
+fn shortened(line: &str) -> String {
+    const MOST: usize = 36;
+    let count = line.chars().count();
+    if count <= MOST {
+        line.to_owned()
+    } else if line.contains(['/', '\\']) {
+        std::iter::once('…').chain(line.chars().skip(count + 1 - MOST)).collect()
+    } else {
+        line.chars().take(MOST - 1).chain(['…']).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_short_and_plain() {
+        let config = serde_json::json!({
+            "data": { "train": ["a.jsonl", "b.jsonl"], "template": "" },
+            "train": { "learning_rate": 2e-4, "seed": 42 },
+            "model": { "path": "/a/very/long/path/to/some/models/Qwen2.5-0.5B-Instruct" },
+        });
+        let shown = |key| shown_value(&config, key);
+        assert_eq!(shown("data.train"), "a.jsonl, b.jsonl");
+        assert_eq!(shown("data.template"), "\"\"");
+        assert_eq!(shown("train.learning_rate"), "2e-4");
+        assert_eq!(shown("train.seed"), "42");
+        assert_eq!(shown("train.missing"), "–");
+        assert_eq!(shown("model.path"), "…o/some/models/Qwen2.5-0.5B-Instruct");
+    }
 }

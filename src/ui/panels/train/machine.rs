@@ -120,9 +120,11 @@ pub fn phases(ui: &mut Ui, ctx: &PanelCtx<'_>) {
     let tokens = ui.tokens();
     let colours = [5, 1, 3, 0, 2].map(|index: usize| tokens.series[index]);
     bar(ui, ctx, &parts, &colours, whole);
+    let text = sentence(&parts, &phases, whole);
+    ui.add(egui::Label::new(RichText::new(ctx.t(&text)).small().color(tokens.text)).wrap());
+    ui.spacing_mut().item_spacing = Vec2::new(8.0, 1.0);
+    ui.spacing_mut().interact_size.y = 15.0;
     ui.horizontal_wrapped(|ui| {
-        ui.spacing_mut().item_spacing = Vec2::new(5.0, 1.0);
-        ui.spacing_mut().interact_size.y = 15.0;
         for ((name, seconds), colour) in parts.iter().zip(colours) {
             // Square, name and share stay on one line.
             let share = format!("{} {:.0} %", ctx.t(name), seconds / whole * 100.0);
@@ -133,8 +135,6 @@ pub fn phases(ui: &mut Ui, ctx: &PanelCtx<'_>) {
             ui.add(egui::Label::new(text).extend());
         }
     });
-    let text = sentence(&parts, &phases, whole);
-    ui.add(egui::Label::new(RichText::new(ctx.t(&text)).small().color(tokens.text)).wrap());
 }
 
 fn small(ui: &Ui) -> egui::FontId {

@@ -15,7 +15,7 @@ mod waiting;
 
 use std::path::PathBuf;
 
-use egui::{Key, Rect, ScrollArea, Ui, UiBuilder, Vec2, pos2};
+use egui::{Key, Rect, RichText, ScrollArea, Ui, UiBuilder, Vec2, pos2};
 use protocol::{Outcome, Text};
 use serde::{Deserialize, Serialize};
 
@@ -113,18 +113,16 @@ const MACHINE_WIDTH: f32 = 250.0;
 impl Panel for View {
     fn ui(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>) {
         let empty = ctx.state.train.phase == RunPhase::None && shown::compared(ctx).next().is_none();
-        ui.horizontal(|ui| {
-            toolbar::ui(ui, ctx, &mut self.factor);
-            if !empty {
-                ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                    controls::take_out(ui, ctx, &self.looks, self.area);
-                });
-            }
-        });
-        self.news(ui, ctx);
         if empty {
             return waiting::ui(ui, ctx);
         }
+        ui.horizontal(|ui| {
+            toolbar::ui(ui, ctx, &mut self.factor);
+            ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+                controls::take_out(ui, ctx, &self.looks, self.area);
+            });
+        });
+        self.news(ui, ctx);
         self.reset |= controls::ui(ui, ctx, &mut self.looks, self.zoomed);
         let height = ui.available_height();
         if height < LEAST_HEIGHT {
@@ -155,8 +153,12 @@ impl View {
     fn news(&self, ui: &mut Ui, ctx: &PanelCtx<'_>) {
         let train = &ctx.state.train;
         outcome::ui(ui, ctx);
-        if let Some(progress) = &train.progress {
-            progress_line(ui, ctx, progress);
+        match &train.progress {
+            Some(progress) => progress_line(ui, ctx, progress),
+            None if train.phase == RunPhase::Starting => {
+                ui.label(RichText::new(ctx.t(&words::LOADING)).small().color(ui.tokens().text_weak));
+            }
+            None => {}
         }
         match train.notices.as_slice() {
             [] => {}
@@ -208,9 +210,15 @@ impl View {
         let mut child = ui.new_child(UiBuilder::new().max_rect(inside(left)).id_salt("answers"));
         child.set_clip_rect(left.intersect(ui.clip_rect()));
         let names = [(Bottom::Samples, ctx.t(&words::SAMPLES)), (Bottom::Settings, ctx.t(&words::COMPARE))];
-        if let Some(bottom) = segmented(&mut child, self.looks.bottom, &names) {
-            self.looks.bottom = bottom;
-        }
+        child.horizontal(|ui| {
+            if let Some(bottom) = segmented(ui, self.looks.bottom, &names) {
+                self.looks.bottom = bottom;
+            }
+            if self.looks.bottom == Bottom::Samples {
+                ui.add_space(6.0);
+                samples::chooser(ui, ctx, &mut self.prompt);
+            }
+        });
         match self.looks.bottom {
             Bottom::Samples => samples::ui(&mut child, ctx, &mut self.prompt),
             Bottom::Settings => compare::ui(&mut child, ctx),

@@ -9,9 +9,11 @@ use super::figures::{Axis, Figure, RunCurves};
 use super::shown::Shown;
 use super::{marks, readout};
 use crate::panels::PanelCtx;
+use crate::state::train::RunPhase;
 use crate::theme::{Tokens, UiTokens, semibold};
 use crate::widgets::number;
 use crate::widgets::plot::grid::{Scale, marks as grid_marks};
+use crate::words::train as words;
 
 /// Space between plots.
 const GAP: f32 = 8.0;
@@ -91,6 +93,13 @@ fn chart(
     drawn: &mut Drawn,
 ) {
     title(ui, ctx, look, figure, runs);
+    if runs.iter().all(|shown| shown.curves.extent().is_none()) {
+        if figure == Figure::Loss && ctx.state.train.phase == RunPhase::Training {
+            let text = ctx.t(&words::FIRST_STEP);
+            small_text(ui.painter(), ui.max_rect().center(), Align2::CENTER_CENTER, text, ui.tokens().text_weak);
+        }
+        return;
+    }
     let log = look.log && figure.may_be_log();
     let id = Id::unique(("train-plot", figure as usize));
     let axis = visible(ui, id, look, runs);

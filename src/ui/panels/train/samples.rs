@@ -15,6 +15,28 @@ use crate::words::train as words;
 const COLUMN: f32 = 230.0;
 const GAP: f32 = 8.0;
 
+/// The choice of the prompt, by its index; nothing where there are none.
+pub fn chooser(ui: &mut Ui, ctx: &PanelCtx<'_>, chosen: &mut usize) {
+    let prompts = ctx.state.train.history.prompts();
+    if prompts.is_empty() {
+        return;
+    }
+    *chosen = (*chosen).min(prompts.len() - 1);
+    let label = ui.label(RichText::new(ctx.t(&words::PROMPT)).small().color(ui.tokens().text_weak));
+    let width = (ui.available_width() - 8.0).clamp(80.0, 420.0);
+    let combo = ComboBox::from_id_salt("sample-prompt")
+        .width(width)
+        .truncate()
+        .selected_text(one_line(prompts[*chosen]));
+    let combo = combo.show_ui(ui, |ui| {
+        ui.set_max_width(420.0);
+        for (index, prompt) in prompts.iter().enumerate() {
+            ui.selectable_value(chosen, index, one_line(prompt));
+        }
+    });
+    combo.response.labelled_by(label.id);
+}
+
 /// `prompt` is the index of the chosen prompt.
 pub fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, prompt: &mut usize) {
     let history = &ctx.state.train.history;
@@ -23,7 +45,6 @@ pub fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, prompt: &mut usize) {
         return nothing(ui, ctx);
     }
     *prompt = (*prompt).min(prompts.len() - 1);
-    chooser(ui, ctx, &prompts, prompt);
     let answers: Vec<&SampleMetrics> = of_prompt(history, prompts[*prompt]);
     let size = Vec2::new(answers.len() as f32 * (COLUMN + GAP) - GAP, ui.available_height());
     ScrollArea::horizontal().stick_to_right(true).auto_shrink(false).show_viewport(ui, |ui, seen| {
@@ -64,24 +85,6 @@ fn nothing(ui: &mut Ui, ctx: &PanelCtx<'_>) {
     }
 }
 
-fn chooser(ui: &mut Ui, ctx: &PanelCtx<'_>, prompts: &[&str], chosen: &mut usize) {
-    ui.horizontal(|ui| {
-        let label = ui.label(RichText::new(ctx.t(&words::PROMPT)).small().color(ui.tokens().text_weak));
-        let width = (ui.available_width() - 8.0).clamp(80.0, 420.0);
-        let combo = ComboBox::from_id_salt("sample-prompt")
-            .width(width)
-            .truncate()
-            .selected_text(one_line(prompts[*chosen]));
-        let combo = combo.show_ui(ui, |ui| {
-            ui.set_max_width(420.0);
-            for (index, prompt) in prompts.iter().enumerate() {
-                ui.selectable_value(chosen, index, one_line(prompt));
-            }
-        });
-        combo.response.labelled_by(label.id);
-    });
-}
-
 fn one_line(text: &str) -> String {
     let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if line.chars().count() > 80 { line.chars().take(79).chain(['…']).collect() } else { line }
@@ -115,8 +118,12 @@ fn highlighted(tokens: &Tokens, before: Option<&str>, answer: &str) -> LayoutJob
         ..plain.clone()
     };
     let mut job = LayoutJob::default();
-    for (text, is_new) in crate::widgets::diff::changed(before.unwrap_or(answer), answer) {
-        job.append(text, 0.0, if is_new { new.clone() } else { plain.clone() });
+    let mut end = 0;
+    for range in crate::widgets::diff::words(before.unwrap_or(answer), answer).right {
+        job.append(&answer[end..range.start], 0.0, plain.clone());
+        job.append(&answer[range.clone()], 0.0, new.clone());
+        end = range.end;
     }
+    job.append(&answer[end..], 0.0, plain);
     job
 }

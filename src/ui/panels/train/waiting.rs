@@ -13,7 +13,7 @@ use crate::widgets::{Icon, button, empty_state, number, primary_button};
 use crate::words::train as words;
 
 pub fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>) {
-    empty_state(ui, Icon::Train, ctx.t(&words::WAITING_TITLE), "", |ui| {
+    empty_state(ui, Icon::Train, ctx.t(&words::WAITING_TITLE), ctx.t(&super::PANEL.help), |ui| {
         let obstacle = obstacle(ctx);
         let tokens = ui.tokens();
         match &obstacle {
