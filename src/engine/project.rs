@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use data::template::Preset;
+use data::Preset;
 use protocol::RunConfig;
 use protocol::config::Validation;
 

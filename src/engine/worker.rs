@@ -251,7 +251,7 @@ impl Worker {
                 let dir = dir.as_deref().unwrap_or(&self.options.runs_dir);
                 handlers::list_runs(request, dir, &mut self.runs, sink)
             }
-            Command::ReadRun { request, dir } => handlers::read_run(request, &dir, &self.runs, sink),
+            Command::ReadRun { request, dir } => handlers::read_run(request, &dir, sink),
             Command::DeleteRun { request, dir } => handlers::delete_run(request, &dir, sink),
             Command::ReadProject { request, path } => handlers::read_project(request, &path, sink),
             Command::WriteProject { request, path, config, base } => {

@@ -14,8 +14,8 @@ pub fn list_runs(request: RequestId, dir: &Path, index: &mut RunIndex, sink: &mu
 }
 
 /// In parts, so that a client draws the beginning of a long history while the rest is read.
-pub fn read_run(request: RequestId, dir: &Path, index: &RunIndex, sink: &mut Sink) -> Result<()> {
-    let report = index.report(dir)?;
+pub fn read_run(request: RequestId, dir: &Path, sink: &mut Sink) -> Result<()> {
+    let report = runs::report(dir)?;
     let told = |part: Part, report: Option<Box<RunReport>>| {
         let Part { steps, evals, samples } = part;
         Event::RunRead { request, dir: dir.to_owned(), steps, evals, samples, report }

@@ -45,12 +45,4 @@ impl RunIndex {
         runs.sort_by(|a, b| (&b.started, &b.name).cmp(&(&a.started, &a.name)));
         Ok(runs)
     }
-
-    /// One run.
-    ///
-    /// # Errors
-    /// When the folder holds no run, or its plan is damaged.
-    pub fn report(run: &Path) -> Result<RunReport> {
-        report(run)
-    }
 }

@@ -8,5 +8,6 @@ mod index;
 mod lines;
 
 pub use delete::delete;
+pub use folder::report;
 pub use history::{Part, read};
 pub use index::RunIndex;
