@@ -71,7 +71,7 @@ fn finding(kind: FindingKind, found: Found, policy: Policy, file: Option<&str>) 
         }
         None => what,
     };
-    Finding { kind, severity, count, rows, text, mend: Some(mend) }
+    Finding { kind, severity, count, rows, text, mend: Some(mend), remedies: Vec::new() }
 }
 
 fn words(kind: FindingKind, n: u64, example: Option<Text>, policy: Policy) -> (Severity, Text, Text) {
@@ -191,6 +191,7 @@ pub fn pad_is_eos(id: u32) -> Finding {
             "nothing to do here; other trainers that mask by id would never learn to stop",
             "此处无需处理；按编号屏蔽的其他训练程序会学不会停止",
         )),
+        remedies: Vec::new(),
     }
 }
 
@@ -207,5 +208,6 @@ pub fn empty(rows: u64) -> Finding {
         rows: Vec::new(),
         text,
         mend: Some(Text::fixed("check that the files are the right ones", "请检查文件是否正确")),
+        remedies: Vec::new(),
     }
 }
