@@ -30,7 +30,8 @@ pub fn run(flags: Flags, device: &str) -> Result<u8> {
         Some(dir) => Sockets::at(&dir)?,
         None => Sockets::of_user()?,
     };
-    let log_dir = flags.log.as_ref().and_then(|log| log.parent()).map_or_else(folders::logs, ToOwned::to_owned);
+    let log_dir =
+        flags.log.as_ref().and_then(|log| log.parent()).map_or_else(folders::logs, ToOwned::to_owned);
     let runs_dir = flags.runs.unwrap_or_else(folders::runs);
     let options = EngineOptions { device: device.to_owned(), runs_dir, log_dir };
     serve(&sockets, &flags.socket, options, flags.log).map(|()| 0)

@@ -50,7 +50,9 @@ mod tests {
             assert_eq!((back.step, back.lr, back.skipped), (7, 1e-3, true));
             let eval = EvalMetrics { step: 7, epoch: 1.0, eval_loss: loss, eval_tokens: 3, best: false };
             let json = serde_json::to_string(&MetricsLine::from(eval)).unwrap();
-            let MetricsLine::Eval { eval, .. } = serde_json::from_str(&json).unwrap() else { panic!("{json}") };
+            let MetricsLine::Eval { eval, .. } = serde_json::from_str(&json).unwrap() else {
+                panic!("{json}")
+            };
             assert!(!eval.eval_loss.is_finite());
         }
     }

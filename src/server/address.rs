@@ -40,7 +40,8 @@ impl Sockets {
             // The user's name keeps users apart; the check below keeps out whoever takes another's name.
             None => {
                 let user = ["USER", "USERNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-                let user: String = user.unwrap_or_default().chars().filter(char::is_ascii_alphanumeric).collect();
+                let user: String =
+                    user.unwrap_or_default().chars().filter(char::is_ascii_alphanumeric).collect();
                 Self::at(&std::env::temp_dir().join(format!("emberwright-{user}")))
             }
         }
@@ -130,7 +131,10 @@ impl Sockets {
     fn name(&self, name: &str) -> io::Result<Name<'static>> {
         use interprocess::local_socket::{GenericFilePath, GenericNamespaced};
         if !is_name(name) {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("`{name}` is no name for a socket")));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("`{name}` is no name for a socket"),
+            ));
         }
         if cfg!(unix) {
             self.file(name).into_os_string().to_fs_name::<GenericFilePath>()

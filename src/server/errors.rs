@@ -23,14 +23,12 @@ pub fn other_version(program: &str, process: u32) -> UserError {
 
 /// The process ended, or its connection did.
 pub fn engine_died(log: Option<&Path>, how: Option<String>) -> UserError {
-    let error = UserError::failure(Text::fixed(
-        "The engine's process has ended unexpectedly",
-        "引擎进程意外退出",
-    ))
-    .mend(Text::fixed(
-        "start the engine again; a run goes on from its newest checkpoint",
-        "请重新启动引擎；训练可从最新的检查点继续",
-    ));
+    let error =
+        UserError::failure(Text::fixed("The engine's process has ended unexpectedly", "引擎进程意外退出"))
+            .mend(Text::fixed(
+                "start the engine again; a run goes on from its newest checkpoint",
+                "请重新启动引擎；训练可从最新的检查点继续",
+            ));
     with_log(error.details(how), log)
 }
 

@@ -69,7 +69,8 @@ pub fn write(mut to: impl Write, message: &impl Serialize) -> io::Result<()> {
     let mut frame = vec![0; 4];
     serde_json::to_writer(&mut frame, message)?;
     let length = u32::try_from(frame.len() - 4).ok().filter(|length| *length <= LONGEST);
-    let length = length.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the message is too long"))?;
+    let length =
+        length.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the message is too long"))?;
     frame[..4].copy_from_slice(&length.to_le_bytes());
     to.write_all(&frame)?;
     to.flush()

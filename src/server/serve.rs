@@ -55,7 +55,11 @@ fn failed(err: &io::Error) -> UserError {
     UserError::failure(text!("The engine cannot be reached: {err}", "引擎无法接受连接：{err}"))
 }
 
-fn start_threads(hub: &Arc<Hub>, engine: &Arc<EngineHandle>, listener: LocalSocketListener) -> io::Result<()> {
+fn start_threads(
+    hub: &Arc<Hub>,
+    engine: &Arc<EngineHandle>,
+    listener: LocalSocketListener,
+) -> io::Result<()> {
     let (events, told) = (engine.events.clone(), hub.clone());
     let pump = move || {
         events.iter().for_each(|event| told.heard(event));

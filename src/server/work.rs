@@ -16,7 +16,9 @@ impl Work {
     /// To be called before the command is handed on, so that a wish that follows it counts.
     pub fn begins(&mut self, command: &Command, control: &Control) {
         let (request, run) = match command {
-            Command::Run(RunCommand::Start { request, .. } | RunCommand::Resume { request, .. }) => (request, true),
+            Command::Run(RunCommand::Start { request, .. } | RunCommand::Resume { request, .. }) => {
+                (request, true)
+            }
             Command::Score { request, .. }
             | Command::Generate { request, .. }
             | Command::Export { request, .. }

@@ -16,7 +16,8 @@ pub struct Meter {
 
 impl Meter {
     pub fn new(chosen: Chosen) -> Self {
-        let gpu = if chosen.report.kind == DeviceKind::Cuda { cuda::Gauge::new(&chosen.device) } else { None };
+        let gpu =
+            if chosen.report.kind == DeviceKind::Cuda { cuda::Gauge::new(&chosen.device) } else { None };
         let (system, process) = (System::new().ok(), sysinfo::get_current_pid().ok());
         Self { chosen, gpu, system, process }
     }
@@ -45,7 +46,11 @@ impl Meter {
 
     fn machine(&mut self, process_bytes: u64) -> DeviceStats {
         let Some(system) = &mut self.system else {
-            return DeviceStats { memory_total: self.chosen.report.memory_bytes, process_bytes, ..DeviceStats::default() };
+            return DeviceStats {
+                memory_total: self.chosen.report.memory_bytes,
+                process_bytes,
+                ..DeviceStats::default()
+            };
         };
         // The load since the last reading; the first one has nothing to be a difference to.
         let first = system.cpus().is_empty();

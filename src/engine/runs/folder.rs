@@ -81,7 +81,11 @@ pub fn report(run: &Path) -> Result<RunReport> {
         state: RunState::Empty,
         started: started.map(|started| started.to_rfc3339()),
         seconds: seconds.or(counters.as_ref().map(|counters| counters.seconds)).unwrap_or(0.0),
-        step: digest.last.as_ref().map_or(0, |last| last.step).max(counters.map_or(0, |counters| counters.step)),
+        step: digest
+            .last
+            .as_ref()
+            .map_or(0, |last| last.step)
+            .max(counters.map_or(0, |counters| counters.step)),
         total_steps: plan.total_steps,
         last_loss: digest.last.as_ref().and_then(|last| finite(last.loss)),
         last_eval_loss: digest.last_eval.as_ref().and_then(|eval| finite(eval.eval_loss)),
@@ -167,7 +171,11 @@ fn size(dir: &Path, depth: u32) -> u64 {
     let sizes = entries.filter_map(|entry| {
         let metadata = fs::symlink_metadata(entry.path()).ok()?;
         let deeper = metadata.is_dir() && depth < DEEPEST;
-        Some(if deeper { size(&entry.path(), depth + 1) } else { metadata.len() * u64::from(metadata.is_file()) })
+        Some(if deeper {
+            size(&entry.path(), depth + 1)
+        } else {
+            metadata.len() * u64::from(metadata.is_file())
+        })
     });
     sizes.fold(0, u64::saturating_add)
 }

@@ -80,7 +80,8 @@ fn fill(digest: &mut Digest, path: &Path) -> io::Result<()> {
 
 impl Digest {
     fn evaluated(&mut self, eval: EvalMetrics) {
-        if self.best_eval.as_ref().is_none_or(|best| eval.eval_loss < best.eval_loss) && eval.eval_loss.is_finite()
+        if self.best_eval.as_ref().is_none_or(|best| eval.eval_loss < best.eval_loss)
+            && eval.eval_loss.is_finite()
         {
             self.best_eval = Some(eval.clone());
         }
@@ -105,7 +106,8 @@ impl Digest {
 /// When the file is there and cannot be read.
 pub fn read(run: &Path, mut take: impl FnMut(Part)) -> Result<Part> {
     let path = run.join(METRICS_FILE);
-    let reading = |err: &io::Error| UserError::io(Text::fixed("read the metrics", "读取训练记录"), &path, err);
+    let reading =
+        |err: &io::Error| UserError::io(Text::fixed("read the metrics", "读取训练记录"), &path, err);
     let mut part = Part::default();
     let file = match File::open(&path) {
         Ok(file) => file,

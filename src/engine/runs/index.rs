@@ -35,7 +35,8 @@ impl RunIndex {
                 continue;
             }
             let stamp = Stamp::of(&run);
-            let known = old.remove(&run).filter(|(before, _)| *before == stamp).map(|(_, report)| judged(report));
+            let known =
+                old.remove(&run).filter(|(before, _)| *before == stamp).map(|(_, report)| judged(report));
             match known.map_or_else(|| report(&run), Ok) {
                 Ok(report) => drop(self.known.insert(run, (stamp, report))),
                 Err(error) => tracing::warn!("a run is left out of the list: {error}"),

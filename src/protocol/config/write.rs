@@ -17,7 +17,8 @@ pub fn run_file_text(config: &RunConfig) -> Result<String> {
     let defaults = table(&RunConfig::default())?;
     let mut sections = Vec::new();
     for (section, keys) in order(config)? {
-        let (Some(Value::Table(given)), Some(Value::Table(usual))) = (given.get(&section), defaults.get(&section))
+        let (Some(Value::Table(given)), Some(Value::Table(usual))) =
+            (given.get(&section), defaults.get(&section))
         else {
             continue;
         };
@@ -25,7 +26,8 @@ pub fn run_file_text(config: &RunConfig) -> Result<String> {
             .iter()
             .filter_map(|key| Some((key, given.get(key)?)))
             .filter(|(key, value)| {
-                usual.get(key.as_str()) != Some(*value) || ESSENTIAL.contains(&(section.as_str(), key.as_str()))
+                usual.get(key.as_str()) != Some(*value)
+                    || ESSENTIAL.contains(&(section.as_str(), key.as_str()))
             })
             .map(|(key, value)| format!("{} = {value}\n", written_key(key)))
             .collect();
