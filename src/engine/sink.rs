@@ -106,6 +106,11 @@ fn merge(last: &mut Event, event: Event) -> Option<Event> {
             (*stage, *done, *total, *seconds_left) = (s, d, t, l);
             None
         }
+        // Only the newest reading counts.
+        (Event::Device { stats }, Event::Device { stats: newer }) => {
+            *stats = newer;
+            None
+        }
         (_, event) => Some(event),
     }
 }
