@@ -16,6 +16,7 @@ use protocol::{
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::device::{self, Chosen};
+use crate::inbox::Inbox;
 use crate::session::Session;
 use crate::sink::Sink;
 use crate::{Waker, export, handlers, methods, models, optim};
@@ -56,7 +57,7 @@ pub fn spawn(options: EngineOptions, waker: Waker) -> EngineHandle {
     let thread = |name: &str, role: Role, commands: Receiver<Command>| {
         let sink = Sink::new(event_sender.clone(), waker.clone(), gone.clone());
         let (options, control) = (options.clone(), control.clone());
-        let body = move || Worker { role, options, control, sink }.run(&commands);
+        let body = move || Worker { role, options, control, sink, inbox: Inbox::new(commands) }.run();
         std::thread::Builder::new().name(name.into()).spawn(body)
     };
     let started = [
@@ -131,14 +132,15 @@ struct Worker {
     options: EngineOptions,
     control: Arc<Control>,
     sink: Sink,
+    inbox: Inbox,
 }
 
 impl Worker {
-    fn run(mut self, commands: &Receiver<Command>) {
+    fn run(mut self) {
         let Some(chosen) = self.start() else { return };
         let Some(pool) = self.pool() else { return };
         let mut session = Session::new(chosen);
-        while let Ok(command) = commands.recv() {
+        while let Some(command) = self.inbox.next() {
             if command == Command::Shutdown {
                 break;
             }
@@ -223,7 +225,7 @@ impl Worker {
             Command::Check { request, config, base } => {
                 handlers::check(request, *config, &base, &session.chosen, control, sink)
             }
-            Command::Run(command) => handlers::run(command, session, control, sink),
+            Command::Run(command) => handlers::run(command, session, &mut self.inbox, control, sink),
             Command::Score { request, score } => handlers::score(request, &score, session, control, sink),
             Command::Generate { request, generate } => {
                 handlers::generate(request, &generate, session, control, sink)
@@ -275,6 +277,7 @@ impl Worker {
     }
 
     fn ended(&mut self, request: RequestId, run: RunId, outcome: Outcome) {
+        self.inbox.run_is_over(&self.control);
         self.sink.emit(Event::Run { request, run, update: RunEvent::Ended { outcome } });
     }
 }
