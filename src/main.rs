@@ -4,6 +4,7 @@
 //! that come back, and holds no tensor itself.
 
 mod cli;
+mod server;
 
 fn main() -> std::process::ExitCode {
     // Before any thread: this may run the program again with the environment that CUDA needs.

@@ -49,6 +49,11 @@ impl Client {
         Self { device: common.device.clone(), engine: None, last_request: 0 }
     }
 
+    /// Where it computes, as asked for.
+    pub fn device(&self) -> &str {
+        &self.device
+    }
+
     /// Makes a request and draws its events until it ends.
     ///
     /// # Errors

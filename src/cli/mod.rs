@@ -8,6 +8,7 @@ mod bench;
 mod chat;
 mod check;
 mod client;
+mod engine_process;
 mod export;
 mod failure;
 mod flags;
@@ -68,6 +69,9 @@ enum Task {
     Export(export::Flags),
     /// Measure training speed and memory
     Bench(bench::Flags),
+    /// Serve the window; started by it
+    #[command(hide = true)]
+    Engine(engine_process::Flags),
 }
 
 /// Reads the arguments, does what they say and returns the exit code of the contract.
@@ -114,6 +118,7 @@ fn perform(task: Task, client: &mut Client, screen: &mut Screen) -> Result<u8> {
         Task::Chat(flags) => chat::run(flags, client, screen),
         Task::Export(flags) => export::run(flags, client, screen),
         Task::Bench(flags) => bench::run(flags, client, screen),
+        Task::Engine(flags) => engine_process::run(flags, client.device()),
     }
 }
 

@@ -4,9 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use protocol::{
-    EvalMetrics, Event, Outcome, RunEvent, RunSummary, SampleMetrics, StepMetrics, StopReason, Text, text,
-};
+use protocol::{EvalMetrics, Event, Outcome, RunEvent, RunSummary, StepMetrics, StopReason, Text, text};
 
 use super::client::View;
 use super::format;
@@ -53,10 +51,13 @@ impl Progress {
                 steps.iter().filter(|step| step.skipped).for_each(|step| screen.tell(&skipped(step)));
             }
             RunEvent::Evaluated { eval } => screen.tell(&evaluated(eval)),
-            RunEvent::Sampled { sample } => screen.tell(&sampled(sample)),
+            RunEvent::Sampled { sample } => {
+                let (step, prompt, answer) = (sample.step, &sample.prompt, &sample.answer);
+                screen.tell(&text!("step {step}: {prompt} → {answer}", "第 {step} 步：{prompt} → {answer}"));
+            }
             RunEvent::RateChanged { step, factor } => screen.tell(&text!(
-                "from step {step} on: learning rate × {factor}",
-                "从第 {step} 步起：学习率 × {factor}"
+                "step {step}: learning rate × {factor} from here",
+                "第 {step} 步：从此处起学习率 × {factor}"
             )),
             RunEvent::Saved { step, dir } => {
                 let dir = dir.display();
@@ -137,12 +138,6 @@ fn evaluated(eval: &EvalMetrics) -> Text {
             "第 {step} 步：验证损失 {loss:.4}（困惑度 {perplexity:.3}）"
         ),
     }
-}
-
-fn sampled(sample: &SampleMetrics) -> Text {
-    let SampleMetrics { step, prompt, answer } = sample;
-    let answer = answer.trim();
-    text!("step {step}: {prompt} → {answer}", "第 {step} 步：{prompt} → {answer}")
 }
 
 /// What went wrong is reported where the program ends.

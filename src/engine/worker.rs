@@ -17,6 +17,8 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::device::{self, Chosen};
 use crate::inbox::Inbox;
+use crate::monitor::Monitor;
+use crate::runs::RunIndex;
 use crate::session::Session;
 use crate::sink::Sink;
 use crate::{Waker, export, handlers, methods, models, optim};
@@ -57,7 +59,9 @@ pub fn spawn(options: EngineOptions, waker: Waker) -> EngineHandle {
     let thread = |name: &str, role: Role, commands: Receiver<Command>| {
         let sink = Sink::new(event_sender.clone(), waker.clone(), gone.clone());
         let (options, control) = (options.clone(), control.clone());
-        let body = move || Worker { role, options, control, sink, inbox: Inbox::new(commands) }.run();
+        let pulse = Sink::new(event_sender.clone(), waker.clone(), gone.clone());
+        let (inbox, runs) = (Inbox::new(commands), RunIndex::default());
+        let body = move || Worker { role, options, control, sink, inbox, runs }.run(pulse);
         std::thread::Builder::new().name(name.into()).spawn(body)
     };
     let started = [
@@ -133,18 +137,22 @@ struct Worker {
     control: Arc<Control>,
     sink: Sink,
     inbox: Inbox,
+    runs: RunIndex,
 }
 
 impl Worker {
-    fn run(mut self) {
+    /// `pulse` is where the monitor tells, if this is the work thread.
+    fn run(mut self, pulse: Sink) {
         let Some(chosen) = self.start() else { return };
         let Some(pool) = self.pool() else { return };
+        let monitor = (self.role == Role::Work).then(|| Monitor::start(chosen.clone(), pulse));
         let mut session = Session::new(chosen);
         while let Some(command) = self.inbox.next() {
             if command == Command::Shutdown {
                 break;
             }
             let subject = Subject::of(&command);
+            monitor.iter().for_each(Monitor::work_begins);
             let work = || self.handle(command, &mut session);
             // Inside the pool, so that a loop begins on this thread at once instead of waking another.
             let outcome = catch_unwind(AssertUnwindSafe(|| pool.install(work)));
@@ -158,11 +166,13 @@ impl Worker {
                 }
             }
             self.sink.drain();
+            monitor.iter().for_each(Monitor::work_ended);
             if self.sink.is_gone() {
                 break;
             }
         }
         drop(session);
+        drop(monitor);
         if self.role == Role::Work {
             self.sink.emit(Event::Stopped);
             self.sink.drain();
@@ -240,7 +250,8 @@ impl Worker {
             }
             Command::ForecastExport { request, export } => handlers::forecast_export(request, &export, sink),
             Command::ListRuns { request, dir } => {
-                handlers::list_runs(request, dir.as_deref().unwrap_or(&self.options.runs_dir), sink)
+                let dir = dir.as_deref().unwrap_or(&self.options.runs_dir);
+                handlers::list_runs(request, dir, &mut self.runs, sink)
             }
             Command::ReadRun { request, dir } => handlers::read_run(request, &dir, sink),
             Command::DeleteRun { request, dir } => handlers::delete_run(request, &dir, sink),

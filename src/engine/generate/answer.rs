@@ -46,6 +46,8 @@ impl Speaker<'_> {
         let mut step = decoding.feed(&ids)?;
         let prefill_seconds = began.elapsed().as_secs_f64();
         let began = Instant::now();
+        // Ids whose text is still to come.
+        let mut silent = Vec::new();
         let finish = loop {
             if stopped() {
                 break "stopped";
@@ -57,8 +59,9 @@ impl Speaker<'_> {
             if answer.ends_at(id) {
                 break "end-token";
             }
+            silent.push(id);
             if let Some(text) = answer.push(id)? {
-                told(text, vec![id]);
+                told(text, std::mem::take(&mut silent));
             }
             if answer.stopped {
                 break "stop-text";
@@ -66,8 +69,8 @@ impl Speaker<'_> {
             step = decoding.feed(&[id])?;
         };
         let rest = answer.finish()?;
-        if !rest.is_empty() {
-            told(rest, Vec::new());
+        if !rest.is_empty() || !silent.is_empty() {
+            told(rest, silent);
         }
         let stats = GenerateStats {
             prompt_tokens: ids.len() as u64,

@@ -106,16 +106,17 @@ pub fn bench(
 
 /// Mean seconds of each part of a step; empty when none was measured.
 fn mean_phases(steps: &[Phases]) -> Vec<(String, f64)> {
+    if steps.is_empty() {
+        return Vec::new();
+    }
     let mean = |part: fn(&Phases) -> f64| steps.iter().map(part).sum::<f64>() / steps.len() as f64;
-    let parts: [(&str, fn(&Phases) -> f64); 5] = [
-        ("data", |phases| phases.data),
-        ("forward", |phases| phases.forward),
-        ("head", |phases| phases.head),
-        ("backward", |phases| phases.backward),
-        ("optimizer", |phases| phases.optimizer),
-    ];
-    let named = parts.into_iter().map(|(name, part)| (name.to_owned(), mean(part)));
-    if steps.is_empty() { Vec::new() } else { named.collect() }
+    vec![
+        ("data".into(), mean(|phases| phases.data)),
+        ("forward".into(), mean(|phases| phases.forward)),
+        ("head".into(), mean(|phases| phases.head)),
+        ("backward".into(), mean(|phases| phases.backward)),
+        ("optimizer".into(), mean(|phases| phases.optimizer)),
+    ]
 }
 
 fn load(wanted: &BenchRequest, device: &burn::tensor::Device, dtype: DType) -> Result<Model> {
