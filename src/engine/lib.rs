@@ -4,6 +4,7 @@
 //! Clients use [`spawn`] and [`EngineHandle`] only. The modules are public for the tests that hold them
 //! against the reference implementations.
 
+mod costs;
 pub mod device;
 pub mod export;
 pub mod files;
@@ -15,6 +16,7 @@ pub mod models;
 pub mod nn;
 pub mod optim;
 pub mod plan;
+mod remedies;
 pub mod score;
 mod session;
 mod sink;

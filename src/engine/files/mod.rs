@@ -12,4 +12,4 @@ pub use checkpoints::{CheckpointStore, Recovered};
 pub use hash::{FileIdentity, identity_of_folder, sampled_identity, sha256_bytes, sha256_file};
 pub use lock::RunLock;
 pub use manifest::{FileEntry, MANIFEST_NAME, Manifest};
-pub use space::{require_space, write_error};
+pub use space::{free_bytes, require_space, write_error};

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use parse::{nearest, parse_run_file};
+pub use parse::{about, nearest, parse_run_file};
 
 /// A complete run. Every key has a default, except the model's path and the training files.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
