@@ -1,1 +1,6 @@
+//! The window, driven by the labels that people and screen readers see.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+
+mod frame;
+mod support;

@@ -6,4 +6,4 @@ mod guard;
 mod pause;
 mod refused;
 mod resume;
-mod support;
+pub mod support;

@@ -105,20 +105,9 @@ impl Drop for Engine {
 }
 
 fn of(event: &Event) -> Option<RequestId> {
-    match event {
-        Event::Failed { request, .. } => *request,
-        Event::Ready { .. } | Event::Stopped => None,
-        Event::Progress { request, .. }
-        | Event::Inspected { request, .. }
-        | Event::Preview { request, .. }
-        | Event::Checked { request, .. }
-        | Event::Run { request, .. }
-        | Event::Scored { request, .. }
-        | Event::Delta { request, .. }
-        | Event::Generated { request, .. }
-        | Event::Exported { request, .. }
-        | Event::Benched { request, .. } => Some(*request),
-    }
+    // Every event but a few names its request.
+    let event = serde_json::to_value(event).unwrap();
+    serde_json::from_value(event["request"].clone()).ok()
 }
 
 impl Told {

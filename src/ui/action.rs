@@ -1,0 +1,58 @@
+//! What panels push and the end of the frame applies.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+
+use protocol::{Remedy, RunConfig, Wish};
+
+use crate::command::UiCommand;
+use crate::desktop::DesktopRequest;
+use crate::panels::PanelId;
+use crate::persisted::Preferences;
+use crate::state::{
+    chat::ChatAction, data::DataAction, export::ExportAction, runs::RunsAction, train::TrainAction,
+};
+
+/// A change that a panel wants. Nothing else changes the window's state or reaches the engine.
+#[must_use = "an action does nothing until it is pushed"]
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// New settings; can be undone.
+    Edit(Box<RunConfig>),
+    /// The change a finding or an error offers; can be undone.
+    Mend(Remedy),
+    Open(PanelId),
+    Command(UiCommand),
+    Preferences(Box<Preferences>),
+    Wish(Wish),
+    Data(DataAction),
+    Train(TrainAction),
+    Chat(ChatAction),
+    Export(ExportAction),
+    Runs(RunsAction),
+    Desktop(DesktopRequest),
+    /// Opens a run file as the project.
+    OpenProject(PathBuf),
+    Toast(crate::state::toasts::Toast),
+    DismissToast(u64),
+    /// Closes the window; a run under way goes on without it, or stops in good order.
+    Close {
+        keep_running: bool,
+    },
+    /// Answers an open question (see [`crate::state::question`]).
+    Answer(Option<usize>),
+}
+
+/// Where panels put their actions; read at the end of the frame.
+#[derive(Debug, Default)]
+pub struct Actions(RefCell<Vec<Action>>);
+
+impl Actions {
+    pub fn push(&self, action: Action) {
+        self.0.borrow_mut().push(action);
+    }
+
+    pub fn take(&self) -> Vec<Action> {
+        self.0.take()
+    }
+}

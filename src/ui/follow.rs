@@ -1,0 +1,161 @@
+//! What is asked of the engine because settings changed: nobody has to press "check".
+//!
+//! Cheap questions follow a change at once, the judgement of the whole dataset when the user has paused.
+
+use std::path::PathBuf;
+
+use protocol::config::{DataConfig, ModelConfig};
+use protocol::{Command, ModelRef, RunConfig, Wish};
+
+use crate::apply::Apply;
+
+/// Seconds without a change before the estimate and the preview are asked for.
+const SETTLE: f64 = 0.12;
+/// Seconds without a change before the whole dataset is judged.
+const SETTLE_CHECK: f64 = 0.7;
+/// Rows of the first page.
+const FIRST_ROWS: u64 = 50;
+
+/// What was asked last.
+#[derive(Default)]
+pub struct Follow {
+    seen: Option<Seen>,
+    changed_at: f64,
+    inspected: Option<(ModelConfig, PathBuf)>,
+    previewed: Option<Shown>,
+    estimated: Option<(Seen, Option<u64>)>,
+    checked: Option<Seen>,
+    runs_asked: Option<Option<PathBuf>>,
+}
+
+#[derive(Clone, PartialEq)]
+struct Seen {
+    config: RunConfig,
+    base: PathBuf,
+}
+
+/// What a preview depends on.
+#[derive(Clone, PartialEq)]
+struct Shown {
+    model: PathBuf,
+    data: DataConfig,
+    base: PathBuf,
+}
+
+impl Follow {
+    /// Everything is asked again: the engine is a new one.
+    pub fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Asks what the change of settings asks for. Returns the seconds until it wants to be called again.
+    pub fn follow(&mut self, apply: &mut Apply<'_>) -> Option<f64> {
+        if !apply.state.engine.is_ready() {
+            return None;
+        }
+        self.runs(apply);
+        let seen =
+            Seen { config: apply.state.project.config.clone(), base: apply.state.project.base.clone() };
+        if self.seen.as_ref() != Some(&seen) {
+            self.changed_at = if self.seen.is_none() { f64::MIN } else { apply.state.now };
+            self.seen = Some(seen.clone());
+        }
+        let rest = apply.state.now - self.changed_at;
+        if rest < SETTLE {
+            return Some(SETTLE - rest);
+        }
+        self.inspect(apply, &seen);
+        self.preview(apply, &seen);
+        self.estimate(apply, &seen);
+        if self.checked.as_ref() == Some(&seen) || !has_both(&seen.config) {
+            return None;
+        }
+        if rest < SETTLE_CHECK {
+            return Some(SETTLE_CHECK - rest);
+        }
+        self.checked = Some(seen);
+        apply.check();
+        None
+    }
+
+    fn runs(&mut self, apply: &mut Apply<'_>) {
+        let dir = apply.state.preferences.runs_dir.clone();
+        if self.runs_asked.as_ref() != Some(&dir) {
+            self.runs_asked = Some(dir.clone());
+            let request = apply.state.next_request();
+            apply.engine.send(Command::ListRuns { request, dir });
+        }
+    }
+
+    fn inspect(&mut self, apply: &mut Apply<'_>, seen: &Seen) {
+        let wanted = (seen.config.model.clone(), seen.base.clone());
+        if self.inspected.as_ref() == Some(&wanted) {
+            return;
+        }
+        let other_model = self.inspected.as_ref().is_none_or(|(before, _)| before.path != wanted.0.path);
+        if other_model {
+            apply.state.model.clear();
+        }
+        self.inspected = Some(wanted);
+        if seen.config.model.path.as_os_str().is_empty() {
+            return;
+        }
+        let request = apply.state.next_request();
+        let model = ModelRef {
+            path: seen.base.join(&seen.config.model.path),
+            adapters: Vec::new(),
+            dtype: seen.config.model.dtype.clone(),
+            overrides: seen.config.model.overrides.clone(),
+        };
+        apply.state.model.ask(request);
+        apply.engine.send(Command::Inspect { request, model });
+    }
+
+    fn preview(&mut self, apply: &mut Apply<'_>, seen: &Seen) {
+        let shown = Shown {
+            model: seen.config.model.path.clone(),
+            data: seen.config.data.clone(),
+            base: seen.base.clone(),
+        };
+        if self.previewed.as_ref() == Some(&shown) {
+            return;
+        }
+        let other_files = self.previewed.as_ref().is_none_or(|before| before.data.train != shown.data.train);
+        self.previewed = Some(shown);
+        if other_files {
+            apply.state.data.page.clear();
+            apply.state.data.found.clear();
+            apply.state.data.first = 0;
+        }
+        if !has_both(&seen.config) {
+            return;
+        }
+        // A check of older settings is void, and would stand in the way.
+        let newest = apply.state.next_request();
+        apply.engine.wish(Wish::Supersede(newest));
+        apply.state.data.count = apply.state.data.count.max(FIRST_ROWS);
+        apply.preview();
+    }
+
+    fn estimate(&mut self, apply: &mut Apply<'_>, seen: &Seen) {
+        let steps =
+            apply.state.data.verdict.value.as_ref().map(|verdict| verdict.steps).filter(|steps| *steps > 0);
+        let wanted = (seen.clone(), steps);
+        if self.estimated.as_ref() == Some(&wanted) || seen.config.model.path.as_os_str().is_empty() {
+            return;
+        }
+        self.estimated = Some(wanted);
+        let request = apply.state.next_request();
+        apply.state.estimate.ask(request);
+        apply.engine.send(Command::Estimate {
+            request,
+            config: Box::new(seen.config.clone()),
+            base: seen.base.clone(),
+            steps,
+        });
+    }
+}
+
+fn has_both(config: &RunConfig) -> bool {
+    !config.model.path.as_os_str().is_empty() && !config.data.train.is_empty()
+}

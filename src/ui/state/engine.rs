@@ -1,0 +1,33 @@
+//! The engine: what it offers, where it computes, how busy it is.
+
+use protocol::{Catalog, DeviceReport, DeviceStats, Event, UserError};
+
+#[derive(Debug, Default)]
+pub struct EngineState {
+    pub catalog: Catalog,
+    /// None until the engine has started.
+    pub device: Option<DeviceReport>,
+    pub stats: Option<DeviceStats>,
+    /// Why there is no engine.
+    pub error: Option<UserError>,
+    pub ended: bool,
+}
+
+impl EngineState {
+    pub fn is_ready(&self) -> bool {
+        self.device.is_some() && !self.ended
+    }
+
+    pub fn reduce(&mut self, event: &Event) {
+        match event {
+            Event::Ready { catalog, device } => {
+                *self =
+                    Self { catalog: (**catalog).clone(), device: Some(device.clone()), ..Self::default() };
+            }
+            Event::Device { stats } => self.stats = Some(*stats),
+            Event::Failed { request: None, error } => self.error = Some((**error).clone()),
+            Event::Stopped => self.ended = true,
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! A value that the engine is asked for: it stays visible while a newer one is under way.
+
+use protocol::{RequestId, Text, UserError};
+
+/// How far long work is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Progress {
+    pub stage: Text,
+    pub done: u64,
+    /// 0: unknown.
+    pub total: u64,
+    pub seconds_left: Option<f64>,
+}
+
+/// What is known of an answer: the newest value, and the request or error that came after it.
+#[derive(Clone, Debug)]
+pub struct Requested<T> {
+    /// Under way.
+    pub request: Option<RequestId>,
+    pub value: Option<T>,
+    /// Why the newest request failed; the value is an older one then.
+    pub error: Option<UserError>,
+    pub progress: Option<Progress>,
+}
+
+impl<T> Default for Requested<T> {
+    fn default() -> Self {
+        Self { request: None, value: None, error: None, progress: None }
+    }
+}
+
+impl<T> Requested<T> {
+    /// A request was sent; answers to older ones no longer count.
+    pub fn ask(&mut self, request: RequestId) {
+        self.request = Some(request);
+        self.progress = None;
+    }
+
+    pub fn is_pending(&self) -> bool {
+        self.request.is_some()
+    }
+
+    pub fn awaits(&self, request: RequestId) -> bool {
+        self.request == Some(request)
+    }
+
+    /// The answer to the newest request; an older one's is dropped.
+    pub fn answer(&mut self, request: RequestId, value: T) {
+        if self.awaits(request) {
+            *self = Self { value: Some(value), ..Self::default() };
+        }
+    }
+
+    pub fn fail(&mut self, request: RequestId, error: &UserError) {
+        if self.awaits(request) {
+            self.request = None;
+            self.progress = None;
+            self.error = Some(error.clone());
+        }
+    }
+
+    /// The request was void: nothing is known of it.
+    pub fn supersede(&mut self, request: RequestId) {
+        if self.awaits(request) {
+            self.request = None;
+            self.progress = None;
+        }
+    }
+
+    pub fn tell_progress(&mut self, request: RequestId, progress: &Progress) {
+        if self.awaits(request) {
+            self.progress = Some(progress.clone());
+        }
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+}

@@ -1,0 +1,81 @@
+//! For tests: an engine and a desktop that answer what they are told to.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use protocol::{Command, Event, Wish};
+
+use crate::client::EngineClient;
+use crate::desktop::{Desktop, DesktopEvent, DesktopRequest};
+
+/// What passed between the window and a fake engine.
+#[derive(Default)]
+pub struct Traffic {
+    pub commands: Vec<Command>,
+    pub wishes: Vec<Wish>,
+    pub events: Vec<Event>,
+    pub detached: Option<bool>,
+    pub restarts: u32,
+}
+
+type Answer = dyn Fn(&Command) -> Vec<Event>;
+
+/// An engine that answers with a function of the test.
+#[derive(Clone)]
+pub struct FakeEngine {
+    pub traffic: Rc<RefCell<Traffic>>,
+    answer: Rc<Answer>,
+}
+
+impl FakeEngine {
+    pub fn new(answer: impl Fn(&Command) -> Vec<Event> + 'static) -> Self {
+        Self { traffic: Rc::default(), answer: Rc::new(answer) }
+    }
+
+    /// Tells the window something.
+    pub fn tell(&self, event: Event) {
+        self.traffic.borrow_mut().events.push(event);
+    }
+}
+
+impl EngineClient for FakeEngine {
+    fn send(&mut self, command: Command) {
+        let events = (self.answer)(&command);
+        let mut traffic = self.traffic.borrow_mut();
+        traffic.events.extend(events);
+        traffic.commands.push(command);
+    }
+
+    fn wish(&mut self, wish: Wish) {
+        self.traffic.borrow_mut().wishes.push(wish);
+    }
+
+    fn drain(&mut self, events: &mut Vec<Event>) {
+        events.append(&mut self.traffic.borrow_mut().events);
+    }
+
+    fn detach(&mut self, keep_running: bool) {
+        self.traffic.borrow_mut().detached = Some(keep_running);
+    }
+
+    fn restart(&mut self) {
+        self.traffic.borrow_mut().restarts += 1;
+    }
+}
+
+/// A desktop that notes what it was asked, and answers when told.
+#[derive(Clone, Default)]
+pub struct FakeDesktop {
+    pub requests: Rc<RefCell<Vec<DesktopRequest>>>,
+    pub answers: Rc<RefCell<Vec<DesktopEvent>>>,
+}
+
+impl Desktop for FakeDesktop {
+    fn request(&mut self, request: DesktopRequest) {
+        self.requests.borrow_mut().push(request);
+    }
+
+    fn drain(&mut self, events: &mut Vec<DesktopEvent>) {
+        events.append(&mut self.answers.borrow_mut());
+    }
+}

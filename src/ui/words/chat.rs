@@ -1,0 +1,7 @@
+//! Words of the chat panel.
+
+use super::words;
+
+words! {
+    TITLE => "TODO", "TODO";
+}
