@@ -10,3 +10,4 @@ mod resume;
 mod samples;
 mod support;
 mod wishes;
+pub mod support;
