@@ -4,6 +4,9 @@
 
 #[path = "../common/project.rs"]
 mod project;
+#[expect(dead_code, reason = "the program uses the rest")]
+#[path = "../../src/server/mod.rs"]
+mod server;
 #[path = "../common/tensors.rs"]
 mod tensors;
 
@@ -11,6 +14,7 @@ mod bad_data;
 mod bad_models;
 mod bad_runs;
 mod disk;
+mod engine_process;
 mod figures;
 mod program;
 mod real;
