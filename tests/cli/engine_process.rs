@@ -11,8 +11,9 @@ use protocol::{
 };
 use ui::EngineClient;
 
+use crate::local_engine::LocalEngine;
 use crate::project::run_file;
-use crate::server::{LocalEngine, RemoteEngine, RemoteOptions, Sockets};
+use crate::server::{RemoteEngine, RemoteOptions, Sockets};
 use crate::workshop::Workshop;
 
 const PATIENCE: Duration = Duration::from_secs(60);
