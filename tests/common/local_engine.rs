@@ -1,4 +1,4 @@
-//! The engine in this process, behind the same face: for tests, and for systems without local sockets.
+//! The engine in the test's own process, behind the face that the window sees.
 
 use std::sync::Arc;
 use std::thread;
@@ -7,8 +7,8 @@ use engine::{EngineHandle, EngineOptions, Waker};
 use protocol::{Command, Event, Text, UserError, Wish};
 use ui::EngineClient;
 
-use super::dispatch::Dispatch;
-use super::work::Work;
+use crate::server::dispatch::Dispatch;
+use crate::server::work::Work;
 
 pub struct LocalEngine {
     options: EngineOptions,
