@@ -3,5 +3,4 @@
 use super::words;
 
 words! {
-    TITLE => "TODO", "TODO";
 }
