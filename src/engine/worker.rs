@@ -17,13 +17,10 @@ use protocol::{
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::device::{self, Chosen};
-<<<<<<< HEAD
+use crate::handlers::{Desk, Search};
 use crate::inbox::Inbox;
 use crate::monitor::Monitor;
 use crate::runs::RunIndex;
-=======
-use crate::handlers::{Desk, Search};
->>>>>>> engine-data
 use crate::session::Session;
 use crate::sink::Sink;
 use crate::{Waker, export, handlers, methods, models, optim};
@@ -154,27 +151,19 @@ impl Worker {
         let Some(pool) = self.pool() else { return };
         let monitor = (self.role == Role::Work).then(|| Monitor::start(chosen.clone(), pulse));
         let mut session = Session::new(chosen);
-<<<<<<< HEAD
-        while let Some(command) = self.inbox.next() {
-=======
         let mut desk = Desk::default();
-        while let Some(command) = self.next(commands, &mut desk, &pool) {
->>>>>>> engine-data
+        while let Some(command) = self.next(&mut desk, &pool) {
             if command == Command::Shutdown {
                 break;
             }
             let subject = Subject::of(&command);
-<<<<<<< HEAD
-            monitor.iter().for_each(Monitor::work_begins);
-            let work = || self.handle(command, &mut session);
-=======
             if self.is_void(&subject) {
                 self.sink.emit(Event::Superseded { request: subject.request });
                 self.sink.drain();
                 continue;
             }
+            monitor.iter().for_each(Monitor::work_begins);
             let work = || self.handle(command, &mut session, &mut desk);
->>>>>>> engine-data
             // Inside the pool, so that a loop begins on this thread at once instead of waking another.
             let outcome = catch_unwind(AssertUnwindSafe(|| pool.install(work)));
             match outcome {
@@ -207,15 +196,15 @@ impl Worker {
 
     /// Whether a newer request on the data thread made this one void.
     fn is_void(&self, subject: &Subject) -> bool {
-        self.role == Role::Data && self.control.is_superseded(subject.request)
+        subject.supersedable && self.control.is_superseded(subject.request)
     }
 
     /// The next command; while a preview waits for its files to be counted, that goes on. None when the client
     /// is gone.
-    fn next(&mut self, commands: &Receiver<Command>, desk: &mut Desk, pool: &ThreadPool) -> Option<Command> {
+    fn next(&mut self, desk: &mut Desk, pool: &ThreadPool) -> Option<Command> {
         while let Some(waiting) = &desk.waiting {
             let request = waiting.request;
-            match commands.recv_timeout(WAIT) {
+            match self.inbox.next_within(WAIT) {
                 Ok(command) => return Some(command),
                 Err(RecvTimeoutError::Disconnected) => return None,
                 Err(RecvTimeoutError::Timeout) => {}
@@ -228,12 +217,12 @@ impl Worker {
                 Ok(Ok(())) => {}
                 Err(panic) => {
                     *desk = Desk::default();
-                    self.crashed(&Subject { request, run: None }, panic.as_ref());
+                    self.crashed(&Subject { request, supersedable: true, run: None }, panic.as_ref());
                 }
             }
             self.sink.drain();
         }
-        commands.recv().ok()
+        self.inbox.next()
     }
 
     /// The threads that compute, one a core.
@@ -355,6 +344,8 @@ impl Worker {
 /// What a command is about, kept for when it fails.
 struct Subject {
     request: RequestId,
+    /// Looks at rows: a newer look at other rows makes it void.
+    supersedable: bool,
     run: Option<RunId>,
 }
 
@@ -385,7 +376,9 @@ impl Subject {
             | Command::WriteProject { request, .. } => *request,
             Command::Shutdown => RequestId::default(),
         };
-        Self { request, run: run.map(|_| name.unwrap_or(RunId(String::new()))) }
+        let supersedable =
+            matches!(command, Command::Preview { .. } | Command::Find { .. } | Command::Check { .. });
+        Self { request, supersedable, run: run.map(|_| name.unwrap_or(RunId(String::new()))) }
     }
 }
 

@@ -3,11 +3,11 @@
 mod ends;
 mod faults;
 mod guard;
-mod live;
 mod listed;
+mod live;
 mod pause;
 mod refused;
 mod resume;
 mod samples;
-mod wishes;
 pub mod support;
+mod wishes;
