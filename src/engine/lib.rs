@@ -4,11 +4,13 @@
 //! Clients use [`spawn`] and [`EngineHandle`] only. The modules are public for the tests that hold them
 //! against the reference implementations.
 
+mod costs;
 pub mod device;
 pub mod export;
 pub mod files;
 pub mod generate;
 mod handlers;
+mod inbox;
 pub mod memory;
 pub mod methods;
 pub mod models;
@@ -16,8 +18,12 @@ mod monitor;
 pub mod nn;
 pub mod optim;
 pub mod plan;
+<<<<<<< HEAD
 mod project;
 mod runs;
+=======
+mod remedies;
+>>>>>>> engine-data
 pub mod score;
 mod session;
 mod sink;

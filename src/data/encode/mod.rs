@@ -77,9 +77,21 @@ impl Encoder {
     /// The encoder of a model folder for a run file whose relative paths start at `base`. `now` is what
     /// templates that write the date are told; the clock's time when None.
     pub fn open(model: &Path, config: &DataConfig, base: &Path, now: Option<NaiveDateTime>) -> Result<Self> {
-        let tokenizer = Tokenizer::open(model)?;
+        Self::with_tokenizer(Arc::new(Tokenizer::open(model)?), config, base, now)
+    }
+
+    /// As [`open`](Self::open), with a tokenizer that is open already.
+    ///
+    /// # Errors
+    /// When the template cannot be used.
+    pub fn with_tokenizer(
+        tokenizer: Arc<Tokenizer>,
+        config: &DataConfig,
+        base: &Path,
+        now: Option<NaiveDateTime>,
+    ) -> Result<Self> {
         let template = find_template(&config.template, &tokenizer, base, now)?;
-        Self::new(Arc::new(tokenizer), template, config.into())
+        Self::new(tokenizer, template, config.into())
     }
 
     pub fn tokenizer(&self) -> &Arc<Tokenizer> {
