@@ -2,5 +2,4 @@
 
 use super::words;
 
-words! {
-}
+words! {}
