@@ -65,7 +65,8 @@ fn show(request: DesktopRequest) -> Option<Vec<PathBuf>> {
         DesktopRequest::PickFiles { purpose, extensions, many } => {
             let mut dialog = FileDialog::new();
             if !extensions.is_empty() {
-                let name = extensions.iter().map(|extension| format!("*.{extension}")).collect::<Vec<_>>().join(" ");
+                let name =
+                    extensions.iter().map(|extension| format!("*.{extension}")).collect::<Vec<_>>().join(" ");
                 dialog = dialog.add_filter(name, &extensions);
             }
             tracing::debug!("a dialog for {purpose:?}");
@@ -90,10 +91,12 @@ fn with_extension(picked: PathBuf, purpose: &Purpose, suggested: &str) -> PathBu
 }
 
 fn no_dialog() -> UserError {
-    UserError::failure(Text::fixed("The system showed no file dialog", "系统未能显示文件对话框")).mend(Text::fixed(
-        "type or drop the path instead; file dialogs need xdg-desktop-portal or zenity",
-        "请直接输入或拖入路径；文件对话框需要 xdg-desktop-portal 或 zenity",
-    ))
+    UserError::failure(Text::fixed("The system showed no file dialog", "系统未能显示文件对话框")).mend(
+        Text::fixed(
+            "type or drop the path instead; file dialogs need xdg-desktop-portal or zenity",
+            "请直接输入或拖入路径；文件对话框需要 xdg-desktop-portal 或 zenity",
+        ),
+    )
 }
 
 #[cfg(test)]

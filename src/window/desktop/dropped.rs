@@ -43,7 +43,15 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(&path, "x").unwrap();
         };
-        for name in ["m/config.json", "a/adapter_config.json", "a/config.json", "r/plan.json", "o/x", "D.JSONL", "t.j2"] {
+        for name in [
+            "m/config.json",
+            "a/adapter_config.json",
+            "a/config.json",
+            "r/plan.json",
+            "o/x",
+            "D.JSONL",
+            "t.j2",
+        ] {
             make(name);
         }
         for (name, wanted) in [

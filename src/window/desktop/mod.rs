@@ -42,7 +42,9 @@ impl RealDesktop {
         let to = answers.clone();
         answers.spawn("starter", move || to.unpack(data_dir));
         let to = answers.clone();
-        answers.spawn("desktop-files", move || file_requests.iter().for_each(|request| files::perform(request, &to)));
+        answers.spawn("desktop-files", move || {
+            file_requests.iter().for_each(|request| files::perform(request, &to))
+        });
         let to = answers.clone();
         answers.spawn("desktop-session", move || session::serve(&session_requests, &to));
         Self { files, session, dialogs: Dialogs::new(answers), events }
@@ -144,7 +146,8 @@ mod tests {
 
         let picture = home.path().join("plot.png");
         let rgba: Arc<[u8]> = (0..3 * 2 * 4).map(|byte| byte as u8).collect();
-        let write = |height| DesktopRequest::WritePng { path: picture.clone(), width: 3, height, rgba: rgba.clone() };
+        let write =
+            |height| DesktopRequest::WritePng { path: picture.clone(), width: 3, height, rgba: rgba.clone() };
         desktop.request(write(2));
         wait(&mut desktop, |event| (event == DesktopEvent::Written(picture.clone())).then_some(()));
         let decoder = png::Decoder::new(std::io::BufReader::new(std::fs::File::open(&picture).unwrap()));

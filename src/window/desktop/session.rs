@@ -24,7 +24,9 @@ pub fn serve(requests: &Receiver<DesktopRequest>, answers: &Answers) {
                 }
             }
             DesktopRequest::Notify { title, body } => notify(&title, &body),
-            DesktopRequest::KeepAwake(wanted) => awake = awake.take().filter(|_| wanted).or_else(|| keep(wanted)),
+            DesktopRequest::KeepAwake(wanted) => {
+                awake = awake.take().filter(|_| wanted).or_else(|| keep(wanted))
+            }
             _ => {}
         }
     }
@@ -36,7 +38,8 @@ fn keep(wanted: bool) -> Option<KeepAwake> {
         return None;
     }
     let mut builder = keepawake::Builder::default();
-    let asked = builder.idle(true).sleep(true).reason("Training").app_name(NAME).app_reverse_domain("emberwright");
+    let asked =
+        builder.idle(true).sleep(true).reason("Training").app_name(NAME).app_reverse_domain("emberwright");
     asked.create().inspect_err(|err| tracing::warn!("the machine cannot be kept awake: {err}")).ok()
 }
 

@@ -9,6 +9,5 @@ mod pause;
 mod refused;
 mod resume;
 mod samples;
-mod support;
 mod wishes;
 pub mod support;
