@@ -18,12 +18,9 @@ mod monitor;
 pub mod nn;
 pub mod optim;
 pub mod plan;
-<<<<<<< HEAD
 mod project;
-mod runs;
-=======
 mod remedies;
->>>>>>> engine-data
+mod runs;
 pub mod score;
 mod session;
 mod sink;

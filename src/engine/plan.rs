@@ -9,17 +9,11 @@ use data::{Dataset, Encoder, Library, ModelTokens, Progress, SamplerOptions, Sur
 use protocol::config::Validation;
 use protocol::{DeviceKind, MemoryForecast, Remedy, Result, RunConfig, Text, UserError, text};
 
-<<<<<<< HEAD
-use crate::device::{self, Chosen};
-use crate::generate;
-use crate::memory::{self, Needs};
-use crate::methods::{self, Attach};
-=======
 use crate::costs::{Cost, Costs};
 use crate::device::Chosen;
+use crate::generate;
 use crate::memory;
 use crate::methods;
->>>>>>> engine-data
 use crate::models::{ModelFolder, ModelInfo};
 use crate::optim::{OptimizerEntry, Schedule};
 use crate::remedies::Standing;
@@ -95,16 +89,10 @@ impl Plan {
     ) -> Result<Self> {
         let config = absolute(config, base);
         check_numbers(&config)?;
-<<<<<<< HEAD
-        let mut folder = open_model(&config)?;
-        let (encoder, tokens, pad) = open_tokenizer(&config, base, now, &folder.info)?;
-        generate::check_samples(&config, &encoder, &folder.info)?;
-        let dataset = Arc::new(Dataset::open(&config.data, base, encoder.clone(), progress)?);
-=======
         let folder = open_model(&config)?;
         let (encoder, tokens, pad) = open_tokenizer(&config, base, now, &folder.info, library)?;
+        generate::check_samples(&config, &encoder, &folder.info)?;
         let dataset = Arc::new(library.dataset(&config.data, base, encoder.clone(), progress)?);
->>>>>>> engine-data
         let mut survey = Survey::new(&dataset, &tokens, config.train.seed, progress)?;
         let sampling = SamplerOptions::new(&config.train)?;
         let rows = survey.split.train.len();

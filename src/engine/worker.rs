@@ -17,13 +17,10 @@ use protocol::{
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::device::{self, Chosen};
-<<<<<<< HEAD
+use crate::handlers::{Desk, Search};
 use crate::inbox::Inbox;
 use crate::monitor::Monitor;
 use crate::runs::RunIndex;
-=======
-use crate::handlers::{Desk, Search};
->>>>>>> engine-data
 use crate::session::Session;
 use crate::sink::Sink;
 use crate::{Waker, export, handlers, methods, models, optim};
@@ -154,27 +151,19 @@ impl Worker {
         let Some(pool) = self.pool() else { return };
         let monitor = (self.role == Role::Work).then(|| Monitor::start(chosen.clone(), pulse));
         let mut session = Session::new(chosen);
-<<<<<<< HEAD
-        while let Some(command) = self.inbox.next() {
-=======
         let mut desk = Desk::default();
-        while let Some(command) = self.next(commands, &mut desk, &pool) {
->>>>>>> engine-data
+        while let Some(command) = self.next(&mut desk, &pool) {
             if command == Command::Shutdown {
                 break;
             }
             let subject = Subject::of(&command);
-<<<<<<< HEAD
-            monitor.iter().for_each(Monitor::work_begins);
-            let work = || self.handle(command, &mut session);
-=======
             if self.is_void(&subject) {
                 self.sink.emit(Event::Superseded { request: subject.request });
                 self.sink.drain();
                 continue;
             }
+            monitor.iter().for_each(Monitor::work_begins);
             let work = || self.handle(command, &mut session, &mut desk);
->>>>>>> engine-data
             // Inside the pool, so that a loop begins on this thread at once instead of waking another.
             let outcome = catch_unwind(AssertUnwindSafe(|| pool.install(work)));
             match outcome {
@@ -212,10 +201,10 @@ impl Worker {
 
     /// The next command; while a preview waits for its files to be counted, that goes on. None when the client
     /// is gone.
-    fn next(&mut self, commands: &Receiver<Command>, desk: &mut Desk, pool: &ThreadPool) -> Option<Command> {
+    fn next(&mut self, desk: &mut Desk, pool: &ThreadPool) -> Option<Command> {
         while let Some(waiting) = &desk.waiting {
             let request = waiting.request;
-            match commands.recv_timeout(WAIT) {
+            match self.inbox.next_within(WAIT) {
                 Ok(command) => return Some(command),
                 Err(RecvTimeoutError::Disconnected) => return None,
                 Err(RecvTimeoutError::Timeout) => {}
@@ -233,7 +222,7 @@ impl Worker {
             }
             self.sink.drain();
         }
-        commands.recv().ok()
+        self.inbox.next()
     }
 
     /// The threads that compute, one a core.

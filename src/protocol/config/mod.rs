@@ -9,12 +9,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-<<<<<<< HEAD
-pub use parse::{nearest, parse_run_file};
-pub use write::run_file_text;
-=======
 pub use parse::{about, nearest, parse_run_file};
->>>>>>> engine-data
+pub use write::run_file_text;
 
 /// A complete run. Every key has a default, except the model's path and the training files.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

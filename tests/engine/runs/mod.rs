@@ -9,5 +9,5 @@ mod pause;
 mod refused;
 mod resume;
 mod samples;
-mod wishes;
 pub mod support;
+mod wishes;
