@@ -27,6 +27,9 @@ impl Inbox {
     }
 
     /// The next command, waited for at most for `time`.
+    ///
+    /// # Errors
+    /// When none came, or there will be no more.
     pub fn next_within(&mut self, time: Duration) -> Result<Command, RecvTimeoutError> {
         self.waiting.pop_front().map_or_else(|| self.commands.recv_timeout(time), Ok)
     }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use emberwright::server::{LocalEngine, RemoteEngine, RemoteOptions, Sockets};
 use protocol::config::parse_run_file;
 use protocol::{
     Command, Event, Outcome, RequestId, RunCommand, RunEvent, RunState, StepMetrics, StopReason, UserError,
@@ -11,9 +12,7 @@ use protocol::{
 };
 use ui::EngineClient;
 
-use crate::local_engine::LocalEngine;
 use crate::project::run_file;
-use crate::server::{RemoteEngine, RemoteOptions, Sockets};
 use crate::workshop::Workshop;
 
 const PATIENCE: Duration = Duration::from_secs(60);

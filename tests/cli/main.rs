@@ -2,13 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
-#[path = "../common/local_engine.rs"]
-mod local_engine;
 #[path = "../common/project.rs"]
 mod project;
-#[expect(dead_code, unused_imports, reason = "the program uses the rest")]
-#[path = "../../src/server/mod.rs"]
-mod server;
 #[path = "../common/tensors.rs"]
 mod tensors;
 

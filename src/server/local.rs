@@ -7,8 +7,8 @@ use engine::{EngineHandle, EngineOptions, Waker};
 use protocol::{Command, Event, Text, UserError, Wish};
 use ui::EngineClient;
 
-use crate::server::dispatch::Dispatch;
-use crate::server::work::Work;
+use super::dispatch::Dispatch;
+use super::work::Work;
 
 pub struct LocalEngine {
     options: EngineOptions,
