@@ -174,6 +174,10 @@ impl Dataset {
         self.encoder.encode(record).map_err(|err| row.place(err))
     }
 
+    pub(crate) fn render(&self, record: &Record) -> Result<String> {
+        self.encoder.render(record)
+    }
+
     pub(crate) fn parts(&self) -> &[Part] {
         &self.parts
     }

@@ -192,9 +192,6 @@ fn holds(dataset: &Dataset, index: usize, wanted: &str) -> bool {
         RowValue::Text(text) => has(text),
         RowValue::Object(fields) => fields.values().any(|value| has(&written(value))),
     };
-    let rendering = || {
-        let record = dataset.understand(index, &row)?;
-        dataset.encode(&row, &record).map(|example| example.rendered)
-    };
+    let rendering = || dataset.understand(index, &row).and_then(|record| dataset.render(&record));
     in_fields || rendering().is_ok_and(|text| has(&text))
 }

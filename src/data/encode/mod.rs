@@ -278,4 +278,15 @@ impl Encode for Encoder {
         };
         self.finish(draft)
     }
+
+    fn render(&self, record: &Record) -> Result<String> {
+        Ok(match record {
+            Record::Conversation { messages, tools } => {
+                self.need_template()?.render(&Chat { messages, tools: tools.as_ref(), ..Chat::default() })?
+            }
+            Record::Completion { prompt, completion } => format!("{prompt}{completion}"),
+            Record::Text(text) => text.clone(),
+            Record::Tokens { .. } => String::new(),
+        })
+    }
 }

@@ -217,7 +217,7 @@ fn what_does_not_fit_is_mended_by_each_remedy() {
 fn longer_rows_are_offered_at_their_price() {
     let project = Project::new();
     let mut engine = Engine::start();
-    project.write("data.jsonl", &(conversations(20).repeat(1)));
+    project.write("data.jsonl", &conversations(20));
     let mut config = config("[data]\nmax_length = 20\n");
     let verdict = check(&mut engine, &project, &config);
     let too_long =
@@ -229,7 +229,7 @@ fn longer_rows_are_offered_at_their_price() {
     assert!(length >= verdict.longest && length.is_multiple_of(64), "{length}");
     assert!(raise.label.en.contains(&format!("Raise max_length to {length} (+")), "{}", raise.label);
     assert_eq!(too_long.remedies[1].changes, [("data.on_too_long".to_owned(), "drop".into())]);
-    config = Box::new(with(&config, raise));
+    *config = with(&config, raise);
     let mended = check(&mut engine, &project, &config);
     assert!(mended.findings.iter().all(|finding| finding.kind != protocol::FindingKind::TooLong));
     // The price is the difference of the two forecasts.
