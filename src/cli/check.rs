@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use protocol::{Command, Event, Finding, Histogram, MemoryForecast, Remedy, Result, Severity, Text, Verdict, text};
+use protocol::{
+    Command, Event, Finding, Histogram, MemoryForecast, Remedy, Result, Severity, Text, Verdict, text,
+};
 
 use super::client::{Client, View};
 use super::screen::Screen;

@@ -36,7 +36,8 @@ pub fn open(device: &str, language: Language) -> Result<()> {
             let waker = waker(&cc.egui_ctx);
             let engine = RemoteEngine::new(remote_options(device)?, waker.clone());
             let desktop = RealDesktop::new(waker, folders::data());
-            let services = Services { engine: Box::new(engine), desktop: Box::new(desktop), system_language: language };
+            let services =
+                Services { engine: Box::new(engine), desktop: Box::new(desktop), system_language: language };
             Ok(Box::new(App::new(&cc.egui_ctx, persisted, services)))
         }),
     );
@@ -84,8 +85,10 @@ fn remote_options(device: String) -> std::io::Result<RemoteOptions> {
 }
 
 fn no_window(err: &eframe::Error) -> UserError {
-    UserError::failure(Text::fixed("The window cannot be opened", "无法打开窗口")).detail(err.to_string()).mend(Text::fixed(
-        "run it on a desktop with OpenGL, or use the command line: emberwright --help",
-        "请在支持 OpenGL 的桌面环境中运行，或使用命令行：emberwright --help",
-    ))
+    UserError::failure(Text::fixed("The window cannot be opened", "无法打开窗口"))
+        .detail(err.to_string())
+        .mend(Text::fixed(
+            "run it on a desktop with OpenGL, or use the command line: emberwright --help",
+            "请在支持 OpenGL 的桌面环境中运行，或使用命令行：emberwright --help",
+        ))
 }
