@@ -196,7 +196,7 @@ impl Worker {
 
     /// Whether a newer request on the data thread made this one void.
     fn is_void(&self, subject: &Subject) -> bool {
-        self.role == Role::Data && self.control.is_superseded(subject.request)
+        subject.supersedable && self.control.is_superseded(subject.request)
     }
 
     /// The next command; while a preview waits for its files to be counted, that goes on. None when the client
@@ -217,7 +217,7 @@ impl Worker {
                 Ok(Ok(())) => {}
                 Err(panic) => {
                     *desk = Desk::default();
-                    self.crashed(&Subject { request, run: None }, panic.as_ref());
+                    self.crashed(&Subject { request, supersedable: true, run: None }, panic.as_ref());
                 }
             }
             self.sink.drain();
@@ -344,6 +344,8 @@ impl Worker {
 /// What a command is about, kept for when it fails.
 struct Subject {
     request: RequestId,
+    /// Looks at rows: a newer look at other rows makes it void.
+    supersedable: bool,
     run: Option<RunId>,
 }
 
@@ -374,7 +376,9 @@ impl Subject {
             | Command::WriteProject { request, .. } => *request,
             Command::Shutdown => RequestId::default(),
         };
-        Self { request, run: run.map(|_| name.unwrap_or(RunId(String::new()))) }
+        let supersedable =
+            matches!(command, Command::Preview { .. } | Command::Find { .. } | Command::Check { .. });
+        Self { request, supersedable, run: run.map(|_| name.unwrap_or(RunId(String::new()))) }
     }
 }
 

@@ -92,7 +92,10 @@ impl Drop for Display {
 }
 
 fn exists(program: &str) -> bool {
-    Command::new("sh").args(["-c", &format!("command -v {program}")]).output().is_ok_and(|it| it.status.success())
+    Command::new("sh")
+        .args(["-c", &format!("command -v {program}")])
+        .output()
+        .is_ok_and(|it| it.status.success())
 }
 
 /// Waits until something holds, looking ten times a second.

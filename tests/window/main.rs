@@ -4,5 +4,3 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
 mod display;
-mod drive;
-mod journey;

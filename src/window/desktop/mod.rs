@@ -131,7 +131,9 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let woken = Arc::new(AtomicU32::new(0));
         let count = woken.clone();
-        let waker: Waker = Arc::new(move || drop(count.fetch_add(1, Ordering::AcqRel)));
+        let waker: Waker = Arc::new(move || {
+            count.fetch_add(1, Ordering::AcqRel);
+        });
         let mut desktop = RealDesktop::new(waker, home.path().to_owned());
         let project = wait(&mut desktop, |event| match event {
             DesktopEvent::Starter { project, .. } => Some(project),
