@@ -43,12 +43,16 @@ impl Apply<'_> {
         if self.state.train.is_active() || !self.state.engine.is_ready() {
             return;
         }
+        // What no run file can say would be trained, and could not be resumed or shared.
+        let source = match protocol::config::run_file_text(&self.state.project.config) {
+            Ok(source) => source,
+            Err(error) => return self.state.toasts.error(&error, self.state.now),
+        };
         let out = self.state.runs.new_run_dir(&self.state.project.name);
         let request = self.begin();
         // A new run has no records yet.
         self.state.train.history_asked = Some(out.clone());
         let project = &self.state.project;
-        let source = toml::to_string_pretty(&project.config).unwrap_or_default();
         let command = RunCommand::Start {
             request,
             config: Box::new(project.config.clone()),
