@@ -178,9 +178,9 @@ fn what_can_be_done_depends_on_how_a_run_ended() {
     let dir = "/home/ann/emberwright/runs/assistant-4";
     assert!(desktop.requests.borrow().contains(&DesktopRequest::Open(dir.into())));
     click(&mut harness, "Resume");
-    let resumed = commands(&engine).into_iter().any(|command| {
-        matches!(command, Command::Run(RunCommand::Resume { dir: at, .. }) if at == PathBuf::from(dir))
-    });
+    let resumed = commands(&engine)
+        .into_iter()
+        .any(|command| matches!(command, Command::Run(RunCommand::Resume { dir: at, .. }) if *at == *dir));
     assert!(resumed);
     let train = ui::panels::train::PANEL.panel_id();
     assert!(harness.state().workspace().is_visible(&train));

@@ -130,7 +130,7 @@ fn wishes(engine: &FakeEngine) -> Vec<Wish> {
 }
 
 fn click(harness: &mut Harness<'static, App>, label: &str) {
-    harness.get_all_by_label(label).next().unwrap().click();
+    harness.get_all_by_label(label).next().expect(label).click();
     harness.run();
 }
 
@@ -404,6 +404,7 @@ fn answers_stand_side_by_side_and_prompts_can_be_added() {
 /// Prints the app's own time a frame with a million steps: run it with `--ignored --nocapture`.
 #[test]
 #[ignore = "a measurement"]
+#[expect(clippy::print_stdout, reason = "figures are what it is run for")]
 fn a_million_points_stay_smooth() {
     let (engine, desktop) = (silent(), FakeDesktop::default());
     let mut harness = open(&Window::default(), &engine, &desktop);
@@ -472,5 +473,63 @@ fn look() {
         harness.hover_at(egui::pos2(5.0, 790.0));
         harness.run_steps(4);
         harness.render().unwrap().save(format!("/tmp/train-ended-{name}.png")).unwrap();
+    }
+}
+
+/// Comparison, other states, and little room.
+#[test]
+#[ignore = "for looking at"]
+fn look_further() {
+    for (dark, language, name) in
+        [(true, Language::English, "dark-en"), (false, Language::Chinese, "light-zh")]
+    {
+        let window = Window { dark, language, ..Window::default() };
+        let (engine, desktop) = (crate::runs::keeper(crate::runs::some_runs()), FakeDesktop::default());
+        let mut harness = open(&window, &engine, &desktop);
+        let save = |harness: &mut Harness<'static, App>, what: &str| {
+            harness.run_steps(4);
+            harness.render().unwrap().save(format!("/tmp/train-{what}-{name}.png")).unwrap();
+        };
+        engine.tell(planned());
+        save(&mut harness, "first");
+        under_way(&engine);
+        pulse(&mut harness, &engine);
+        for run in crate::runs::some_runs().into_iter().skip(1).take(3) {
+            harness.state_mut().push(Action::Runs(ui::state::runs::RunsAction::Compare(run.dir)));
+        }
+        harness.run();
+        let words = if language == Language::English {
+            ["Settings", "log scale", "time", "Compare with…", "Learning rate ×0.5"]
+        } else {
+            ["设置对比", "对数刻度", "时间", "与…比较", "学习率 ×0.5"]
+        };
+        harness.get_all_by_label(words[0]).last().unwrap().click();
+        click(&mut harness, words[1]);
+        click(&mut harness, words[2]);
+        engine.tell(Event::Progress {
+            request: RequestId(900),
+            stage: Text::fixed("Evaluating", "正在评估"),
+            done: 12,
+            total: 80,
+            seconds_left: Some(9.0),
+        });
+        save(&mut harness, "compare");
+        click(&mut harness, words[3]);
+        save(&mut harness, "menu");
+        harness.key_press(egui::Key::Escape);
+        harness.run();
+        click(&mut harness, words[4]);
+        save(&mut harness, "rate");
+        harness.key_press(egui::Key::Escape);
+        engine.tell(run(RunEvent::Notice {
+            text: Text::fixed("Step 431 was not finite and was left out", "第 431 步数值异常，已跳过"),
+        }));
+        let error = UserError::failure(Text::fixed("The device is out of memory", "设备内存不足"))
+            .mend(Text::fixed("use a smaller batch", "减小批大小"));
+        engine.tell(ended(Outcome::Failed { error: Box::new(error) }));
+        save(&mut harness, "failed");
+        engine.tell(planned());
+        harness.state_mut().push(Action::Command(ui::command::UiCommand::SplitChat));
+        save(&mut harness, "split");
     }
 }

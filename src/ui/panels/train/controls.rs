@@ -88,6 +88,19 @@ pub fn take_out(ui: &mut Ui, ctx: &PanelCtx<'_>, looks: &Looks, area: Option<egu
     }
 }
 
+/// What the engine does beside training, for the right end of a row: evaluating, saving.
+pub fn under_way(ui: &mut Ui, ctx: &PanelCtx<'_>) {
+    let train = &ctx.state.train;
+    let Some(progress) = train.progress.as_ref().filter(|_| !train.history.steps.is_empty()) else { return };
+    if progress.total > 0 {
+        let part = progress.done as f32 / progress.total as f32;
+        let bar = egui::ProgressBar::new(part.clamp(0.0, 1.0)).desired_height(4.0).desired_width(72.0);
+        ui.add(bar.fill(ui.tokens().accent));
+    }
+    let text = RichText::new(ctx.t(&progress.stage)).small().color(ui.tokens().text_weak);
+    ui.add(Label::new(text).truncate());
+}
+
 /// The runs in the plots, each with its colour: a click shows or hides it.
 pub fn legend(ui: &mut Ui, ctx: &PanelCtx<'_>, hidden: &mut Vec<PathBuf>, runs: &[Chip]) {
     ui.horizontal_wrapped(|ui| {

@@ -24,7 +24,7 @@ use crate::state::AppState;
 use crate::state::train::RunPhase;
 use crate::theme::UiTokens;
 use crate::widgets::icon::Icon;
-use crate::widgets::{notice, progress_line, segmented};
+use crate::widgets::{icon_button, notice, progress_line, segmented};
 use crate::words::train as words;
 pub use compare::shown_value;
 use figures::Axis;
@@ -89,6 +89,8 @@ struct View {
     area: Option<Rect>,
     prompt: usize,
     factor: f64,
+    /// How many of the run's notices were dismissed.
+    notices_seen: usize,
 }
 
 impl Default for View {
@@ -102,13 +104,14 @@ impl Default for View {
             area: None,
             prompt: 0,
             factor: 1.0,
+            notices_seen: 0,
         }
     }
 }
 
 /// Below this height everything scrolls.
 const LEAST_HEIGHT: f32 = 470.0;
-const MACHINE_WIDTH: f32 = 250.0;
+const MACHINE_WIDTH: f32 = 262.0;
 
 impl Panel for View {
     fn ui(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>) {
@@ -120,6 +123,7 @@ impl Panel for View {
             toolbar::ui(ui, ctx, &mut self.factor);
             ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
                 controls::take_out(ui, ctx, &self.looks, self.area);
+                controls::under_way(ui, ctx);
             });
         });
         self.news(ui, ctx);
@@ -150,30 +154,43 @@ impl Panel for View {
 
 impl View {
     /// How it ended, what is under way, and what should be known.
-    fn news(&self, ui: &mut Ui, ctx: &PanelCtx<'_>) {
+    fn news(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>) {
         let train = &ctx.state.train;
         outcome::ui(ui, ctx);
         match &train.progress {
-            Some(progress) => progress_line(ui, ctx, progress),
+            // Later ones stand in the first row, so that the plots stay where they are.
+            Some(progress) if train.history.steps.is_empty() => progress_line(ui, ctx, progress),
+            Some(_) => {}
             None if train.phase == RunPhase::Starting => {
                 ui.label(RichText::new(ctx.t(&words::LOADING)).small().color(ui.tokens().text_weak));
             }
             None => {}
         }
-        match train.notices.as_slice() {
-            [] => {}
-            [only] => notice(ui, ctx, only),
-            many => {
-                let title = format!("{} ({})", ctx.t(&words::NOTICES), many.len());
-                egui::CollapsingHeader::new(title).id_salt("train-notices").default_open(true).show(ui, |ui| {
-                    ScrollArea::vertical().max_height(96.0).show(ui, |ui| {
-                        for text in many.iter().rev() {
-                            notice(ui, ctx, text);
-                        }
-                    });
-                });
-            }
+        self.notices(ui, ctx);
+    }
+
+    /// What the user has not seen yet, the newest first.
+    fn notices(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>) {
+        let all = &ctx.state.train.notices;
+        self.notices_seen = self.notices_seen.min(all.len());
+        let new = &all[self.notices_seen..];
+        if new.is_empty() {
+            return;
         }
+        ui.horizontal_top(|ui| {
+            let width = ui.available_width() - 40.0;
+            ui.vertical(|ui| {
+                ui.set_width(width);
+                ScrollArea::vertical().max_height(84.0).id_salt("train-notices").show(ui, |ui| {
+                    for text in new.iter().rev() {
+                        notice(ui, ctx, text);
+                    }
+                });
+            });
+            if icon_button(ui, Icon::Close, ctx.t(&words::DISMISS)).clicked() {
+                self.notices_seen = all.len();
+            }
+        });
     }
 
     fn plots(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>, height: f32) {
