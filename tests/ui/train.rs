@@ -531,5 +531,10 @@ fn look_further() {
         engine.tell(planned());
         harness.state_mut().push(Action::Command(ui::command::UiCommand::SplitChat));
         save(&mut harness, "split");
+        harness.state_mut().push(Action::Command(ui::command::UiCommand::ResetLayout));
+        harness.state_mut().push(Action::Open(ui::panels::train::PANEL.panel_id()));
+        harness.run_steps(2);
+        harness.hover_at(egui::pos2(300.0, 330.0));
+        save(&mut harness, "hover-compare");
     }
 }

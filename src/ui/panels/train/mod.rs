@@ -15,7 +15,7 @@ mod waiting;
 
 use std::path::PathBuf;
 
-use egui::{Key, Rect, RichText, ScrollArea, Ui, UiBuilder, Vec2, pos2};
+use egui::{Key, Rect, RichText, ScrollArea, Ui, UiBuilder, Vec2};
 use protocol::{Outcome, Text};
 use serde::{Deserialize, Serialize};
 
@@ -129,13 +129,14 @@ impl Panel for View {
         self.news(ui, ctx);
         self.reset |= controls::ui(ui, ctx, &mut self.looks, self.zoomed);
         let height = ui.available_height();
-        if height < LEAST_HEIGHT {
+        let narrow = ui.available_width() < plots::NARROW;
+        if narrow || height < LEAST_HEIGHT {
             ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-                self.plots(ui, ctx, 300.0);
-                self.below(ui, ctx, 230.0);
+                self.plots(ui, ctx, if narrow { 460.0 } else { 300.0 });
+                self.below(ui, ctx, if narrow { 470.0 } else { 230.0 });
             });
         } else {
-            let plots = (height * 0.6).min(height - 190.0);
+            let plots = (height * 0.58).min(height - 220.0);
             self.plots(ui, ctx, plots);
             let rest = ui.available_height();
             self.below(ui, ctx, rest);
@@ -178,7 +179,7 @@ impl View {
             return;
         }
         ui.horizontal_top(|ui| {
-            let width = ui.available_width() - 40.0;
+            let width = ui.available_width() - 48.0;
             ui.vertical(|ui| {
                 ui.set_width(width);
                 ScrollArea::vertical().max_height(84.0).id_salt("train-notices").show(ui, |ui| {
@@ -218,9 +219,13 @@ impl View {
         let size = Vec2::new(ui.available_width(), height.max(120.0));
         let (area, _) = ui.allocate_exact_size(size, egui::Sense::hover());
         let area = area.with_min_y(area.top() + 2.0);
-        let split = if area.width() > 540.0 { area.right() - MACHINE_WIDTH } else { area.center().x };
-        let left = Rect::from_min_max(area.min, pos2(split - 8.0, area.bottom()));
-        let right = Rect::from_min_max(pos2(split, area.top()), area.max);
+        let (left, right) = if area.width() < plots::NARROW {
+            let split = area.center().y;
+            (area.with_max_y(split - 4.0), area.with_min_y(split + 4.0))
+        } else {
+            let split = area.right() - MACHINE_WIDTH;
+            (area.with_max_x(split - 8.0), area.with_min_x(split))
+        };
         ui.painter().rect_filled(left, 8.0, ui.tokens().card);
         ui.painter().rect_filled(right, 8.0, ui.tokens().card);
         let inside = |rect: Rect| rect.shrink2(Vec2::new(12.0, 10.0));

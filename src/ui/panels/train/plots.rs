@@ -18,7 +18,7 @@ use crate::words::train as words;
 /// Space between plots.
 const GAP: f32 = 8.0;
 /// Below this width the plots lie in one column.
-const NARROW: f32 = 560.0;
+pub const NARROW: f32 = 560.0;
 
 /// How the plots look now.
 pub struct Look {
