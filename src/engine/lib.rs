@@ -9,6 +9,7 @@ pub mod export;
 pub mod files;
 pub mod generate;
 mod handlers;
+mod inbox;
 pub mod memory;
 pub mod methods;
 pub mod models;

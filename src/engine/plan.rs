@@ -10,6 +10,7 @@ use protocol::config::Validation;
 use protocol::{DeviceKind, MemoryForecast, Result, RunConfig, Text, UserError, text};
 
 use crate::device::{self, Chosen};
+use crate::generate;
 use crate::memory::{self, Needs};
 use crate::methods::{self, Attach};
 use crate::models::{ModelFolder, ModelInfo};
@@ -72,6 +73,7 @@ impl Plan {
         check_numbers(&config)?;
         let mut folder = open_model(&config)?;
         let (encoder, tokens, pad) = open_tokenizer(&config, base, now, &folder.info)?;
+        generate::check_samples(&config, &encoder, &folder.info)?;
         let dataset = Arc::new(Dataset::open(&config.data, base, encoder.clone(), progress)?);
         let mut survey = Survey::new(&dataset, &tokens, config.train.seed, progress)?;
         let sampling = SamplerOptions::new(&config.train)?;

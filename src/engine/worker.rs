@@ -16,6 +16,7 @@ use protocol::{
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::device::{self, Chosen};
+use crate::inbox::Inbox;
 use crate::monitor::Monitor;
 use crate::runs::RunIndex;
 use crate::session::Session;
@@ -59,8 +60,8 @@ pub fn spawn(options: EngineOptions, waker: Waker) -> EngineHandle {
         let sink = Sink::new(event_sender.clone(), waker.clone(), gone.clone());
         let (options, control) = (options.clone(), control.clone());
         let pulse = Sink::new(event_sender.clone(), waker.clone(), gone.clone());
-        let runs = RunIndex::default();
-        let body = move || Worker { role, options, control, sink, runs }.run(&commands, pulse);
+        let (inbox, runs) = (Inbox::new(commands), RunIndex::default());
+        let body = move || Worker { role, options, control, sink, inbox, runs }.run(pulse);
         std::thread::Builder::new().name(name.into()).spawn(body)
     };
     let started = [
@@ -135,17 +136,18 @@ struct Worker {
     options: EngineOptions,
     control: Arc<Control>,
     sink: Sink,
+    inbox: Inbox,
     runs: RunIndex,
 }
 
 impl Worker {
     /// `pulse` is where the monitor tells, if this is the work thread.
-    fn run(mut self, commands: &Receiver<Command>, pulse: Sink) {
+    fn run(mut self, pulse: Sink) {
         let Some(chosen) = self.start() else { return };
         let Some(pool) = self.pool() else { return };
         let monitor = (self.role == Role::Work).then(|| Monitor::start(chosen.clone(), pulse));
         let mut session = Session::new(chosen);
-        while let Ok(command) = commands.recv() {
+        while let Some(command) = self.inbox.next() {
             if command == Command::Shutdown {
                 break;
             }
@@ -233,7 +235,7 @@ impl Worker {
             Command::Check { request, config, base } => {
                 handlers::check(request, *config, &base, &session.chosen, control, sink)
             }
-            Command::Run(command) => handlers::run(command, session, control, sink),
+            Command::Run(command) => handlers::run(command, session, &mut self.inbox, control, sink),
             Command::Score { request, score } => handlers::score(request, &score, session, control, sink),
             Command::Generate { request, generate } => {
                 handlers::generate(request, &generate, session, control, sink)
@@ -286,6 +288,7 @@ impl Worker {
     }
 
     fn ended(&mut self, request: RequestId, run: RunId, outcome: Outcome) {
+        self.inbox.run_is_over(&self.control);
         self.sink.emit(Event::Run { request, run, update: RunEvent::Ended { outcome } });
     }
 }

@@ -3,7 +3,10 @@
 mod ends;
 mod faults;
 mod guard;
+mod live;
 mod pause;
 mod refused;
 mod resume;
+mod samples;
 mod support;
+mod wishes;
