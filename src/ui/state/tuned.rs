@@ -233,10 +233,7 @@ pub(crate) mod tests {
     fn a_checkpoint_keeps_its_adapter_below_it() {
         let run = run();
         let tuned = Tuned::of_run(&run, Some(&run.checkpoints[0].dir)).unwrap();
-        assert_eq!(
-            tuned.path().unwrap(),
-            Path::new("/runs/story-2/checkpoints/step-00000100/adapter")
-        );
+        assert_eq!(tuned.path().unwrap(), Path::new("/runs/story-2/checkpoints/step-00000100/adapter"));
         assert_eq!(tuned.label.en, "story-2 · step 100");
     }
 
@@ -255,7 +252,8 @@ pub(crate) mod tests {
 
     #[test]
     fn templates_by_name_or_text_stay_as_they_are() {
-        for template in ["auto", "chatml", "{% for m in messages %}{{ m.content }}{% endfor %}", "/a/b.jinja"] {
+        for template in ["auto", "chatml", "{% for m in messages %}{{ m.content }}{% endfor %}", "/a/b.jinja"]
+        {
             assert_eq!(absolute_template(template, Path::new("/base")), template);
         }
     }

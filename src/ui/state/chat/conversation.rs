@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use protocol::{ChatMessage, GenerateStats, RequestId, Text, UserError};
+use protocol::{ChatMessage, GenerateRequest, GenerateStats, RequestId, Text, UserError};
 
 use crate::state::Progress;
 
@@ -40,8 +40,8 @@ pub struct Answer {
     pub text: String,
     pub state: AnswerState,
     pub stats: Option<GenerateStats>,
-    /// What the model was asked to continue, for the raw view.
-    pub messages: Vec<ChatMessage>,
+    /// What was asked of whom, for the raw view; None when nobody could be asked.
+    pub asked: Option<Box<GenerateRequest>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -163,17 +163,24 @@ impl Conversation {
     }
 
     /// The request for an answer was sent.
-    pub fn sent(&mut self, request: RequestId, turn: usize, side: Side, by: Text, messages: Vec<ChatMessage>) {
+    pub fn sent(
+        &mut self,
+        request: RequestId,
+        turn: usize,
+        side: Side,
+        by: Text,
+        asked: Option<Box<GenerateRequest>>,
+    ) {
         let Some(place) = self.turns.get_mut(turn) else { return };
         let state = AnswerState::Waiting(None);
-        let answer = Answer { request, by, text: String::new(), state, stats: None, messages };
+        let answer = Answer { request, by, text: String::new(), state, stats: None, asked };
         place.answers[side.index()] = Some(answer);
         self.current = Some((request, turn, side));
     }
 
     /// An answer that could not be asked for.
     pub fn refused(&mut self, request: RequestId, turn: usize, side: Side, by: Text, error: UserError) {
-        self.sent(request, turn, side, by, Vec::new());
+        self.sent(request, turn, side, by, None);
         self.fail(request, &error);
     }
 
@@ -230,8 +237,8 @@ impl Conversation {
 
     /// True if the request was one of an answer.
     pub fn fail(&mut self, request: RequestId, error: &UserError) -> bool {
-        let ours = self.current.is_some_and(|(current, ..)| current == request)
-            || self.abandoned == Some(request);
+        let ours =
+            self.current.is_some_and(|(current, ..)| current == request) || self.abandoned == Some(request);
         if let Some(answer) = self.open(request) {
             answer.state = AnswerState::Failed(Box::new(error.clone()));
         }
@@ -274,8 +281,7 @@ mod tests {
     /// Sends the next one's request, as `apply` does.
     fn send(talk: &mut Conversation, number: u64) -> (RequestId, usize, Side) {
         let (turn, side) = talk.next().unwrap();
-        let messages = talk.messages("", turn, side);
-        talk.sent(RequestId(number), turn, side, Text::fixed("x", "x"), messages);
+        talk.sent(RequestId(number), turn, side, Text::fixed("x", "x"), None);
         (RequestId(number), turn, side)
     }
 

@@ -1,8 +1,9 @@
 //! Base and tuned model in conversation.
 
+pub mod ask;
 mod conversation;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use protocol::{Event, Outcome, RequestId, RunEvent, RunReport, Sampling, UserError};
 
@@ -16,7 +17,10 @@ use super::{Progress, Requested};
 pub enum ChatAction {
     Send(String),
     /// Other words at a turn; later turns are dropped.
-    Edit { turn: usize, text: String },
+    Edit {
+        turn: usize,
+        text: String,
+    },
     /// The last answers anew.
     Regenerate(Vec<Side>),
     Stop,
@@ -27,13 +31,19 @@ pub enum ChatAction {
     /// Which side answers first.
     TunedFirst(bool),
     /// Speak to a run's result, or to one of its checkpoints.
-    UseRun { run: Box<RunReport>, checkpoint: Option<PathBuf> },
+    UseRun {
+        run: Box<RunReport>,
+        checkpoint: Option<PathBuf>,
+    },
     /// Speak to an adapter folder.
     UseFolder(PathBuf),
     /// Speak to the model as it trains.
     UseLive,
     /// The prompt of an answer as the model gets it.
-    Render { turn: usize, side: Side },
+    Render {
+        turn: usize,
+        side: Side,
+    },
     CloseRendered,
 }
 
@@ -66,7 +76,6 @@ pub struct ChatState {
     pub tuned_first: bool,
     /// The newest checkpoint of the run under way: who speaks while it is paused.
     checkpoint: Option<(PathBuf, u64, PathBuf)>,
-    /// Folder of the run under way.
     run_dir: Option<PathBuf>,
     /// The prompt that is looked at, and whose it is.
     pub rendered: Requested<Rendered>,
@@ -89,9 +98,8 @@ impl ChatState {
             }
             Event::Delta { request, text, .. } => self.conversation.delta(*request, text),
             Event::Generated { request, text, stats, .. } => {
-                let by_tuned = |(current, _, side): (RequestId, usize, Side)| {
-                    current == *request && side == Side::Tuned
-                };
+                let by_tuned =
+                    |(current, _, side): (RequestId, usize, Side)| current == *request && side == Side::Tuned;
                 self.tuned_was_asked |= self.conversation.current().is_some_and(by_tuned);
                 self.conversation.done(*request, text, stats);
             }
@@ -100,6 +108,10 @@ impl ChatState {
                 if let Some(tuned) = &mut self.tuned {
                     tuned.learn(runs);
                 }
+            }
+            Event::Rendered { request, text, ids, tokens } => {
+                let rendered = Rendered { text: text.clone(), ids: ids.clone(), tokens: tokens.clone() };
+                self.rendered.answer(*request, rendered);
             }
             Event::Ready { .. } | Event::Stopped => self.conversation.broken_off(),
             _ => {}
@@ -133,11 +145,6 @@ impl ChatState {
     pub fn newest_checkpoint(&self) -> Option<Tuned> {
         let (run, step, dir) = self.checkpoint.as_ref()?;
         Some(Tuned::of_checkpoint(run, *step, dir))
-    }
-
-    /// The folder of the run under way.
-    pub fn run_dir(&self) -> Option<&Path> {
-        self.run_dir.as_deref()
     }
 
     /// Who is asked, in which order. `has_tuned`: whether there is somebody for the right side.
