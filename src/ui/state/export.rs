@@ -130,7 +130,10 @@ impl ExportState {
                     source.learn(runs);
                 }
             }
-            Event::Superseded { request } => self.forecast.supersede(*request),
+            Event::Superseded { request } if self.forecast.awaits(*request) => {
+                self.forecast.supersede(*request);
+                self.asked = None;
+            }
             Event::Ready { .. } | Event::Stopped => self.engine_gone(),
             _ => {}
         }

@@ -113,6 +113,7 @@ impl ChatState {
                 let rendered = Rendered { text: text.clone(), ids: ids.clone(), tokens: tokens.clone() };
                 self.rendered.answer(*request, rendered);
             }
+            Event::Superseded { request } => self.rendered.supersede(*request),
             Event::Ready { .. } | Event::Stopped => self.conversation.broken_off(),
             _ => {}
         }
