@@ -2,5 +2,6 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests may touch files")]
 
+mod chat;
 mod frame;
 mod support;
