@@ -87,7 +87,8 @@ impl EngineHandle {
             | Command::Check { .. }
             | Command::Estimate { .. }
             | Command::Inspect { .. }
-            | Command::ForecastExport { .. } => &self.data,
+            | Command::ForecastExport { .. }
+            | Command::RenderPrompt { .. } => &self.data,
             Command::ListRuns { .. }
             | Command::ReadRun { .. }
             | Command::DeleteRun { .. }
@@ -296,6 +297,9 @@ impl Worker {
             Command::Estimate { request, config, base, steps } => {
                 handlers::estimate(request, *config, &base, steps, &session.chosen, sink)
             }
+            Command::RenderPrompt { request, model, prompt } => {
+                handlers::render_prompt(request, &model, &prompt, sink)
+            }
             Command::ForecastExport { request, export } => handlers::forecast_export(request, &export, sink),
             Command::ListRuns { request, dir } => {
                 let dir = dir.as_deref().unwrap_or(&self.options.runs_dir);
@@ -369,6 +373,7 @@ impl Subject {
             | Command::Find { request, .. }
             | Command::Estimate { request, .. }
             | Command::ForecastExport { request, .. }
+            | Command::RenderPrompt { request, .. }
             | Command::ListRuns { request, .. }
             | Command::ReadRun { request, .. }
             | Command::DeleteRun { request, .. }

@@ -54,6 +54,8 @@ impl Follow {
             return None;
         }
         self.runs(apply);
+        apply.chat_follow();
+        apply.export_follow();
         let seen =
             Seen { config: apply.state.project.config.clone(), base: apply.state.project.base.clone() };
         if self.seen.as_ref() != Some(&seen) {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests may touch files")]
 
+mod chat;
 mod frame;
 mod support;
 mod words;

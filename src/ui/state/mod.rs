@@ -10,6 +10,7 @@ pub mod requested;
 pub mod runs;
 pub mod toasts;
 pub mod train;
+pub mod tuned;
 
 use std::path::{Path, PathBuf};
 

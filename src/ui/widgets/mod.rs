@@ -2,11 +2,13 @@
 
 pub mod button;
 pub mod card;
+pub mod diff;
 pub mod error;
 pub mod field;
 pub mod icon;
 pub mod number;
 pub mod progress;
+pub mod prose;
 
 pub use button::{button, icon_button, primary_button, segmented, toggle};
 pub use card::{card, empty_state, heading, section};
