@@ -4,5 +4,7 @@
 
 mod chat;
 mod frame;
+mod runs;
 mod support;
+mod train;
 mod words;

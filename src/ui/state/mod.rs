@@ -4,6 +4,8 @@ pub mod chat;
 pub mod data;
 pub mod engine;
 pub mod export;
+pub mod history;
+pub mod monitor;
 pub mod project;
 pub mod question;
 pub mod requested;
@@ -34,6 +36,7 @@ pub struct AppState {
     pub chat: chat::ChatState,
     pub export: export::ExportState,
     pub runs: runs::RunsState,
+    pub monitor: monitor::Monitor,
     pub toasts: toasts::Toasts,
     pub question: Option<question::Question>,
     /// A project being read.
@@ -73,6 +76,7 @@ impl AppState {
         self.export.reduce(event);
         self.runs.reduce(event);
         match event {
+            Event::Device { stats } => self.monitor.push(self.now, *stats),
             Event::Inspected { request, report } => self.model.answer(*request, report.clone()),
             Event::Estimated { request, estimate } => self.estimate.answer(*request, estimate.clone()),
             Event::Superseded { request } => {

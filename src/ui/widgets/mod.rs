@@ -7,6 +7,7 @@ pub mod error;
 pub mod field;
 pub mod icon;
 pub mod number;
+pub mod plot;
 pub mod progress;
 pub mod prose;
 
