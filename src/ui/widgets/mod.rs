@@ -2,14 +2,19 @@
 
 pub mod button;
 pub mod card;
+pub mod chip;
 pub mod error;
 pub mod field;
+pub mod form;
 pub mod icon;
+pub mod input;
+pub mod module_tree;
 pub mod number;
 pub mod progress;
 
 pub use button::{button, icon_button, primary_button, segmented, toggle};
 pub use card::{card, empty_state, heading, section};
+pub use chip::chip;
 pub use error::{error_box, notice};
 pub use field::{field, hint};
 pub use icon::Icon;
