@@ -3,4 +3,5 @@
 #![expect(clippy::disallowed_methods, reason = "tests may touch files")]
 
 mod frame;
+mod setup;
 mod support;

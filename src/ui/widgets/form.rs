@@ -147,7 +147,9 @@ fn patterns(ui: &mut Ui, ctx: &PanelCtx<'_>, spec: &ParamSpec, value: &mut Value
                 renamed = Some((pattern.clone(), typed));
             }
             if let Some(mut figure) = number.as_f64() {
-                input::real(ui, &mut figure, 1e-6..=1e6);
+                let label = format!("{name} · {pattern}");
+                let response = input::real(ui, &mut figure, 1e-6..=1e6);
+                input::name_number(ui, &response, &label, figure);
                 if number.as_f64() != Some(figure) {
                     *number = number_of(figure);
                 }

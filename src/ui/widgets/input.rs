@@ -37,14 +37,24 @@ pub fn real(ui: &mut Ui, value: &mut f64, range: RangeInclusive<f64>) -> Respons
     ui.add(field)
 }
 
-/// A small number over orders of magnitude: a slider for the order, a field for the figure. Answers for the field.
-pub fn log_slider(ui: &mut Ui, value: &mut f64, range: RangeInclusive<f64>) -> Response {
+/// The accessible name of a number's field that no label stands beside.
+pub fn name_number(ui: &Ui, response: &Response, name: &str, value: f64) {
+    response.widget_info(|| {
+        let info = egui::WidgetInfo::drag_value(ui.is_enabled(), value);
+        egui::WidgetInfo { label: Some(name.to_owned()), ..info }
+    });
+}
+
+/// A small number over orders of magnitude: a slider for the order, a field for the figure. Answers for the field;
+/// `name` is the slider's.
+pub fn log_slider(ui: &mut Ui, value: &mut f64, range: RangeInclusive<f64>, name: &str) -> Response {
     ui.horizontal(|ui| {
         let mut slid = *value;
         let slider = Slider::new(&mut slid, range.clone()).logarithmic(true).show_value(false);
         let slider = slider.clamping(egui::SliderClamping::Never);
         ui.spacing_mut().slider_width = (ui.available_width() - NUMBER_WIDTH - 24.0).clamp(60.0, 260.0);
         let slider = ui.add(slider);
+        slider.widget_info(|| egui::WidgetInfo::slider(ui.is_enabled(), *value, name));
         if slider.changed() {
             *value = rounded(slid);
         }

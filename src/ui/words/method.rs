@@ -71,6 +71,7 @@ words! {
     ROWS_A_STEP => "rows a step", "行/步";
     RATE => "Learning rate", "学习率";
     RATE_HELP => "How far a step goes; the most important number", "每步更新的幅度，最重要的参数";
+    RATE_SLIDER => "Learning rate, coarse", "学习率粗调";
     SCHEDULER => "Schedule", "学习率调度";
     WARMUP => "Warm-up", "预热";
     WARMUP_STEPS => "Warm-up steps", "预热步数";

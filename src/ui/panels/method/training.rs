@@ -90,7 +90,7 @@ fn length(ui: &mut Ui, ctx: &PanelCtx<'_>, train: &mut TrainConfig) {
 fn rate(ui: &mut Ui, ctx: &PanelCtx<'_>, train: &mut TrainConfig) {
     part(ui, ctx.t(&words::RATE), |ui| {
         field(ui, ctx.t(&words::RATE), ctx.t(&words::RATE_HELP), |ui| {
-            input::log_slider(ui, &mut train.learning_rate, 1e-6..=1e-1)
+            input::log_slider(ui, &mut train.learning_rate, 1e-6..=1e-1, ctx.t(&words::RATE_SLIDER))
         });
         field(ui, ctx.t(&words::SCHEDULER), "", |ui| {
             described(ui, ctx, "scheduler", &mut train.scheduler, &ctx.state.engine.catalog.schedules)

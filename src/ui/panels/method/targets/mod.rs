@@ -332,10 +332,7 @@ fn number_cell(ui: &mut Ui, ctx: &PanelCtx<'_>, column: &Column, node: &Node, on
         })
         .inner;
     let name = format!("{} {}", column.key, row_name(ctx, node));
-    response.widget_info(|| {
-        let info = egui::WidgetInfo::drag_value(ui.is_enabled(), figure);
-        egui::WidgetInfo { label: Some(name.clone()), ..info }
-    });
+    crate::widgets::input::name_number(ui, &response, &name, figure);
     let response = if mixed { response.on_hover_text(ctx.t(&words::MIXED)) } else { response };
     (response.changed() && (figure != first || mixed)).then_some(figure)
 }
