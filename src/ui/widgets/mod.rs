@@ -3,6 +3,7 @@
 pub mod button;
 pub mod card;
 pub mod chip;
+pub mod columns;
 pub mod error;
 pub mod field;
 pub mod form;
@@ -15,6 +16,7 @@ pub mod progress;
 pub use button::{button, icon_button, primary_button, segmented, toggle};
 pub use card::{card, empty_state, heading, section};
 pub use chip::chip;
+pub use columns::{column, tall_column};
 pub use error::{error_box, notice};
 pub use field::{field, hint};
 pub use icon::Icon;

@@ -183,16 +183,18 @@ pub fn estimate(config: &RunConfig, report: &ModelReport, steps: Option<u64>) ->
     let targets = param("targets", "auto".into());
     let words: Vec<String> = match &targets {
         Value::String(word) => vec![word.clone()],
-        list => list.as_array().unwrap().iter().map(|word| word.as_str().unwrap().to_owned()).collect(),
+        list => list.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect(),
     };
     let full = config.method.kind == "full";
     let chosen = report.linears.iter().filter(|linear| !full && words.iter().any(|word| hits(word, linear)));
     let targets: Vec<TargetReport> = chosen
         .map(|linear| {
-            let rank =
-                pattern(config, "rank_pattern", linear).or(param("rank", 8.into()).as_f64()).unwrap() as u64;
-            let alpha =
-                pattern(config, "alpha_pattern", linear).or(param("alpha", 16.into()).as_f64()).unwrap();
+            let rank = pattern(config, "rank_pattern", linear)
+                .or(param("rank", 8.into()).as_f64())
+                .unwrap_or(0.0) as u64;
+            let alpha = pattern(config, "alpha_pattern", linear)
+                .or(param("alpha", 16.into()).as_f64())
+                .unwrap_or(0.0);
             let parameters = rank * (linear.shape[0] + linear.shape[1]);
             TargetReport { path: linear.path.clone(), rank, alpha, parameters }
         })

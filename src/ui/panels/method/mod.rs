@@ -17,7 +17,7 @@ use crate::action::Action;
 use crate::state::AppState;
 use crate::theme::UiTokens;
 use crate::widgets::icon::Icon;
-use crate::widgets::{button, error_box, heading, hint, segmented, toggle};
+use crate::widgets::{button, error_box, heading, hint, segmented, tall_column, toggle};
 use crate::words::method as words;
 
 pub const PANEL: PanelInfo = PanelInfo {
@@ -136,21 +136,21 @@ impl View {
         if wide && has_targets {
             let height = ui.available_height();
             ui.horizontal_top(|ui| {
-                ui.allocate_ui(egui::vec2(316.0, height), |ui| {
-                    ui.set_height(height);
+                ui.spacing_mut().item_spacing.x = 12.0;
+                let form = 300.0;
+                let rest = ui.available_width() - form - 12.0;
+                tall_column(ui, form, height, |ui| {
                     ScrollArea::vertical().id_salt("form").auto_shrink(false).show(ui, |ui| {
                         settings::form(ui, ctx, method, config);
                     });
                 });
-                ui.add_space(4.0);
-                ui.vertical(|ui| self.tree(ui, ctx, method, config));
+                tall_column(ui, rest, height, |ui| self.tree(ui, ctx, method, config));
             });
         } else {
             ScrollArea::vertical().id_salt("narrow").auto_shrink(false).show(ui, |ui| {
                 settings::form(ui, ctx, method, config);
                 if has_targets {
-                    let size = egui::vec2(ui.available_width(), 460.0);
-                    ui.allocate_ui(size, |ui| self.tree(ui, ctx, method, config));
+                    tall_column(ui, ui.available_width(), 460.0, |ui| self.tree(ui, ctx, method, config));
                 } else {
                     hint(ui, ctx.t(&words::ALL_TRAINED));
                 }

@@ -7,7 +7,7 @@ use protocol::{Descriptor, RunConfig, Text};
 use super::{curve, samples};
 use crate::panels::PanelCtx;
 use crate::theme::UiTokens;
-use crate::widgets::{card, field, input, number, section, toggle};
+use crate::widgets::{card, column, field, input, number, section, toggle};
 use crate::words::method as words;
 
 /// The largest count that a field takes.
@@ -38,13 +38,6 @@ pub fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, config: &mut RunConfig) {
             sample_prompts(ui, ctx, train);
         }
         hidden(ui, ctx, train);
-    });
-}
-
-fn column(ui: &mut Ui, width: f32, contents: impl FnOnce(&mut Ui)) {
-    ui.allocate_ui_with_layout(egui::vec2(width, 0.0), egui::Layout::top_down(egui::Align::Min), |ui| {
-        ui.set_width(width);
-        contents(ui);
     });
 }
 

@@ -11,7 +11,7 @@ use super::{Panel, PanelCtx, PanelInfo, StepState};
 use crate::state::AppState;
 use crate::theme::UiTokens;
 use crate::widgets::icon::Icon;
-use crate::widgets::{error_box, heading, notice, progress_line};
+use crate::widgets::{error_box, heading, notice, progress_line, tall_column};
 use crate::words::model as words;
 
 pub const PANEL: PanelInfo = PanelInfo {
@@ -77,19 +77,20 @@ impl Panel for View {
         if wide {
             let height = ui.available_height();
             ui.horizontal_top(|ui| {
-                ui.allocate_ui(egui::vec2(320.0, height), |ui| {
-                    ui.set_height(height);
+                ui.spacing_mut().item_spacing.x = 12.0;
+                let facts = 324.0;
+                let rest = ui.available_width() - facts - 12.0;
+                tall_column(ui, facts, height, |ui| {
                     ScrollArea::vertical().id_salt("facts").auto_shrink(false).show(ui, |ui| {
                         self.left(ui, ctx, report);
                     });
                 });
-                ui.add_space(6.0);
-                ui.vertical(|ui| self.tree.ui(ui, ctx, report));
+                tall_column(ui, rest, height, |ui| self.tree.ui(ui, ctx, report));
             });
         } else {
             ScrollArea::vertical().id_salt("narrow").auto_shrink(false).show(ui, |ui| {
                 self.left(ui, ctx, report);
-                ui.allocate_ui(egui::vec2(ui.available_width(), 420.0), |ui| self.tree.ui(ui, ctx, report));
+                tall_column(ui, ui.available_width(), 420.0, |ui| self.tree.ui(ui, ctx, report));
             });
         }
     }

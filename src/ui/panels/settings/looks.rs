@@ -9,7 +9,7 @@ use crate::desktop::{DesktopRequest, Purpose};
 use crate::panels::PanelCtx;
 use crate::persisted::{Preferences, ThemeChoice};
 use crate::theme::UiTokens;
-use crate::widgets::{Icon, button, field, hint, icon_button, segmented, toggle};
+use crate::widgets::{Icon, button, field, hint, icon_button, input, segmented, toggle};
 use crate::words::settings as words;
 
 /// Zooms that read well; others come from the keyboard.
@@ -30,15 +30,24 @@ pub fn appearance(ui: &mut Ui, ctx: &PanelCtx<'_>, preferences: &mut Preferences
             (ThemeChoice::Light, ctx.t(&words::LIGHT)),
         ];
         choice(ui, ctx.t(&words::THEME), &mut preferences.theme, &themes);
-        let names = ZOOMS.map(|zoom| format!("{:.0} %", zoom * 100.0));
-        let zooms: Vec<_> = (0..).zip(&names).map(|(index, name)| (Some(index), name.as_str())).collect();
-        let mut current = ZOOMS.iter().position(|zoom| (zoom - preferences.zoom).abs() < 0.01);
-        let before = current;
-        choice(ui, ctx.t(&words::ZOOM), &mut current, &zooms);
-        if current != before {
-            preferences.zoom = current.and_then(|index| ZOOMS.get(index)).copied().unwrap_or(1.0);
-        }
+        zoom(ui, ctx, preferences);
         toggle(ui, &mut preferences.expert, ctx.t(&words::EXPERT)).on_hover_text(ctx.t(&words::EXPERT_HELP));
+    });
+}
+
+fn zoom(ui: &mut Ui, ctx: &PanelCtx<'_>, preferences: &mut Preferences) {
+    let percent = |zoom: f32| format!("{:.0} %", zoom * 100.0);
+    field(ui, ctx.t(&words::ZOOM), "", |ui| {
+        let names = ZOOMS.map(percent);
+        let mut current = percent(preferences.zoom);
+        let before = current.clone();
+        let choices = names.iter().map(|name| (name.as_str(), name.as_str(), ""));
+        let response = input::choice(ui, "zoom", &mut current, choices);
+        let chosen = ZOOMS.into_iter().find(|zoom| percent(*zoom) == current);
+        if let Some(zoom) = chosen.filter(|_| current != before) {
+            preferences.zoom = zoom;
+        }
+        response
     });
 }
 

@@ -12,7 +12,7 @@ use super::{Panel, PanelCtx, PanelInfo, StepState};
 use crate::persisted::Preferences;
 use crate::state::AppState;
 use crate::widgets::icon::Icon;
-use crate::widgets::{card, heading, section};
+use crate::widgets::{card, column, heading, section};
 
 pub const PANEL: PanelInfo = PanelInfo {
     id: "settings",
@@ -37,7 +37,7 @@ impl Panel for View {
         let mut preferences = ctx.state.preferences.clone();
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
             if ui.available_width() > 700.0 {
-                let width = (ui.available_width() - 20.0) / 2.0;
+                let width = (ui.available_width() - 16.0) / 2.0;
                 ui.horizontal_top(|ui| {
                     ui.spacing_mut().item_spacing.x = 16.0;
                     column(ui, width, |ui| left(ui, ctx, &mut preferences));
@@ -52,13 +52,6 @@ impl Panel for View {
             ctx.push(crate::action::Action::Preferences(Box::new(preferences)));
         }
     }
-}
-
-fn column(ui: &mut Ui, width: f32, contents: impl FnOnce(&mut Ui)) {
-    ui.allocate_ui_with_layout(egui::vec2(width, 0.0), egui::Layout::top_down(egui::Align::Min), |ui| {
-        ui.set_width(width);
-        contents(ui);
-    });
 }
 
 fn left(ui: &mut Ui, ctx: &PanelCtx<'_>, preferences: &mut Preferences) {

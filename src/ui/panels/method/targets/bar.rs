@@ -8,6 +8,7 @@ use super::TargetsPart;
 use super::select::target_words;
 use crate::panels::PanelCtx;
 use crate::theme::UiTokens;
+use crate::widgets::module_tree::search_field;
 use crate::widgets::chip::{Tri, chip, removable_chip};
 use crate::widgets::{Icon, button, input};
 use crate::words::method as words;
@@ -95,12 +96,13 @@ impl TargetsPart {
         });
         ui.horizontal(|ui| {
             let response =
-                input::text(ui, "glob", &mut self.glob, ctx.t(&words::GLOB_HINT), 200.0);
+                input::text(ui, "glob", &mut self.glob, ctx.t(&words::GLOB_HINT), 170.0);
             response.widget_info(|| {
                 egui::WidgetInfo::labeled(egui::Role::TextInput, true, ctx.t(&words::GLOB))
             });
             let glob = self.glob.trim().to_owned();
             if glob.is_empty() {
+                search_field(ui, ctx, &mut self.view.search, 130.0);
                 return;
             }
             let count = self.vocabulary.matching(&glob).len();

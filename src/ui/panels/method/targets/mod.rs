@@ -15,7 +15,7 @@ use crate::panels::PanelCtx;
 use crate::theme::UiTokens;
 use crate::widgets::chip::{Tri, tri_check};
 use crate::widgets::form::number_of;
-use crate::widgets::module_tree::{ModuleTree, Node, ROW, TreeView, cell, row_name, search_field};
+use crate::widgets::module_tree::{ModuleTree, Node, ROW, TreeView, cell, row_name};
 use crate::widgets::{card, number, section};
 use crate::words::{method as words, model as tree_words};
 use select::Vocabulary;
@@ -101,7 +101,6 @@ impl TargetsPart {
         card(ui, |ui| {
             ui.set_height(ui.available_height());
             self.bar(ui, ctx, spec, config);
-            search_field(ui, ctx, &mut self.view.search, 160.0);
             self.header(ui, ctx, method);
             self.view.update(&self.tree, &report.linears, ctx.state.model.version);
             if self.view.is_empty() {
