@@ -5,6 +5,7 @@
 mod chat;
 mod frame;
 mod runs;
+mod setup;
 mod support;
 mod train;
 mod words;

@@ -3,9 +3,14 @@
 pub mod button;
 pub mod card;
 pub mod diff;
+pub mod chip;
+pub mod columns;
 pub mod error;
 pub mod field;
+pub mod form;
 pub mod icon;
+pub mod input;
+pub mod module_tree;
 pub mod number;
 pub mod plot;
 pub mod progress;
@@ -13,6 +18,8 @@ pub mod prose;
 
 pub use button::{button, icon_button, primary_button, segmented, toggle};
 pub use card::{card, empty_state, heading, section};
+pub use chip::chip;
+pub use columns::{column, tall_column};
 pub use error::{error_box, notice};
 pub use field::{field, hint};
 pub use icon::Icon;
