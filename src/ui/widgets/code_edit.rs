@@ -61,8 +61,7 @@ impl CodeEdit {
             .desired_width(f32::INFINITY)
             .min_size(egui::vec2(0.0, height))
             .background_color(Color32::TRANSPARENT)
-            .frame(egui::Frame::NONE)
-            .margin(Margin { left: GUTTER as i8, right: 8, top: 8, bottom: 8 })
+            .frame(egui::Frame::NONE.inner_margin(Margin { left: GUTTER as i8, right: 8, top: 8, bottom: 8 }))
             .layouter(&mut layouter)
             .show(ui);
         let response = output.response.response;

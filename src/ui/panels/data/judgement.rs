@@ -11,7 +11,6 @@ use crate::frame::summary::severity;
 use crate::panels::PanelCtx;
 use crate::state::data::DataAction;
 use crate::theme::UiTokens;
-use crate::widgets::error::remedies;
 use crate::widgets::{Icon, error_box, icon_button, number, progress_line, section};
 use crate::words::data as words;
 
@@ -51,7 +50,10 @@ fn findings(ui: &mut Ui, ctx: &PanelCtx<'_>, view: &mut View) {
             progress_line(ui, ctx, progress);
         }
         if let Some(error) = &data.verdict.error {
-            error_box(ui, ctx, error);
+            // What stopped the rows from being shown is told there.
+            if data.page.error.as_ref() != Some(error) {
+                error_box(ui, ctx, error);
+            }
             return;
         }
         let Some(verdict) = data.newest_verdict() else {
@@ -94,13 +96,23 @@ fn line(ui: &mut Ui, ctx: &PanelCtx<'_>, view: &mut View, verdict: &Verdict, fin
                 response.on_hover_text(ctx.t(mend));
             }
             ui.horizontal_wrapped(|ui| {
-                if !finding.rows.is_empty() && ui.button(ctx.t(&words::SHOW_ROWS)).clicked() {
+                ui.spacing_mut().item_spacing = egui::vec2(4.0, 4.0);
+                if !finding.rows.is_empty() && small_button(ui, ctx.t(&words::SHOW_ROWS)) {
                     let first = browse::first_row(verdict, finding);
                     let rows: Vec<_> = finding.rows.iter().map(|row| first + row.saturating_sub(1)).collect();
                     view.show_rows(Filter::Finding(finding.kind), &rows);
                 }
-                remedies(ui, ctx, &finding.remedies);
+                for remedy in &finding.remedies {
+                    if small_button(ui, ctx.t(&remedy.label)) {
+                        ctx.push(Action::Mend(remedy.clone()));
+                    }
+                }
             });
         });
     });
+}
+
+fn small_button(ui: &mut Ui, text: &str) -> bool {
+    let text = RichText::new(text).small().color(ui.tokens().text);
+    ui.add(egui::Button::new(text).min_size(egui::vec2(0.0, 21.0))).clicked()
 }

@@ -77,6 +77,8 @@ struct View {
     current: u64,
     /// The row that was drawn last: it stays until the wanted one is here.
     shown: u64,
+    /// The row for which a page was asked last.
+    asked_for: Option<u64>,
     filter: Filter,
     search: rows::Search,
     tokens: TokenView,
@@ -137,17 +139,15 @@ impl View {
             ui.label(RichText::new(ctx.t(&PANEL.name)).heading().color(tokens.text_strong));
             ui.label(RichText::new(ctx.t(&PANEL.help)).color(tokens.text_weak));
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                // Drawn from right to left; the choices themselves stand from left to right.
+                // Drawn from right to left.
                 let choices = [
-                    (Tool::Source, ctx.t(&words::SOURCE)),
-                    (Tool::Columns, ctx.t(&words::COLUMNS)),
-                    (Tool::Template, ctx.t(&words::TEMPLATE)),
-                    (Tool::Row, ctx.t(&words::ROW_TEXT)),
                     (Tool::None, ctx.t(&words::HIDE)),
+                    (Tool::Row, ctx.t(&words::ROW_TEXT)),
+                    (Tool::Template, ctx.t(&words::TEMPLATE)),
+                    (Tool::Columns, ctx.t(&words::COLUMNS)),
+                    (Tool::Source, ctx.t(&words::SOURCE)),
                 ];
-                let left = Layout::left_to_right(Align::Center);
-                let clicked =
-                    ui.with_layout(left, |ui| crate::widgets::segmented(ui, self.tool, &choices)).inner;
+                let clicked = crate::widgets::segmented(ui, self.tool, &choices);
                 self.tool = clicked.unwrap_or(self.tool);
             });
         });
@@ -160,7 +160,7 @@ impl View {
                 .frame(Frame::new().inner_margin(Margin { bottom: 8, ..Margin::ZERO }))
                 .show_separator_line(false)
                 .resizable(true)
-                .default_size(212.0)
+                .default_size(196.0)
                 .size_range(96.0..=(ui.available_height() - 220.0).max(97.0));
             pane.show(ui, |ui| self.tools(ui, ctx));
         }
@@ -250,10 +250,11 @@ impl View {
         }
         let asked = data.page.is_pending().then_some(data.first);
         // What failed is not asked again and again.
-        let refused = data.page.error.is_some() && data.first <= self.current;
+        let refused = data.page.error.is_some() && self.asked_for == Some(self.current);
         let there = (page.first, page.rows.len() as u64);
         let wanted = browse::wanted_page(self.current, there, page.source.total, asked);
         if let Some((first, count)) = wanted.filter(|(first, _)| !refused && *first != page.first) {
+            self.asked_for = Some(self.current);
             ctx.push(Action::Data(crate::state::data::DataAction::Browse { first, count }));
         }
     }

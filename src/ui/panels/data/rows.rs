@@ -13,6 +13,9 @@ use crate::widgets::button::icon_button_enabled;
 use crate::widgets::{Icon, icon_button, number};
 use crate::words::data as words;
 
+/// Room that the row's number and the search field take of the line.
+const BESIDE_CHIPS: f32 = 470.0;
+
 /// The search field.
 #[derive(Default)]
 pub struct Search {
@@ -29,14 +32,19 @@ pub fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, view: &mut View) {
     if rows.is_none() {
         view.filter = Filter::All;
     }
+    let chips = chips(ui, ctx, view, &marked);
+    let beside = ui.available_width() - BESIDE_CHIPS >= width_of(ui, &chips);
     ui.horizontal(|ui| {
         position(ui, ctx, view, rows.as_deref());
+        if beside {
+            ui.add_space(8.0);
+            filters(ui, view, &chips);
+        }
         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| search(ui, ctx, view));
     });
-    ui.horizontal_wrapped(|ui| {
-        ui.spacing_mut().item_spacing.x = 4.0;
-        filters(ui, ctx, view, &marked);
-    });
+    if !beside && !chips.is_empty() {
+        ui.horizontal_wrapped(|ui| filters(ui, view, &chips));
+    }
 }
 
 /// `‹ › row [12] of 52 002`
@@ -54,7 +62,11 @@ fn position(ui: &mut Ui, ctx: &PanelCtx<'_>, view: &mut View, rows: Option<&[u64
         view.go(1, rows, total);
     }
     let mut number = view.current + 1;
-    let drag = DragValue::new(&mut number).range(1..=total.unwrap_or(u64::MAX)).speed(0.5);
+    let drag = DragValue::new(&mut number)
+        .range(1..=total.unwrap_or(u64::MAX))
+        .speed(0.5)
+        .custom_formatter(|number, _| number::count(number as u64))
+        .custom_parser(|text| text.replace(|c: char| !c.is_ascii_digit(), "").parse().ok());
     let response = named(ui.add(drag), ctx.t(&words::ROW_NUMBER));
     if response.changed() {
         view.current = number - 1;
@@ -114,27 +126,54 @@ impl View {
     }
 }
 
-fn filters(ui: &mut Ui, ctx: &PanelCtx<'_>, view: &mut View, marked: &[Marked]) {
+/// A filter that can be chosen.
+struct FilterChip {
+    filter: Filter,
+    icon: Option<(Icon, egui::Color32)>,
+    text: String,
+    rows: Vec<u64>,
+}
+
+fn chips(ui: &Ui, ctx: &PanelCtx<'_>, view: &View, marked: &[Marked]) -> Vec<FilterChip> {
     let finds = ctx.state.data.found.value.as_ref().filter(|finds| !finds.rows.is_empty());
-    if marked.is_empty() && finds.is_none() {
-        return;
+    if marked.is_empty() && finds.is_none() && view.filter == Filter::All {
+        return Vec::new();
     }
-    if filter_chip(ui, view.filter == Filter::All, None, ctx.t(&words::ALL_ROWS)) {
-        view.filter = Filter::All;
-    }
+    let all = ctx.t(&words::ALL_ROWS).to_owned();
+    let mut chips = vec![FilterChip { filter: Filter::All, icon: None, text: all, rows: Vec::new() }];
     for marked in marked {
-        let text = format!("{} {}", number::count(marked.count), ctx.t(browse::kind_name(marked.kind)));
-        let filter = Filter::Finding(marked.kind);
-        if filter_chip(ui, view.filter == filter, Some(severity(ui.tokens(), marked.severity)), &text) {
-            view.show_rows(filter, &marked.rows);
-        }
+        chips.push(FilterChip {
+            filter: Filter::Finding(marked.kind),
+            icon: Some(severity(ui.tokens(), marked.severity)),
+            text: format!("{} {}", number::count(marked.count), ctx.t(browse::kind_name(marked.kind))),
+            rows: marked.rows.clone(),
+        });
     }
     if let Some(finds) = finds {
         let more = if finds.complete { "" } else { "+" };
-        let text = format!("{}{more} {}", number::count(finds.rows.len() as u64), ctx.t(&words::FOUND));
-        if filter_chip(ui, view.filter == Filter::Found, None, &text) {
-            let rows: Vec<_> = finds.rows.iter().map(|row| row.saturating_sub(1)).collect();
-            view.show_rows(Filter::Found, &rows);
+        chips.push(FilterChip {
+            filter: Filter::Found,
+            icon: None,
+            text: format!("{}{more} {}", number::count(finds.rows.len() as u64), ctx.t(&words::FOUND)),
+            rows: finds.rows.iter().map(|row| row.saturating_sub(1)).collect(),
+        });
+    }
+    chips
+}
+
+fn width_of(ui: &Ui, chips: &[FilterChip]) -> f32 {
+    let font = egui::TextStyle::Small.resolve(ui.style());
+    ui.fonts_mut(|fonts| {
+        let mut text = |text: &str| text.chars().map(|c| fonts.glyph_width(&font, c)).sum::<f32>();
+        chips.iter().map(|chip| text(&chip.text) + if chip.icon.is_some() { 44.0 } else { 26.0 }).sum()
+    })
+}
+
+fn filters(ui: &mut Ui, view: &mut View, chips: &[FilterChip]) {
+    ui.spacing_mut().item_spacing.x = 4.0;
+    for chip in chips {
+        if filter_chip(ui, view.filter == chip.filter, chip.icon, &chip.text) {
+            view.show_rows(chip.filter, &chip.rows);
         }
     }
 }
@@ -157,7 +196,7 @@ fn filter_chip(ui: &mut Ui, on: bool, icon: Option<(Icon, egui::Color32)>, text:
 /// Drawn from right to left.
 fn search(ui: &mut Ui, ctx: &PanelCtx<'_>, view: &mut View) {
     let found = &ctx.state.data.found;
-    let width = (ui.available_width() - 200.0).clamp(120.0, 220.0);
+    let width = (ui.available_width() - 130.0).clamp(110.0, 200.0);
     let hint = ctx.t(&words::SEARCH);
     let edit = TextEdit::singleline(&mut view.search.text).hint_text(hint).desired_width(width);
     let response = ui.add(edit);

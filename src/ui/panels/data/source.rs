@@ -11,7 +11,7 @@ use crate::command::UiCommand;
 use crate::desktop::{DesktopRequest, Purpose};
 use crate::panels::PanelCtx;
 use crate::theme::UiTokens;
-use crate::widgets::{Icon, button, card, field, hint, icon_button, number, section, segmented, toggle};
+use crate::widgets::{Icon, button, card, field, icon_button, number, section, segmented, toggle};
 use crate::words::data as words;
 
 /// Where there is room for two columns.
@@ -22,11 +22,9 @@ const MOST_VALIDATION: f64 = 0.5;
 pub fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>) {
     let mut config = ctx.state.project.config.clone();
     if ui.available_width() >= TWO_COLUMNS {
-        ui.columns(2, |columns| {
-            if let [left, right] = columns {
-                files(left, ctx, &mut config);
-                settings(right, ctx, &mut config);
-            }
+        super::tokens::columns(ui, |left, right| {
+            files(left, ctx, &mut config);
+            settings(right, ctx, &mut config);
         });
     } else {
         files(ui, ctx, &mut config);
@@ -140,12 +138,13 @@ pub fn effective_format(ctx: &PanelCtx<'_>) -> Option<String> {
 
 fn validation(ui: &mut Ui, ctx: &PanelCtx<'_>, config: &mut RunConfig) {
     ui.horizontal(|ui| {
-        section(ui, ctx.t(&words::VALIDATION));
+        let help = ctx.t(&words::VALIDATION_HELP);
+        ui.scope(|ui| section(ui, ctx.t(&words::VALIDATION))).response.on_hover_text(help);
         let own = matches!(config.data.validation, Validation::Files(_));
-        let choices = [(false, ctx.t(&words::OF_THE_ROWS)), (true, ctx.t(&words::OWN_FILES))];
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            let left = Layout::left_to_right(Align::Center);
-            match ui.with_layout(left, |ui| segmented(ui, own, &choices)).inner {
+            // Drawn from right to left.
+            let choices = [(true, ctx.t(&words::OWN_FILES)), (false, ctx.t(&words::OF_THE_ROWS))];
+            match segmented(ui, own, &choices) {
                 Some(true) => pick_validation(ctx),
                 Some(false) => config.data.validation = RunConfig::default().data.validation,
                 None => {}
@@ -159,7 +158,6 @@ fn validation(ui: &mut Ui, ctx: &PanelCtx<'_>, config: &mut RunConfig) {
         }
         Validation::Files(files) => validation_files(ui, ctx, files),
     }
-    hint(ui, ctx.t(&words::VALIDATION_HELP));
 }
 
 fn fraction(ui: &mut Ui, ctx: &PanelCtx<'_>, part: &mut f64, rows: Option<u64>) {

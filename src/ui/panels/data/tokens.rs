@@ -57,10 +57,25 @@ pub fn row_text(ui: &mut Ui, ctx: &PanelCtx<'_>, view: &mut View, row: Option<(&
         view,
         |ui, view| rendering(ui, ctx, view, row, key),
         |ui, _| {
-            section(ui, ctx.t(&words::FIELDS));
+            ui.horizontal(|ui| section(ui, ctx.t(&words::FIELDS)));
             surface(ui, |ui| fields(ui, ctx, row));
         },
     );
+}
+
+/// Two columns of the same width, with more air between them than between widgets.
+pub fn columns(ui: &mut Ui, contents: impl FnOnce(&mut Ui, &mut Ui)) {
+    let usual = ui.spacing().item_spacing.x;
+    ui.spacing_mut().item_spacing.x = 18.0;
+    ui.columns(2, |columns| {
+        for column in &mut *columns {
+            column.spacing_mut().item_spacing.x = usual;
+        }
+        if let [left, right] = columns {
+            contents(left, right);
+        }
+    });
+    ui.spacing_mut().item_spacing.x = usual;
 }
 
 /// Two parts: side by side where there is room, else one above the other.
@@ -72,17 +87,14 @@ pub fn two(
 ) {
     let size = ui.available_size();
     if size.x >= 620.0 {
-        ui.columns(2, |columns| {
-            for column in &mut *columns {
+        return columns(ui, |left, right| {
+            for column in [&mut *left, &mut *right] {
                 column.set_min_height(size.y);
                 column.set_max_height(size.y);
             }
-            if let [left, right] = columns {
-                first(left, view);
-                second(right, view);
-            }
+            first(left, view);
+            second(right, view);
         });
-        return;
     }
     let half = egui::vec2(size.x, (size.y - ui.spacing().item_spacing.y) / 2.0);
     let part = |ui: &mut Ui, view: &mut View, contents: &mut dyn FnMut(&mut Ui, &mut View)| {
@@ -107,7 +119,7 @@ pub fn two(
 
 /// The text that the template made of this row.
 pub fn rendering(ui: &mut Ui, ctx: &PanelCtx<'_>, view: &mut View, row: &PreviewRow, key: RowKey) {
-    section(ui, ctx.t(&words::RENDERING));
+    ui.horizontal(|ui| section(ui, ctx.t(&words::RENDERING)));
     surface(ui, |ui| {
         if row.rendered.is_empty() {
             let text = row.error.as_ref().unwrap_or(&words::NO_RENDERING);
