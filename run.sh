@@ -1,6 +1,7 @@
 #!/bin/sh
 # Sets up a fresh Debian or Ubuntu, builds Emberwright and runs it. Nothing is done twice.
 #
+#   ./run.sh                 open the window
 #   ./run.sh quickstart      fine-tune the starter model on the starter dataset
 #   ./run.sh test            format, lints and all tests (the same as tests/run.sh)
 #   ./run.sh setup           only install what is missing
@@ -59,10 +60,32 @@ setup() {
     cargo --version >&2
 }
 
+library() { PATH=$PATH:/usr/sbin:/sbin ldconfig -p | grep -q "^[[:space:]]*$1 "; }
+
+# What the window's tests draw with: Vulkan on the processor (Mesa's lavapipe) for pictures, and a display without a screen.
+setup_test() {
+    lavapipe=/usr/share/vulkan/icd.d/lvp_icd
+    [ -n "$(ls "$lavapipe"* 2>/dev/null)" ] && library libvulkan.so.1 ||
+        install "Vulkan on the processor" mesa-vulkan-drivers libvulkan1
+    have Xvfb && library libEGL.so.1 && library libXcursor.so.1 && library libXi.so.6 && library libxkbcommon-x11.so.0 ||
+        install "a display without a screen" xvfb xauth libgl1 libgl1-mesa-dri libegl1 libx11-6 libx11-xcb1 libxcursor1 \
+            libxi6 libxrandr2 libxkbcommon0 libxkbcommon-x11-0
+    # A picture must not depend on whose machine draws it: no other driver is looked for. The second name is the older one.
+    VK_DRIVER_FILES=$(ls "$lavapipe"* | tr '\n' : | sed 's/:$//')
+    VK_ICD_FILENAMES=$VK_DRIVER_FILES
+    export VK_DRIVER_FILES VK_ICD_FILENAMES
+    if [ -z "${XDG_RUNTIME_DIR:-}" ]; then
+        XDG_RUNTIME_DIR=$(mktemp -d)
+        export XDG_RUNTIME_DIR
+        trap 'rm -rf "$XDG_RUNTIME_DIR"' EXIT
+        trap 'exit 130' INT TERM
+    fi
+}
+
 test_all() {
     cargo fmt --all --check
     cargo clippy --locked --release --workspace --all-targets -- -D warnings
-    exec cargo test --locked --release --workspace
+    cargo test --locked --release --workspace
 }
 
 # Runs the program where the user stands, so that paths mean what they say.
@@ -77,9 +100,13 @@ program() {
 }
 
 case ${1:-} in
-    '' | -h | --help | help) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$root/run.sh" ;;
+    -h | --help | help) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$root/run.sh" ;;
     setup) setup ;;
-    test) setup && test_all ;;
+    test)
+        setup
+        setup_test
+        test_all
+        ;;
     quickstart)
         setup
         shift

@@ -137,6 +137,7 @@ impl Chat {
         GenerateRequest {
             model: self.model.clone(),
             adapter: self.adapter,
+            live: None,
             prompt: Prompt::Messages(system.chain(self.turns.iter().cloned()).collect()),
             sampling: self.sampling.clone(),
         }

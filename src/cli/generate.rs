@@ -38,7 +38,7 @@ pub fn run(flags: Flags, client: &mut Client, screen: &mut Screen) -> Result<u8>
         (None, text) => Prompt::Text(text),
     };
     let adapter = (!model.adapters.is_empty()).then_some(0);
-    let generate = GenerateRequest { model, adapter, prompt, sampling: flags.sampling.into() };
+    let generate = GenerateRequest { model, adapter, live: None, prompt, sampling: flags.sampling.into() };
     let mut answer = Answer::default();
     client.request(&mut answer, screen, |request| Command::Generate { request, generate })
 }

@@ -39,7 +39,7 @@ fn lookup(table: &[(&str, &'static str)], wanted: &str) -> Option<&'static str> 
     table.iter().find(|(name, _)| *name == wanted).map(|(_, words)| *words)
 }
 
-const ABOUT: [(&str, &str); 10] = [
+const ABOUT: [(&str, &str); 11] = [
     ("emberwright", "在自己的工作站上微调语言模型"),
     ("inspect", "查看模型文件夹：模型家族、参数量、线性层、缺失或异常之处"),
     ("preview", "逐词元查看模型将看到的数据"),
@@ -50,9 +50,10 @@ const ABOUT: [(&str, &str); 10] = [
     ("chat", "与模型对话，可随时切换适配器"),
     ("export", "写出其他程序可加载的文件夹"),
     ("bench", "测量训练速度与内存"),
+    ("engine", "为图形窗口提供服务；由窗口启动"),
 ];
 
-const FLAGS: [(&str, &str); 45] = [
+const FLAGS: [(&str, &str); 49] = [
     ("json", "在标准输出以 JSON 行打印引擎事件；日志输出到标准错误"),
     ("device", "计算设备：auto、cpu 或 cuda:N"),
     ("lang", "消息语言（默认由 LANG 决定）"),
@@ -96,6 +97,10 @@ const FLAGS: [(&str, &str); 45] = [
     ("method", "训练方法"),
     ("rank", "LoRA 的秩"),
     ("targets", "LoRA 作用的层：all-linear、auto，或以逗号分隔的角色"),
+    ("socket", "监听所用的名称"),
+    ("sockets", "套接字文件夹（默认为用户自己的）"),
+    ("runs", "训练记录文件夹（默认在用户数据中）"),
+    ("log", "本进程输出所写入的文件，用于错误信息"),
     ("help", "打印帮助"),
     ("version", "打印版本"),
 ];

@@ -51,6 +51,14 @@ impl Progress {
                 steps.iter().filter(|step| step.skipped).for_each(|step| screen.tell(&skipped(step)));
             }
             RunEvent::Evaluated { eval } => screen.tell(&evaluated(eval)),
+            RunEvent::Sampled { sample } => {
+                let (step, prompt, answer) = (sample.step, &sample.prompt, &sample.answer);
+                screen.tell(&text!("step {step}: {prompt} → {answer}", "第 {step} 步：{prompt} → {answer}"));
+            }
+            RunEvent::RateChanged { step, factor } => screen.tell(&text!(
+                "step {step}: learning rate × {factor} from here",
+                "第 {step} 步：从此处起学习率 × {factor}"
+            )),
             RunEvent::Saved { step, dir } => {
                 let dir = dir.display();
                 screen.tell(&text!(

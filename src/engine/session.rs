@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use burn::tensor::DType;
-use data::{Encoder, Tokenizer};
+use data::Encoder;
 use protocol::config::DataConfig;
 use protocol::{ModelRef, Result, Text, UserError};
 
@@ -76,12 +76,6 @@ impl Loaded {
     /// When the model's folder has no tokenizer that can be used, or a template that cannot be read.
     pub fn encoder(&self) -> Result<&Encoder> {
         self.encoder.as_deref().map_err(Clone::clone)
-    }
-
-    /// # Errors
-    /// As [`encoder`](Self::encoder).
-    pub fn tokenizer(&self) -> Result<&Tokenizer> {
-        Ok(self.encoder()?.tokenizer())
     }
 }
 

@@ -23,7 +23,7 @@ pub enum Wish {
     EvaluateNow,
     /// Multiply the schedule's learning rate by this from the next step on; replaces an earlier factor.
     ScaleRate(f64),
-    /// Requests on the data thread with a lower number than this are void.
+    /// Looks at rows (previews, searches, checks) with a lower number than this are void.
     Supersede(RequestId),
 }
 

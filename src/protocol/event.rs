@@ -29,6 +29,7 @@ pub enum Event {
         request: RequestId,
         report: Box<ModelReport>,
     },
+    /// Comes a second time, with the total, when the rows of a large file were shown before they were counted.
     Preview {
         request: RequestId,
         rows: Vec<PreviewRow>,
@@ -67,7 +68,9 @@ pub enum Event {
         request: RequestId,
         rows: u64,
         tokens: u64,
+        #[serde(deserialize_with = "crate::number::or_nan")]
         mean_logprob: f64,
+        #[serde(deserialize_with = "crate::number::or_nan")]
         perplexity: f64,
     },
     /// A piece of generated text, as soon as it is whole characters.
@@ -268,8 +271,11 @@ pub struct ExportReport {
 pub struct VerifyReport {
     pub rows: u64,
     pub tokens: u64,
+    #[serde(deserialize_with = "crate::number::or_nan")]
     pub max_abs_logit_difference: f64,
+    #[serde(deserialize_with = "crate::number::or_nan")]
     pub mean_abs_logit_difference: f64,
+    #[serde(deserialize_with = "crate::number::or_nan")]
     pub allowed_difference: f64,
     /// Greedy continuations that came out the same, of `greedy_total`.
     pub greedy_equal: u64,
@@ -285,6 +291,7 @@ pub struct BenchReport {
     pub trainable_parameters: u64,
     pub tokens_per_s: f64,
     pub seconds_per_step: Vec<f64>,
+    #[serde(deserialize_with = "crate::number::each_or_nan")]
     pub losses: Vec<f64>,
     pub seconds_to_first_step: f64,
     pub peak_memory_bytes: u64,

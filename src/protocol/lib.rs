@@ -16,6 +16,8 @@ mod event;
 mod ids;
 mod metrics;
 mod model;
+mod number;
+mod request;
 mod run;
 mod text;
 

@@ -1,4 +1,4 @@
-//! Figures of a run: the lines of `metrics.jsonl`.
+//! Figures of a run: the lines of `metrics.jsonl`. A figure that is not finite is `null` in it.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,15 +7,20 @@ use serde::{Deserialize, Serialize};
 pub struct StepMetrics {
     pub step: u64,
     /// Fractional: 1.5 is half-way through the second pass over the data.
+    #[serde(deserialize_with = "crate::number::or_nan")]
     pub epoch: f64,
     /// Labelled tokens of this step, over all its micro-batches.
     pub tokens: u64,
     /// Mean cross-entropy of the labelled tokens, before the update (nats).
+    #[serde(deserialize_with = "crate::number::or_nan")]
     pub loss: f64,
+    #[serde(deserialize_with = "crate::number::or_nan")]
     pub lr: f64,
     /// Global L2 norm over all trainable parameters, before clipping.
+    #[serde(deserialize_with = "crate::number::or_nan")]
     pub grad_norm: f64,
     /// All tokens fed through the model, padding left out, per second of wall time.
+    #[serde(deserialize_with = "crate::number::or_nan")]
     pub tokens_per_s: f64,
     /// Memory in use by the device, or by the process on the CPU.
     pub mem_bytes: u64,
@@ -55,8 +60,10 @@ pub struct SampleMetrics {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EvalMetrics {
     pub step: u64,
+    #[serde(deserialize_with = "crate::number::or_nan")]
     pub epoch: f64,
     /// Mean cross-entropy of the validation set's labelled tokens (nats).
+    #[serde(deserialize_with = "crate::number::or_nan")]
     pub eval_loss: f64,
     pub eval_tokens: u64,
     pub best: bool,

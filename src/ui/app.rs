@@ -124,6 +124,11 @@ impl App {
         &self.state
     }
 
+    /// Whether a panel is in front somewhere.
+    pub fn is_open(&self, info: &crate::panels::PanelInfo) -> bool {
+        self.workspace.is_visible(&info.panel_id())
+    }
+
     pub fn frame_times(&mut self) -> &mut FrameTimes {
         &mut self.frame_times
     }
@@ -270,7 +275,8 @@ impl App {
         palette.ui(&egui, &ctx);
         self.workspace.palette = palette;
         frame::modal::ui(&egui, &ctx);
-        frame::toasts::ui(&egui, &ctx);
+        let right = if self.state.preferences.summary_folded { 36.0 } else { frame::summary::WIDTH };
+        frame::toasts::ui(&egui, &ctx, right);
         frame::toasts::list(&egui, &ctx, &mut self.workspace.show_notices);
         crate::dnd::preview(&egui, &ctx);
         if self.workspace.show_frame_times {

@@ -18,11 +18,13 @@ pub struct Traffic {
     pub restarts: u32,
 }
 
+type Answer = dyn Fn(&Command) -> Vec<Event>;
+
 /// An engine that answers with a function of the test.
 #[derive(Clone)]
 pub struct FakeEngine {
     pub traffic: Rc<RefCell<Traffic>>,
-    answer: Rc<dyn Fn(&Command) -> Vec<Event>>,
+    answer: Rc<Answer>,
 }
 
 impl FakeEngine {

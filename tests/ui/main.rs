@@ -1,7 +1,8 @@
 //! The window, driven by the labels that people and screen readers see.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+#![expect(clippy::disallowed_methods, reason = "tests may touch files")]
 
 mod data;
 mod frame;
 mod support;
+mod words;

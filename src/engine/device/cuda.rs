@@ -7,7 +7,8 @@ use cubecl::config::streaming::StreamPriority;
 use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
 use cubecl::cuda::{CudaDevice, install};
 use nvml_wrapper::Nvml;
-use protocol::{DeviceKind, DeviceReport, Text, text};
+use nvml_wrapper::enum_wrappers::device::TemperatureSensor;
+use protocol::{DeviceKind, DeviceReport, DeviceStats, Text, text};
 
 use super::toolkit::{self, Missing, SearchRoots, version_name};
 use super::{Chosen, Unusable, fault, start};
@@ -174,10 +175,40 @@ pub fn driver_version() -> Option<u32> {
     u32::try_from(version).ok().filter(|version| *version > 0)
 }
 
-/// Bytes that the driver has left on this GPU. It is found by its PCI address: CUDA's numbers follow
-/// `CUDA_VISIBLE_DEVICES` and speed, the management library's follow the bus.
-pub fn driver_free(device: &Device) -> Option<u64> {
+/// The GPU as the driver knows it. It is found by its PCI address: CUDA's numbers follow `CUDA_VISIBLE_DEVICES` and
+/// speed, the management library's follow the bus.
+fn managed(device: &Device) -> Option<nvml_wrapper::Device<'static>> {
     let address = device.identity()?.physical?.pci_address?;
-    let gpu = management()?.device_by_pci_bus_id(address.to_string()).ok()?;
-    gpu.memory_info().ok().map(|memory| memory.free)
+    management()?.device_by_pci_bus_id(address.to_string()).ok()
+}
+
+/// Bytes that the driver has left on this GPU.
+pub fn driver_free(device: &Device) -> Option<u64> {
+    managed(device)?.memory_info().ok().map(|memory| memory.free)
+}
+
+/// What the driver tells of a GPU while it works. Each figure is asked for on its own: drivers differ in what they
+/// have.
+pub struct Gauge {
+    gpu: nvml_wrapper::Device<'static>,
+}
+
+impl Gauge {
+    pub fn new(device: &Device) -> Option<Self> {
+        managed(device).map(|gpu| Self { gpu })
+    }
+
+    /// Without what only this process knows.
+    pub fn read(&self) -> DeviceStats {
+        let memory = self.gpu.memory_info().ok();
+        DeviceStats {
+            memory_used: memory.as_ref().map_or(0, |memory| memory.used),
+            memory_total: memory.as_ref().map_or(0, |memory| memory.total),
+            utilization: self.gpu.utilization_rates().ok().map(|rates| f64::from(rates.gpu) / 100.0),
+            temperature_celsius: self.gpu.temperature(TemperatureSensor::Gpu).ok().map(f64::from),
+            // The driver counts milliwatts.
+            power_watts: self.gpu.power_usage().ok().map(|power| f64::from(power) / 1000.0),
+            ..DeviceStats::default()
+        }
+    }
 }

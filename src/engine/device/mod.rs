@@ -10,6 +10,7 @@ pub mod fault;
 #[cfg(target_os = "linux")]
 pub mod links;
 pub mod memory;
+mod meter;
 mod start;
 pub mod toolkit;
 
@@ -17,6 +18,7 @@ use burn::tensor::{DType, Device, FloatDType};
 use protocol::{DeviceKind, DeviceReport, Result, Text, UserError, text};
 
 pub use memory::{memory_free, memory_in_use, resident_bytes};
+pub use meter::Meter;
 pub use start::prepare;
 
 /// A device that was tried.

@@ -1,7 +1,7 @@
 //! Stands in for `cuda.rs` in a build without CUDA.
 
 use burn::tensor::Device;
-use protocol::Text;
+use protocol::{DeviceStats, Text};
 
 use super::{Chosen, Unusable};
 
@@ -17,4 +17,17 @@ pub fn probe(_: u32) -> Result<Chosen, Unusable> {
 
 pub fn driver_free(_: &Device) -> Option<u64> {
     None
+}
+
+/// Never made in a build without CUDA.
+pub struct Gauge(std::convert::Infallible);
+
+impl Gauge {
+    pub fn new(_: &Device) -> Option<Self> {
+        None
+    }
+
+    pub fn read(&self) -> DeviceStats {
+        match self.0 {}
+    }
 }

@@ -134,7 +134,7 @@ impl AtomicFile {
 ///
 /// # Errors
 /// The folder cannot be listed, or a leftover cannot be removed.
-pub(super) fn remove_leftovers(folder: &Path, prefix: &str) -> Result<usize> {
+pub(crate) fn remove_leftovers(folder: &Path, prefix: &str) -> Result<usize> {
     let removing = |path: &Path, err| {
         UserError::io(Text::fixed("remove an unfinished write", "删除未完成的写入"), path, &err)
     };

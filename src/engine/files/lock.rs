@@ -3,10 +3,14 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use protocol::{Result, Text, UserError, text};
 
 use super::atomic::remove_leftovers;
+
+const ATTEMPTS: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Held by the process that trains in a run folder. The system releases it when the process ends, however it
 /// ends, so there are no stale locks.
@@ -29,7 +33,7 @@ impl RunLock {
         fs::create_dir_all(folder).map_err(|err| locking(&err))?;
         let options = File::options().read(true).write(true).create(true).truncate(false).clone();
         let mut file = options.open(&path).map_err(|err| locking(&err))?;
-        match file.try_lock() {
+        match patient_lock(&file) {
             Ok(()) => {
                 // Who holds it, for the other's message; the lock does not depend on it.
                 let noted = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
@@ -41,6 +45,23 @@ impl RunLock {
             Err(TryLockError::Error(err)) => Err(locking(&err)),
         }
     }
+
+    /// Whether a live process holds the lock of this folder. Changes nothing.
+    pub fn is_held(folder: &Path) -> bool {
+        let asked = File::open(folder.join("run.lock")).map(|file| file.try_lock_shared());
+        matches!(asked, Ok(Err(TryLockError::WouldBlock)))
+    }
+}
+
+/// Whoever asks whether the lock is held has it for a moment.
+fn patient_lock(file: &File) -> Result<(), TryLockError> {
+    for _ in 0..ATTEMPTS {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+            other => return other,
+        }
+    }
+    file.try_lock()
 }
 
 fn in_use(folder: &Path, file: &mut File) -> UserError {

@@ -1,6 +1,7 @@
 //! The run file, as the user wrote it (`run.toml`). What it resolves to is the engine's `RunPlan`.
 
 mod parse;
+mod write;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,7 +9,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use parse::{nearest, parse_run_file};
+pub use parse::{about, nearest, parse_run_file};
+pub use write::run_file_text;
 
 /// A complete run. Every key has a default, except the model's path and the training files.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -93,7 +95,7 @@ impl Default for DataConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Validation {
-    Fraction(f64),
+    Fraction(#[serde(deserialize_with = "crate::number::or_nan")] f64),
     Files(Vec<PathBuf>),
 }
 
@@ -134,22 +136,29 @@ impl Default for MethodConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TrainConfig {
+    #[serde(deserialize_with = "crate::number::or_nan")]
     pub epochs: f64,
     /// 0: by epochs.
     pub max_steps: u64,
     /// Rows a micro-batch.
     pub batch_size: u64,
     pub gradient_accumulation: u64,
+    #[serde(deserialize_with = "crate::number::or_nan")]
     pub learning_rate: f64,
     pub scheduler: String,
     /// Wins over `warmup_ratio` when not 0.
     pub warmup_steps: u64,
+    #[serde(deserialize_with = "crate::number::or_nan")]
     pub warmup_ratio: f64,
     pub optimizer: String,
+    #[serde(deserialize_with = "crate::number::both_or_nan")]
     pub betas: [f64; 2],
+    #[serde(deserialize_with = "crate::number::or_nan")]
     pub eps: f64,
+    #[serde(deserialize_with = "crate::number::or_nan")]
     pub weight_decay: f64,
     /// 0: no clipping.
+    #[serde(deserialize_with = "crate::number::or_nan")]
     pub max_grad_norm: f64,
     pub shuffle: bool,
     pub seed: u64,

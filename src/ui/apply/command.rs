@@ -64,7 +64,10 @@ impl Apply<'_> {
             C::ZoomIn => self.zoom(1.1),
             C::ZoomOut => self.zoom(1.0 / 1.1),
             C::ZoomReset => self.state.preferences.zoom = 1.0,
-            C::RestartEngine => self.engine.restart(),
+            C::RestartEngine => {
+                self.state.engine = Default::default();
+                self.engine.restart();
+            }
             C::FrameTimes => self.workspace.show_frame_times = !self.workspace.show_frame_times,
             C::Quit => self.egui.send_viewport_cmd(ViewportCommand::Close),
         }

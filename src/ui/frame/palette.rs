@@ -55,7 +55,7 @@ impl Palette {
             .anchor(Align2::CENTER_TOP, Vec2::new(0.0, 70.0));
         let modal = egui::Modal::new(egui::Id::unique("palette"))
             .area(area)
-            .show(egui, |ui| self.list(ui, ctx, &entries));
+            .show(egui, |ui| self.list(ui, ctx, &entries, up || down));
         let chosen = modal.inner;
         if let Some(index) = chosen
             && let Some(entry) = entries.into_iter().nth(index)
@@ -68,7 +68,7 @@ impl Palette {
     }
 
     /// The index that was chosen.
-    fn list(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>, entries: &[Entry]) -> Option<usize> {
+    fn list(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>, entries: &[Entry], scroll: bool) -> Option<usize> {
         ui.set_width(520.0);
         let edit = TextEdit::singleline(&mut self.query)
             .hint_text(ctx.t(&words::PALETTE_HINT))
@@ -88,7 +88,7 @@ impl Palette {
         ScrollArea::vertical().max_height(380.0).show(ui, |ui| {
             ui.spacing_mut().item_spacing.y = 1.0;
             for (index, entry) in entries.iter().enumerate() {
-                if line(ui, entry, index == self.selected) {
+                if line(ui, entry, index == self.selected, scroll) {
                     chosen = Some(index);
                 }
             }
@@ -97,7 +97,7 @@ impl Palette {
     }
 }
 
-fn line(ui: &mut Ui, entry: &Entry, selected: bool) -> bool {
+fn line(ui: &mut Ui, entry: &Entry, selected: bool, scroll: bool) -> bool {
     let tokens = ui.tokens();
     let fill = if selected { tokens.accent_wash } else { egui::Color32::TRANSPARENT };
     let response = Frame::new()
@@ -114,7 +114,7 @@ fn line(ui: &mut Ui, entry: &Entry, selected: bool) -> bool {
         });
     let response = response.response.interact(egui::Sense::click());
     response.widget_info(|| WidgetInfo::selected(Role::Button, true, selected, &entry.text));
-    if selected {
+    if selected && scroll {
         response.scroll_to_me(None);
     }
     response.clicked()

@@ -16,18 +16,18 @@ use crate::words::frame as words;
 pub const WIDTH: f32 = 268.0;
 
 pub fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>) {
-    ui.with_layout(Layout::bottom_up(Align::Min), |ui| {
+    let frame = egui::Frame::new().inner_margin(egui::Margin { top: 8, bottom: 10, ..egui::Margin::ZERO });
+    egui::Panel::bottom("big-button").show_separator_line(false).resizable(false).frame(frame).show(
+        ui,
+        |ui| {
+            big_button(ui, ctx);
+        },
+    );
+    ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         ui.add_space(10.0);
-        big_button(ui, ctx);
-        ui.add_space(6.0);
-        ui.with_layout(Layout::top_down(Align::Min), |ui| {
-            ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-                ui.add_space(10.0);
-                this_run(ui, ctx);
-                forecast(ui, ctx);
-                verdict(ui, ctx);
-            });
-        });
+        this_run(ui, ctx);
+        forecast(ui, ctx);
+        verdict(ui, ctx);
     });
 }
 
@@ -132,6 +132,8 @@ fn forecast(ui: &mut Ui, ctx: &PanelCtx<'_>) {
 }
 
 fn part(ui: &mut Ui, name: &str, bytes: u64, colour: egui::Color32) {
+    ui.spacing_mut().item_spacing.y = 2.0;
+    ui.spacing_mut().interact_size.y = 17.0;
     ui.horizontal(|ui| {
         let (rect, _) = ui.allocate_exact_size(Vec2::splat(8.0), Sense::hover());
         ui.painter().rect_filled(rect, 2.0, colour);
@@ -264,28 +266,25 @@ pub fn obstacle(ctx: &PanelCtx<'_>) -> Option<Obstacle> {
 }
 
 fn big_button(ui: &mut Ui, ctx: &PanelCtx<'_>) {
-    let width = ui.available_width();
-    ui.allocate_ui_with_layout(Vec2::new(width, 0.0), Layout::top_down_justified(Align::Center), |ui| {
-        match ctx.state.train.phase {
-            RunPhase::None | RunPhase::Ended => start(ui, ctx),
-            RunPhase::Training => {
-                command_button(ui, ctx, Icon::Pause, &words::PAUSE, UiCommand::PauseOrResume, true);
-                command_button(ui, ctx, Icon::Stop, &words::STOP, UiCommand::StopRun, false);
-            }
-            RunPhase::Paused => {
-                command_button(ui, ctx, Icon::Play, &words::RESUME, UiCommand::PauseOrResume, true);
-                command_button(ui, ctx, Icon::Stop, &words::STOP, UiCommand::StopRun, false);
-            }
-            RunPhase::Starting => {
-                primary_button(ui, Some(Icon::Clock), ctx.t(&words::STARTING), false);
-                command_button(ui, ctx, Icon::Stop, &words::CANCEL, UiCommand::StopRun, false);
-            }
-            RunPhase::Pausing => {
-                primary_button(ui, Some(Icon::Clock), ctx.t(&words::PAUSING), false);
-            }
-            RunPhase::Stopping => {
-                primary_button(ui, Some(Icon::Clock), ctx.t(&words::STOPPING), false);
-            }
+    ui.with_layout(Layout::top_down_justified(Align::Center), |ui| match ctx.state.train.phase {
+        RunPhase::None | RunPhase::Ended => start(ui, ctx),
+        RunPhase::Training => {
+            command_button(ui, ctx, Icon::Pause, &words::PAUSE, UiCommand::PauseOrResume, true);
+            command_button(ui, ctx, Icon::Stop, &words::STOP, UiCommand::StopRun, false);
+        }
+        RunPhase::Paused => {
+            command_button(ui, ctx, Icon::Play, &words::RESUME, UiCommand::PauseOrResume, true);
+            command_button(ui, ctx, Icon::Stop, &words::STOP, UiCommand::StopRun, false);
+        }
+        RunPhase::Starting => {
+            primary_button(ui, Some(Icon::Clock), ctx.t(&words::STARTING), false);
+            command_button(ui, ctx, Icon::Stop, &words::CANCEL, UiCommand::StopRun, false);
+        }
+        RunPhase::Pausing => {
+            primary_button(ui, Some(Icon::Clock), ctx.t(&words::PAUSING), false);
+        }
+        RunPhase::Stopping => {
+            primary_button(ui, Some(Icon::Clock), ctx.t(&words::STOPPING), false);
         }
     });
 }
@@ -297,8 +296,15 @@ fn start(ui: &mut Ui, ctx: &PanelCtx<'_>) {
     }
     if let Some(obstacle) = obstacle {
         notice(ui, ctx, &obstacle.text);
-        if ui.button(ctx.t(&words::LOOK)).clicked() {
-            ctx.push(Action::Open(obstacle.panel));
+        let (text, action) = match ctx.state.engine.ended {
+            true => {
+                let restart = UiCommand::RestartEngine;
+                (&restart.info().text, Action::Command(restart))
+            }
+            false => (&words::LOOK, Action::Open(obstacle.panel)),
+        };
+        if ui.button(ctx.t(text)).clicked() {
+            ctx.push(action);
         }
     }
 }

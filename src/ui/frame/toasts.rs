@@ -14,7 +14,8 @@ use crate::words::frame as words;
 /// Seconds that a notice stays; errors stay until they are dismissed.
 const STAY: f64 = 6.0;
 
-pub fn ui(egui: &Context, ctx: &PanelCtx<'_>) {
+/// `right`: the width of what lies at the right, which toasts leave free.
+pub fn ui(egui: &Context, ctx: &PanelCtx<'_>, right: f32) {
     let now = ctx.state.now;
     let visible =
         |shown: &&Shown| !shown.dismissed && (shown.toast.level == Level::Error || now - shown.since < STAY);
@@ -29,7 +30,7 @@ pub fn ui(egui: &Context, ctx: &PanelCtx<'_>) {
         egui.request_repaint_after(std::time::Duration::from_secs_f64(next + 0.05));
     }
     let area = Area::new(Id::unique("toasts")).order(Order::Foreground);
-    area.anchor(Align2::RIGHT_BOTTOM, Vec2::new(-16.0, -44.0)).show(egui, |ui| {
+    area.anchor(Align2::RIGHT_BOTTOM, Vec2::new(-16.0 - right, -44.0)).show(egui, |ui| {
         ui.set_max_width(400.0);
         for shown in shown {
             toast(ui, ctx, shown);

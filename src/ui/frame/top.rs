@@ -1,6 +1,6 @@
 //! The bar at the top: project, device, language, theme, palette.
 
-use egui::{Align, Layout, RichText, Ui};
+use egui::{Align, Layout, Rect, RichText, Role, Sense, TextStyle, Ui, Vec2, WidgetInfo, pos2};
 use protocol::{DeviceKind, Language};
 
 use crate::action::Action;
@@ -91,9 +91,7 @@ fn right(ui: &mut Ui, ctx: &PanelCtx<'_>) {
     }
     let choices = [(Language::Chinese, "中文"), (Language::English, "EN")];
     let current = if ctx.language == Language::Chinese { Language::Chinese } else { Language::English };
-    // From right to left: the layout turns them round.
-    let clicked =
-        ui.with_layout(Layout::left_to_right(Align::Center), |ui| segmented(ui, current, &choices)).inner;
+    let clicked = segmented(ui, current, &choices);
     if clicked.is_some() {
         ctx.push(Action::Command(UiCommand::ToggleLanguage));
     }
@@ -121,17 +119,17 @@ fn device(ui: &mut Ui, ctx: &PanelCtx<'_>) {
             (icon, colour, text)
         }
     };
-    let note = engine.device.as_ref().and_then(|device| device.note.as_ref());
-    let frame =
-        egui::Frame::new().fill(tokens.card).corner_radius(6).inner_margin(egui::Margin::symmetric(9, 3));
-    let response = frame
-        .show(ui, |ui| {
-            // Drawn from right to left.
-            ui.add(egui::Label::new(RichText::new(text).small().color(tokens.text)).truncate());
-            icon.ui(ui, 14.0, colour);
-        })
-        .response;
-    if let Some(note) = note {
+    let font = TextStyle::Small.resolve(ui.style());
+    let galley = ui.painter().layout(text, font, tokens.text, (ui.available_width() - 60.0).max(80.0));
+    let size = Vec2::new(galley.size().x + 40.0, 26.0);
+    let (rect, response) = ui.allocate_exact_size(size, Sense::hover());
+    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, galley.text()));
+    ui.painter().rect_filled(rect, 6.0, tokens.card);
+    let centre = pos2(rect.left() + 17.0, rect.center().y);
+    icon.image(14.0, colour).paint_at(ui, Rect::from_center_size(centre, Vec2::splat(14.0)));
+    let place = pos2(rect.left() + 30.0, rect.center().y - galley.size().y / 2.0);
+    ui.painter().galley(place, galley, tokens.text);
+    if let Some(note) = engine.device.as_ref().and_then(|device| device.note.as_ref()) {
         response.on_hover_text(ctx.t(note));
     }
 }

@@ -38,8 +38,8 @@ fn definitions() -> FontDefinitions {
         fonts.families.insert(family, names);
     };
     let proportional = FontFamily::Proportional;
-    family(semibold(), &["inter-semibold", "noto-sans-sc"], &proportional);
-    family(proportional.clone(), &["inter", "noto-sans-sc"], &proportional);
-    family(FontFamily::Monospace, &["mono", "noto-sans-sc"], &FontFamily::Monospace);
+    family(semibold(), &["inter-semibold", "noto-sans-sc", "mono"], &proportional);
+    family(proportional.clone(), &["inter", "noto-sans-sc", "mono"], &proportional);
+    family(FontFamily::Monospace, &["mono", "noto-sans-sc", "inter"], &FontFamily::Monospace);
     fonts
 }

@@ -3,6 +3,7 @@
 use egui::{Color32, Ui};
 use protocol::TokenRole;
 
+#[expect(clippy::disallowed_methods, reason = "the one place where colours are made")]
 const fn rgb(hex: u32) -> Color32 {
     Color32::from_rgb((hex >> 16) as u8, (hex >> 8) as u8, hex as u8)
 }

@@ -1,6 +1,8 @@
 //! Buttons. Every one has a name for people who do not see it, and for tests.
 
-use egui::{Button, Color32, Response, RichText, Role, Sense, Stroke, Ui, Vec2, WidgetInfo};
+use egui::{
+    Button, Color32, Rect, Response, RichText, Role, Sense, Stroke, TextStyle, Ui, Vec2, WidgetInfo, pos2,
+};
 
 use super::icon::Icon;
 use crate::theme::{UiTokens, semibold};
@@ -41,28 +43,39 @@ pub fn icon_button_enabled(ui: &mut Ui, icon: Icon, name: &str, enabled: bool) -
     response
 }
 
-/// Some choices of which one holds. Returns the one that was clicked.
+/// Some choices of which one holds. Returns the one that was clicked. Takes just the room it needs, in any layout.
 pub fn segmented<T: Copy + PartialEq>(ui: &mut Ui, current: T, choices: &[(T, &str)]) -> Option<T> {
+    const HEIGHT: f32 = 26.0;
+    const PADDING: f32 = 10.0;
     let tokens = ui.tokens();
-    let mut clicked = None;
-    let frame = egui::Frame::new().fill(tokens.field).corner_radius(6).inner_margin(2);
-    frame.show(ui, |ui| {
-        ui.spacing_mut().item_spacing.x = 2.0;
-        ui.horizontal(|ui| {
-            for (value, text) in choices {
-                let on = *value == current;
-                let colour = if on { tokens.text_strong } else { tokens.text_weak };
-                let fill = if on { tokens.hover } else { Color32::TRANSPARENT };
-                let button =
-                    Button::new(RichText::new(*text).color(colour)).fill(fill).min_size(Vec2::new(0.0, 22.0));
-                let response = ui.add(button);
-                response.widget_info(|| WidgetInfo::selected(Role::RadioButton, true, on, *text));
-                if response.clicked() && !on {
-                    clicked = Some(*value);
-                }
-            }
-        });
-    });
+    let font = TextStyle::Button.resolve(ui.style());
+    let galleys: Vec<_> = choices
+        .iter()
+        .map(|(value, text)| {
+            let colour = if *value == current { tokens.text_strong } else { tokens.text_weak };
+            ui.painter().layout_no_wrap((*text).to_owned(), font.clone(), colour)
+        })
+        .collect();
+    let width: f32 = galleys.iter().map(|galley| galley.size().x + 2.0 * PADDING).sum();
+    let (rect, whole) = ui.allocate_exact_size(Vec2::new(width + 4.0, HEIGHT), Sense::hover());
+    ui.painter().rect_filled(rect, 6.0, tokens.field);
+    let (mut clicked, mut x) = (None, rect.left() + 2.0);
+    for ((value, text), galley) in choices.iter().zip(galleys) {
+        let size = Vec2::new(galley.size().x + 2.0 * PADDING, HEIGHT - 4.0);
+        let part = Rect::from_min_size(pos2(x, rect.top() + 2.0), size);
+        x += size.x;
+        let on = *value == current;
+        let response = ui.interact(part, whole.id.with(*text), Sense::click());
+        response.widget_info(|| WidgetInfo::selected(Role::RadioButton, true, on, *text));
+        if on || response.hovered() || response.has_focus() {
+            ui.painter().rect_filled(part, 5.0, if on { tokens.hover } else { tokens.card });
+        }
+        let place = part.center() - galley.size() / 2.0;
+        ui.painter().galley(place, galley, tokens.text);
+        if response.clicked() && !on {
+            clicked = Some(*value);
+        }
+    }
     clicked
 }
 

@@ -2,6 +2,4 @@
 
 use super::words;
 
-words! {
-    TITLE => "TODO", "TODO";
-}
+words! {}

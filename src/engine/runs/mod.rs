@@ -1,0 +1,13 @@
+//! Run folders as a client sees them: listed, read and removed. Whatever lies in them may be damaged, or written
+//! by somebody else at this moment.
+
+mod delete;
+mod folder;
+mod history;
+mod index;
+mod lines;
+
+pub use delete::delete;
+pub use folder::report;
+pub use history::{Part, read};
+pub use index::RunIndex;
