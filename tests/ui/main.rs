@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests may touch files")]
 
 mod chat;
+mod data;
 mod frame;
 mod runs;
 mod setup;

@@ -11,10 +11,15 @@ pub mod form;
 pub mod icon;
 pub mod input;
 pub mod module_tree;
+pub mod code_edit;
+pub mod histogram;
+pub mod jinja;
 pub mod number;
 pub mod plot;
 pub mod progress;
 pub mod prose;
+pub mod rendered;
+pub mod token_view;
 
 pub use button::{button, icon_button, primary_button, segmented, toggle};
 pub use card::{card, empty_state, heading, section};
