@@ -2,18 +2,18 @@
 
 pub mod button;
 pub mod card;
-pub mod diff;
 pub mod chip;
+pub mod code_edit;
 pub mod columns;
+pub mod diff;
 pub mod error;
 pub mod field;
 pub mod form;
+pub mod histogram;
 pub mod icon;
 pub mod input;
-pub mod module_tree;
-pub mod code_edit;
-pub mod histogram;
 pub mod jinja;
+pub mod module_tree;
 pub mod number;
 pub mod plot;
 pub mod progress;
