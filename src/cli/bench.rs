@@ -178,9 +178,24 @@ fn figures(report: &BenchReport, screen: &Screen) -> String {
     ];
     let named = facts.into_iter().map(|(name, value)| vec![screen.pick(&name), value]);
     let phases = report.phases.iter().map(|(name, seconds)| {
-        vec![format!("  {name}"), format!("{seconds:.4} s ({:.0} %)", of_all(*seconds))]
+        vec![
+            format!("  {}", screen.pick(&phase(name))),
+            format!("{seconds:.4} s ({:.0} %)", of_all(*seconds)),
+        ]
     });
     format::facts(named.chain(phases).collect())
+}
+
+/// The name of a part of a step.
+fn phase(id: &str) -> Text {
+    match id {
+        "data" => Text::fixed("rows", "读取数据"),
+        "forward" => Text::fixed("forward", "前向"),
+        "head" => Text::fixed("head and loss", "输出层与损失"),
+        "backward" => Text::fixed("backward", "反向"),
+        "optimizer" => Text::fixed("optimizer", "优化器"),
+        other => Text::new(other, other),
+    }
 }
 
 fn median(seconds: &[f64]) -> String {

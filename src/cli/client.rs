@@ -167,11 +167,14 @@ fn conclusion(event: Event) -> Option<Result<u8>> {
             Outcome::Failed { error } => Err(*error),
             Outcome::Crashed { message, log } => Err(crashed(&message, log)),
         }),
+        Event::Preview { source, .. } => {
+            Some(source.and_then(|source| source.template_error).map_or(Ok(0), |error| Err(*error)))
+        }
         Event::Inspected { .. }
-        | Event::Preview { .. }
         | Event::Found { .. }
         | Event::Estimated { .. }
         | Event::ExportForecast { .. }
+        | Event::Rendered { .. }
         | Event::Runs { .. }
         | Event::RunRead { report: Some(_), .. }
         | Event::Deleted { .. }
@@ -205,6 +208,7 @@ fn concerns(event: &Event, wanted: RequestId) -> bool {
         | Event::Estimated { request, .. }
         | Event::Checking { request, .. }
         | Event::ExportForecast { request, .. }
+        | Event::Rendered { request, .. }
         | Event::Runs { request, .. }
         | Event::RunRead { request, .. }
         | Event::Deleted { request, .. }

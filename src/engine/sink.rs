@@ -141,4 +141,33 @@ mod tests {
         assert_eq!(ids, (0..100).collect::<Vec<_>>());
         assert!(events.len() < 10);
     }
+
+    #[test]
+    fn what_lies_between_steps_stays_between_them() {
+        let (sender, receiver) = crossbeam_channel::bounded(1);
+        let mut sink = Sink::new(sender, Arc::new(|| {}), Arc::default());
+        let run = |update| Event::Run { request: RequestId(1), run: protocol::RunId("a".into()), update };
+        let stepped = || run(RunEvent::Stepped { steps: Vec::new(), seconds_left: None });
+        let changed = || run(RunEvent::RateChanged { step: 3, factor: 0.5 });
+        let sample = protocol::SampleMetrics { step: 3, prompt: "a".into(), answer: "b".into() };
+        let sampled = || run(RunEvent::Sampled { sample: sample.clone() });
+        let told = [
+            stepped(),
+            stepped(),
+            stepped(),
+            changed(),
+            stepped(),
+            stepped(),
+            sampled(),
+            sampled(),
+            stepped(),
+        ];
+        told.into_iter().for_each(|event| sink.emit(event));
+        let reader = std::thread::spawn(move || receiver.iter().collect::<Vec<_>>());
+        sink.drain();
+        drop(sink);
+        // The first one had gone out before the client lagged.
+        let expected = [stepped(), stepped(), changed(), stepped(), sampled(), sampled(), stepped()];
+        assert_eq!(reader.join().unwrap(), expected);
+    }
 }

@@ -66,6 +66,12 @@ pub enum Command {
         request: RequestId,
         generate: GenerateRequest,
     },
+    /// A prompt as a model would get it, without asking the model; runs on the data thread.
+    RenderPrompt {
+        request: RequestId,
+        model: ModelRef,
+        prompt: Prompt,
+    },
     Export {
         request: RequestId,
         export: ExportRequest,
@@ -142,6 +148,12 @@ pub enum Prompt {
     Ids(Vec<u32>),
     /// Rendered with the chat template and a generation prompt.
     Messages(Vec<ChatMessage>),
+    /// The same with another template than the model's own: what `data.template` of a run file can be, a file by
+    /// its absolute path. A live model answers with the template of its run in any case.
+    Templated {
+        messages: Vec<ChatMessage>,
+        template: String,
+    },
 }
 
 /// How the next token is drawn. Order of application: repetition penalty, temperature, top-k, top-p.

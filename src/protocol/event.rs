@@ -29,6 +29,7 @@ pub enum Event {
         request: RequestId,
         report: Box<ModelReport>,
     },
+    /// Comes a second time, with the total, when the rows of a large file were shown before they were counted.
     Preview {
         request: RequestId,
         rows: Vec<PreviewRow>,
@@ -83,6 +84,14 @@ pub enum Event {
         text: String,
         ids: Vec<u32>,
         stats: GenerateStats,
+    },
+    /// The answer to [`crate::Command::RenderPrompt`]. `text` is what was encoded; empty for a prompt of ids.
+    Rendered {
+        request: RequestId,
+        text: String,
+        ids: Vec<u32>,
+        /// The piece of each id, as the vocabulary writes it.
+        tokens: Vec<String>,
     },
     Exported {
         request: RequestId,

@@ -57,6 +57,10 @@ impl Follow {
             return None;
         }
         self.runs(apply);
+        apply.chat_follow();
+        apply.export_follow();
+        apply.attach();
+        apply.write_picture();
         let seen =
             Seen { config: apply.state.project.config.clone(), base: apply.state.project.base.clone() };
         if self.seen.as_ref() != Some(&seen) {
@@ -85,9 +89,8 @@ impl Follow {
     fn runs(&mut self, apply: &mut Apply<'_>) {
         let dir = apply.state.preferences.runs_dir.clone();
         if self.runs_asked.as_ref() != Some(&dir) {
-            self.runs_asked = Some(dir.clone());
-            let request = apply.state.next_request();
-            apply.engine.send(Command::ListRuns { request, dir });
+            self.runs_asked = Some(dir);
+            apply.list_runs();
         }
     }
 

@@ -2,6 +2,11 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests may touch files")]
 
+mod chat;
+mod data;
 mod frame;
+mod runs;
 mod setup;
 mod support;
+mod train;
+mod words;

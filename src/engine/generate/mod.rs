@@ -1,9 +1,13 @@
 //! Decoding and scoring.
 
+mod answer;
 mod decode;
+mod sample;
 mod sampler;
 mod score;
 
+pub use answer::{Answered, Speaker, prompt_ids, rendered};
 pub use decode::{Decoding, Step};
+pub use sample::{check_samples, sample_prompt, sample_settings};
 pub use sampler::{Sampler, argmax};
 pub use score::{RowScore, score_rows};

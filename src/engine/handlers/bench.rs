@@ -6,7 +6,10 @@ use std::time::Instant;
 use burn::tensor::DType;
 use data::{Batch, Example};
 use protocol::config::TrainConfig;
-use protocol::{BenchReport, BenchRequest, BenchShape, Control, Event, RequestId, Result, Text, UserError};
+use protocol::{
+    BenchReport, BenchRequest, BenchShape, Control, DeviceKind, Event, Phases, RequestId, Result, Text,
+    UserError,
+};
 use serde_json::{Map, json};
 
 use crate::device::{self, compute_dtype};
@@ -16,7 +19,7 @@ use crate::models::{ConfigJson, Model, ModelFolder};
 use crate::optim::optimizer_of;
 use crate::session::Session;
 use crate::sink::Sink;
-use crate::train::{Learner, StepSettings};
+use crate::train::{Clock, Learner, StepSettings};
 
 /// Trains for `warmup + steps` steps and times the latter.
 pub fn bench(
@@ -54,21 +57,35 @@ pub fn bench(
         StepSettings::new(&train, affordable_graphs(&needs, device::memory_free(&chosen) / 10 * 9));
     let flops = flops_per_token(&learner.model, trainable, wanted.length);
     let (mut seconds, mut losses, mut first, mut peak) = (Vec::new(), Vec::new(), 0.0, 0);
+    let batches = std::slice::from_ref(&batch);
+    let mut parts = Vec::new();
+    let mut train_once = |step: u64, clock: &Clock| {
+        let rate = train.learning_rate;
+        learner
+            .timed_step(batches, step, rate, &settings, control, clock)?
+            .ok_or_else(|| UserError::failure(Text::fixed("The benchmark was stopped", "测速已中止")))
+    };
+    let measures_all = chosen.report.kind == DeviceKind::Cpu;
     for step in 0..wanted.warmup + wanted.steps {
         let started = Instant::now();
-        let batches = std::slice::from_ref(&batch);
-        let Some(result) = learner.step(batches, step, train.learning_rate, &settings, control)? else {
-            return Err(UserError::failure(Text::fixed("The benchmark was stopped", "测速已中止")));
-        };
+        let clock = if measures_all { Clock::on(&chosen) } else { Clock::off() };
+        let result = train_once(step, &clock)?;
         if step == 0 {
             first = began.elapsed().as_secs_f64();
         }
         if step >= wanted.warmup {
             seconds.push(started.elapsed().as_secs_f64());
+            parts.extend(clock.phases());
         }
         losses.push(result.loss);
         peak = peak.max(device::memory_in_use(&chosen));
         sink.progress(request, Text::fixed("steps", "步数"), step + 1, wanted.warmup + wanted.steps, None);
+    }
+    if !measures_all && wanted.steps > 0 {
+        // Measuring waits for the device at every border: a step of its own, which is not among the timed ones.
+        let clock = Clock::on(&chosen);
+        train_once(wanted.warmup + wanted.steps, &clock)?;
+        parts.extend(clock.phases());
     }
     let report = BenchReport {
         device: chosen.report.name.clone(),
@@ -81,10 +98,25 @@ pub fn bench(
         seconds_to_first_step: first,
         peak_memory_bytes: peak,
         model_flops_per_token: flops,
-        phases: Vec::new(),
+        phases: mean_phases(&parts),
     };
     sink.emit(Event::Benched { request, report });
     Ok(())
+}
+
+/// Mean seconds of each part of a step; empty when none was measured.
+fn mean_phases(steps: &[Phases]) -> Vec<(String, f64)> {
+    if steps.is_empty() {
+        return Vec::new();
+    }
+    let mean = |part: fn(&Phases) -> f64| steps.iter().map(part).sum::<f64>() / steps.len() as f64;
+    vec![
+        ("data".into(), mean(|phases| phases.data)),
+        ("forward".into(), mean(|phases| phases.forward)),
+        ("head".into(), mean(|phases| phases.head)),
+        ("backward".into(), mean(|phases| phases.backward)),
+        ("optimizer".into(), mean(|phases| phases.optimizer)),
+    ]
 }
 
 fn load(wanted: &BenchRequest, device: &burn::tensor::Device, dtype: DType) -> Result<Model> {

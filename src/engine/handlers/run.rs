@@ -1,23 +1,42 @@
-//! `train`.
+//! `train`, and what is answered while it goes on.
 
-use std::time::Instant;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
 
-use data::Progress;
-use protocol::{Control, Event, RequestId, Result, RunCommand, RunEvent, Text};
+use data::{Encoder, Progress};
+use protocol::{
+    Control, Event, GenerateRequest, RequestId, Result, RunCommand, RunEvent, Text, UserError, text,
+};
 
+use super::generate::{generate, speak};
+use crate::generate::Speaker;
+use crate::inbox::Inbox;
+use crate::methods::Adapter;
 use crate::session::Session;
 use crate::sink::Sink;
-use crate::train::{Run, Surroundings};
+use crate::train::{Learner, Meanwhile, Run, Surroundings};
+use crate::worker::panic_message;
+
+/// How often a paused run looks whether it may go on.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Trains, from the start or on from a checkpoint.
-pub fn run(command: RunCommand, session: &mut Session, control: &Control, sink: &mut Sink) -> Result<()> {
+pub fn run(
+    command: RunCommand,
+    session: &mut Session,
+    inbox: &mut Inbox,
+    control: &Control,
+    sink: &mut Sink,
+) -> Result<()> {
     session.release();
     let began = Instant::now();
     let request = match &command {
         RunCommand::Start { request, .. } | RunCommand::Resume { request, .. } => *request,
     };
-    let watch = Watch { control };
-    let around = Surroundings { chosen: &session.chosen, control, sink, request, progress: &watch };
+    let (chosen, watch) = (session.chosen.clone(), Watch { control });
+    let mut chat = Chat { session, inbox, control };
+    let around =
+        Surroundings { chosen: &chosen, control, sink, request, progress: &watch, meanwhile: &mut chat };
     let run = match command {
         RunCommand::Start { config, base, source, out, .. } => {
             Run::create(*config, base, &source, out, around)?
@@ -27,6 +46,7 @@ pub fn run(command: RunCommand, session: &mut Session, control: &Control, sink: 
     let id = run.id();
     let outcome = run.work()?;
     tracing::info!("the run ended after {:.1} s", began.elapsed().as_secs_f64());
+    inbox.run_is_over(control);
     ended(request, id, outcome, sink);
     Ok(())
 }
@@ -48,4 +68,105 @@ impl Progress for Watch<'_> {
     fn cancelled(&self) -> bool {
         self.control.stop_wanted()
     }
+}
+
+/// Answers prompts while a run is under way.
+struct Chat<'a> {
+    session: &'a mut Session,
+    inbox: &'a mut Inbox,
+    control: &'a Control,
+}
+
+impl Meanwhile for Chat<'_> {
+    fn between_steps(&mut self, learner: &Learner, encoder: &Encoder, sink: &mut Sink) {
+        let control = self.control;
+        while !control.stop_wanted()
+            && let Some((request, wanted)) = self.inbox.take_prompt()
+        {
+            settle(request, sink, |sink| {
+                let speaker = live_speaker(&wanted, learner, encoder)?;
+                speak(request, &wanted, &speaker, control, sink)
+            });
+        }
+    }
+
+    fn paused(&mut self, sink: &mut Sink) {
+        let Some((request, wanted)) = self.inbox.take_prompt() else {
+            return self.inbox.wait(LOOK_EVERY);
+        };
+        let (session, control) = (&mut *self.session, self.control);
+        let sound = settle(request, sink, |sink| match wanted.live {
+            Some(_) => Err(released()),
+            None => generate(request, &wanted, session, control, sink),
+        });
+        if !sound {
+            // What the session holds may be half-changed.
+            self.session.release();
+        }
+    }
+
+    fn resumed(&mut self) {
+        self.session.release();
+    }
+}
+
+/// Does what was asked. What goes wrong with it concerns who asked, not the run. False after a panic.
+fn settle(request: RequestId, sink: &mut Sink, work: impl FnOnce(&mut Sink) -> Result<()>) -> bool {
+    let done = catch_unwind(AssertUnwindSafe(|| work(sink)));
+    let sound = done.is_ok();
+    let done = done.unwrap_or_else(|panic| {
+        let message = panic_message(panic.as_ref());
+        tracing::error!("panic in an answer: {message}");
+        Err(UserError::failure(text!("A fault in the program: {message}", "程序内部错误：{message}")))
+    });
+    if let Err(error) = done {
+        sink.failed(request, error);
+    }
+    sound
+}
+
+/// The run's model, with what it has learned so far or without.
+fn live_speaker<'a>(
+    wanted: &GenerateRequest,
+    learner: &'a Learner,
+    encoder: &'a Encoder,
+) -> Result<Speaker<'a>> {
+    let trained = learner.adapter.as_deref().map(Adapter::view);
+    let adapter = match wanted.live {
+        Some(true) => trained,
+        Some(false) if learner.model.params.trainable_elements() == 0 => None,
+        Some(false) => return Err(no_base()),
+        None => return Err(occupied()),
+    };
+    Ok(Speaker { model: &learner.model, adapter, encoder })
+}
+
+fn no_base() -> UserError {
+    UserError::bad_input(Text::fixed(
+        "This run trains the model itself: the original is not in memory beside it",
+        "该训练直接修改模型本身，内存中没有另一份原始模型",
+    ))
+    .mend(Text::fixed(
+        "talk to the live model, or pause the run and talk to the original",
+        "请与实时模型对话，或暂停训练后与原始模型对话",
+    ))
+}
+
+fn occupied() -> UserError {
+    UserError::bad_input(Text::fixed(
+        "The device's memory belongs to the run under way",
+        "设备内存正被当前训练占用",
+    ))
+    .mend(Text::fixed("pause the run, or talk to the live model", "请暂停训练，或与实时模型对话"))
+}
+
+fn released() -> UserError {
+    UserError::bad_input(Text::fixed(
+        "The run is paused: its model is not in memory",
+        "训练已暂停，其模型不在内存中",
+    ))
+    .mend(Text::fixed(
+        "talk to its newest checkpoint, or let the run go on",
+        "请与最新的检查点对话，或继续训练",
+    ))
 }

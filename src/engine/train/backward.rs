@@ -9,6 +9,7 @@ use burn::tensor::{Int, Tensor};
 use data::Batch;
 use protocol::{Control, Result};
 
+use super::clock::Clock;
 use super::head::{self, Labels};
 use crate::models::{Model, PassOptions};
 use crate::nn::{AdapterView, DropoutKey, Gradients, Positions, Tape, ops};
@@ -21,6 +22,7 @@ pub struct Backward<'a> {
     /// How many of the last blocks keep their graph.
     pub kept_graphs: usize,
     pub control: &'a Control,
+    pub clock: &'a Clock,
 }
 
 /// A block between its two passes.
@@ -44,6 +46,7 @@ impl Backward<'_> {
     /// # Errors
     /// When an id or a position lies outside the model.
     pub fn run(&self, batch: &Batch, weight: f32, gradients: &mut Gradients) -> Result<Option<Tensor<1>>> {
+        self.clock.start();
         let ids = self.model.ids(&batch.ids, batch.rows)?;
         let labels = Labels::of(batch, &self.model.device);
         let positions = self.model.positions(0, batch.len)?;
@@ -53,9 +56,11 @@ impl Backward<'_> {
         let Some((saved, last)) = self.forward(&positions, embedded.clone().inner(), embedding_learns) else {
             return Ok(None);
         };
+        self.clock.lap(|phases| &mut phases.forward);
         let options = PassOptions { adapter: self.adapter, dropout: self.dropout, ..PassOptions::default() };
         let (loss, gradient) =
             head::backward(self.model, &positions, options, last, &labels, weight, gradients);
+        self.clock.lap(|phases| &mut phases.head);
         let Some(gradient) = self.backward(&positions, saved, gradient, embedding_learns, gradients) else {
             return Ok(None);
         };
@@ -63,6 +68,7 @@ impl Backward<'_> {
             let mut all = ops::backward_from(embedded, gradient);
             embedding.collect(&mut all, gradients);
         }
+        self.clock.lap(|phases| &mut phases.backward);
         Ok(Some(loss))
     }
 

@@ -1,4 +1,4 @@
-//! `metrics.jsonl`: one line an optimizer step, and a line an evaluation.
+//! `metrics.jsonl`: one line an optimizer step, and a line an evaluation or a sample.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -72,7 +72,7 @@ fn lines_up_to(path: &Path, step: u64, evaluated: bool) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::{EvalMetrics, StepMetrics};
+    use protocol::{EvalMetrics, SampleMetrics, StepMetrics};
 
     fn line(step: u64, loss: f64) -> MetricsLine {
         let skipped = !loss.is_finite();
@@ -85,6 +85,8 @@ mod tests {
             grad_norm: 0.0,
             tokens_per_s: 0.0,
             mem_bytes: 0,
+            seconds: 0.0,
+            phases: None,
             skipped,
         }
         .into()
@@ -128,8 +130,10 @@ mod tests {
         log.write(&line(1, 1.0)).unwrap();
         let eval = EvalMetrics { step: 1, epoch: 0.0, eval_loss: 1.0, eval_tokens: 1, best: true };
         log.write(&eval.into()).unwrap();
+        let sample = SampleMetrics { step: 1, prompt: "a".into(), answer: "b".into() };
+        log.write(&sample.into()).unwrap();
         drop(MetricsLog::open(dir.path(), 1, true).unwrap());
-        assert_eq!(steps(dir.path()), [1, 1]);
+        assert_eq!(steps(dir.path()), [1, 1, 1]);
         drop(MetricsLog::open(dir.path(), 1, false).unwrap());
         assert_eq!(steps(dir.path()), [1]);
     }

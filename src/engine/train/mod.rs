@@ -1,7 +1,9 @@
 //! Training: the loop, one step of it, and what is kept of it.
 
 mod backward;
+mod clock;
 mod evaluate;
+mod events_log;
 mod folder;
 mod head;
 mod metrics_log;
@@ -11,9 +13,10 @@ mod state;
 mod step;
 
 pub use backward::Backward;
+pub use clock::Clock;
 pub use evaluate::batch_loss;
 pub use folder::{PlanFile, RunFolder};
 pub use head::{CHUNK_BYTES, chunk_rows};
-pub use run::{Run, Surroundings};
+pub use run::{Meanwhile, Run, Surroundings};
 pub use state::RunState;
 pub use step::{Learner, StepResult, StepSettings};

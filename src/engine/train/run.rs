@@ -1,28 +1,29 @@
 //! A run from its first step to its last: the loop, and what happens between two steps.
 
+mod between;
 mod ending;
 mod guard;
+mod loading;
+mod wishes;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use data::{Progress, Sampler};
+use data::{Encoder, Progress, Sampler};
 use protocol::{
-    Control, EvalMetrics, Event, MetricsLine, Outcome, RequestId, Result, RunEvent, RunId, RunSummary,
-    StepMetrics, StopReason, Text, UserError,
+    Control, Event, MetricsLine, Outcome, Phases, RequestId, Result, RunEvent, RunId, StepMetrics, StopReason,
 };
 
-use super::evaluate::Evaluation;
+use super::clock::Clock;
+use super::events_log::EventsLog;
 use super::folder::{PlanFile, RunFolder};
 use super::metrics_log::MetricsLog;
 use super::prefetch::{Prefetch, StepBatches};
-use super::state::{self, RunState};
+use super::state::RunState;
 use super::step::{Learner, StepResult, StepSettings};
 use crate::device::{self, Chosen};
 use crate::files::{CheckpointStore, RunLock};
-use crate::methods::{self, Adapter, Attach};
-use crate::models::ModelFolder;
 use crate::plan::Plan;
 use crate::sink::Sink;
 
@@ -33,10 +34,12 @@ pub struct Run<'a> {
     folder: RunFolder,
     store: CheckpointStore,
     log: MetricsLog,
+    events: EventsLog,
     state: RunState,
     chosen: &'a Chosen,
     control: &'a Control,
     sink: &'a mut Sink,
+    meanwhile: &'a mut dyn Meanwhile,
     request: RequestId,
     id: RunId,
     began: Instant,
@@ -52,11 +55,32 @@ pub struct Surroundings<'a> {
     pub sink: &'a mut Sink,
     pub request: RequestId,
     pub progress: &'a dyn Progress,
+    pub meanwhile: &'a mut dyn Meanwhile,
+}
+
+/// What the worker does while a run is under way, whenever the run lets it.
+pub trait Meanwhile {
+    /// Between two steps: answers what was asked of the run's model.
+    fn between_steps(&mut self, learner: &Learner, encoder: &Encoder, sink: &mut Sink);
+
+    /// During a pause, when the device's memory is free: waits for a moment, and does what was asked.
+    fn paused(&mut self, sink: &mut Sink);
+
+    /// The pause is over: the device's memory belongs to the run again.
+    fn resumed(&mut self);
 }
 
 /// The clock's time, without what no template writes.
 fn now() -> chrono::NaiveDateTime {
     chrono::Local::now().naive_local()
+}
+
+/// The rate of a step, and its time.
+struct Timing {
+    lr: f64,
+    /// Waiting for rows left out.
+    seconds: f64,
+    phases: Option<Phases>,
 }
 
 /// Why the loop ended.
@@ -120,13 +144,15 @@ impl<'a> Run<'a> {
         Ok(Self {
             plan,
             plan_file,
-            folder,
             store,
             log,
+            events: EventsLog::new(&folder.path),
+            folder,
             state,
             chosen: around.chosen,
             control: around.control,
             sink: around.sink,
+            meanwhile: around.meanwhile,
             request: around.request,
             id: RunId(name),
             began: Instant::now(),
@@ -140,10 +166,19 @@ impl<'a> Run<'a> {
     /// # Errors
     /// When the device, the disk or the data fail, or too many steps come out not finite.
     pub fn work(mut self) -> Result<Outcome> {
+        let outcome = self.train();
+        let noted = match &outcome {
+            Ok(outcome) => outcome.clone(),
+            Err(error) => Outcome::Failed { error: Box::new(error.clone()) },
+        };
+        self.events.write(&RunEvent::Ended { outcome: noted });
+        outcome
+    }
+
+    fn train(&mut self) -> Result<Outcome> {
         loop {
             let mut learner = self.load()?;
-            let ending = self.session(&mut learner)?;
-            let reason = match ending {
+            let reason = match self.session(&mut learner)? {
                 Ending::Completed => StopReason::Completed,
                 Ending::Stopped => StopReason::Stopped,
                 Ending::EarlyStopped => StopReason::EarlyStopped,
@@ -155,78 +190,6 @@ impl<'a> Run<'a> {
             };
             return self.finish(learner, reason);
         }
-    }
-
-    /// Loads the model, attaches the method, and restores the newest sound checkpoint if there is one.
-    fn load(&mut self) -> Result<Learner> {
-        let mut learner = self.fresh_learner()?;
-        self.store.remove_leftovers()?;
-        let (found, notices) = self.store.newest_sound()?;
-        for text in notices {
-            self.tell(RunEvent::Notice { text });
-        }
-        self.set_damaged_aside(found.as_ref().map_or(0, |found| found.manifest.step))?;
-        self.state = match &found {
-            Some(recovered) => state::restore(recovered, &mut learner)?,
-            None => RunState::default(),
-        };
-        self.seconds_before = self.state.seconds;
-        self.began = Instant::now();
-        self.log = MetricsLog::open(&self.folder.path, self.state.step, !self.state.evaluation_due)?;
-        let summary = RunSummary {
-            first_step: self.state.step + 1,
-            total_steps: self.plan.total_steps,
-            train_rows: self.plan.survey.split.train.len() as u64,
-            validation_rows: self.plan.survey.split.validation.len() as u64,
-            trainable_parameters: self.plan.trainable,
-            parameters: self.plan.parameters,
-            forecast: self.plan.forecast.clone(),
-            device: self.chosen.report.name.clone(),
-            dtype: self.plan.dtype_name().into(),
-        };
-        self.tell(RunEvent::Planned { dir: self.folder.path.clone(), summary });
-        Ok(learner)
-    }
-
-    /// Renames the damaged checkpoints after `step`: left in place they would count among the newest, which
-    /// are kept, and sound ones would go for them.
-    fn set_damaged_aside(&self, step: u64) -> Result<()> {
-        for (_, dir) in self.store.list()?.into_iter().filter(|(damaged, _)| *damaged > step) {
-            let name = dir.file_name().unwrap_or_default().to_string_lossy();
-            let free = (1_u32..)
-                .map(|n| dir.with_file_name(format!("damaged-{n}-{name}")))
-                .find(|dir| !dir.exists());
-            let aside = free.unwrap_or_else(|| dir.clone());
-            std::fs::rename(&dir, &aside).map_err(|err| {
-                UserError::io(
-                    Text::fixed("set the damaged checkpoint aside", "移开已损坏的检查点"),
-                    &dir,
-                    &err,
-                )
-            })?;
-        }
-        Ok(())
-    }
-
-    fn fresh_learner(&mut self) -> Result<Learner> {
-        let config = &self.plan.config;
-        let (device, dtype) = (&self.chosen.device, self.plan.dtype);
-        let mut model = if config.model.from_scratch {
-            ModelFolder::open_config(&config.model.path, &config.model.overrides)?.initialise(
-                device,
-                dtype,
-                config.train.seed,
-            )
-        } else {
-            let folder = ModelFolder::open(&config.model.path, &config.model.overrides)?;
-            let (request, sink) = (self.request, &mut *self.sink);
-            folder.load(device, dtype, &mut |done, total| {
-                sink.progress(request, Text::fixed("loading the model", "加载模型"), done, total, None);
-            })?
-        };
-        let context = Attach { seed: config.train.seed, learning_rate: config.train.learning_rate };
-        let adapter = methods::attach(&mut model, &config.method, &context)?;
-        Ok(Learner { model, adapter, optimizer: (self.plan.optimizer.build)(&config.train), updates: 0 })
     }
 
     fn session(&mut self, learner: &mut Learner) -> Result<Ending> {
@@ -246,15 +209,25 @@ impl<'a> Run<'a> {
                 self.between_steps(learner)?;
                 continue;
             }
+            self.hear_rate();
+            self.meanwhile.between_steps(learner, &self.plan.encoder, self.sink);
+            if self.control.stop_wanted() {
+                continue;
+            }
+            let (step, lr) = (self.state.step, self.rate());
+            let clock = Clock::of_step(step, self.chosen);
+            clock.start();
             let next = batches.next()?;
+            clock.lap(|phases| &mut phases.data);
             let started = Instant::now();
-            let lr = self.plan.schedule.rate(self.state.step);
-            let Some(result) = learner.step(&next.batches, self.state.step, lr, &settings, self.control)?
+            let Some(result) =
+                learner.timed_step(&next.batches, step, lr, &settings, self.control, &clock)?
             else {
                 // Only a stop breaks a step off: the next look at the wishes ends the session.
                 continue;
             };
-            self.after_step(learner, &next, result, lr, started)?;
+            let timing = Timing { lr, seconds: started.elapsed().as_secs_f64(), phases: clock.phases() };
+            self.after_step(learner, &next, result, timing)?;
             self.between_steps(learner)?;
         }
     }
@@ -271,26 +244,12 @@ impl<'a> Run<'a> {
         (patience > 0 && self.state.without_improvement >= patience).then_some(Ending::EarlyStopped)
     }
 
-    /// Stop and pause save first, so that nothing is lost by them.
-    fn asked_to_end(&mut self, learner: &Learner) -> Result<Option<Ending>> {
-        if self.control.stop_wanted() {
-            self.save(learner)?;
-            return Ok(Some(Ending::Stopped));
-        }
-        if self.control.pause_wanted() {
-            self.save(learner)?;
-            return Ok(Some(Ending::Paused));
-        }
-        Ok(None)
-    }
-
     fn after_step(
         &mut self,
         learner: &Learner,
         next: &StepBatches,
         result: StepResult,
-        lr: f64,
-        started: Instant,
+        timing: Timing,
     ) -> Result<()> {
         let fed: u64 = next.batches.iter().map(|batch| batch.tokens).sum();
         let state = &mut self.state;
@@ -301,20 +260,19 @@ impl<'a> Run<'a> {
         state.skipped_in_a_row = if result.applied { 0 } else { state.skipped_in_a_row + 1 };
         state.skipped += u64::from(!result.applied);
         state.seconds = self.seconds_before + self.began.elapsed().as_secs_f64();
-        self.state.evaluation_due =
-            !self.plan.survey.split.validation.is_empty() && self.is_due(self.plan.config.train.eval_every);
+        self.state.evaluation_due = self.can_evaluate() && self.is_due(self.plan.config.train.eval_every);
         let state = &self.state;
         let metrics = StepMetrics {
             step: state.step,
             epoch: self.epoch(),
             tokens: next.batches.iter().map(|batch| batch.learned).sum(),
             loss: result.loss,
-            lr,
+            lr: timing.lr,
             grad_norm: result.grad_norm,
-            tokens_per_s: fed as f64 / started.elapsed().as_secs_f64().max(1e-9),
+            tokens_per_s: fed as f64 / timing.seconds.max(1e-9),
             mem_bytes: device::memory_in_use(self.chosen),
             seconds: state.seconds,
-            phases: None,
+            phases: timing.phases,
             skipped: !result.applied,
         };
         self.log.write(&MetricsLine::Step(metrics.clone()))?;
@@ -326,89 +284,6 @@ impl<'a> Run<'a> {
     /// Whether what happens every so many steps happens now; 0 is at the end only.
     fn is_due(&self, every: u64) -> bool {
         (every > 0 && self.state.step.is_multiple_of(every)) || self.state.step == self.plan.total_steps
-    }
-
-    /// Evaluation and checkpoints when they are due.
-    fn between_steps(&mut self, learner: &Learner) -> Result<()> {
-        let mut improved = false;
-        if self.state.evaluation_due {
-            match self.evaluate(learner)? {
-                Some(best) => improved = best,
-                // Stopped: the checkpoint that follows says that the evaluation is still to come.
-                None => return Ok(()),
-            }
-        }
-        let train = &self.plan.config.train;
-        let (keep_best, due) = (improved && train.keep_best, self.is_due(train.save_every));
-        if due || keep_best || self.control.take_save_now() {
-            self.save(learner)?;
-        }
-        Ok(())
-    }
-
-    /// True when this is the lowest validation loss so far; None if the user stopped.
-    fn evaluate(&mut self, learner: &Learner) -> Result<Option<bool>> {
-        let evaluation = Evaluation {
-            model: &learner.model,
-            adapter: learner.adapter.as_deref().map(Adapter::view),
-            dataset: &self.plan.dataset,
-            batch_size: self.plan.config.train.batch_size as usize,
-            pad: self.plan.pad,
-            control: self.control,
-        };
-        let rows = &self.plan.survey.split.validation;
-        let (request, total, sink) = (self.request, rows.len() as u64, &mut *self.sink);
-        let mut tick = |done| sink.progress(request, Text::fixed("evaluating", "评估"), done, total, None);
-        let result = evaluation.run(rows, &mut tick)?;
-        let Some((loss, tokens)) = result else { return Ok(None) };
-        self.state.evaluation_due = false;
-        let best = self.state.best_loss.is_none_or(|best| (loss as f32) < best);
-        if best {
-            self.state.best_loss = Some(loss as f32);
-            self.state.best_step = Some(self.state.step);
-            self.state.without_improvement = 0;
-        } else {
-            self.state.without_improvement += 1;
-        }
-        self.state.last_eval = Some(loss);
-        let eval = EvalMetrics {
-            step: self.state.step,
-            epoch: self.epoch(),
-            eval_loss: loss,
-            eval_tokens: tokens,
-            best,
-        };
-        self.log.write(&eval.clone().into())?;
-        self.tell(RunEvent::Evaluated { eval });
-        Ok(Some(best))
-    }
-
-    fn save(&mut self, learner: &Learner) -> Result<()> {
-        self.state.seconds = self.seconds_before + self.began.elapsed().as_secs_f64();
-        let extra =
-            serde_json::json!({ "version": env!("CARGO_PKG_VERSION"), "eval_loss": self.state.last_eval });
-        let base = self.plan.config.model.path.display().to_string();
-        let (state, step) = (&self.state, self.state.step);
-        let dir = self.store.save(step, extra, |dir| state::save(dir, learner, state, &base))?;
-        let best = if self.plan.config.train.keep_best { self.state.best_step } else { None };
-        self.store.prune(best)?;
-        self.tell(RunEvent::Saved { step, dir });
-        Ok(())
-    }
-
-    fn wait_out_pause(&mut self) {
-        self.chosen.device.memory_cleanup();
-        let step = self.state.step;
-        self.tell(RunEvent::Paused { step });
-        self.sink.drain();
-        while self.control.pause_wanted() && !self.control.stop_wanted() && !self.sink.is_gone() {
-            std::thread::sleep(std::time::Duration::from_millis(50));
-        }
-        if self.sink.is_gone() {
-            self.control.stop();
-        }
-        self.control.resume();
-        self.tell(RunEvent::Resumed { step });
     }
 
     fn epoch(&self) -> f64 {
@@ -423,6 +298,7 @@ impl<'a> Run<'a> {
     }
 
     fn tell(&mut self, update: RunEvent) {
+        self.events.write(&update);
         self.sink.emit(Event::Run { request: self.request, run: self.id.clone(), update });
     }
 

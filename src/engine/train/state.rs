@@ -19,7 +19,7 @@ const OPTIMIZER: &str = "optimizer";
 const STATE: &str = "state.json";
 
 /// Where a run stands. Everything random follows from these and the run file's seed.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunState {
     /// Optimizer steps done, skipped ones among them.
     pub step: u64,
@@ -36,6 +36,9 @@ pub struct RunState {
     /// This step's evaluation is still to come: a stop broke it off.
     #[serde(default)]
     pub evaluation_due: bool,
+    /// What the schedule's rate is multiplied by; see [`rate_factor`](Self::rate_factor).
+    #[serde(default = "one")]
+    rate_factor: f32,
     /// Steps in a row that were not finite.
     pub skipped_in_a_row: u64,
     pub skipped: u64,
@@ -44,6 +47,43 @@ pub struct RunState {
     /// Wall time of earlier sessions and this one.
     pub seconds: f64,
     pub last_eval: Option<f64>,
+}
+
+fn one() -> f32 {
+    1.0
+}
+
+impl Default for RunState {
+    fn default() -> Self {
+        Self {
+            step: 0,
+            updates: 0,
+            position: Position::default(),
+            best_loss: None,
+            best_step: None,
+            without_improvement: 0,
+            evaluation_due: false,
+            rate_factor: one(),
+            skipped_in_a_row: 0,
+            skipped: 0,
+            tokens: 0,
+            seconds: 0.0,
+            last_eval: None,
+        }
+    }
+}
+
+impl RunState {
+    /// What the schedule's rate is multiplied by: the number whose shortest decimal form is that of the f32 which
+    /// is kept, so that 0.1 is 0.1, and the same after a resumption.
+    pub fn rate_factor(&self) -> f64 {
+        self.rate_factor.to_string().parse().unwrap_or(f64::from(self.rate_factor))
+    }
+
+    /// Takes a factor, finite and not negative; what lies outside of f32 becomes the nearest that does not.
+    pub fn set_rate_factor(&mut self, factor: f64) {
+        self.rate_factor = factor.min(f64::from(f32::MAX)) as f32;
+    }
 }
 
 /// Writes a checkpoint's files into `dir`.

@@ -6,6 +6,7 @@ use protocol::config::TrainConfig;
 use protocol::{Control, Result};
 
 use super::backward::Backward;
+use super::clock::Clock;
 use crate::methods::Adapter;
 use crate::models::Model;
 use crate::nn::{DropoutKey, Gradients, Param, ParamId, Space, Value, ops};
@@ -64,6 +65,22 @@ impl Learner {
         settings: &StepSettings,
         control: &Control,
     ) -> Result<Option<StepResult>> {
+        self.timed_step(batches, step, lr, settings, control, &Clock::off())
+    }
+
+    /// [`step`](Self::step), with the time of its parts.
+    ///
+    /// # Errors
+    /// When an id or position lies outside the model, or the device fails.
+    pub fn timed_step(
+        &mut self,
+        batches: &[Batch],
+        step: u64,
+        lr: f64,
+        settings: &StepSettings,
+        control: &Control,
+        clock: &Clock,
+    ) -> Result<Option<StepResult>> {
         let learned: u64 = batches.iter().map(|batch| batch.learned).sum();
         let weight = 1.0 / learned.max(1) as f32;
         let mut gradients = Gradients::new();
@@ -76,6 +93,7 @@ impl Learner {
                 dropout: Some(key),
                 kept_graphs: settings.kept_graphs,
                 control,
+                clock,
             };
             match backward.run(batch, weight, &mut gradients)? {
                 Some(sum) => loss = loss + sum,
@@ -88,6 +106,7 @@ impl Learner {
         if applied {
             self.apply(gradients, norm, lr, settings);
         }
+        clock.lap(|phases| &mut phases.optimizer);
         Ok(Some(StepResult { loss, grad_norm, applied }))
     }
 

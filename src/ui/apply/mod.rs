@@ -2,6 +2,7 @@
 
 mod chat;
 mod command;
+pub use command::DATA_EXTENSIONS;
 mod data;
 mod export;
 mod runs;

@@ -4,12 +4,15 @@ pub mod chat;
 pub mod data;
 pub mod engine;
 pub mod export;
+pub mod history;
+pub mod monitor;
 pub mod project;
 pub mod question;
 pub mod requested;
 pub mod runs;
 pub mod toasts;
 pub mod train;
+pub mod tuned;
 
 use std::path::{Path, PathBuf};
 
@@ -37,6 +40,7 @@ pub struct AppState {
     pub chat: chat::ChatState,
     pub export: export::ExportState,
     pub runs: runs::RunsState,
+    pub monitor: monitor::Monitor,
     pub toasts: toasts::Toasts,
     pub question: Option<question::Question>,
     /// A project being read.
@@ -76,6 +80,7 @@ impl AppState {
         self.export.reduce(event);
         self.runs.reduce(event);
         match event {
+            Event::Device { stats } => self.monitor.push(self.now, *stats),
             Event::Inspected { request, report } => self.model.answer(*request, report.clone()),
             Event::Estimated { request, estimate } => {
                 self.full_cost.answer(*request, estimate.clone());

@@ -9,7 +9,7 @@ use engine::methods::{self, Adapter, Attach, load_adapter};
 use engine::models::Model;
 use engine::nn::{Gradients, Param, Value, float_dtype};
 use engine::optim::{Schedule, optimizer_of};
-use engine::train::{Backward, Learner, StepSettings, batch_loss};
+use engine::train::{Backward, Clock, Learner, StepSettings, batch_loss};
 use engine::weights::{load_tensor, open_file};
 use protocol::Control;
 use protocol::config::{MethodConfig, TrainConfig};
@@ -299,6 +299,7 @@ fn gradients_at_another_point_are_those_of_torch() {
             dropout: None,
             kept_graphs: 1,
             control: &control,
+            clock: &Clock::off(),
         };
         backward.run(&batch, 1.0 / batch.learned as f32, &mut gradients).unwrap().unwrap();
         let expected = open_file(&file).unwrap();

@@ -35,6 +35,7 @@ fn a_lora_run_leaves_what_the_contract_says() {
                 assert!((metrics.epoch - step as f64 / 9.0).abs() < 1e-9, "{line}");
                 assert!(metrics.loss > 0.0 && metrics.grad_norm > 0.0 && metrics.tokens > 0, "{line}");
             }
+            MetricsLine::Sample { sample, .. } => panic!("nobody asked for {sample:?}"),
             MetricsLine::Eval { eval, .. } => assert_eq!(eval.step, step, "an evaluation follows its step"),
         }
         let line: serde_json::Value = serde_json::from_str(line).unwrap();

@@ -50,6 +50,7 @@ fn a_panic_in_another_command_is_a_failed_request() {
             generate: protocol::GenerateRequest {
                 model: model(),
                 adapter: None,
+                live: None,
                 prompt: protocol::Prompt::Ids(vec![1, 5, 9]),
                 sampling: protocol::Sampling { max_new_tokens: 4, ..protocol::Sampling::default() },
             },

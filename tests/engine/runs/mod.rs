@@ -3,7 +3,12 @@
 mod ends;
 mod faults;
 mod guard;
+mod listed;
+mod live;
 mod pause;
+mod pulse;
 mod refused;
 mod resume;
-mod support;
+mod samples;
+pub mod support;
+mod wishes;

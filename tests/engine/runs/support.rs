@@ -36,6 +36,10 @@ impl Engine {
         let trip = Arc::new(AtomicBool::new(false));
         let tripped = trip.clone();
         let waker = move || {
+            // The monitor is nobody's request, and goes on by itself.
+            if std::thread::current().name() == Some("monitor") {
+                return;
+            }
             // An error: the test is over, nobody holds the worker back any more.
             wait.recv().ok();
             assert!(!tripped.swap(false, Ordering::AcqRel), "the waker was told to panic");
@@ -62,12 +66,44 @@ impl Engine {
         handle.send(command(request));
         loop {
             let event = handle.events.recv().unwrap();
+            if matches!(event, Event::Device { .. }) {
+                continue;
+            }
             let found = if of(&event) == Some(request) { look(event) } else { None };
             self.go.send(()).unwrap();
             if let Some(found) = found {
                 return found;
             }
         }
+    }
+
+    /// Runs to the end and `more` events further; `watch` sees every event before the worker goes on, and may
+    /// send commands, whose requests it numbers from 100.
+    pub fn watch(
+        &mut self,
+        command: impl FnOnce(RequestId) -> RunCommand,
+        more: usize,
+        mut watch: impl FnMut(&Event, &EngineHandle),
+    ) -> Vec<Event> {
+        self.requests += 1;
+        self.control().reset();
+        let handle = self.handle.as_ref().unwrap();
+        handle.send(Command::Run(command(RequestId(self.requests))));
+        let (mut events, mut left) = (Vec::new(), None);
+        while left != Some(0) {
+            let event = handle.events.recv().unwrap();
+            if matches!(event, Event::Device { .. }) {
+                continue;
+            }
+            watch(&event, handle);
+            left = left.map(|left: usize| left - 1);
+            if matches!(event, Event::Run { update: RunEvent::Ended { .. }, .. }) {
+                left = Some(more);
+            }
+            events.push(event);
+            self.go.send(()).unwrap();
+        }
+        events
     }
 
     /// Runs to the end; `watch` sees every event before the worker goes on.
@@ -105,20 +141,9 @@ impl Drop for Engine {
 }
 
 fn of(event: &Event) -> Option<RequestId> {
-    match event {
-        Event::Failed { request, .. } => *request,
-        Event::Ready { .. } | Event::Stopped => None,
-        Event::Progress { request, .. }
-        | Event::Inspected { request, .. }
-        | Event::Preview { request, .. }
-        | Event::Checked { request, .. }
-        | Event::Run { request, .. }
-        | Event::Scored { request, .. }
-        | Event::Delta { request, .. }
-        | Event::Generated { request, .. }
-        | Event::Exported { request, .. }
-        | Event::Benched { request, .. } => Some(*request),
-    }
+    // Every event but a few names its request.
+    let event = serde_json::to_value(event).unwrap();
+    serde_json::from_value(event["request"].clone()).ok()
 }
 
 impl Told {

@@ -9,7 +9,7 @@ use crate::train::step::Learner;
 
 impl Run<'_> {
     /// Writes the result: the adapter, or the whole model after full fine-tuning.
-    pub(super) fn finish(mut self, mut learner: Learner, reason: StopReason) -> Result<Outcome> {
+    pub(super) fn finish(&mut self, mut learner: Learner, reason: StopReason) -> Result<Outcome> {
         if let (true, Some(best)) = (self.plan.config.train.keep_best, self.state.best_step)
             && best != self.state.step
         {
