@@ -3,5 +3,6 @@
 #![expect(clippy::disallowed_methods, reason = "tests may touch files")]
 
 mod chat;
+mod export;
 mod frame;
 mod support;

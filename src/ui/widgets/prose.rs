@@ -36,18 +36,41 @@ impl Prose {
             return;
         }
         for block in blocks(text) {
-            let part = &text[block.clone()];
-            if is_unmarked(part) {
-                plain(ui, part, block.start, look);
-                continue;
+            let part = &text[block.range.clone()];
+            let offset = block.range.start;
+            match block.kind {
+                Kind::Text => plain(ui, part, offset, look),
+                Kind::Item { indent, words } => item(ui, part, offset, (indent, words), look),
+                Kind::Marked => self.marked(ui, part, offset, look),
             }
-            let touched = look.tinted.iter().any(|range| range.start < block.end && block.start < range.end);
-            let fill = if touched { look.tint } else { Color32::TRANSPARENT };
-            Frame::new().fill(fill).corner_radius(4).inner_margin(Margin::symmetric(4, 2)).show(ui, |ui| {
-                ui.push_id(block.start, |ui| CommonMarkViewer::new().show(ui, &mut self.cache, part));
-            });
         }
     }
+
+    /// Markdown's own drawing; a bar at its left says that words in it are tinted.
+    fn marked(&mut self, ui: &mut Ui, part: &str, offset: usize, look: Look<'_>) {
+        let end = offset + part.len();
+        let touched = look.tinted.iter().any(|range| range.start < end && offset < range.end);
+        let margin = Margin { left: if touched { 8 } else { 0 }, ..Margin::ZERO };
+        let drawn = Frame::new().inner_margin(margin).show(ui, |ui| {
+            ui.push_id(offset, |ui| CommonMarkViewer::new().show(ui, &mut self.cache, part));
+        });
+        if touched {
+            let rect = drawn.response.rect;
+            let bar = egui::Rect::from_min_size(rect.min, egui::vec2(3.0, rect.height()));
+            ui.painter().rect_filled(bar, 1.5, look.tint);
+        }
+    }
+}
+
+/// A point of a list whose words bear no markup.
+fn item(ui: &mut Ui, text: &str, offset: usize, (indent, words): (usize, usize), look: Look<'_>) {
+    ui.horizontal_top(|ui| {
+        ui.add_space(6.0 + indent as f32 * 6.0);
+        let marker = text[..words].trim();
+        let marker = if marker.starts_with(['-', '*', '+']) { "•" } else { marker };
+        plain(ui, marker, usize::MAX, Look { tinted: &[], ..look });
+        ui.vertical(|ui| plain(ui, &text[words..], offset + words, look));
+    });
 }
 
 /// Text as it is; `offset` is where it begins in what the tinted ranges are of.
@@ -86,9 +109,46 @@ fn pieces<'a>(text: &'a str, offset: usize, ranges: &[Range<usize>]) -> Vec<(&'a
     pieces
 }
 
+/// A part of a text, and how it is drawn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Block {
+    range: Range<usize>,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// As it is.
+    Text,
+    /// A line of a list: spaces before its marker, and where its words begin.
+    Item { indent: usize, words: usize },
+    /// By the rules of Markdown.
+    Marked,
+}
+
 /// Paragraphs: parts between blank lines, where no fence of code is open. Marked parts that follow each other stay
-/// together, because lists and quotes reach over blank lines.
-fn blocks(text: &str) -> Vec<Range<usize>> {
+/// together, because lists and quotes reach over blank lines; plain lists are taken line by line.
+fn blocks(text: &str) -> Vec<Block> {
+    let mut blocks: Vec<Block> = Vec::new();
+    for part in paragraphs(text) {
+        let end = part.start + text[part.clone()].trim_end().len();
+        let range = part.start..end;
+        let words = &text[range.clone()];
+        if is_unmarked(words) {
+            blocks.push(Block { range, kind: Kind::Text });
+        } else if let Some(items) = items(words, range.start) {
+            blocks.extend(items);
+        } else {
+            match blocks.last_mut() {
+                Some(Block { range: last, kind: Kind::Marked }) => last.end = end,
+                _ => blocks.push(Block { range, kind: Kind::Marked }),
+            }
+        }
+    }
+    blocks
+}
+
+fn paragraphs(text: &str) -> Vec<Range<usize>> {
     let mut parts: Vec<Range<usize>> = Vec::new();
     let (mut open, mut fenced, mut start) = (false, false, 0);
     for line in text.split_inclusive('\n') {
@@ -106,28 +166,45 @@ fn blocks(text: &str) -> Vec<Range<usize>> {
         open = !blank;
         start = end;
     }
-    let mut blocks: Vec<(Range<usize>, bool)> = Vec::new();
-    for part in parts {
-        let end = part.start + text[part.clone()].trim_end().len();
-        let unmarked = is_unmarked(&text[part.start..end]);
-        match blocks.last_mut() {
-            Some((last, false)) if !unmarked => last.end = end,
-            _ => blocks.push((part.start..end, unmarked)),
+    parts
+}
+
+/// The lines of a list, if each is a point of it and bears no markup but its marker.
+fn items(text: &str, offset: usize) -> Option<Vec<Block>> {
+    let mut items = Vec::new();
+    let mut start = offset;
+    for line in text.split_inclusive('\n') {
+        let words = line.trim_end();
+        let indent = words.len() - words.trim_start_matches(' ').len();
+        let marker = marker(&words[indent..])?;
+        if !is_unmarked(&words[indent + marker..]) {
+            return None;
         }
+        let range = start..start + words.len();
+        items.push(Block { range, kind: Kind::Item { indent, words: indent + marker } });
+        start += line.len();
     }
-    blocks.into_iter().map(|(range, _)| range).collect()
+    Some(items)
+}
+
+/// Bytes of a list's marker at the beginning of a line, with the space after it.
+fn marker(line: &str) -> Option<usize> {
+    let digits = line.bytes().take_while(u8::is_ascii_digit).count();
+    let sign = *line.as_bytes().get(digits)?;
+    let is_marker = if digits == 0 { b"-*+".contains(&sign) } else { digits < 4 && b".)".contains(&sign) };
+    let spaced = line.as_bytes().get(digits + 1) == Some(&b' ');
+    (is_marker && spaced).then_some(digits + 2)
 }
 
 /// Whether Markdown would draw it as it is.
 fn is_unmarked(block: &str) -> bool {
     let signs = ['*', '_', '`', '#', '>', '|', '[', '<', '~', '\\', '&', '$'];
     let plain_line = |line: &str| {
-        let after_number = line.trim_start_matches(|c: char| c.is_ascii_digit());
-        let numbered = after_number.len() < line.len() && after_number.starts_with(['.', ')']);
-        !numbered
-            && !line.starts_with(['-', '+', '=', '\t'])
-            && !line.starts_with("    ")
-            && !line.starts_with(" -")
+        let words = line.trim_start();
+        let code = line.starts_with('\t') || line.len() - words.len() >= 4;
+        let after_number = words.trim_start_matches(|c: char| c.is_ascii_digit());
+        let numbered = after_number.len() < words.len() && after_number.starts_with(['.', ')']);
+        !code && !numbered && !words.starts_with(['-', '+', '='])
     };
     !block.contains(signs) && !block.contains("://") && block.lines().all(plain_line)
 }
@@ -136,17 +213,35 @@ fn is_unmarked(block: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn shown(text: &str) -> Vec<&str> {
-        blocks(text).into_iter().map(|range| &text[range]).collect()
+    fn shown(text: &str) -> Vec<(&str, char)> {
+        let letter = |kind| match kind {
+            Kind::Text => 't',
+            Kind::Item { .. } => 'i',
+            Kind::Marked => 'm',
+        };
+        blocks(text).into_iter().map(|block| (&text[block.range], letter(block.kind))).collect()
     }
 
     #[test]
     fn paragraphs_are_told_apart_and_marked_ones_stay_together() {
-        assert_eq!(shown("one\ntwo\n\n\nthree\n"), ["one\ntwo", "three"]);
-        assert_eq!(shown("say:\n\n- a\n\n- b\n\nend"), ["say:", "- a\n\n- b", "end"]);
-        assert_eq!(shown("```\na\n\nb\n```\n\nend"), ["```\na\n\nb\n```", "end"]);
-        assert_eq!(shown("open ```\n\n```\nx\n\ny"), ["open ```\n\n```\nx\n\ny"]);
+        assert_eq!(shown("one\ntwo\n\n\nthree\n"), [("one\ntwo", 't'), ("three", 't')]);
+        let list = "say:\n\n- *a*\n\n- `b`\n\nend";
+        assert_eq!(shown(list), [("say:", 't'), ("- *a*\n\n- `b`", 'm'), ("end", 't')]);
+        assert_eq!(shown("```\na\n\nb\n```\n\nend"), [("```\na\n\nb\n```", 'm'), ("end", 't')]);
+        assert_eq!(shown("open ```\n\n```\nx\n\ny"), [("open ```\n\n```\nx\n\ny", 'm')]);
         assert!(shown(" \n\n").is_empty());
+    }
+
+    #[test]
+    fn plain_lists_are_taken_line_by_line() {
+        assert_eq!(shown("- a b\n  - c\n12. d"), [("- a b", 'i'), ("  - c", 'i'), ("12. d", 'i')]);
+        assert_eq!(shown("- a\nmore of it"), [("- a\nmore of it", 'm')]);
+        assert_eq!(shown("- **a**\n- b"), [("- **a**\n- b", 'm')]);
+        let found = blocks("  - c");
+        assert_eq!(found[0].kind, Kind::Item { indent: 2, words: 4 });
+        for line in ["-a", "1.", "1234. a", "-", "", "— a"] {
+            assert_eq!(marker(line), None, "{line}");
+        }
     }
 
     #[test]
