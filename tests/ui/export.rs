@@ -1,5 +1,7 @@
 //! Models and adapters for others.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+
 use std::path::PathBuf;
 
 use egui::accesskit::Role;

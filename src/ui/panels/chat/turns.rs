@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use egui::{Frame, Label, Margin, Rect, RichText, ScrollArea, Ui, Vec2};
+use egui::{Align, Frame, Label, Layout, Margin, Rect, RichText, ScrollArea, Ui, Vec2};
 
 use super::answer::{self, Drawn, Tints};
 use super::{View, columns, composer};
@@ -83,9 +83,14 @@ impl View {
                     .inner_margin(Margin::symmetric(12, 9));
                 frame.show(ui, |ui| {
                     ui.set_width(ui.available_width());
-                    let drawn = Drawn { index, turn, side: *side, last };
-                    let tints = &mut self.heights.tints;
-                    ui.push_id(*side, |ui| answer::ui(ui, ctx, &drawn, &self.kept, &mut self.prose, tints));
+                    // Columns stretch their lines; words are set to the left.
+                    ui.with_layout(Layout::top_down(Align::LEFT), |ui| {
+                        let drawn = Drawn { index, turn, side: *side, last };
+                        let tints = &mut self.heights.tints;
+                        ui.push_id(*side, |ui| {
+                            answer::ui(ui, ctx, &drawn, &self.kept, &mut self.prose, tints);
+                        });
+                    });
                 });
             }
         });
