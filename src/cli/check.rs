@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use protocol::{Command, Event, Finding, Histogram, MemoryForecast, Result, Severity, Text, Verdict, text};
+use protocol::{
+    Command, Event, Finding, Histogram, MemoryForecast, Remedy, Result, Severity, Text, Verdict, text,
+};
 
 use super::client::{Client, View};
 use super::screen::Screen;
@@ -145,7 +147,14 @@ fn describe(finding: &Finding, screen: &Screen) -> String {
     if let Some(mend) = &finding.mend {
         lines.push(format!("    → {}", screen.pick(mend)));
     }
+    lines.extend(finding.remedies.iter().map(|remedy| format!("    ⇒ {}", offer(remedy, screen))));
     lines.join("\n")
+}
+
+/// What can be changed and to what: `Drop 3 rows: data.on_too_long = "drop"`.
+fn offer(remedy: &Remedy, screen: &Screen) -> String {
+    let changes = remedy.changes.iter().map(|(key, value)| format!("{key} = {value}"));
+    format!("{}: {}", screen.pick(&remedy.label), changes.collect::<Vec<_>>().join(", "))
 }
 
 #[cfg(test)]

@@ -167,8 +167,10 @@ fn conclusion(event: Event) -> Option<Result<u8>> {
             Outcome::Failed { error } => Err(*error),
             Outcome::Crashed { message, log } => Err(crashed(&message, log)),
         }),
+        Event::Preview { source, .. } => {
+            Some(source.and_then(|source| source.template_error).map_or(Ok(0), |error| Err(*error)))
+        }
         Event::Inspected { .. }
-        | Event::Preview { .. }
         | Event::Found { .. }
         | Event::Estimated { .. }
         | Event::ExportForecast { .. }

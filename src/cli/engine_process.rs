@@ -26,10 +26,7 @@ pub struct Flags {
 }
 
 pub fn run(flags: Flags, device: &str) -> Result<u8> {
-    let sockets = match flags.sockets {
-        Some(dir) => Sockets::at(&dir)?,
-        None => Sockets::of_user()?,
-    };
+    let sockets = flags.sockets.map_or_else(Sockets::default, Sockets::at);
     let log_dir =
         flags.log.as_ref().and_then(|log| log.parent()).map_or_else(folders::logs, ToOwned::to_owned);
     let runs_dir = flags.runs.unwrap_or_else(folders::runs);

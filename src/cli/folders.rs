@@ -20,6 +20,16 @@ pub fn logs() -> PathBuf {
     in_project(|dirs| dirs.state_dir().unwrap_or_else(|| dirs.data_local_dir()).join("logs"), "logs")
 }
 
+/// The folder of what the window keeps.
+pub fn state() -> PathBuf {
+    in_project(|dirs| dirs.state_dir().unwrap_or_else(|| dirs.data_local_dir()).to_path_buf(), "state")
+}
+
+/// The folder of what the program brings along, such as the starter.
+pub fn data() -> PathBuf {
+    in_project(|dirs| dirs.data_dir().to_path_buf(), "data")
+}
+
 /// A user without a home folder gets one beside the work.
 fn in_project(choose: impl FnOnce(&ProjectDirs) -> PathBuf, fallback: &str) -> PathBuf {
     ProjectDirs::from("", "", "emberwright")

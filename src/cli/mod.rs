@@ -12,7 +12,7 @@ mod engine_process;
 mod export;
 mod failure;
 mod flags;
-mod folders;
+pub mod folders;
 mod format;
 mod generate;
 mod help;
@@ -32,7 +32,7 @@ mod values;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use protocol::{Language, Result, Text};
+use protocol::{Language, Result};
 
 use client::Client;
 use flags::Common;
@@ -95,7 +95,7 @@ fn start(cli: Cli, language: Language) -> ExitCode {
     log::init(status.clone());
     let mut screen = Screen::new(status, language, cli.common.json);
     let code = match cli.command {
-        None => welcome(&mut screen),
+        None => crate::window::open(&cli.common.device, language).map(|()| 0),
         Some(task) => {
             let mut client = Client::new(&cli.common);
             let code = perform(task, &mut client, &mut screen);
@@ -120,15 +120,4 @@ fn perform(task: Task, client: &mut Client, screen: &mut Screen) -> Result<u8> {
         Task::Bench(flags) => bench::run(flags, client, screen),
         Task::Engine(flags) => engine_process::run(flags, client.device()),
     }
-}
-
-/// Without a sub-command the window will open one day.
-fn welcome(screen: &mut Screen) -> Result<u8> {
-    let help = help::localised(Cli::command(), screen.language()).render_help();
-    screen.line(&screen.pick(&Text::fixed(
-        "The window is not built yet; everything works from the command line:\n",
-        "图形窗口尚未完成；目前所有功能都在命令行中提供：\n",
-    )));
-    screen.line(help.to_string().trim_end());
-    Ok(0)
 }

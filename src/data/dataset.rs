@@ -22,7 +22,7 @@ pub struct Dataset {
 
 /// One file.
 pub(crate) struct Part {
-    pub source: Box<dyn RowSource>,
+    pub source: Arc<dyn RowSource>,
     pub format: &'static Format,
     pub reason: Text,
     context: FormatContext,
@@ -55,14 +55,27 @@ impl Dataset {
         encoder: Arc<dyn Encode>,
         progress: &dyn Progress,
     ) -> Result<Self> {
+        Self::assemble(config, base, encoder, &mut |path| Ok(sources::open(path, progress)?.into()))
+    }
+
+    /// As [`Dataset::open`], from files that `open` gives. Where one of them is only a file's head, rows end with
+    /// it: what number the next file's rows have is not known yet.
+    pub(crate) fn assemble(
+        config: &DataConfig,
+        base: &Path,
+        encoder: Arc<dyn Encode>,
+        open: &mut dyn FnMut(&Path) -> Result<Arc<dyn RowSource>>,
+    ) -> Result<Self> {
         let policy = Policy::new(config)?;
         let mut dataset = Self { parts: Vec::new(), encoder, policy, rows: 0 };
         for path in &config.train {
-            dataset.add(config, &base.join(path), false, progress)?;
+            let path = base.join(path);
+            dataset.add(config, &path, false, open(&path)?)?;
         }
         if let Validation::Files(files) = &config.validation {
             for path in files {
-                dataset.add(config, &base.join(path), true, progress)?;
+                let path = base.join(path);
+                dataset.add(config, &path, true, open(&path)?)?;
             }
         }
         Ok(dataset)
@@ -73,13 +86,12 @@ impl Dataset {
         config: &DataConfig,
         path: &Path,
         validation: bool,
-        progress: &dyn Progress,
+        source: Arc<dyn RowSource>,
     ) -> Result<()> {
-        let source = sources::open(path, progress)?;
         let Choice { format, reason } = choose(&config.format, &config.columns, source.as_ref())?;
         let context = FormatContext::new(&config.columns, format)?;
-        let total =
-            u32::try_from(source.len()).ok().and_then(|rows| Some((rows, self.rows.checked_add(rows)?)));
+        let known = if self.is_whole() { source.len() } else { 0 };
+        let total = u32::try_from(known).ok().and_then(|rows| Some((rows, self.rows.checked_add(rows)?)));
         let Some((rows, total)) = total else {
             return Err(UserError::bad_input(Text::fixed(
                 "A dataset may have 4 billion rows at most",
@@ -99,6 +111,18 @@ impl Dataset {
 
     pub fn is_empty(&self) -> bool {
         self.rows == 0
+    }
+
+    /// Whether all rows of all files are there, rather than those of a file's head.
+    pub fn is_whole(&self) -> bool {
+        self.parts.iter().all(|part| part.source.is_whole())
+    }
+
+    /// Rows of the training files, where they are counted.
+    pub fn training_rows(&self) -> Option<u64> {
+        let training = || self.parts.iter().filter(|part| !part.validation);
+        let whole = training().all(|part| part.source.is_whole());
+        whole.then(|| training().map(|part| part.source.len() as u64).sum())
     }
 
     /// Row `index` as it stands in its file.
@@ -122,21 +146,36 @@ impl Dataset {
     pub fn example(&self, index: usize) -> Result<Example> {
         let (row, record) = self.read(index)?;
         let example = self.encode(&row, &record)?;
+        self.accept(&row, example)
+    }
+
+    /// # Errors
+    /// When the example was cut and the run file forbids it.
+    pub(crate) fn accept(&self, row: &Row, example: Example) -> Result<Example> {
         match example.truncated_from {
-            Some(length) if self.policy.on_too_long == OnTooLong::Error => Err(self.too_long(&row, length)),
+            Some(length) if self.policy.on_too_long == OnTooLong::Error => Err(self.too_long(row, length)),
             _ => Ok(example),
         }
     }
 
     pub(crate) fn read(&self, index: usize) -> Result<(Row, Record)> {
-        let (part, within) = self.locate(index)?;
-        let row = part.source.get(within)?;
-        let record = (part.format.read)(&row, &part.context).map_err(|err| row.place(err))?;
+        let row = self.row(index)?;
+        let record = self.understand(index, &row)?;
         Ok((row, record))
+    }
+
+    /// What row `index`, which was read, says.
+    pub(crate) fn understand(&self, index: usize, row: &Row) -> Result<Record> {
+        let (part, _) = self.locate(index)?;
+        (part.format.read)(row, &part.context).map_err(|err| row.place(err))
     }
 
     pub(crate) fn encode(&self, row: &Row, record: &Record) -> Result<Example> {
         self.encoder.encode(record).map_err(|err| row.place(err))
+    }
+
+    pub(crate) fn render(&self, record: &Record) -> Result<String> {
+        self.encoder.render(record)
     }
 
     pub(crate) fn parts(&self) -> &[Part] {

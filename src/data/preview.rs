@@ -1,9 +1,33 @@
 //! Rows as the model will see them, token by token.
 
-use protocol::PreviewRow;
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use protocol::{PreviewRow, Result, Text, UserError};
+use rayon::prelude::*;
+use serde_json::Value;
 
 use crate::dataset::Dataset;
-use crate::record::{Example, IGNORE};
+use crate::progress::{Progress, check_cancelled};
+use crate::record::{Example, IGNORE, Record};
+use crate::sources::{Row, RowValue};
+
+/// Characters of a field that are shown.
+const FIELD_CHARS: usize = 4000;
+/// Rows searched at once, between two looks at whether to go on.
+const CHUNK: usize = 512;
+
+/// Rows to show, and what was found out while they were made.
+#[derive(Debug, Default)]
+pub struct Shown {
+    pub rows: Vec<PreviewRow>,
+    /// Names of the columns, in the order in which they come.
+    pub columns: Vec<String>,
+    /// Whether a row is a conversation, which the chat template renders.
+    pub conversations: bool,
+    /// Why none of the conversations could be rendered.
+    pub failure: Option<UserError>,
+}
 
 /// `count` rows from row `first` on (0-based, over all files), fewer at the end. A row that cannot be used
 /// stands there with its reason. `tokens` gives the text of each token for display.
@@ -11,30 +35,163 @@ pub fn preview(
     dataset: &Dataset,
     first: u64,
     count: u64,
-    tokens: &dyn Fn(&[u32]) -> Vec<String>,
-) -> Vec<PreviewRow> {
+    tokens: &(dyn Fn(&[u32]) -> Vec<String> + Sync),
+) -> Shown {
     let rows = dataset.len() as u64;
     let range = first.min(rows)..first.saturating_add(count).min(rows);
-    range.map(|index| preview_row(dataset, index as usize, tokens)).collect()
+    let seen: Vec<Seen> =
+        range.into_par_iter().map(|index| Seen::of(dataset, index as usize, tokens)).collect();
+    let mut shown = Shown::default();
+    let mut known = BTreeSet::new();
+    let (mut rendered, mut failure) = (false, None);
+    for seen in seen {
+        for (name, _) in &seen.row.fields {
+            if known.insert(name.clone()) {
+                shown.columns.push(name.clone());
+            }
+        }
+        if seen.conversation {
+            shown.conversations = true;
+            match seen.failure {
+                Some(err) => failure = failure.or(Some(err)),
+                None => rendered = true,
+            }
+        }
+        shown.rows.push(seen.row);
+    }
+    shown.failure = failure.filter(|_| !rendered);
+    shown
 }
 
-fn preview_row(dataset: &Dataset, index: usize, tokens: &dyn Fn(&[u32]) -> Vec<String>) -> PreviewRow {
-    let (file, row) = dataset.place(index).map(|(file, row)| (file.to_path_buf(), row)).unwrap_or_default();
-    let (example, error) = match dataset.example(index) {
-        Ok(example) => (example, None),
-        Err(err) => (Example::default(), Some(err.what)),
-    };
+/// One row.
+struct Seen {
+    row: PreviewRow,
+    conversation: bool,
+    /// Why a row that was understood could not be made into tokens.
+    failure: Option<UserError>,
+}
+
+impl Seen {
+    fn of(dataset: &Dataset, index: usize, tokens: &dyn Fn(&[u32]) -> Vec<String>) -> Self {
+        let place = dataset.place(index).map(|(file, row)| (file.to_path_buf(), row));
+        let (file, number) = place.unwrap_or_default();
+        let mut row = blank(number, file);
+        let record = match dataset.row(index) {
+            Ok(raw) => {
+                row.fields = fields(&raw);
+                dataset.understand(index, &raw).map(|record| (raw, record))
+            }
+            Err(err) => Err(err),
+        };
+        match record {
+            Err(err) => {
+                row.error = Some(err.what);
+                Self { row, conversation: false, failure: None }
+            }
+            Ok((raw, record)) => {
+                let conversation = matches!(record, Record::Conversation { .. });
+                let example = dataset.encode(&raw, &record);
+                let failure = example.as_ref().err().cloned();
+                match example.and_then(|example| dataset.accept(&raw, example)) {
+                    Ok(example) => fill(&mut row, example, tokens),
+                    Err(err) => row.error = Some(err.what),
+                }
+                Self { row, conversation, failure }
+            }
+        }
+    }
+}
+
+fn blank(row: u64, file: std::path::PathBuf) -> PreviewRow {
     PreviewRow {
         row,
         file,
-        tokens: tokens(&example.ids),
-        offsets: example.offsets.iter().map(|(start, end)| (*start as u64, *end as u64)).collect(),
-        loss_mask: example.labels.iter().map(|label| *label != IGNORE).collect(),
-        rendered: example.rendered,
-        ids: example.ids,
-        roles: example.roles,
-        truncated_from: example.truncated_from.map(|length| length as u64),
-        error,
+        rendered: String::new(),
+        ids: Vec::new(),
+        tokens: Vec::new(),
+        offsets: Vec::new(),
+        loss_mask: Vec::new(),
+        roles: Vec::new(),
+        truncated_from: None,
+        error: None,
         fields: Vec::new(),
     }
+}
+
+fn fill(row: &mut PreviewRow, example: Example, tokens: &dyn Fn(&[u32]) -> Vec<String>) {
+    row.tokens = tokens(&example.ids);
+    row.offsets = example.offsets.iter().map(|(start, end)| (*start as u64, *end as u64)).collect();
+    row.loss_mask = example.labels.iter().map(|label| *label != IGNORE).collect();
+    row.rendered = example.rendered;
+    row.ids = example.ids;
+    row.roles = example.roles;
+    row.truncated_from = example.truncated_from.map(|length| length as u64);
+}
+
+/// The columns of a row as they stand in the file, long values cut.
+fn fields(row: &Row) -> Vec<(String, String)> {
+    match &row.value {
+        RowValue::Text(text) => vec![("text".to_owned(), cut(text))],
+        RowValue::Object(fields) => {
+            fields.iter().map(|(name, value)| (name.clone(), cut(&written(value)))).collect()
+        }
+    }
+}
+
+fn written(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(FIELD_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// The first `limit` rows of `range` (0-based, over all files) whose fields or rendering hold `text`, whatever its
+/// case; and where the search ended.
+///
+/// # Errors
+/// When it was cancelled. Rows that cannot be read hold nothing.
+pub fn find(
+    dataset: &Dataset,
+    text: &str,
+    range: Range<u64>,
+    limit: u64,
+    progress: &dyn Progress,
+) -> Result<(Vec<u64>, u64)> {
+    let stage = Text::fixed("searching", "搜索");
+    let (end, total) = (range.end.min(dataset.len() as u64), dataset.len() as u64);
+    let wanted = text.to_lowercase();
+    let mut found = Vec::new();
+    let mut first = range.start.min(end);
+    while first < end && (found.len() as u64) < limit {
+        check_cancelled(progress)?;
+        progress.report(&stage, first, total);
+        let chunk = first..end.min(first + CHUNK as u64);
+        let hits: Vec<u64> =
+            chunk.clone().into_par_iter().filter(|row| holds(dataset, *row as usize, &wanted)).collect();
+        let room = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(found.len());
+        if hits.len() >= room {
+            found.extend(&hits[..room]);
+            let last = found.last().map_or(first, |row| row + 1);
+            return Ok((found, last));
+        }
+        found.extend(hits);
+        first = chunk.end;
+    }
+    progress.report(&stage, first, total);
+    Ok((found, first))
+}
+
+fn holds(dataset: &Dataset, index: usize, wanted: &str) -> bool {
+    let Ok(row) = dataset.row(index) else { return false };
+    let has = |text: &str| text.to_lowercase().contains(wanted);
+    let in_fields = match &row.value {
+        RowValue::Text(text) => has(text),
+        RowValue::Object(fields) => fields.values().any(|value| has(&written(value))),
+    };
+    let rendering = || dataset.understand(index, &row).and_then(|record| dataset.render(&record));
+    in_fields || rendering().is_ok_and(|text| has(&text))
 }

@@ -68,4 +68,12 @@ pub trait Encode: Send + Sync {
     /// When the template refuses the conversation. What becomes of rows that are too long is for the
     /// dataset to decide: they are cut, and say so.
     fn encode(&self, record: &Record) -> Result<Example>;
+
+    /// The text that [`encode`](Self::encode) would make tokens of: much cheaper where only that is wanted.
+    ///
+    /// # Errors
+    /// When the template refuses the conversation.
+    fn render(&self, record: &Record) -> Result<String> {
+        self.encode(record).map(|example| example.rendered)
+    }
 }

@@ -26,6 +26,14 @@ impl Inbox {
         self.waiting.pop_front().or_else(|| self.commands.recv().ok())
     }
 
+    /// The next command, waited for at most for `time`.
+    ///
+    /// # Errors
+    /// When none came, or there will be no more.
+    pub fn next_within(&mut self, time: Duration) -> Result<Command, RecvTimeoutError> {
+        self.waiting.pop_front().map_or_else(|| self.commands.recv_timeout(time), Ok)
+    }
+
     /// The next prompt of those that came before a shutdown, if there is one.
     pub fn take_prompt(&mut self) -> Option<(RequestId, GenerateRequest)> {
         self.collect();

@@ -4,6 +4,7 @@
 //! Clients use [`spawn`] and [`EngineHandle`] only. The modules are public for the tests that hold them
 //! against the reference implementations.
 
+mod costs;
 pub mod device;
 pub mod export;
 pub mod files;
@@ -18,6 +19,7 @@ pub mod nn;
 pub mod optim;
 pub mod plan;
 mod project;
+mod remedies;
 mod runs;
 pub mod score;
 mod session;

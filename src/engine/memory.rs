@@ -26,28 +26,32 @@ pub struct Needs<'a> {
 
 /// The forecast, against `available` bytes.
 pub fn forecast(needs: &Needs<'_>, available: u64) -> MemoryForecast {
-    let tokens = needs.rows * needs.time;
     let info = needs.info;
-    let inputs = info.num_layers as u64 * tokens * info.hidden as u64 * needs.element;
+    let inputs =
+        product(&[info.num_layers as u64, needs.rows, needs.time, info.hidden as u64, needs.element]);
     // One block is always at work with its graph and the gradients of its activations.
-    let graphs = block_graph_bytes(needs) * (needs.kept_graphs + 2);
+    let graphs = product(&[block_graph_bytes(needs), needs.kept_graphs + 2]);
     let mut forecast = MemoryForecast {
         weights: needs.frozen * needs.element,
         trainable: needs.trained * 4,
         gradients: needs.trained * 4,
         optimizer: needs.trained * needs.optimizer_bytes_per_element,
-        activations: inputs + graphs,
+        activations: inputs.saturating_add(graphs),
         head: head_bytes(needs),
         total: 0,
         available,
         fits: true,
     };
-    forecast.total = forecast.weights
-        + forecast.trainable
-        + forecast.gradients
-        + forecast.optimizer
-        + forecast.activations
-        + forecast.head;
+    forecast.total = [
+        forecast.weights,
+        forecast.trainable,
+        forecast.gradients,
+        forecast.optimizer,
+        forecast.activations,
+        forecast.head,
+    ]
+    .into_iter()
+    .fold(0, u64::saturating_add);
     forecast.fits = available == 0 || forecast.total <= available;
     forecast
 }
@@ -55,13 +59,13 @@ pub fn forecast(needs: &Needs<'_>, available: u64) -> MemoryForecast {
 /// Activations that the graph of one block holds on to.
 fn block_graph_bytes(needs: &Needs<'_>) -> u64 {
     let info = needs.info;
-    let tokens = needs.rows * needs.time;
     let (hidden, inner) = (info.hidden as u64, info.inner as u64);
     let query = (info.heads * info.head_dim) as u64;
     let key = (info.kv_heads * info.head_dim) as u64;
     // Norms and residuals; q, k, v before and after rotation; gate, up and their product.
     let per_token = 6 * hidden + 3 * query + 4 * key + 4 * inner;
-    tokens * per_token * needs.element + attention_score_bytes(needs)
+    let activations = product(&[needs.rows, needs.time, per_token, needs.element]);
+    activations.saturating_add(attention_score_bytes(needs))
 }
 
 /// Scores, scores with the mask, and probabilities of every pair of positions, where they exist.
@@ -69,14 +73,19 @@ fn attention_score_bytes(needs: &Needs<'_>) -> u64 {
     if needs.fused_attention {
         return 0;
     }
-    let pairs = needs.rows * needs.info.heads as u64 * needs.time * needs.time;
-    pairs * (4 + 4 + needs.element)
+    let pairs = product(&[needs.rows, needs.info.heads as u64, needs.time, needs.time]);
+    product(&[pairs, 4 + 4 + needs.element])
 }
 
 /// Logits of one chunk: as computed, their gradient, and the product of the two.
 fn head_bytes(needs: &Needs<'_>) -> u64 {
-    let all = needs.rows * needs.time * needs.info.vocabulary as u64 * 4;
+    let all = product(&[needs.rows, needs.time, needs.info.vocabulary as u64, 4]);
     4 * all.min(CHUNK_BYTES as u64)
+}
+
+/// Settings may be any number: a forecast beyond 2⁶⁴ bytes stays there.
+fn product(factors: &[u64]) -> u64 {
+    factors.iter().fold(1, |product, factor| product.saturating_mul(*factor))
 }
 
 /// How many of the last blocks can keep their graph within `budget` bytes.

@@ -5,16 +5,18 @@ use std::sync::Arc;
 
 use burn::tensor::DType;
 use chrono::NaiveDateTime;
-use data::{Dataset, Encoder, ModelTokens, Progress, SamplerOptions, Survey};
+use data::{Dataset, Encoder, Library, ModelTokens, Progress, SamplerOptions, Survey};
 use protocol::config::Validation;
-use protocol::{DeviceKind, MemoryForecast, Result, RunConfig, Text, UserError, text};
+use protocol::{DeviceKind, MemoryForecast, Remedy, Result, RunConfig, Text, UserError, text};
 
-use crate::device::{self, Chosen};
+use crate::costs::{Cost, Costs};
+use crate::device::Chosen;
 use crate::generate;
-use crate::memory::{self, Needs};
-use crate::methods::{self, Attach};
+use crate::memory;
+use crate::methods;
 use crate::models::{ModelFolder, ModelInfo};
-use crate::optim::{OptimizerEntry, Schedule, optimizer_of};
+use crate::optim::{OptimizerEntry, Schedule};
+use crate::remedies::Standing;
 
 /// A run that can begin.
 pub struct Plan {
@@ -31,6 +33,8 @@ pub struct Plan {
     pub dtype: DType,
     pub forecast: MemoryForecast,
     pub kept_graphs: usize,
+    /// Where the forecast does not fit: what would.
+    memory_remedies: Vec<Remedy>,
     pub trainable: u64,
     pub parameters: u64,
     /// Fills a row's end; never learned from.
@@ -69,39 +73,51 @@ impl Plan {
         chosen: &Chosen,
         progress: &dyn Progress,
     ) -> Result<Self> {
+        Self::survey(config, base, now, chosen, (&mut Library::default(), progress))
+    }
+
+    /// As [`make`](Self::make), with files and tokenizers that may be open already.
+    ///
+    /// # Errors
+    /// As [`make`](Self::make).
+    pub fn survey(
+        config: RunConfig,
+        base: &Path,
+        now: NaiveDateTime,
+        chosen: &Chosen,
+        (library, progress): (&mut Library, &dyn Progress),
+    ) -> Result<Self> {
         let config = absolute(config, base);
         check_numbers(&config)?;
-        let mut folder = open_model(&config)?;
-        let (encoder, tokens, pad) = open_tokenizer(&config, base, now, &folder.info)?;
+        let folder = open_model(&config)?;
+        let (encoder, tokens, pad) = open_tokenizer(&config, base, now, &folder.info, library)?;
         generate::check_samples(&config, &encoder, &folder.info)?;
-        let dataset = Arc::new(Dataset::open(&config.data, base, encoder.clone(), progress)?);
+        let dataset = Arc::new(library.dataset(&config.data, base, encoder.clone(), progress)?);
         let mut survey = Survey::new(&dataset, &tokens, config.train.seed, progress)?;
         let sampling = SamplerOptions::new(&config.train)?;
         let rows = survey.split.train.len();
         let total_steps = sampling.total_steps(rows, config.train.epochs, config.train.max_steps)?;
         let schedule = Schedule::new(&config.train, total_steps)?;
-        let optimizer = optimizer_of(&config.train.optimizer)?;
-        let dtype = device::compute_dtype(&config.model.dtype, chosen)?;
-        let (frozen, trainable) = count(&mut folder, &config)?;
+        let footprint = methods::footprint(folder.model(), &config.method, &config.model.path)?;
+        let costs = Costs::new(&folder, &config, chosen)?;
+        let batch = config.train.batch_size.min(rows.max(1) as u64);
         let longest = survey.verdict.longest.min(config.data.max_length);
-        let needs = Needs {
-            info: &folder.info,
-            frozen,
-            trained: trainable,
-            element: if dtype == DType::F32 { 4 } else { 2 },
-            optimizer_bytes_per_element: optimizer.bytes_per_element,
-            rows: config.train.batch_size.min(rows.max(1) as u64),
+        let Cost { forecast, kept_graphs } = costs.of(&footprint, batch, longest);
+        let standing = Standing {
+            config: &config,
+            costs: &costs,
+            footprint: &footprint,
+            rows: batch,
             time: longest,
-            kept_graphs: 0,
-            fused_attention: device::fuses_attention(chosen, dtype),
+            forecast: &forecast,
         };
-        let budget = memory::budget(&config.train, device::memory_free(chosen))?;
-        let kept_graphs = memory::affordable_graphs(&needs, budget);
-        let forecast = memory::forecast(&Needs { kept_graphs: kept_graphs as u64, ..needs.clone() }, budget);
+        standing.mend_findings(&mut survey.verdict);
+        let memory_remedies = if forecast.fits { Vec::new() } else { standing.mend_memory() };
         survey.verdict.forecast = Some(forecast.clone());
         survey.verdict.steps = total_steps;
         survey.verdict.template = encoder.template().map(|template| template.name().to_owned());
         survey.verdict.ok &= forecast.fits;
+        let (optimizer, dtype) = (costs.optimizer, costs.dtype);
         Ok(Self {
             parameters: folder.model().params.elements(),
             config,
@@ -116,7 +132,8 @@ impl Plan {
             dtype,
             forecast,
             kept_graphs,
-            trainable,
+            memory_remedies,
+            trainable: footprint.trainable(),
             pad,
             now,
         })
@@ -129,7 +146,9 @@ impl Plan {
             return Err(error);
         }
         if !self.forecast.fits {
-            return Err(memory::too_large(&self.forecast, self.forecast.available));
+            let mut error = memory::too_large(&self.forecast, self.forecast.available);
+            error.remedies.clone_from(&self.memory_remedies);
+            return Err(error);
         }
         Ok(())
     }
@@ -143,7 +162,7 @@ pub fn dtype_name(dtype: DType) -> &'static str {
     if dtype == DType::BF16 { "bf16" } else { "f32" }
 }
 
-fn open_model(config: &RunConfig) -> Result<ModelFolder> {
+pub(crate) fn open_model(config: &RunConfig) -> Result<ModelFolder> {
     let path = &config.model.path;
     if path.as_os_str().is_empty() {
         return Err(UserError::bad_input(Text::fixed("The run file names no model", "运行文件没有指定模型"))
@@ -175,8 +194,10 @@ fn open_tokenizer(
     base: &Path,
     now: NaiveDateTime,
     info: &ModelInfo,
+    library: &mut Library,
 ) -> Result<(Arc<Encoder>, ModelTokens, u32)> {
-    let encoder = Arc::new(Encoder::open(&config.model.path, &config.data, base, Some(now))?);
+    let tokenizer = library.tokenizer(&config.model.path)?;
+    let encoder = Arc::new(Encoder::with_tokenizer(tokenizer, &config.data, base, Some(now))?);
     let tokenizer = encoder.tokenizer();
     let (largest, rows) = (tokenizer.largest_id(), info.vocabulary);
     if largest as usize >= rows {
@@ -187,15 +208,7 @@ fn open_tokenizer(
         .in_file(config.model.path.join("tokenizer.json"))
         .mend(Text::fixed("use the tokenizer that belongs to this model", "请使用该模型自己的分词器")));
     }
-    if info.learned_positions && config.data.max_length > info.context as u64 {
-        let (length, context) = (config.data.max_length, info.context);
-        return Err(UserError::bad_input(text!(
-            "max_length is {length}, but this model has positions for {context} tokens",
-            "max_length 为 {length}，而该模型只有 {context} 个位置"
-        ))
-        .at_item("data.max_length")
-        .mend(text!("set it to {context} or less", "请设为不超过 {context}")));
-    }
+    check_length(config, info)?;
     let tokens = ModelTokens {
         pad: tokenizer.pad(),
         eos: encoder.stop_ids().iter().copied().collect(),
@@ -205,21 +218,27 @@ fn open_tokenizer(
     Ok((encoder, tokens, pad))
 }
 
-/// Frozen and trained elements with the method attached. The folder's layers stay as they are: the
-/// method is attached to the loaded model again.
-fn count(folder: &mut ModelFolder, config: &RunConfig) -> Result<(u64, u64)> {
-    let context = Attach { seed: config.train.seed, learning_rate: config.train.learning_rate };
-    let model = folder.model_mut();
-    let adapter = methods::attach(model, &config.method, &context)?;
-    let own = model.params.trainable_elements();
-    let extra = adapter.as_ref().map_or(0, |adapter| adapter.params().trainable_elements());
-    let frozen = model.params.elements() - own;
-    model.params.iter_mut().for_each(|param| param.trainable = false);
-    Ok((frozen, own + extra))
+/// # Errors
+/// When rows may be longer than the model has positions for.
+pub(crate) fn check_length(config: &RunConfig, info: &ModelInfo) -> Result<()> {
+    if !info.learned_positions || config.data.max_length <= info.context as u64 {
+        return Ok(());
+    }
+    let (length, context) = (config.data.max_length, info.context);
+    Err(UserError::bad_input(text!(
+        "max_length is {length}, but this model has positions for {context} tokens",
+        "max_length 为 {length}，而该模型只有 {context} 个位置"
+    ))
+    .at_item("data.max_length")
+    .mend(text!("set it to {context} or less", "请设为不超过 {context}"))
+    .remedy(Remedy {
+        label: text!("Lower max_length to {context}", "将 max_length 降至 {context}"),
+        changes: vec![("data.max_length".into(), context.into())],
+    }))
 }
 
 /// Numbers of the run file that make no sense, all at once.
-fn check_numbers(config: &RunConfig) -> Result<()> {
+pub(crate) fn check_numbers(config: &RunConfig) -> Result<()> {
     let train = &config.train;
     let mut problems = Vec::new();
     let mut wanted = |good: bool, key: &'static str, value: String, wanted: &str| {

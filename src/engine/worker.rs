@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use protocol::{
     Catalog, Command, Control, Event, Outcome, RequestId, Result, RunCommand, RunEvent, RunId, UserError,
     text,
@@ -16,6 +17,7 @@ use protocol::{
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::device::{self, Chosen};
+use crate::handlers::{Desk, Search};
 use crate::inbox::Inbox;
 use crate::monitor::Monitor;
 use crate::runs::RunIndex;
@@ -27,6 +29,8 @@ use crate::{Waker, export, handlers, methods, models, optim};
 const COMMANDS: usize = 64;
 /// Events that may wait before step figures begin to merge.
 const EVENTS: usize = 1024;
+/// Between two looks at how far an index is.
+const WAIT: Duration = Duration::from_millis(100);
 
 /// Where the engine computes and where it keeps things.
 #[derive(Clone, Debug)]
@@ -148,21 +152,32 @@ impl Worker {
         let Some(pool) = self.pool() else { return };
         let monitor = (self.role == Role::Work).then(|| Monitor::start(chosen.clone(), pulse));
         let mut session = Session::new(chosen);
-        while let Some(command) = self.inbox.next() {
+        let mut desk = Desk::default();
+        while let Some(command) = self.next(&mut desk, &pool) {
             if command == Command::Shutdown {
                 break;
             }
             let subject = Subject::of(&command);
+            if self.is_void(&subject) {
+                self.sink.emit(Event::Superseded { request: subject.request });
+                self.sink.drain();
+                continue;
+            }
             monitor.iter().for_each(Monitor::work_begins);
-            let work = || self.handle(command, &mut session);
+            let work = || self.handle(command, &mut session, &mut desk);
             // Inside the pool, so that a loop begins on this thread at once instead of waking another.
             let outcome = catch_unwind(AssertUnwindSafe(|| pool.install(work)));
             match outcome {
                 Ok(Ok(())) => {}
+                // The work heard that nobody waits for it any more.
+                Ok(Err(_)) if self.is_void(&subject) => {
+                    self.sink.emit(Event::Superseded { request: subject.request });
+                }
                 Ok(Err(error)) => self.failed(&subject, error),
                 Err(panic) => {
                     // What the session holds may be half-changed.
                     session = Session::new(session.chosen);
+                    desk = Desk::default();
                     self.crashed(&subject, panic.as_ref());
                 }
             }
@@ -178,6 +193,37 @@ impl Worker {
             self.sink.emit(Event::Stopped);
             self.sink.drain();
         }
+    }
+
+    /// Whether a newer request on the data thread made this one void.
+    fn is_void(&self, subject: &Subject) -> bool {
+        subject.supersedable && self.control.is_superseded(subject.request)
+    }
+
+    /// The next command; while a preview waits for its files to be counted, that goes on. None when the client
+    /// is gone.
+    fn next(&mut self, desk: &mut Desk, pool: &ThreadPool) -> Option<Command> {
+        while let Some(waiting) = &desk.waiting {
+            let request = waiting.request;
+            match self.inbox.next_within(WAIT) {
+                Ok(command) => return Some(command),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            let (sink, control) = (&mut self.sink, self.control.as_ref());
+            let work = || handlers::go_on(desk, control, sink);
+            match catch_unwind(AssertUnwindSafe(|| pool.install(work))) {
+                // The rows were shown; that their number stays unknown is said by whoever needs it.
+                Ok(Err(error)) => tracing::debug!("a file could not be counted: {error}"),
+                Ok(Ok(())) => {}
+                Err(panic) => {
+                    *desk = Desk::default();
+                    self.crashed(&Subject { request, supersedable: true, run: None }, panic.as_ref());
+                }
+            }
+            self.sink.drain();
+        }
+        self.inbox.next()
     }
 
     /// The threads that compute, one a core.
@@ -226,15 +272,16 @@ impl Worker {
         Some(chosen)
     }
 
-    fn handle(&mut self, command: Command, session: &mut Session) -> Result<()> {
+    fn handle(&mut self, command: Command, session: &mut Session, desk: &mut Desk) -> Result<()> {
         let (sink, control) = (&mut self.sink, self.control.as_ref());
         match command {
             Command::Inspect { request, model } => handlers::inspect(request, &model, sink),
             Command::Preview { request, config, base, first, count } => {
-                handlers::preview(request, &config, &base, first..first.saturating_add(count), control, sink)
+                let rows = first..first.saturating_add(count);
+                handlers::preview(request, (*config, &base), rows, desk, control, sink)
             }
             Command::Check { request, config, base } => {
-                handlers::check(request, *config, &base, &session.chosen, control, sink)
+                handlers::check(request, (*config, &base), &session.chosen, desk, control, sink)
             }
             Command::Run(command) => handlers::run(command, session, &mut self.inbox, control, sink),
             Command::Score { request, score } => handlers::score(request, &score, session, control, sink),
@@ -244,7 +291,8 @@ impl Worker {
             Command::Export { request, export } => handlers::export(request, &export, session, control, sink),
             Command::Bench { request, bench } => handlers::bench(request, &bench, session, control, sink),
             Command::Find { request, config, base, text, after, limit } => {
-                handlers::find(request, &config, &base, &text, after, limit, control, sink)
+                let search = Search { text: &text, after, limit };
+                handlers::find(request, (*config, &base), &search, desk, control, sink)
             }
             Command::Estimate { request, config, base, steps } => {
                 handlers::estimate(request, *config, &base, steps, &session.chosen, sink)
@@ -300,6 +348,8 @@ impl Worker {
 /// What a command is about, kept for when it fails.
 struct Subject {
     request: RequestId,
+    /// Looks at rows: a newer look at other rows makes it void.
+    supersedable: bool,
     run: Option<RunId>,
 }
 
@@ -331,7 +381,9 @@ impl Subject {
             | Command::WriteProject { request, .. } => *request,
             Command::Shutdown => RequestId::default(),
         };
-        Self { request, run: run.map(|_| name.unwrap_or(RunId(String::new()))) }
+        let supersedable =
+            matches!(command, Command::Preview { .. } | Command::Find { .. } | Command::Check { .. });
+        Self { request, supersedable, run: run.map(|_| name.unwrap_or(RunId(String::new()))) }
     }
 }
 
@@ -349,8 +401,8 @@ fn catalog() -> Catalog {
         targets: export::descriptors(),
         schedules: optim::schedule::descriptors(),
         optimizers: optim::descriptors(),
-        recipes: Vec::new(),
-        templates: Vec::new(),
-        column_maps: Vec::new(),
+        recipes: data::presets::recipes(),
+        templates: data::presets::templates(),
+        column_maps: data::presets::column_maps(),
     }
 }

@@ -57,7 +57,7 @@ pub struct PreviewSource {
     pub template: Option<String>,
     /// The template's text.
     pub template_source: String,
-    /// What is wrong with the template, with its line; the rows are empty then.
+    /// What is wrong with the template, with its line; the rows then have their fields and no tokens.
     pub template_error: Option<Box<UserError>>,
 }
 

@@ -29,6 +29,7 @@ pub enum Event {
         request: RequestId,
         report: Box<ModelReport>,
     },
+    /// Comes a second time, with the total, when the rows of a large file were shown before they were counted.
     Preview {
         request: RequestId,
         rows: Vec<PreviewRow>,

@@ -23,41 +23,44 @@ pub struct Sockets {
     dir: PathBuf,
 }
 
-impl Sockets {
-    /// This user's own.
-    ///
-    /// # Errors
-    /// As [`at`](Self::at).
-    pub fn of_user() -> Result<Self> {
+/// This user's own.
+impl Default for Sockets {
+    fn default() -> Self {
         let dirs = ProjectDirs::from("", "", "emberwright");
         let own = dirs.as_ref().map(|dirs| match dirs.runtime_dir() {
             Some(runtime) => runtime.to_owned(),
             None => dirs.cache_dir().join("sockets"),
         });
         let fits = |dir: &PathBuf| !cfg!(unix) || dir.as_os_str().len() <= LONGEST_FOLDER;
-        match own.filter(fits) {
-            Some(dir) => Self::at(&dir),
-            // The user's name keeps users apart; the check below keeps out whoever takes another's name.
-            None => {
-                let user = ["USER", "USERNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-                let user: String =
-                    user.unwrap_or_default().chars().filter(char::is_ascii_alphanumeric).collect();
-                Self::at(&std::env::temp_dir().join(format!("emberwright-{user}")))
-            }
-        }
+        Self { dir: own.filter(fits).unwrap_or_else(fallback) }
+    }
+}
+
+/// The user's name keeps users apart; [`Sockets::prepare`] keeps out whoever takes another's name.
+fn fallback() -> PathBuf {
+    let user = ["USER", "USERNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    let user: String = user.unwrap_or_default().chars().filter(char::is_ascii_alphanumeric).collect();
+    std::env::temp_dir().join(format!("emberwright-{user}"))
+}
+
+impl Sockets {
+    /// A folder of the caller's choice.
+    pub fn at(dir: PathBuf) -> Self {
+        Self { dir }
     }
 
-    /// A folder of the caller's choice; it is made if it is missing.
+    /// To be called before anything else: makes the folder if it is missing.
     ///
     /// # Errors
     /// When it cannot be made, or others than the user may enter it or own it.
-    pub fn at(dir: &Path) -> Result<Self> {
+    pub fn prepare(&self) -> Result<()> {
+        let dir = &self.dir;
         let using = |err: &io::Error| {
             UserError::io(Text::fixed("use the folder of sockets", "使用套接字文件夹"), dir, err)
         };
         make_private(dir).map_err(|err| using(&err))?;
         if is_private(dir).map_err(|err| using(&err))? {
-            return Ok(Self { dir: dir.to_owned() });
+            return Ok(());
         }
         let what = Text::fixed(
             "The folder of sockets belongs to somebody else, or others may enter it",

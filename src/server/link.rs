@@ -34,6 +34,7 @@ pub struct Link {
 /// # Errors
 /// When there is no engine to attach to and none can be started.
 pub fn connect(options: &RemoteOptions, beside_others: bool) -> Result<Link> {
+    options.sockets.prepare()?;
     let began = Instant::now();
     loop {
         match attach(options) {

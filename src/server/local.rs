@@ -1,4 +1,4 @@
-//! The engine in this process, behind the same face: for tests, and for systems without local sockets.
+//! The engine in the test's own process, behind the face that the window sees.
 
 use std::sync::Arc;
 use std::thread;

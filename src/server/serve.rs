@@ -31,6 +31,7 @@ const STUCK: Duration = Duration::from_secs(300);
 /// # Errors
 /// When the socket or a thread cannot be had.
 pub fn serve(sockets: &Sockets, name: &str, options: EngineOptions, log: Option<PathBuf>) -> Result<()> {
+    sockets.prepare()?;
     let listener = sockets.listen(name).map_err(|err| failed(&err))?;
     let engine = Arc::new(engine::spawn(options, Arc::new(|| {})));
     let dispatch = Dispatch::start(engine.clone()).map_err(|err| failed(&err))?;

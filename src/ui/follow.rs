@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use protocol::config::{DataConfig, ModelConfig};
+use protocol::config::{DataConfig, MethodConfig, ModelConfig};
 use protocol::{Command, ModelRef, RunConfig, Wish};
 
 use crate::apply::Apply;
@@ -13,6 +13,8 @@ use crate::apply::Apply;
 const SETTLE: f64 = 0.12;
 /// Seconds without a change before the whole dataset is judged.
 const SETTLE_CHECK: f64 = 0.7;
+/// The method that trains everything.
+const FULL: &str = "full";
 /// Rows of the first page.
 const FIRST_ROWS: u64 = 50;
 
@@ -24,6 +26,7 @@ pub struct Follow {
     inspected: Option<(ModelConfig, PathBuf)>,
     previewed: Option<Shown>,
     estimated: Option<(Seen, Option<u64>)>,
+    compared: Option<Seen>,
     checked: Option<Seen>,
     runs_asked: Option<Option<PathBuf>>,
 }
@@ -56,6 +59,8 @@ impl Follow {
         self.runs(apply);
         apply.chat_follow();
         apply.export_follow();
+        apply.attach();
+        apply.write_picture();
         let seen =
             Seen { config: apply.state.project.config.clone(), base: apply.state.project.base.clone() };
         if self.seen.as_ref() != Some(&seen) {
@@ -69,6 +74,7 @@ impl Follow {
         self.inspect(apply, &seen);
         self.preview(apply, &seen);
         self.estimate(apply, &seen);
+        self.compare(apply, &seen);
         if self.checked.as_ref() == Some(&seen) || !has_both(&seen.config) {
             return None;
         }
@@ -83,9 +89,8 @@ impl Follow {
     fn runs(&mut self, apply: &mut Apply<'_>) {
         let dir = apply.state.preferences.runs_dir.clone();
         if self.runs_asked.as_ref() != Some(&dir) {
-            self.runs_asked = Some(dir.clone());
-            let request = apply.state.next_request();
-            apply.engine.send(Command::ListRuns { request, dir });
+            self.runs_asked = Some(dir);
+            apply.list_runs();
         }
     }
 
@@ -147,6 +152,7 @@ impl Follow {
             return;
         }
         self.estimated = Some(wanted);
+        apply.state.estimated_method = Some(seen.config.method.clone());
         let request = apply.state.next_request();
         apply.state.estimate.ask(request);
         apply.engine.send(Command::Estimate {
@@ -155,6 +161,29 @@ impl Follow {
             base: seen.base.clone(),
             steps,
         });
+    }
+
+    /// What the run would cost with every parameter trained: a method is judged beside it.
+    fn compare(&mut self, apply: &mut Apply<'_>, seen: &Seen) {
+        let known = apply.state.engine.catalog.methods.iter().any(|method| method.id == FULL);
+        if !known || seen.config.method.kind == FULL || seen.config.model.path.as_os_str().is_empty() {
+            return;
+        }
+        let mut full = seen.clone();
+        full.config.method = MethodConfig { kind: FULL.into(), ..MethodConfig::default() };
+        if self.compared.as_ref() == Some(&full) {
+            return;
+        }
+        let request = apply.state.next_request();
+        apply.state.full_cost.ask(request);
+        let command = Command::Estimate {
+            request,
+            config: Box::new(full.config.clone()),
+            base: full.base.clone(),
+            steps: None,
+        };
+        self.compared = Some(full);
+        apply.engine.send(command);
     }
 }
 

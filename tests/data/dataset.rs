@@ -87,8 +87,13 @@ fn a_preview_shows_tokens_masks_and_errors() {
     let (folder, _) = Folder::with("a.jsonl", format!("{}{{broken\n", alpaca_lines(1)));
     let dataset = open(&DataConfig { max_length: 6, ..config(&["a.jsonl"]) }, &folder).unwrap();
     let rows = preview(&dataset, 0, u64::MAX, &|ids| ids.iter().map(u32::to_string).collect());
+    assert_eq!(rows.columns, ["instruction", "input", "output"]);
+    let rows = rows.rows;
     assert_eq!(rows.len(), 2);
     let row = &rows[0];
+    let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let fields = [field("instruction", "say 0"), field("input", ""), field("output", "number 0")];
+    assert_eq!(row.fields, fields);
     // <User> say 0 <Assistant> number 0, and the end token is cut.
     assert_eq!(row.loss_mask, [false, false, false, false, true, true]);
     assert_eq!(row.truncated_from, Some(7));
@@ -96,7 +101,7 @@ fn a_preview_shows_tokens_masks_and_errors() {
     assert_eq!(&row.rendered[row.offsets[1].0 as usize..row.offsets[1].1 as usize], "say");
     assert_eq!((rows[1].row, rows[1].ids.len()), (2, 0));
     assert!(rows[1].error.as_ref().unwrap().en.contains("Not valid JSON"));
-    assert!(preview(&dataset, 5, 3, &|_| Vec::new()).is_empty());
+    assert!(preview(&dataset, 5, 3, &|_| Vec::new()).rows.is_empty());
 }
 
 #[test]

@@ -332,11 +332,24 @@ fn templates_are_found_by_name_or_file_and_missing_ones_are_explained() {
     assert!(bare.template().is_none());
     let error = bare.encode(&conversation()).unwrap_err().to_string();
     assert!(error.contains("chatml") && error.contains("plain"), "{error}");
+    let remedies = bare.encode(&conversation()).unwrap_err().remedies;
+    assert_eq!(remedies[0].changes, [("data.template".to_owned(), "chatml".into())]);
     assert!(bare.encode(&Record::Text("no template needed".into())).is_ok());
 
     assert_eq!(open("vicuna").unwrap().template().unwrap().name(), "vicuna");
     std::fs::write(folder.path().join("own.jinja"), "{{ messages[0].content }}").unwrap();
     assert_eq!(open("own.jinja").unwrap().template().unwrap().source(), "{{ messages[0].content }}");
+    // A text with tags is the template itself.
+    let inline = open("{% for m in messages %}{{ m.content }}\n{% endfor %}").unwrap();
+    assert_eq!(inline.template().unwrap().name(), "data.template");
+    assert_eq!(inline.render_chat(&[message("user", "Hi")], None).unwrap().text, "Hi\n");
+    let broken = open("{{ bos_token }}\n\n{% if %}").unwrap_err();
+    assert_eq!(
+        (broken.place.row, broken.place.file),
+        (Some(3), Some("data.template".into())),
+        "{}",
+        broken.what
+    );
     let error = open("chatlm").unwrap_err().to_string();
     assert!(error.contains("chatml"), "{error}");
 }

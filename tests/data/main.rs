@@ -13,6 +13,8 @@ mod dataset;
 mod detection;
 mod encode;
 mod formats;
+mod library;
+mod presets;
 mod sampler;
 mod sources;
 mod support;

@@ -365,6 +365,10 @@ fn hostile_templates_are_stopped() {
         let error = compile(source).unwrap().render(&chat).unwrap_err().to_string();
         assert!(error.contains(part), "{source}: {error}");
     }
+    // What never ends is found at its line, in the template's file.
+    let error = compile(&format!("Hello\n\n{endless}")).unwrap().render(&chat).unwrap_err();
+    assert_eq!(error.place.row, Some(3), "{error}");
+    assert!(error.place.file.is_some(), "{error}");
     // Values nested forty thousand deep are dropped, printed and compared without harm.
     let nested = "{% set ns = namespace(x={}) %}{% for a in range(20000) %}{% set ns.x = dict(a=[ns.x]) %}{% endfor %}";
     for rest in ["{{ ns.x ~ 'b' }}", "{{ ns.x == ns.x }}", "done"] {

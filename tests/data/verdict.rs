@@ -196,3 +196,69 @@ fn a_survey_can_be_stopped() {
     let err = Survey::new(&dataset, &ModelTokens::default(), 1, &stop).err().unwrap();
     assert!(err.to_string().contains("Stopped"), "{err}");
 }
+
+#[test]
+fn what_settings_can_mend_is_offered_with_its_count() {
+    let rows = format!(
+        "{}{{broken\n{{\"instruction\":\"x\",\"input\":\"\",\"output\":\"\"}}\n{{\"instruction\":\"x\",\"input\":\"\",\"output\":\"y\"}}\n",
+        alpaca_lines(3)
+    );
+    let (folder, _) = Folder::with("a.jsonl", rows);
+    let mut config = DataConfig { max_length: 6, on_too_long: OnTooLong::Error, ..config(&["a.jsonl"]) };
+    let survey = survey_of(&config, &folder);
+    let offers = |survey: &Survey, kind: FindingKind| -> Vec<(String, String)> {
+        let remedies = find(survey, kind).remedies.iter();
+        remedies.map(|offer| (offer.label.en.to_string(), format!("{:?}", offer.changes))).collect()
+    };
+    let pair = |label: &str, change: &str| (label.to_owned(), change.to_owned());
+    assert_eq!(
+        offers(&survey, FindingKind::TooLong),
+        [
+            pair("Drop 3 rows", "[(\"data.on_too_long\", String(\"drop\"))]"),
+            pair("Cut 3 rows", "[(\"data.on_too_long\", String(\"truncate\"))]"),
+        ]
+    );
+    assert_eq!(
+        offers(&survey, FindingKind::BadRow),
+        [pair("Drop 1 rows", "[(\"data.skip_bad_rows\", Bool(true))]")]
+    );
+    assert_eq!(
+        offers(&survey, FindingKind::NoLabels),
+        [pair("Drop 1 rows", "[(\"data.allow_unlabelled\", Bool(true))]")]
+    );
+    // A refusal carries them all; what was done needs no offer any more.
+    assert_eq!(survey.refusal().unwrap().remedies.len(), 4);
+    (config.on_too_long, config.skip_bad_rows, config.allow_unlabelled) = (OnTooLong::Drop, true, true);
+    let mended = survey_of(&config, &folder);
+    assert!(mended.verdict.ok, "{:?}", mended.verdict.findings);
+    assert!(mended.verdict.findings.iter().all(|finding| finding.remedies.is_empty()));
+}
+
+/// Keeps every verdict that a check tells on its way.
+#[derive(Default)]
+struct Watching(std::sync::Mutex<Vec<(protocol::Verdict, u64)>>);
+
+impl Progress for Watching {
+    fn verdict(&self, so_far: &mut dyn FnMut() -> (protocol::Verdict, u64)) {
+        self.0.lock().unwrap().push(so_far());
+    }
+}
+
+#[test]
+fn verdicts_on_the_way_count_the_rows_looked_at() {
+    let (folder, _) = Folder::with("a.jsonl", alpaca_lines(2500));
+    let config = DataConfig { validation: Validation::Fraction(0.1), ..config(&["a.jsonl"]) };
+    let model = ModelTokens { pad: Some(0), eos: vec![EOS], vocab_size: Some(VOCAB) };
+    let watching = Watching::default();
+    let survey = Survey::new(&open(&config, &folder).unwrap(), &model, 42, &watching).unwrap();
+    let told = watching.0.into_inner().unwrap();
+    assert_eq!(told.iter().map(|(_, rows)| *rows).collect::<Vec<_>>(), [1024, 2048, 2500]);
+    for (verdict, rows) in &told {
+        assert_eq!(verdict.usable_rows + verdict.validation_rows, *rows);
+        assert_eq!(verdict.lengths.counts.iter().sum::<u64>(), *rows);
+        assert!(verdict.ok && verdict.findings.is_empty(), "{:?}", verdict.findings);
+    }
+    let last = &told[2].0;
+    assert_eq!((last.tokens, last.longest), (survey.verdict.tokens, survey.verdict.longest));
+    assert_eq!((last.usable_rows, last.validation_rows), (survey.verdict.usable_rows, 250));
+}

@@ -12,6 +12,7 @@ mod project;
 #[path = "../common/tensors.rs"]
 mod tensors;
 
+mod desk;
 mod device;
 mod files;
 mod golden;

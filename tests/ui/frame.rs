@@ -144,6 +144,41 @@ fn an_error_without_a_request_is_a_toast_with_its_mend() {
 }
 
 #[test]
+fn an_engine_that_ended_is_restarted_by_the_button_that_says_so() {
+    let engine = silent();
+    let mut harness = Window::default().open(&engine, &FakeDesktop::default());
+    harness.run();
+    engine.tell(protocol::Event::Stopped);
+    harness.run();
+    harness.get_by_label("Restart the engine").click();
+    harness.run();
+    assert_eq!(engine.traffic.borrow().restarts, 1);
+}
+
+/// Closing the window during a run asks; the answer reaches the engine.
+#[test]
+fn closing_during_a_run_asks_what_becomes_of_it() {
+    for (label, keeps) in [("Keep training in the background", true), ("Save and stop", false)] {
+        let engine = busy();
+        let mut harness = Window::default().open(&engine, &FakeDesktop::default());
+        harness.run_steps(4);
+        close(&mut harness);
+        assert_eq!(engine.traffic.borrow().detached, None);
+        harness.get_by_label(label).click();
+        harness.run_steps(4);
+        close(&mut harness);
+        assert_eq!(engine.traffic.borrow().detached, Some(keeps), "{label}");
+    }
+}
+
+/// The window manager asks the window to close.
+fn close(harness: &mut egui_kittest::Harness<'_, ui::App>) {
+    let root = egui::ViewportId::ROOT;
+    harness.input_mut().viewports.entry(root).or_default().events.push(egui::ViewportEvent::Close);
+    harness.run_steps(3);
+}
+
+#[test]
 #[ignore = "for looking at"]
 fn look() {
     let out = std::env::temp_dir().join("emberwright-look");

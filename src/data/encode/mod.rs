@@ -77,9 +77,21 @@ impl Encoder {
     /// The encoder of a model folder for a run file whose relative paths start at `base`. `now` is what
     /// templates that write the date are told; the clock's time when None.
     pub fn open(model: &Path, config: &DataConfig, base: &Path, now: Option<NaiveDateTime>) -> Result<Self> {
-        let tokenizer = Tokenizer::open(model)?;
+        Self::with_tokenizer(Arc::new(Tokenizer::open(model)?), config, base, now)
+    }
+
+    /// As [`open`](Self::open), with a tokenizer that is open already.
+    ///
+    /// # Errors
+    /// When the template cannot be used.
+    pub fn with_tokenizer(
+        tokenizer: Arc<Tokenizer>,
+        config: &DataConfig,
+        base: &Path,
+        now: Option<NaiveDateTime>,
+    ) -> Result<Self> {
         let template = find_template(&config.template, &tokenizer, base, now)?;
-        Self::new(Arc::new(tokenizer), template, config.into())
+        Self::new(tokenizer, template, config.into())
     }
 
     pub fn tokenizer(&self) -> &Arc<Tokenizer> {
@@ -265,5 +277,16 @@ impl Encode for Encoder {
             Record::Tokens { input_ids, labels } => return self.tokens(input_ids, labels),
         };
         self.finish(draft)
+    }
+
+    fn render(&self, record: &Record) -> Result<String> {
+        Ok(match record {
+            Record::Conversation { messages, tools } => {
+                self.need_template()?.render(&Chat { messages, tools: tools.as_ref(), ..Chat::default() })?
+            }
+            Record::Completion { prompt, completion } => format!("{prompt}{completion}"),
+            Record::Text(text) => text.clone(),
+            Record::Tokens { .. } => String::new(),
+        })
     }
 }

@@ -32,10 +32,14 @@ fn open(file: DataFile, progress: &dyn Progress) -> Result<Box<dyn RowSource>> {
     file.scan(start, &indexing(), progress, |at, chunk| {
         records.feed(at, chunk).map_err(|err| err.in_file(&**file.path()))
     })?;
-    let mut starts = records.finish().map_err(|err| err.in_file(&**file.path()))?;
+    let mut starts = if file.is_head() {
+        records.starts
+    } else {
+        records.finish().map_err(|err| err.in_file(&**file.path()))?
+    };
     let splitter = Splitter::new(delimiter);
     let columns = read_header(&file, &mut starts, &splitter)?;
-    let index = RowIndex::new(starts, file.bytes());
+    let index = RowIndex::of(&file, starts);
     Ok(Box::new(Csv { file, index, splitter, columns }))
 }
 

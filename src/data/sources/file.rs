@@ -26,6 +26,8 @@ pub struct DataFile {
     path: Arc<Path>,
     file: File,
     bytes: u64,
+    /// Where scanning ends: the file's end, or before it where only the head is looked at.
+    end: u64,
     modified: Option<SystemTime>,
 }
 
@@ -53,7 +55,27 @@ impl DataFile {
         }
         let file = File::open(path).map_err(|err| UserError::io(doing(), path, &err))?;
         let opened = file.metadata().map_err(|err| UserError::io(doing(), path, &err))?;
-        Ok(Self { path: path.into(), file, bytes: opened.len(), modified: modified(&opened) })
+        let bytes = opened.len();
+        Ok(Self { path: path.into(), file, bytes, end: bytes, modified: modified(&opened) })
+    }
+
+    /// Opens a file of which only the first `limit` bytes are scanned.
+    ///
+    /// # Errors
+    /// As [`DataFile::open`].
+    pub fn open_head(path: &Path, limit: u64) -> Result<Self> {
+        let file = Self::open(path)?;
+        Ok(Self { end: file.bytes.min(limit), ..file })
+    }
+
+    /// Where scanning ends.
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Whether scanning ends before the file does: what lies across the end is cut.
+    pub fn is_head(&self) -> bool {
+        self.end < self.bytes
     }
 
     pub fn path(&self) -> &Arc<Path> {
@@ -100,17 +122,18 @@ impl DataFile {
         for turn in 0u64.. {
             if turn.is_multiple_of(REPORT_EVERY) {
                 check_cancelled(progress)?;
-                progress.report(stage, at, self.bytes);
+                progress.report(stage, at, self.end);
             }
-            let count = self.read_some(&mut chunk, at)?;
+            let left = usize::try_from(self.end.saturating_sub(at)).unwrap_or(CHUNK).min(CHUNK);
+            let count = self.read_some(&mut chunk[..left], at)?;
             if count == 0 {
                 break;
             }
             take(at, &chunk[..count])?;
             at += count as u64;
         }
-        progress.report(stage, at, self.bytes);
-        if at != self.bytes.max(start) { Err(self.changed()) } else { self.check_unchanged() }
+        progress.report(stage, at, self.end);
+        if at != self.end.max(start) { Err(self.changed()) } else { self.check_unchanged() }
     }
 
     /// SHA-256 of the whole file, as lower-case hexadecimal digits.

@@ -17,6 +17,13 @@ impl RowIndex {
         Self { starts, end }
     }
 
+    /// Rows of a file that was scanned up to `file.end()`. Where that is before the file's end, the last row may
+    /// be cut, and is left out.
+    pub fn of(file: &DataFile, mut starts: Vec<u64>) -> Self {
+        let cut = if file.is_head() { starts.pop() } else { None };
+        Self::new(starts, cut.unwrap_or(file.end()))
+    }
+
     pub fn len(&self) -> usize {
         self.starts.len()
     }

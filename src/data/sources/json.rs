@@ -41,7 +41,7 @@ fn open(file: DataFile, progress: &dyn Progress) -> Result<Box<dyn RowSource>> {
             Some(_) => return Err(scanner.unexpected(Text::fixed("`[` or `{`", "`[` 或 `{`"))),
             None => RowIndex::default(),
         };
-        if scanner.next_token()?.is_some() {
+        if !scanner.is_cut() && scanner.next_token()?.is_some() {
             return Err(scanner.unexpected(Text::fixed("the end of the file", "文件结尾")).mend(
                 Text::fixed(
                     "a .json file holds one array; give JSON lines the ending .jsonl",
@@ -70,6 +70,7 @@ fn array(scanner: &mut Scanner<'_>) -> Result<(RowIndex, bool)> {
         let kind = scanner.next_token()?;
         first = first.or(kind);
         match kind {
+            None if scanner.is_cut() => return Ok((cut_index(starts), first == Some(b'{'))),
             None => return Err(at_row(scanner.cut_off(Text::fixed("the array", "数组未结束")), row)),
             Some(b',' | b']' | b'}') => {
                 return Err(at_row(scanner.unexpected(Text::fixed("a row", "一行数据")), row)
@@ -77,9 +78,14 @@ fn array(scanner: &mut Scanner<'_>) -> Result<(RowIndex, bool)> {
             }
             Some(_) => starts.push(scanner.position()),
         }
-        scanner.skip_value().map_err(|err| at_row(err, row))?;
+        let skipped = scanner.skip_value();
+        if scanner.is_cut() {
+            return Ok((cut_index(starts), first == Some(b'{')));
+        }
+        skipped.map_err(|err| at_row(err, row))?;
         match scanner.next_token()? {
             Some(b',') => scanner.take(),
+            None if scanner.is_cut() => return Ok((cut_index(starts), first == Some(b'{'))),
             Some(b']') => {
                 let end = scanner.position();
                 scanner.take();
@@ -89,6 +95,12 @@ fn array(scanner: &mut Scanner<'_>) -> Result<(RowIndex, bool)> {
             None => return Err(at_row(scanner.cut_off(Text::fixed("the array", "数组未结束")), row)),
         }
     }
+}
+
+/// The rows that lie in a file's head whole: all but the last that begins there.
+fn cut_index(mut starts: Vec<u64>) -> RowIndex {
+    let end = starts.pop().unwrap_or_default();
+    RowIndex::new(starts, end)
 }
 
 /// Walks an object from its brace; its rows are those of its one array of objects, if it has one.
@@ -101,11 +113,20 @@ fn object(scanner: &mut Scanner<'_>, bytes: u64) -> Result<RowIndex> {
         return Ok(RowIndex::new(vec![start], bytes));
     }
     loop {
-        if scanner.next_token()? != Some(b'"') {
+        let key = scanner.next_token()?;
+        if scanner.is_cut() {
+            break;
+        }
+        if key != Some(b'"') {
             return Err(scanner.unexpected(Text::fixed("a key in quotes", "带引号的键")));
         }
-        let key = scanner.short_string(KEY_LIMIT)?;
-        if scanner.next_token()? != Some(b':') {
+        let key = scanner.short_string(KEY_LIMIT);
+        let colon = scanner.next_token()?;
+        if scanner.is_cut() {
+            break;
+        }
+        let key = key?;
+        if colon != Some(b':') {
             return Err(scanner.unexpected(Text::fixed("`:`", "`:`")));
         }
         scanner.take();
@@ -115,14 +136,23 @@ fn object(scanner: &mut Scanner<'_>, bytes: u64) -> Result<RowIndex> {
                 found.push((key, index));
             }
         } else {
-            scanner.skip_value()?;
+            let skipped = scanner.skip_value();
+            if scanner.is_cut() {
+                break;
+            }
+            skipped?;
         }
         match scanner.next_token()? {
             Some(b',') => scanner.take(),
             Some(b'}') => break,
+            None if scanner.is_cut() => break,
             Some(_) => return Err(scanner.unexpected(Text::fixed("`,` or `}`", "`,` 或 `}`"))),
             None => return Err(scanner.cut_off(Text::fixed("the object", "对象未结束"))),
         }
+    }
+    if scanner.is_cut() {
+        // Which field holds the rows is not known yet, unless one does already.
+        return Ok(found.into_iter().next().map_or_else(RowIndex::default, |(_, index)| index));
     }
     scanner.take();
     let end = scanner.position();

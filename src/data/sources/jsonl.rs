@@ -21,7 +21,7 @@ fn open(file: DataFile, progress: &dyn Progress) -> Result<Box<dyn RowSource>> {
         lines.feed(at, chunk);
         Ok(())
     })?;
-    let index = RowIndex::new(lines.starts, file.bytes());
+    let index = RowIndex::of(&file, lines.starts);
     Ok(Box::new(Jsonl { file, index }))
 }
 

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use protocol::{Result, Text, UserError, text};
 use serde_json::{Map, Value};
 
-use crate::progress::Progress;
+use crate::progress::{Progress, Silent};
 
 pub use file::{DataFile, MAX_ROW_BYTES};
 
@@ -55,9 +55,16 @@ impl Row {
         self.place(UserError::bad_input(what))
     }
 
-    /// Adds this row's place to an error.
+    /// Adds this row's place to an error; one that lies in another file (a template's line) keeps its own.
     pub fn place(&self, error: UserError) -> UserError {
-        error.at_row(self.row).in_file(&*self.file)
+        match &error.place.file {
+            Some(file) if **file != *self.file => {
+                let (row, file) = (self.row, self.file.display());
+                let line = format!("row {row} of {file}");
+                error.detail(line)
+            }
+            _ => error.at_row(self.row).in_file(&*self.file),
+        }
     }
 }
 
@@ -69,6 +76,11 @@ pub trait RowSource: Send + Sync {
     fn container(&self) -> &'static str;
 
     fn len(&self) -> usize;
+
+    /// Whether all rows of the file are there, rather than those of its head.
+    fn is_whole(&self) -> bool {
+        !self.file().is_head()
+    }
 
     fn is_empty(&self) -> bool {
         self.len() == 0
@@ -103,6 +115,16 @@ pub fn open(path: &Path, progress: &dyn Progress) -> Result<Box<dyn RowSource>> 
     (container.open)(file, progress)
 }
 
+/// Opens the first `limit` bytes of a file: the rows that lie in them whole.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_head(path: &Path, limit: u64) -> Result<Box<dyn RowSource>> {
+    let file = DataFile::open_head(path, limit)?;
+    let container = sniff::container(&file)?;
+    (container.open)(file, &Silent)
+}
+
 const BOM: &[u8] = b"\xEF\xBB\xBF";
 
 fn skip_bom(bytes: &[u8]) -> &[u8] {
@@ -114,7 +136,8 @@ fn content_start(file: &DataFile) -> Result<u64> {
     Ok(if file.head(BOM.len())? == BOM { BOM.len() as u64 } else { 0 })
 }
 
-fn indexing() -> Text {
+/// What making an index is called.
+pub fn indexing() -> Text {
     Text::fixed("indexing rows", "建立行索引")
 }
 

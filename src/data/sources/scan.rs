@@ -153,10 +153,17 @@ impl<'a> Scanner<'a> {
             check_cancelled(self.progress)?;
             self.base += self.here as u64;
             self.here = 0;
-            self.filled = self.file.read_some(&mut self.buffer, self.base)?;
-            self.progress.report(&indexing(), self.base, self.file.bytes());
+            let left =
+                usize::try_from(self.file.end().saturating_sub(self.base)).unwrap_or(BUFFER).min(BUFFER);
+            self.filled = self.file.read_some(&mut self.buffer[..left], self.base)?;
+            self.progress.report(&indexing(), self.base, self.file.end());
         }
         Ok(&self.buffer[self.here..self.filled])
+    }
+
+    /// Whether the head that is looked at was read to its end, and the file goes on behind it.
+    pub fn is_cut(&self) -> bool {
+        self.file.is_head() && self.position() >= self.file.end()
     }
 
     /// The file ends too early, in the middle of `what`.

@@ -23,7 +23,7 @@ fn open(file: DataFile, progress: &dyn Progress) -> Result<Box<dyn RowSource>> {
         Ok(())
     })?;
     let Documents { starts, paragraphs, .. } = documents;
-    let index = RowIndex::new(starts, file.bytes());
+    let index = RowIndex::of(&file, starts);
     Ok(Box::new(Txt { file, index, paragraphs }))
 }
 

@@ -21,8 +21,8 @@ use protocol::{Result, Text, UserError, text};
 use serde_json::Map;
 
 pub use presets::{PRESETS, Preset};
-pub use source::find_template;
 pub(crate) use source::no_template;
+pub use source::{TemplateChoice, find_template};
 pub use spans::{Answer, Rendered};
 
 use crate::record::{Message, Role};

@@ -1,48 +1,77 @@
 //! Which template a run file means.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chrono::NaiveDateTime;
-use protocol::{Result, Text, UserError, config::nearest, text};
+use protocol::{Remedy, Result, Text, UserError, config::nearest, text};
 
 use super::{ChatTemplate, PRESETS, Preset, environment};
 use crate::tokenizer::{TemplateSource, Tokenizer, read_text};
 
-/// Finds and compiles the template that `choice` names: `auto` (the model's own), a preset, or a file
-/// relative to `base`. None: `auto`, and the model has none.
+/// What a template is called that stands in the run file itself.
+const INLINE: &str = "data.template";
+
+/// A template that was chosen and not compiled yet.
+#[derive(Clone, Debug, Default)]
+pub struct TemplateChoice {
+    /// What people call it: a preset's name, a file, or `data.template` for a text in the run file.
+    pub name: String,
+    sources: Vec<TemplateSource>,
+}
+
+impl TemplateChoice {
+    /// The template that `choice` means: `auto` (the model's own), the template itself (a text with `{{` or `{%`),
+    /// a preset, or a file relative to `base`. None: `auto`, and the model has none.
+    ///
+    /// # Errors
+    /// When there is neither a preset nor a file of that name.
+    pub fn find(choice: &str, tokenizer: &Tokenizer, base: &Path) -> Result<Option<Self>> {
+        if choice == "auto" {
+            let sources = tokenizer.chat_templates().to_vec();
+            let name = sources.first().map(|first| first.file.display().to_string());
+            return Ok(name.map(|name| Self { name, sources }));
+        }
+        let (name, source, file) = if choice.contains("{{") || choice.contains("{%") {
+            (INLINE.to_owned(), choice.to_owned(), PathBuf::from(INLINE))
+        } else if let Some(preset) = Preset::named(choice) {
+            let file = Path::new("presets/templates").join(preset.name).with_extension("jinja");
+            (preset.name.to_owned(), preset.source.to_owned(), file)
+        } else {
+            let file = base.join(choice);
+            if !file.is_file() {
+                return Err(unknown_template(choice));
+            }
+            let source = read_text(&file, environment::MAX_SOURCE_BYTES as u64)?;
+            (file.display().to_string(), source, file)
+        };
+        let source = TemplateSource { name: super::DEFAULT_TEMPLATE.to_owned(), source, file };
+        Ok(Some(Self { name, sources: vec![source] }))
+    }
+
+    /// The template as it was written.
+    pub fn source(&self) -> &str {
+        self.sources.first().map_or("", |source| source.source.as_str())
+    }
+
+    /// # Errors
+    /// As [`ChatTemplate::compile`].
+    pub fn compile(&self, tokenizer: &Tokenizer, now: Option<NaiveDateTime>) -> Result<ChatTemplate> {
+        ChatTemplate::compile(&self.name, &self.sources, tokenizer.special_tokens(), now)
+    }
+}
+
+/// Finds and compiles a template; see [`TemplateChoice::find`].
 ///
 /// # Errors
-/// When there is neither a preset nor a file of that name, or it does not compile.
+/// When there is no such template, or it does not compile.
 pub fn find_template(
     choice: &str,
     tokenizer: &Tokenizer,
     base: &Path,
     now: Option<NaiveDateTime>,
 ) -> Result<Option<ChatTemplate>> {
-    let compile = |name: &str, sources: &[TemplateSource]| {
-        ChatTemplate::compile(name, sources, tokenizer.special_tokens(), now).map(Some)
-    };
-    if choice == "auto" {
-        let sources = tokenizer.chat_templates();
-        return match sources.first() {
-            None => Ok(None),
-            Some(first) => compile(&first.file.display().to_string(), sources),
-        };
-    }
-    if let Some(preset) = Preset::named(choice) {
-        let file = Path::new("presets/templates").join(preset.name).with_extension("jinja");
-        return compile(preset.name, &[default_source(preset.source.to_owned(), &file)]);
-    }
-    let file = base.join(choice);
-    if !file.is_file() {
-        return Err(unknown_template(choice));
-    }
-    let source = read_text(&file, environment::MAX_SOURCE_BYTES as u64)?;
-    compile(&file.display().to_string(), &[default_source(source, &file)])
-}
-
-fn default_source(source: String, file: &Path) -> TemplateSource {
-    TemplateSource { name: super::DEFAULT_TEMPLATE.to_owned(), source, file: file.to_owned() }
+    let found = TemplateChoice::find(choice, tokenizer, base)?;
+    found.map(|found| found.compile(tokenizer, now)).transpose()
 }
 
 fn unknown_template(choice: &str) -> UserError {
@@ -73,4 +102,8 @@ pub(crate) fn no_template(tokenizer: &Tokenizer) -> UserError {
         "set data.template = \"{suited}\" (which suits this tokenizer), or another of: {list}",
         "请设置 data.template = \"{suited}\"（适合该分词器），或其他预设：{list}"
     ))
+    .remedy(Remedy {
+        label: text!("Use the template {suited}", "使用模板 {suited}"),
+        changes: vec![("data.template".into(), suited.into())],
+    })
 }

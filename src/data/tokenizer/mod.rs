@@ -42,6 +42,17 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
+    /// The files of a model folder that are read.
+    pub const FILES: [&str; 7] = [
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "generation_config.json",
+        "config.json",
+        "chat_template.jinja",
+        "chat_template.json",
+    ];
+
     /// Reads the tokenizer of a model folder: `tokenizer.json`, and `tokenizer_config.json`,
     /// `special_tokens_map.json`, `generation_config.json`, `config.json`, `chat_template.jinja` where
     /// they exist.

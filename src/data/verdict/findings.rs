@@ -1,7 +1,7 @@
 //! Findings in words, each with how to mend it.
 
 use protocol::config::OnTooLong;
-use protocol::{Finding, FindingKind, Severity, Text, UserError, text};
+use protocol::{Finding, FindingKind, Remedy, Severity, Text, UserError, text};
 
 use crate::dataset::Policy;
 
@@ -55,15 +55,16 @@ impl Tally {
     }
 
     /// The findings; `file` is named where there are several.
-    pub fn findings(self, policy: Policy, file: Option<&str>) -> Vec<Finding> {
-        let found = KINDS.into_iter().zip(self.found).filter(|(_, found)| found.count > 0);
+    pub fn findings(&self, policy: Policy, file: Option<&str>) -> Vec<Finding> {
+        let found = KINDS.into_iter().zip(&self.found).filter(|(_, found)| found.count > 0);
         found.map(|(kind, found)| finding(kind, found, policy, file)).collect()
     }
 }
 
-fn finding(kind: FindingKind, found: Found, policy: Policy, file: Option<&str>) -> Finding {
+fn finding(kind: FindingKind, found: &Found, policy: Policy, file: Option<&str>) -> Finding {
     let Found { count, rows, example } = found;
-    let (severity, what, mend) = words(kind, count, example, policy);
+    let (count, rows) = (*count, rows.clone());
+    let (severity, what, mend) = words(kind, count, example.clone(), policy);
     let text = match file {
         Some(file) => {
             let Text { en, zh } = what;
@@ -71,7 +72,32 @@ fn finding(kind: FindingKind, found: Found, policy: Policy, file: Option<&str>) 
         }
         None => what,
     };
-    Finding { kind, severity, count, rows, text, mend: Some(mend), remedies: Vec::new() }
+    let remedies = remedies(kind, severity, count, policy);
+    Finding { kind, severity, count, rows, text, mend: Some(mend), remedies }
+}
+
+/// Changes of settings that need no look at the model. What longer rows cost, the engine adds.
+fn remedies(kind: FindingKind, severity: Severity, n: u64, policy: Policy) -> Vec<Remedy> {
+    let change = |label: Text, key: &str, value: serde_json::Value| Remedy {
+        label,
+        changes: vec![(key.to_owned(), value)],
+    };
+    let drop = || text!("Drop {n} rows", "丢弃 {n} 行");
+    let cut = || text!("Cut {n} rows", "截断 {n} 行");
+    let drop_long = || change(drop(), "data.on_too_long", "drop".into());
+    match kind {
+        FindingKind::TooLong if policy.on_too_long == OnTooLong::Truncate => vec![drop_long()],
+        FindingKind::TooLong if policy.on_too_long == OnTooLong::Error => {
+            vec![drop_long(), change(cut(), "data.on_too_long", "truncate".into())]
+        }
+        FindingKind::NoLabels if severity == Severity::Error => {
+            vec![change(drop(), "data.allow_unlabelled", true.into())]
+        }
+        FindingKind::BadRow if severity == Severity::Error => {
+            vec![change(drop(), "data.skip_bad_rows", true.into())]
+        }
+        _ => Vec::new(),
+    }
 }
 
 fn words(kind: FindingKind, n: u64, example: Option<Text>, policy: Policy) -> (Severity, Text, Text) {

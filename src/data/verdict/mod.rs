@@ -59,6 +59,7 @@ impl Survey {
                 pass.add(facts);
             }
             first += CHUNK;
+            progress.verdict(&mut || pass.so_far(model, seed));
         }
         progress.report(&stage, dataset.len() as u64, dataset.len() as u64);
         Ok(pass.finish(model, seed))
@@ -78,6 +79,7 @@ impl Survey {
             error = error.in_file(&source.file);
             error.place.row = first.rows.first().copied();
         }
+        error.remedies = errors().flat_map(|finding| finding.remedies.clone()).collect();
         match &first.mend {
             Some(mend) => Some(error.mend(mend.clone())),
             None => Some(error),
@@ -180,12 +182,30 @@ impl<'a> Pass<'a> {
         facts.learned > 0 && facts.bad_id.is_none()
     }
 
-    fn finish(self, model: &ModelTokens, seed: u64) -> Survey {
+    /// The verdict on the rows looked at, and their number. Which rows are held out is not drawn yet.
+    fn so_far(&self, model: &ModelTokens, seed: u64) -> (Verdict, u64) {
         let policy = self.dataset.policy();
-        let mut split = Split::hold_out(&self.training, policy.fraction, seed);
-        split.validation.extend(self.validation);
+        let split = Split::hold_out(&[], policy.fraction, seed);
+        let mut verdict = self.verdict(model, &split);
+        let held = (self.training.len() as f64 * policy.fraction).ceil() as u64;
+        verdict.usable_rows = (self.training.len() as u64).saturating_sub(held);
+        verdict.validation_rows = held + self.validation.len() as u64;
+        verdict.findings.retain(|finding| finding.kind != FindingKind::Empty);
+        verdict.ok = verdict.findings.iter().all(|finding| finding.severity != Severity::Error);
+        (verdict, u64::from(self.next))
+    }
+
+    fn finish(self, model: &ModelTokens, seed: u64) -> Survey {
+        let mut split = Split::hold_out(&self.training, self.dataset.policy().fraction, seed);
+        split.validation.extend(&self.validation);
+        let verdict = self.verdict(model, &split);
+        Survey { verdict, split, lengths: self.lengths }
+    }
+
+    fn verdict(&self, model: &ModelTokens, split: &Split) -> Verdict {
+        let policy = self.dataset.policy();
         let mut findings = Vec::new();
-        for (part, tally) in self.dataset.parts().iter().zip(self.tallies) {
+        for (part, tally) in self.dataset.parts().iter().zip(&self.tallies) {
             let name = (self.dataset.parts().len() > 1).then(|| file_name(part));
             findings.extend(tally.findings(policy, name.as_deref()));
         }
@@ -193,7 +213,7 @@ impl<'a> Pass<'a> {
         if split.train.is_empty() {
             findings.push(empty(self.dataset.len() as u64));
         }
-        let verdict = Verdict {
+        Verdict {
             sources: self.dataset.sources(),
             template: None,
             rows: self.dataset.len() as u64,
@@ -208,8 +228,7 @@ impl<'a> Pass<'a> {
             findings,
             forecast: None,
             steps: 0,
-        };
-        Survey { verdict, split, lengths: self.lengths }
+        }
     }
 }
 

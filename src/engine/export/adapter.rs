@@ -5,24 +5,31 @@ use std::path::Path;
 use protocol::{Result, Text, UserError};
 
 use super::{Job, Target};
+use crate::methods::adapter_bytes;
 
 pub const TARGET: Target = Target {
     id: "adapter",
     name: Text::fixed("Adapter", "适配器"),
     help: Text::fixed("A PEFT folder: small, needs the base model", "PEFT 文件夹：体积小，需配合基础模型"),
     write,
+    bytes: |folder, request| match request.model.adapters.as_slice() {
+        [adapter] => adapter_bytes(folder.model(), adapter),
+        _ => Err(one_adapter()),
+    },
     is_adapter: true,
 };
 
 fn write(job: &Job<'_>, dir: &Path) -> Result<Vec<String>> {
-    let [adapter] = job.adapters else {
-        return Err(UserError::bad_input(Text::fixed(
-            "An adapter export takes exactly one adapter",
-            "导出适配器时需要且只能指定一个适配器",
-        ))
-        .at_item("--adapter"));
-    };
+    let [adapter] = job.adapters else { return Err(one_adapter()) };
     adapter.save(dir, &job.folder.dir.display().to_string())?;
     let card = job.card.write(dir)?;
     Ok(vec!["adapter_config.json".into(), "adapter_model.safetensors".into(), card])
+}
+
+fn one_adapter() -> UserError {
+    UserError::bad_input(Text::fixed(
+        "An adapter export takes exactly one adapter",
+        "导出适配器时需要且只能指定一个适配器",
+    ))
+    .at_item("--adapter")
 }

@@ -83,7 +83,7 @@ impl ModelWriter<'_> {
     /// # Errors
     /// When a tensor cannot be stored as asked, the disk is full, or the user stopped.
     pub fn write(&self, dir: &Path) -> Result<Vec<String>> {
-        let plan = ShardPlan::new("model", self.planned()?, self.shard_bytes)?;
+        let plan = self.shards()?;
         let (mut done, total) = (0, plan.tensors().len() as u64);
         let written = plan.write(dir, |tensor, sink| {
             if self.control.stop_wanted() {
@@ -98,6 +98,20 @@ impl ModelWriter<'_> {
         files.push(self.write_config(dir)?);
         files.extend(self.carry(dir)?);
         Ok(files)
+    }
+
+    fn shards(&self) -> Result<ShardPlan> {
+        ShardPlan::new("model", self.planned()?, self.shard_bytes)
+    }
+
+    /// Bytes of the files that [`write`](Self::write) makes.
+    ///
+    /// # Errors
+    /// When the tensors cannot be laid out.
+    pub fn bytes(&self) -> Result<u64> {
+        let size = |name: &String| std::fs::metadata(self.folder.dir.join(name)).map_or(0, |file| file.len());
+        let carried: u64 = self.carried().iter().map(size).sum();
+        Ok(self.shards()?.total_bytes() + self.config_json()?.len() as u64 + carried)
     }
 
     /// Every tensor of the folder's files, under its own name; from the parameters where there are none.
@@ -166,6 +180,11 @@ impl ModelWriter<'_> {
 
     /// config.json with the dtype that is now stored.
     fn write_config(&self, dir: &Path) -> Result<String> {
+        crate::files::AtomicFile::write(&dir.join("config.json"), &self.config_json()?)?;
+        Ok("config.json".into())
+    }
+
+    fn config_json(&self) -> Result<Vec<u8>> {
         let mut config = self.folder.config.raw().clone();
         if let StoredAs::As(dtype) = self.stored_as {
             let name = match dtype {
@@ -176,29 +195,38 @@ impl ModelWriter<'_> {
             let key = if config.contains_key("dtype") { "dtype" } else { "torch_dtype" };
             config.insert(key.into(), name.into());
         }
-        let json = serde_json::to_vec_pretty(&config)
-            .map_err(|err| UserError::failure(Text::new(err.to_string(), err.to_string())))?;
-        crate::files::AtomicFile::write(&dir.join("config.json"), &json)?;
-        Ok("config.json".into())
+        serde_json::to_vec_pretty(&config)
+            .map_err(|err| UserError::failure(Text::new(err.to_string(), err.to_string())))
+    }
+
+    /// Names of the files that travel with the model.
+    fn carried(&self) -> Vec<String> {
+        let names = CARRIED.iter().map(|name| (*name).to_owned());
+        let names = names.chain(licence_files(&self.folder.dir));
+        names.filter(|name| self.folder.dir.join(name).is_file()).collect()
     }
 
     /// Tokenizer, template, generation and licence files.
     fn carry(&self, dir: &Path) -> Result<Vec<String>> {
-        let mut names: Vec<String> = CARRIED.iter().map(|name| (*name).to_owned()).collect();
-        names.extend(licence_files(&self.folder.dir));
-        let mut carried = Vec::new();
-        for name in names {
-            let from = self.folder.dir.join(&name);
-            if !from.is_file() {
-                continue;
-            }
-            std::fs::copy(&from, dir.join(&name)).map_err(|err| {
+        let carried = self.carried();
+        for name in &carried {
+            let from = self.folder.dir.join(name);
+            std::fs::copy(&from, dir.join(name)).map_err(|err| {
                 UserError::io(Text::fixed("copy a file of the model", "复制模型文件"), &from, &err)
             })?;
-            carried.push(name);
         }
         Ok(carried)
     }
+}
+
+/// Bytes of a model folder's files once written as asked, whatever its tensors then hold.
+///
+/// # Errors
+/// When its tensors cannot be laid out.
+pub fn model_bytes(folder: &ModelFolder, stored_as: StoredAs, shard_bytes: u64) -> Result<u64> {
+    let control = Control::default();
+    let (changed, progress) = (&|_, _: ReadBase<'_>| Ok(None), &|_, _| {});
+    ModelWriter { folder, stored_as, shard_bytes, changed, progress, control: &control }.bytes()
 }
 
 /// Names in a folder that begin like a licence.

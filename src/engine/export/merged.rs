@@ -4,7 +4,7 @@ use std::path::Path;
 
 use protocol::{Result, Text};
 
-use super::{Job, ModelWriter, Target};
+use super::{Job, ModelWriter, StoredAs, Target, model_bytes};
 
 pub const TARGET: Target = Target {
     id: "merged",
@@ -14,6 +14,9 @@ pub const TARGET: Target = Target {
         "已合并适配器的 Hugging Face 文件夹；未改动的张量逐字节保持原样",
     ),
     write,
+    bytes: |folder, request| {
+        model_bytes(folder, StoredAs::from_name(&request.dtype)?, request.shard_bytes)
+    },
     is_adapter: false,
 };
 

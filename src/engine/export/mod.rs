@@ -17,7 +17,7 @@ use crate::plan::Plan;
 use crate::train::{Learner, PlanFile, RunState};
 
 pub use card::Card;
-pub use files::{ModelWriter, StoredAs, licence_files};
+pub use files::{ModelWriter, StoredAs, licence_files, model_bytes};
 pub use verify::{VerifyInput, verify};
 
 /// What one target's file exports.
@@ -27,6 +27,8 @@ pub struct Target {
     pub help: Text,
     /// Fills the hidden folder that will get the final name; returns the files' names.
     pub write: fn(&Job<'_>, &Path) -> Result<Vec<String>>,
+    /// Bytes of those files, by headers alone; the card, which is a page of text, left out.
+    pub bytes: fn(&ModelFolder, &ExportRequest) -> Result<u64>,
     /// How `--verify` opens what was written: a model of its own, or an adapter on the same base.
     pub is_adapter: bool,
 }

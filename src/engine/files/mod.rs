@@ -15,4 +15,4 @@ pub use hash::{FileIdentity, identity_of_folder, sampled_identity, sha256_bytes,
 pub use lock::RunLock;
 pub use manifest::{FileEntry, MANIFEST_NAME, Manifest};
 pub use run_file::{MAX_RUN_FILE_BYTES, read_run_file};
-pub use space::{require_space, write_error};
+pub use space::{free_bytes, require_space, write_error};

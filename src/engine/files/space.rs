@@ -24,6 +24,12 @@ pub fn require_space(folder: &Path, bytes: u64) -> Result<()> {
     }
 }
 
+/// Bytes that are free where `path` lies or would lie; 0 if unknown.
+pub fn free_bytes(path: &Path) -> u64 {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    absolute.ancestors().find(|folder| folder.is_dir()).and_then(available).unwrap_or(0)
+}
+
 /// The error of a failed write to a file that is to have `bytes` bytes.
 pub fn write_error(path: &Path, bytes: u64, err: &io::Error) -> UserError {
     let needed = human(bytes);

@@ -2,20 +2,49 @@
 
 use std::path::Path;
 
-use protocol::{Control, RequestId, Result, RunConfig, Text, UserError};
+use protocol::{Control, Event, RequestId, Result, RunConfig};
 
+use super::{Desk, Reporter};
 use crate::sink::Sink;
+
+/// What is looked for, and where.
+pub struct Search<'a> {
+    pub text: &'a str,
+    /// Rows passed over, from the first.
+    pub after: u64,
+    /// Rows wanted.
+    pub limit: u64,
+}
 
 /// Rows that hold a text.
 pub fn find(
-    _request: RequestId,
-    _config: &RunConfig,
-    _base: &Path,
-    _text: &str,
-    _after: u64,
-    _limit: u64,
-    _control: &Control,
-    _sink: &mut Sink,
+    request: RequestId,
+    (config, base): (RunConfig, &Path),
+    search: &Search<'_>,
+    desk: &mut Desk,
+    control: &Control,
+    sink: &mut Sink,
 ) -> Result<()> {
-    Err(UserError::failure(Text::fixed("being built", "正在实现")))
+    let (rows, scanned, complete) = {
+        let reporter = Reporter::new(request, control, sink);
+        let config = crate::plan::absolute(config, base);
+        let encoder = desk.encoder(&config, base)?.encoder;
+        let head = desk.library.glance(&config.data, base, encoder.clone(), &reporter)?;
+        let looked = data::find(&head, search.text, search.after..u64::MAX, search.limit, &reporter)?;
+        let (mut found, mut scanned) = looked;
+        let mut end = head.len() as u64;
+        // What the heads of large files do not hold, the whole files may.
+        if !head.is_whole() && (found.len() as u64) < search.limit {
+            let whole = desk.library.dataset(&config.data, base, encoder, &reporter)?;
+            let from = search.after.max(scanned);
+            let missing = search.limit - found.len() as u64;
+            let (more, last) = data::find(&whole, search.text, from..u64::MAX, missing, &reporter)?;
+            found.extend(more);
+            (scanned, end) = (last, whole.len() as u64);
+        }
+        let complete = scanned >= end && (head.is_whole() || end > head.len() as u64);
+        (found.into_iter().map(|row| row + 1).collect(), scanned, complete)
+    };
+    sink.emit(Event::Found { request, rows, scanned, complete });
+    Ok(())
 }

@@ -1,10 +1,18 @@
 //! `forecast_export`.
 
-use protocol::{ExportRequest, RequestId, Result, Text, UserError};
+use protocol::{Event, ExportRequest, RequestId, Result};
 
+use crate::export::target_of;
+use crate::files::free_bytes;
+use crate::models::ModelFolder;
 use crate::sink::Sink;
 
 /// What an export would write, and the room for it.
-pub fn forecast_export(_request: RequestId, _export: &ExportRequest, _sink: &mut Sink) -> Result<()> {
-    Err(UserError::failure(Text::fixed("being built", "正在实现")))
+pub fn forecast_export(request: RequestId, export: &ExportRequest, sink: &mut Sink) -> Result<()> {
+    let target = target_of(&export.target.0)?;
+    let folder = ModelFolder::open(&export.model.path, &export.model.overrides)?;
+    let bytes = (target.bytes)(&folder, export)?;
+    let free_bytes = free_bytes(&export.out);
+    sink.emit(Event::ExportForecast { request, bytes, free_bytes });
+    Ok(())
 }

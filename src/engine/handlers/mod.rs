@@ -2,6 +2,7 @@
 
 mod bench;
 mod dataset;
+mod desk;
 mod estimate;
 mod export;
 mod find;
@@ -15,10 +16,11 @@ mod runs;
 mod score;
 
 pub use bench::bench;
-pub use dataset::{check, preview};
+pub use dataset::{check, go_on, preview};
+pub use desk::Desk;
 pub use estimate::estimate;
 pub use export::export;
-pub use find::find;
+pub use find::{Search, find};
 pub use forecast::forecast_export;
 pub use generate::generate;
 pub use inspect::inspect;
@@ -32,7 +34,7 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use data::Progress;
-use protocol::{Control, RequestId, Text};
+use protocol::{Control, Event, RequestId, Text, Verdict};
 
 use crate::sink::Sink;
 
@@ -40,15 +42,24 @@ use crate::sink::Sink;
 struct Reporter<'a> {
     request: RequestId,
     control: &'a Control,
+    /// The sink, and when it was last told something.
     sink: Mutex<(&'a mut Sink, Instant)>,
+    /// When a verdict was last told.
+    verdict: Mutex<Instant>,
+    /// A stop that was wished before this work began is not meant for it.
+    stopped_before: bool,
 }
 
 /// Between two reports.
 const PAUSE_MILLIS: u128 = 100;
+/// Between two verdicts, each of which is some work.
+const VERDICT_MILLIS: u128 = 300;
 
 impl<'a> Reporter<'a> {
     fn new(request: RequestId, control: &'a Control, sink: &'a mut Sink) -> Self {
-        Self { request, control, sink: Mutex::new((sink, Instant::now())) }
+        let now = Instant::now();
+        let stopped_before = control.stop_wanted();
+        Self { request, control, sink: Mutex::new((sink, now)), verdict: Mutex::new(now), stopped_before }
     }
 
     fn tell(&self, stage: &Text, done: u64, total: u64) {
@@ -66,7 +77,18 @@ impl Progress for Reporter<'_> {
         self.tell(stage, done, total);
     }
 
+    fn verdict(&self, so_far: &mut dyn FnMut() -> (Verdict, u64)) {
+        if let (Ok(mut last), Ok(mut guard)) = (self.verdict.lock(), self.sink.lock())
+            && last.elapsed().as_millis() >= VERDICT_MILLIS
+        {
+            let (verdict, rows_done) = so_far();
+            *last = Instant::now();
+            guard.0.emit(Event::Checking { request: self.request, verdict: Box::new(verdict), rows_done });
+        }
+    }
+
     fn cancelled(&self) -> bool {
-        self.control.stop_wanted() || self.control.is_superseded(self.request)
+        let stopped = self.control.stop_wanted() && !self.stopped_before;
+        stopped || self.control.is_superseded(self.request)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use protocol::Result;
+use protocol::{Result, Text, UserError};
 
 use crate::nn::{AdapterView, ParamId, ParamStore, Value};
 
@@ -34,20 +34,36 @@ pub trait Adapter: AdapterView {
 }
 
 fn copy_values(to: &mut ParamStore, from: &ParamStore) -> Result<()> {
-    use protocol::{Text, UserError};
+    refuse_mismatch(mismatches(to, from))?;
+    for param in to.iter_mut() {
+        if let Some(id) = from.find(&param.name) {
+            param.value = from.get(id).value.clone();
+        }
+    }
+    Ok(())
+}
+
+/// How the parameters of an adapter folder differ from those wanted, a line each.
+pub(super) fn mismatches(wanted: &ParamStore, found: &ParamStore) -> Vec<String> {
     let mut problems = Vec::new();
-    for (_, param) in from.iter().filter(|(_, param)| to.find(&param.name).is_none()) {
+    for (_, param) in found.iter().filter(|(_, param)| wanted.find(&param.name).is_none()) {
         problems.push(format!("{} is in the folder but not among the targets", param.name));
     }
-    for param in to.iter_mut() {
-        match from.find(&param.name).map(|id| from.get(id)) {
-            Some(source) if source.shape == param.shape => param.value = source.value.clone(),
+    for (_, param) in wanted.iter() {
+        match found.find(&param.name).map(|id| found.get(id)) {
+            Some(source) if source.shape == param.shape => {}
             Some(source) => {
                 problems.push(format!("{}: wanted {:?}, got {:?}", param.name, param.shape, source.shape));
             }
             None => problems.push(format!("{} is missing in the folder", param.name)),
         }
     }
+    problems
+}
+
+/// # Errors
+/// When there are mismatches: all at once.
+pub(super) fn refuse_mismatch(problems: Vec<String>) -> Result<()> {
     if problems.is_empty() {
         return Ok(());
     }

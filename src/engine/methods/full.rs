@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use burn::tensor::FloatDType;
-use protocol::{Result, Text, UserError};
+use protocol::{Result, TargetReport, Text, UserError};
 use serde_json::{Map, Value};
 
-use super::{Adapter, Attach, Method};
+use super::{Adapter, Attach, Footprint, Method};
 use crate::models::Model;
+use crate::nn::{ParamStore, Site, Space};
 
 pub const METHOD: Method = Method {
     id: "full",
@@ -19,7 +20,9 @@ pub const METHOD: Method = Method {
     params: Vec::new,
     peft_type: None,
     attach,
+    footprint,
     load,
+    shapes: |dir, _| Err(no_adapter(dir)),
 };
 
 /// Weights under training are kept in f32 whatever the compute dtype: an update is smaller than
@@ -33,10 +36,36 @@ fn attach(model: &mut Model, _: &Map<String, Value>, _: &Attach) -> Result<Optio
     Ok(None)
 }
 
+fn footprint(model: &Model, _: &Map<String, Value>, _: &Path) -> Result<Footprint> {
+    let elements = |site: &Site| {
+        let stored = std::iter::once(site.weight).chain(site.bias);
+        stored.map(|id| model.params.get(id).elements() as u64).sum()
+    };
+    let target = |site: &Site| TargetReport {
+        path: site.path.clone(),
+        rank: 0,
+        alpha: 0.0,
+        parameters: elements(site),
+    };
+    // A tied head is the embedding's matrix under a second name.
+    let tied = |at: usize| model.sites[..at].iter().any(|site| site.weight == model.sites[at].weight);
+    let sites = model.sites.iter().enumerate().filter(|(at, _)| !tied(*at));
+    Ok(Footprint {
+        own: model.params.elements(),
+        added: ParamStore::new(Space::Adapter),
+        targets: sites.map(|(_, site)| target(site)).collect(),
+        adapter_config: Map::new(),
+    })
+}
+
 fn load(dir: &Path, _: &Model) -> Result<Box<dyn Adapter>> {
-    Err(UserError::bad_input(Text::fixed(
+    Err(no_adapter(dir))
+}
+
+fn no_adapter(dir: &Path) -> UserError {
+    UserError::bad_input(Text::fixed(
         "A fully fine-tuned model is a model folder, not an adapter",
         "全量微调的结果是模型文件夹，而不是适配器",
     ))
-    .in_file(dir))
+    .in_file(dir)
 }

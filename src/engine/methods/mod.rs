@@ -1,6 +1,7 @@
 //! Tuning methods. A method is one file here and one word in `methods!`.
 
 mod adapter;
+mod footprint;
 mod params;
 mod peft;
 mod targets;
@@ -12,9 +13,11 @@ use protocol::{Descriptor, ParamSpec, Result, Text, UserError, text};
 use serde_json::{Map, Value};
 
 pub use adapter::Adapter;
+pub use footprint::Footprint;
 pub use targets::select_sites;
 
 use crate::models::Model;
+use crate::nn::ParamStore;
 
 /// What one method's file exports.
 pub struct Method {
@@ -26,15 +29,22 @@ pub struct Method {
     /// `peft_type` of the adapter folders that this method reads and writes.
     pub peft_type: Option<&'static str>,
     /// Makes the model trainable: marks its own parameters, or returns an adapter of new ones.
-    /// The map holds every setting of `params`, checked. Works on a model that is not loaded, too (for
-    /// the forecast).
+    /// The map holds every setting of `params`, checked.
     pub attach: AttachFn,
+    /// What `attach` would add to a model that need not be loaded; the path is the base's, as the adapter's
+    /// files name it.
+    pub footprint: FootprintFn,
     /// Reads an adapter folder.
     pub load: fn(&Path, &Model) -> Result<Box<dyn Adapter>>,
+    /// The parameters that `load` would read, by the headers of the folder's files.
+    pub shapes: fn(&Path, &Model) -> Result<ParamStore>,
 }
 
 /// How a method is attached; None where the model itself is trained.
 pub type AttachFn = fn(&mut Model, &Map<String, Value>, &Attach) -> Result<Option<Box<dyn Adapter>>>;
+
+/// How a method is weighed.
+pub type FootprintFn = fn(&Model, &Map<String, Value>, &Path) -> Result<Footprint>;
 
 /// What a method may need to know when it is attached.
 #[derive(Clone, Copy, Debug)]
@@ -94,17 +104,39 @@ pub fn attach(
     if config.init_from.as_os_str().is_empty() {
         return Ok(adapter);
     }
-    let Some(fresh) = adapter.as_mut() else {
-        let kind = &config.kind;
-        return Err(UserError::bad_input(text!(
-            "Method `{kind}` trains the model itself and cannot continue from an adapter",
-            "方法 `{kind}` 训练模型本身，不能从适配器继续"
-        ))
-        .at_item("method.init_from"));
-    };
+    let Some(fresh) = adapter.as_mut() else { return Err(no_adapter_to_continue(config)) };
     let start = load_adapter(&config.init_from, model)?;
     fresh.copy_from(start.as_ref())?;
     Ok(adapter)
+}
+
+/// What [`attach`] would add, without loading or drawing anything. `base` is the model's path, as the adapter's
+/// files will name it.
+///
+/// # Errors
+/// As [`attach`].
+pub fn footprint(model: &Model, config: &MethodConfig, base: &Path) -> Result<Footprint> {
+    let method = method_of(&config.kind)?;
+    let settings = settings(method, config)?;
+    let footprint = (method.footprint)(model, &settings, base)?;
+    if config.init_from.as_os_str().is_empty() {
+        return Ok(footprint);
+    }
+    if !footprint.is_adapter() {
+        return Err(no_adapter_to_continue(config));
+    }
+    let start = (method_of_adapter(&config.init_from)?.shapes)(&config.init_from, model)?;
+    adapter::refuse_mismatch(adapter::mismatches(&footprint.added, &start))?;
+    Ok(footprint)
+}
+
+fn no_adapter_to_continue(config: &MethodConfig) -> UserError {
+    let kind = &config.kind;
+    UserError::bad_input(text!(
+        "Method `{kind}` trains the model itself and cannot continue from an adapter",
+        "方法 `{kind}` 训练模型本身，不能从适配器继续"
+    ))
+    .at_item("method.init_from")
 }
 
 /// Reads an adapter folder of any known method.
@@ -112,13 +144,25 @@ pub fn attach(
 /// # Errors
 /// When the folder is not one, or does not fit the model.
 pub fn load_adapter(dir: &Path, model: &Model) -> Result<Box<dyn Adapter>> {
+    (method_of_adapter(dir)?.load)(dir, model)
+}
+
+/// Bytes of an adapter folder's files once written again.
+///
+/// # Errors
+/// As [`load_adapter`].
+pub fn adapter_bytes(model: &Model, dir: &Path) -> Result<u64> {
+    let params = (method_of_adapter(dir)?.shapes)(dir, model)?;
+    Ok(peft::bytes(&peft::read_config(dir)?, &params))
+}
+
+fn method_of_adapter(dir: &Path) -> Result<&'static Method> {
     let kind = peft::adapter_type(dir)?;
-    let method = METHODS.iter().find(|method| method.peft_type == Some(kind.as_str())).ok_or_else(|| {
+    METHODS.iter().copied().find(|method| method.peft_type == Some(kind.as_str())).ok_or_else(|| {
         UserError::bad_input(text!("Adapters of type {kind} are not supported", "不支持 {kind} 类型的适配器"))
             .at_item("peft_type")
             .in_file(dir.join("adapter_config.json"))
-    })?;
-    (method.load)(dir, model)
+    })
 }
 
 /// Descriptors for the catalog.

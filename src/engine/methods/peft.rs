@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::files::AtomicFile;
 use crate::nn::{Param, ParamStore, Value};
-use crate::weights::{Checkpoint, load_tensor, open_file, write_params};
+use crate::weights::{Checkpoint, load_tensor, open_file, params_bytes, write_params};
 
 pub const CONFIG: &str = "adapter_config.json";
 pub const WEIGHTS: &str = "adapter_model.safetensors";
@@ -62,15 +62,25 @@ pub fn write(
     params: &ParamStore,
     name_of: &dyn Fn(&str) -> String,
 ) -> Result<()> {
+    AtomicFile::write(&dir.join(CONFIG), &config_json(config))?;
+    let tensors: Vec<(String, &Param)> =
+        params.iter().map(|(_, param)| (name_of(&param.name), param)).collect();
+    write_params(dir, "adapter_model", &tensors)
+}
+
+/// Bytes of the files that [`write`] makes, with [`PREFIX`] in front of every name.
+pub fn bytes(config: &Map<String, Json>, params: &ParamStore) -> u64 {
+    let names = params.iter().map(|(_, param)| (format!("{PREFIX}{}", param.name), param));
+    let tensors: Vec<(String, &Param)> = names.collect();
+    config_json(config).len() as u64 + params_bytes(&tensors)
+}
+
+fn config_json(config: &Map<String, Json>) -> Vec<u8> {
     let mut sorted: Vec<_> = config.iter().collect();
     sorted.sort_by(|a, b| a.0.cmp(b.0));
     let sorted: Map<String, Json> =
         sorted.into_iter().map(|(key, value)| (key.clone(), value.clone())).collect();
-    let json = serde_json::to_vec_pretty(&sorted).unwrap_or_default();
-    AtomicFile::write(&dir.join(CONFIG), &json)?;
-    let tensors: Vec<(String, &Param)> =
-        params.iter().map(|(_, param)| (name_of(&param.name), param)).collect();
-    write_params(dir, "adapter_model", &tensors)
+    serde_json::to_vec_pretty(&sorted).unwrap_or_default()
 }
 
 /// A stored tensor as a parameter's value, f32.

@@ -13,17 +13,26 @@ use crate::nn::{Param, Value};
 /// # Errors
 /// When the device fails or a file cannot be written.
 pub fn write_params(dir: &Path, stem: &str, params: &[(String, &Param)]) -> Result<()> {
-    let planned = params.iter().map(|(name, param)| Planned {
-        name: name.clone(),
-        dtype: FileDtype::F32,
-        shape: param.shape.clone(),
-    });
-    let plan = ShardPlan::new(stem, planned.collect(), u64::MAX)?;
+    let plan = plan(stem, params)?;
     plan.write(dir, |tensor, sink| {
         let found = params.iter().find(|(name, _)| *name == tensor.name);
         sink.put_f32(&found.map_or_else(|| Ok(Vec::new()), |(_, param)| read_f32(&param.value))?)
     })?;
     Ok(())
+}
+
+/// Bytes of the file that [`write_params`] makes; 0 where it would refuse.
+pub fn params_bytes(params: &[(String, &Param)]) -> u64 {
+    plan("params", params).map_or(0, |plan| plan.total_bytes())
+}
+
+fn plan(stem: &str, params: &[(String, &Param)]) -> Result<ShardPlan> {
+    let planned = params.iter().map(|(name, param)| Planned {
+        name: name.clone(),
+        dtype: FileDtype::F32,
+        shape: param.shape.clone(),
+    });
+    ShardPlan::new(stem, planned.collect(), u64::MAX)
 }
 
 /// All elements of a value, row-major, f32.

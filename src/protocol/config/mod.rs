@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use parse::{nearest, parse_run_file};
+pub use parse::{about, nearest, parse_run_file};
 pub use write::run_file_text;
 
 /// A complete run. Every key has a default, except the model's path and the training files.

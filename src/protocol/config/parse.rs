@@ -8,6 +8,8 @@ use crate::{Result, RunConfig, Text, UserError, text};
 
 /// Sections whose keys are free: their owner checks them.
 const OPEN_SECTIONS: [&str; 3] = ["method", "model.overrides", "data.columns"];
+/// What a run file may say of itself: `name` and `help`, each with `en` and `zh`. Nothing follows from it.
+const ABOUT: &str = "about";
 
 /// Reads the text of a run file. `file` is named in errors only.
 pub fn parse_run_file(source: &str, file: &Path) -> Result<RunConfig> {
@@ -27,6 +29,17 @@ pub fn parse_run_file(source: &str, file: &Path) -> Result<RunConfig> {
         .in_file(file));
     }
     toml::from_str(source).map_err(|err| syntax_error(&err, source, file))
+}
+
+/// Name and help that a run file or column map gives itself in `[about]`.
+pub fn about(source: &str) -> Option<(Text, Text)> {
+    let table: Table = toml::from_str(source).ok()?;
+    let about = table.get(ABOUT)?;
+    let text = |key: &str| {
+        let word = |language: &str| about.get(key)?.get(language)?.as_str().map(str::to_owned);
+        Some(Text::new(word("en")?, word("zh")?))
+    };
+    Some((text("name")?, text("help")?))
 }
 
 /// The candidate most like `word`, if one is near enough to be a slip of the finger.
@@ -59,6 +72,7 @@ fn unknown_keys(table: &Table, known: &Table, prefix: &str) -> Vec<String> {
     for (key, value) in table {
         let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
         match (known.get(key), value) {
+            (None, Value::Table(_)) if path == ABOUT => {}
             (None, _) => found.push(path),
             (Some(Value::Table(inner)), Value::Table(given)) if !OPEN_SECTIONS.contains(&path.as_str()) => {
                 found.extend(unknown_keys(given, inner, &path));
@@ -113,6 +127,14 @@ mod tests {
             assert!(said.contains(near), "{said}");
         }
         assert_eq!(err.exit_code(), 2);
+    }
+
+    #[test]
+    fn a_run_file_may_say_what_it_is() {
+        let source = "[about]\nname = { en = \"A\", zh = \"甲\" }\nhelp = { en = \"b\", zh = \"乙\" }\n";
+        assert_eq!(parse(source).unwrap(), RunConfig::default());
+        assert_eq!(about(source), Some((Text::fixed("A", "甲"), Text::fixed("b", "乙"))));
+        assert_eq!(about("[train]"), None);
     }
 
     #[test]

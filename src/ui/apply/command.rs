@@ -64,7 +64,10 @@ impl Apply<'_> {
             C::ZoomIn => self.zoom(1.1),
             C::ZoomOut => self.zoom(1.0 / 1.1),
             C::ZoomReset => self.state.preferences.zoom = 1.0,
-            C::RestartEngine => self.engine.restart(),
+            C::RestartEngine => {
+                self.state.engine = Default::default();
+                self.engine.restart();
+            }
             C::FrameTimes => self.workspace.show_frame_times = !self.workspace.show_frame_times,
             C::Quit => self.egui.send_viewport_cmd(ViewportCommand::Close),
         }
@@ -81,7 +84,12 @@ impl Apply<'_> {
                 self.state.train.phase = RunPhase::Pausing;
                 self.engine.wish(Wish::Pause);
             }
-            RunPhase::Paused | RunPhase::Pausing => self.engine.wish(Wish::Resume),
+            RunPhase::Pausing => {
+                // Taken back: if the engine had not heard of it yet, it says nothing of it.
+                self.state.train.phase = RunPhase::Training;
+                self.engine.wish(Wish::Resume);
+            }
+            RunPhase::Paused => self.engine.wish(Wish::Resume),
             RunPhase::None | RunPhase::Starting | RunPhase::Stopping | RunPhase::Ended => {}
         }
     }

@@ -296,8 +296,15 @@ fn start(ui: &mut Ui, ctx: &PanelCtx<'_>) {
     }
     if let Some(obstacle) = obstacle {
         notice(ui, ctx, &obstacle.text);
-        if ui.button(ctx.t(&words::LOOK)).clicked() {
-            ctx.push(Action::Open(obstacle.panel));
+        let (text, action) = match ctx.state.engine.ended {
+            true => {
+                let restart = UiCommand::RestartEngine;
+                (&restart.info().text, Action::Command(restart))
+            }
+            false => (&words::LOOK, Action::Open(obstacle.panel)),
+        };
+        if ui.button(ctx.t(text)).clicked() {
+            ctx.push(action);
         }
     }
 }

@@ -88,9 +88,14 @@ pub fn place(ctx: &PanelCtx<'_>, place: &Place) -> String {
 }
 
 /// A small coloured word, such as a state.
-pub fn badge(ui: &mut Ui, text: &str, colour: Color32) {
+pub fn badge(ui: &mut Ui, text: &str, colour: Color32) -> egui::Response {
     let fill = crate::theme::Tokens::wash(colour, 0.18);
-    Frame::new().fill(fill).corner_radius(4).inner_margin(Margin::symmetric(6, 1)).show(ui, |ui| {
-        ui.label(RichText::new(text).small().family(semibold()).color(colour));
-    });
+    let font = egui::FontId::new(11.5, semibold());
+    let galley = ui.painter().layout_no_wrap(text.to_owned(), font, colour);
+    let size = galley.size() + egui::vec2(12.0, 3.0);
+    let (rect, response) = ui.allocate_exact_size(size, egui::Sense::hover());
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, text));
+    ui.painter().rect_filled(rect, 4.0, fill);
+    ui.painter().galley(rect.center() - galley.size() / 2.0, galley, colour);
+    response
 }

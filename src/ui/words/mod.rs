@@ -17,6 +17,25 @@ pub mod train;
 macro_rules! words {
     ($($name:ident => $en:literal, $zh:literal;)*) => {
         $(pub static $name: protocol::Text = protocol::Text::fixed($en, $zh);)*
+
+        /// All of them, for tests.
+        pub static ALL: &[&protocol::Text] = &[$(&$name),*];
     };
 }
 pub(crate) use words;
+
+/// Every word of the window.
+pub fn all() -> impl Iterator<Item = &'static protocol::Text> {
+    let lists = [
+        chat::ALL,
+        data::ALL,
+        export::ALL,
+        frame::ALL,
+        method::ALL,
+        model::ALL,
+        runs::ALL,
+        settings::ALL,
+        train::ALL,
+    ];
+    lists.into_iter().flatten().copied()
+}

@@ -3,10 +3,12 @@
 mod ends;
 mod faults;
 mod guard;
+mod listed;
 mod live;
 mod pause;
+mod pulse;
 mod refused;
 mod resume;
 mod samples;
-mod support;
+pub mod support;
 mod wishes;

@@ -1,17 +1,19 @@
 //! New LoRA parameters for a model.
 
+use std::path::Path;
+
 use burn::tensor::{DType, FloatDType, Tensor, TensorData};
-use protocol::{Result, Text, UserError, text};
+use protocol::{Result, TargetReport, Text, UserError, text};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 use serde_json::{Map, Value as Json};
 
 use super::adapter::LoraAdapter;
-use super::files::Identity;
+use super::files::{Identity, config};
 use super::site::LoraSite;
 use super::Settings;
 use crate::methods::targets::{pattern_value, refuse_tied};
-use crate::methods::{Adapter, Attach, select_sites};
+use crate::methods::{Adapter, Attach, Footprint, select_sites};
 use crate::models::Model;
 use crate::nn::{Decay, Param, ParamId, Site, SiteKind, Value};
 
@@ -19,6 +21,38 @@ use crate::nn::{Decay, Param, ParamId, Site, SiteKind, Value};
 const LORAPLUS_EMBEDDING_RATE: f64 = 1e-6;
 
 pub fn attach(model: &mut Model, settings: &Map<String, Json>, context: &Attach) -> Result<Option<Box<dyn Adapter>>> {
+    let (mut adapter, settings, sites) = declared(model, settings)?;
+    for site in &sites {
+        let Some(entry) = adapter.sites.get(&site.id).cloned() else { continue };
+        initialise(&mut adapter, model, &entry, site, context.seed);
+        set_rates(&mut adapter, &entry, &settings, context.learning_rate);
+    }
+    Ok(Some(Box::new(adapter)))
+}
+
+/// What [`attach`] would add.
+pub fn footprint(model: &Model, settings: &Map<String, Json>, base: &Path) -> Result<Footprint> {
+    let (adapter, ..) = declared(model, settings)?;
+    let report = |site: &Site| {
+        let entry = adapter.sites.get(&site.id)?;
+        let parts = [Some(entry.a), Some(entry.b), entry.magnitude].into_iter().flatten();
+        Some(TargetReport {
+            path: site.path.clone(),
+            rank: entry.rank as u64,
+            alpha: entry.alpha,
+            parameters: parts.map(|id| adapter.params.get(id).elements() as u64).sum(),
+        })
+    };
+    Ok(Footprint {
+        own: 0,
+        targets: model.sites.iter().filter_map(report).collect(),
+        adapter_config: config(&adapter, &base.display().to_string()),
+        added: adapter.params,
+    })
+}
+
+/// Every parameter with its shape, and without a value where the value would have to be drawn.
+fn declared(model: &Model, settings: &Map<String, Json>) -> Result<(LoraAdapter, Settings, Vec<Site>)> {
     let settings: Settings = serde_json::from_value(Json::Object(settings.clone()))
         .map_err(|err| UserError::failure(Text::new(err.to_string(), err.to_string())))?;
     let sites = select_sites(model, &settings.targets)?;
@@ -26,7 +60,7 @@ pub fn attach(model: &mut Model, settings: &Map<String, Json>, context: &Attach)
     let mut adapter = LoraAdapter::new(identity(&settings, model, &sites));
     let mut problems = Vec::new();
     for site in &sites {
-        match add_site(&mut adapter, model, site, &settings, context) {
+        match add_site(&mut adapter, model, site, &settings) {
             Ok(()) => {}
             Err(problem) => problems.push(problem),
         }
@@ -39,7 +73,7 @@ pub fn attach(model: &mut Model, settings: &Map<String, Json>, context: &Attach)
     }
     add_biases(&mut adapter, model, &sites, &settings.bias);
     add_whole_modules(&mut adapter, model, &settings.modules_to_save)?;
-    Ok(Some(Box::new(adapter)))
+    Ok((adapter, settings, sites))
 }
 
 fn identity(settings: &Settings, model: &Model, sites: &[Site]) -> Identity {
@@ -64,7 +98,6 @@ fn add_site(
     model: &Model,
     site: &Site,
     settings: &Settings,
-    context: &Attach,
 ) -> Result<(), String> {
     let path = &site.path;
     let pattern = |patterns| pattern_value(model, patterns, site).map_err(|err| err.to_string());
@@ -79,19 +112,23 @@ fn add_site(
     }
     let layout = SiteLayout { rank, alpha, rslora: settings.rslora, dora: settings.dora, dropout: settings.dropout };
     let entry = declare_site(adapter, site, &layout);
-    initialise(adapter, model, &entry, site, context.seed);
-    let fast = settings.loraplus_ratio;
-    if fast != 1.0 {
-        let embedding = LORAPLUS_EMBEDDING_RATE / context.learning_rate.max(f64::MIN_POSITIVE);
-        let (a, b) = if site.kind == SiteKind::Embedding { (embedding, embedding) } else { (1.0, fast) };
-        adapter.params.get_mut(entry.a).lr_scale = a;
-        adapter.params.get_mut(entry.b).lr_scale = b;
-        if let Some(magnitude) = entry.magnitude {
-            adapter.params.get_mut(magnitude).lr_scale = fast;
-        }
-    }
     adapter.sites.insert(site.id, entry);
     Ok(())
+}
+
+/// LoRA+: factors on the run's learning rate.
+fn set_rates(adapter: &mut LoraAdapter, entry: &LoraSite, settings: &Settings, learning_rate: f64) {
+    let fast = settings.loraplus_ratio;
+    if fast == 1.0 {
+        return;
+    }
+    let embedding = LORAPLUS_EMBEDDING_RATE / learning_rate.max(f64::MIN_POSITIVE);
+    let (a, b) = if entry.kind == SiteKind::Embedding { (embedding, embedding) } else { (1.0, fast) };
+    adapter.params.get_mut(entry.a).lr_scale = a;
+    adapter.params.get_mut(entry.b).lr_scale = b;
+    if let Some(magnitude) = entry.magnitude {
+        adapter.params.get_mut(magnitude).lr_scale = fast;
+    }
 }
 
 /// What decides the shapes at one site.

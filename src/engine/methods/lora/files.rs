@@ -11,7 +11,7 @@ use super::attach::{SiteLayout, declare_site, replace};
 use crate::methods::Adapter;
 use crate::methods::peft::{self, PREFIX};
 use crate::models::Model;
-use crate::nn::{Site, SiteId, SiteKind};
+use crate::nn::{Param, ParamStore, Site, SiteId, SiteKind};
 use crate::weights::Checkpoint;
 
 /// What `adapter_config.json` says beyond the tensors.
@@ -51,7 +51,8 @@ pub fn save(adapter: &LoraAdapter, dir: &Path, base: &str) -> Result<()> {
     peft::write(dir, &config(adapter, base), &adapter.params, &|name| format!("{PREFIX}{name}"))
 }
 
-fn config(adapter: &LoraAdapter, base: &str) -> Map<String, Json> {
+/// The adapter's `adapter_config.json`.
+pub fn config(adapter: &LoraAdapter, base: &str) -> Map<String, Json> {
     let identity = &adapter.identity;
     let mut rank_pattern = Map::new();
     let mut alpha_pattern = Map::new();
@@ -103,6 +104,19 @@ fn number(value: f64) -> Json {
 /// # Errors
 /// When the folder uses a variant that is not supported, or its tensors do not fit the model: all at once.
 pub fn load(dir: &Path, model: &Model) -> Result<Box<dyn Adapter>> {
+    let (mut adapter, weights) = declared(dir, model)?;
+    fill(&mut adapter, model, &weights)?;
+    finish_identity(&mut adapter, model);
+    Ok(Box::new(adapter))
+}
+
+/// The parameters of an adapter folder, by its headers.
+pub fn shapes(dir: &Path, model: &Model) -> Result<ParamStore> {
+    declared(dir, model).map(|(adapter, _)| adapter.params)
+}
+
+/// Every parameter with its shape, checked against the model, without values.
+fn declared(dir: &Path, model: &Model) -> Result<(LoraAdapter, Checkpoint)> {
     let config = peft::read_config(dir)?;
     refuse_variants(dir, &config)?;
     let weights = peft::open_weights(dir)?;
@@ -116,7 +130,8 @@ pub fn load(dir: &Path, model: &Model) -> Result<Box<dyn Adapter>> {
             problems.push(problem);
         }
     }
-    problems.extend(fill(&mut adapter, model, &weights)?);
+    let stored = adapter.params.iter().map(|(_, param)| stored_name(&weights, param).map(drop));
+    problems.extend(stored.filter_map(Result::err));
     if adapter.sites.is_empty() && adapter.replacements.is_empty() && problems.is_empty() {
         problems.push("the file holds no LoRA tensor".into());
     }
@@ -129,8 +144,7 @@ pub fn load(dir: &Path, model: &Model) -> Result<Box<dyn Adapter>> {
         .in_file(dir)
         .mend(Text::fixed("load it on the model it was made for", "请在制作它时所用的模型上加载")));
     }
-    finish_identity(&mut adapter, model);
-    Ok(Box::new(adapter))
+    Ok((adapter, weights))
 }
 
 fn finish_identity(adapter: &mut LoraAdapter, model: &Model) {
@@ -257,19 +271,23 @@ impl Reader {
     }
 }
 
-/// Reads the declared tensors; returns what is missing or misshapen.
-fn fill(adapter: &mut LoraAdapter, model: &Model, weights: &Checkpoint) -> Result<Vec<String>> {
-    let mut problems = Vec::new();
+/// The name of a declared tensor in the file; an error is a line for the user.
+fn stored_name(weights: &Checkpoint, param: &Param) -> Result<String, String> {
+    let names = [format!("{PREFIX}{}", param.name), format!("{PREFIX}{}.weight", param.name)];
+    let found = names.iter().find_map(|name| weights.info(name).map(|info| (name, info)));
+    match found {
+        Some((name, info)) if info.shape == param.shape.as_slice() => Ok(name.clone()),
+        Some((name, info)) => Err(format!("{name}: wanted {:?}, got {:?}", param.shape, info.shape)),
+        None => Err(format!("{} is missing", names[0])),
+    }
+}
+
+/// Reads the declared tensors.
+fn fill(adapter: &mut LoraAdapter, model: &Model, weights: &Checkpoint) -> Result<()> {
     for param in adapter.params.iter_mut() {
-        let names = [format!("{PREFIX}{}", param.name), format!("{PREFIX}{}.weight", param.name)];
-        let found = names.iter().find_map(|name| weights.info(name).map(|info| (name, info)));
-        match found {
-            Some((name, info)) if info.shape == param.shape.as_slice() => {
-                param.value = peft::read_value(weights, name, &param.shape, &model.device)?;
-            }
-            Some((name, info)) => problems.push(format!("{name}: wanted {:?}, got {:?}", param.shape, info.shape)),
-            None => problems.push(format!("{} is missing", names[0])),
+        if let Ok(name) = stored_name(weights, param) {
+            param.value = peft::read_value(weights, &name, &param.shape, &model.device)?;
         }
     }
-    Ok(problems)
+    Ok(())
 }

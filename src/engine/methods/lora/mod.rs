@@ -25,7 +25,9 @@ pub const METHOD: Method = Method {
     params,
     peft_type: Some("LORA"),
     attach: attach::attach,
+    footprint: attach::footprint,
     load: files::load,
+    shapes: files::shapes,
 };
 
 /// Settings of a run file's `[method]`, checked.

@@ -1,0 +1,57 @@
+//! What settings cost in memory, by the model's shapes: one calculation for the plan, the estimate and the
+//! remedies, which ask what other settings would cost.
+
+use burn::tensor::DType;
+use protocol::{MemoryForecast, Result, RunConfig};
+
+use crate::device::{self, Chosen};
+use crate::memory::{self, Needs};
+use crate::methods::Footprint;
+use crate::models::ModelFolder;
+use crate::optim::{OptimizerEntry, optimizer_of};
+
+/// A model on a device, to be trained.
+pub struct Costs<'a> {
+    pub folder: &'a ModelFolder,
+    pub optimizer: &'static OptimizerEntry,
+    pub dtype: DType,
+    /// Bytes that may be used; 0 if unknown.
+    pub budget: u64,
+    fused_attention: bool,
+}
+
+/// What one micro-batch costs.
+pub struct Cost {
+    pub forecast: MemoryForecast,
+    pub kept_graphs: usize,
+}
+
+impl<'a> Costs<'a> {
+    /// # Errors
+    /// When optimizer, dtype or memory budget of the run file cannot be used.
+    pub fn new(folder: &'a ModelFolder, config: &RunConfig, chosen: &Chosen) -> Result<Self> {
+        let optimizer = optimizer_of(&config.train.optimizer)?;
+        let dtype = device::compute_dtype(&config.model.dtype, chosen)?;
+        let budget = memory::budget(&config.train, device::memory_free(chosen))?;
+        let fused_attention = device::fuses_attention(chosen, dtype);
+        Ok(Self { folder, optimizer, dtype, budget, fused_attention })
+    }
+
+    /// Micro-batches of `rows` rows of `time` tokens.
+    pub fn of(&self, footprint: &Footprint, rows: u64, time: u64) -> Cost {
+        let needs = Needs {
+            info: &self.folder.info,
+            frozen: self.folder.model().params.elements() - footprint.own,
+            trained: footprint.trainable(),
+            element: if self.dtype == DType::F32 { 4 } else { 2 },
+            optimizer_bytes_per_element: self.optimizer.bytes_per_element,
+            rows,
+            time,
+            kept_graphs: 0,
+            fused_attention: self.fused_attention,
+        };
+        let kept_graphs = memory::affordable_graphs(&needs, self.budget);
+        let needs = Needs { kept_graphs: kept_graphs as u64, ..needs };
+        Cost { forecast: memory::forecast(&needs, self.budget), kept_graphs }
+    }
+}

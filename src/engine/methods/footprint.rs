@@ -1,0 +1,37 @@
+//! What a method adds to a model, from shapes alone: nothing is loaded and nothing is drawn. The same code declares
+//! the parameters here and where training attaches the method, so that the two cannot differ.
+
+use protocol::TargetReport;
+use serde_json::{Map, Value as Json};
+
+use super::peft;
+use crate::nn::ParamStore;
+
+/// The parameters of a method on one model.
+pub struct Footprint {
+    /// Elements of the model itself that are trained.
+    pub own: u64,
+    /// What the method adds; empty where the model itself is trained.
+    pub added: ParamStore,
+    /// Every matrix that is adapted, in the model's order.
+    pub targets: Vec<TargetReport>,
+    /// `adapter_config.json` of the result; empty where the model itself is trained.
+    pub adapter_config: Map<String, Json>,
+}
+
+impl Footprint {
+    /// Trained elements.
+    pub fn trainable(&self) -> u64 {
+        self.own + self.added.trainable_elements()
+    }
+
+    /// Whether the result is an adapter folder rather than a model.
+    pub fn is_adapter(&self) -> bool {
+        !self.adapter_config.is_empty()
+    }
+
+    /// Bytes of the adapter's files.
+    pub fn adapter_bytes(&self) -> u64 {
+        if self.is_adapter() { peft::bytes(&self.adapter_config, &self.added) } else { 0 }
+    }
+}

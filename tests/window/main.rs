@@ -1,0 +1,8 @@
+//! The window with the real engine: driven by labels in this process, and by mouse and keyboard on a display without a
+//! screen.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+
+mod display;
+mod drive;
+mod journey;
