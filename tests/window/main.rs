@@ -6,3 +6,4 @@
 mod display;
 mod drive;
 mod journey;
+mod record;
