@@ -2,8 +2,12 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests may touch files")]
 
+mod chat;
+mod data;
+mod export;
 mod frame;
 mod runs;
+mod setup;
 mod support;
 mod train;
 mod words;

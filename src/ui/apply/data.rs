@@ -48,6 +48,7 @@ impl Apply<'_> {
             limit: FOUND_AT_ONCE,
         };
         self.state.data.sought = text;
+        self.state.data.sought_after = after;
         self.state.data.found.ask(request);
         self.engine.send(command);
     }
