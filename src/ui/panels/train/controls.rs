@@ -28,7 +28,7 @@ pub fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, looks: &mut Looks, zoomed: bool) -> b
             reset = true;
         }
         room(ui, 230.0);
-        ui.scope(|ui| {
+        ui.horizontal(|ui| {
             ui.spacing_mut().slider_width = 84.0;
             let slider = Slider::new(&mut looks.smoothing, 0.0..=0.995).max_decimals(3).step_by(0.005);
             let label = ui.label(RichText::new(ctx.t(&words::SMOOTH)).color(ui.tokens().text_weak));
@@ -40,7 +40,7 @@ pub fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, looks: &mut Looks, zoomed: bool) -> b
         if zoomed {
             let button = crate::widgets::button(ui, Some(Icon::Refresh), ctx.t(&words::FOLLOW));
             reset |= button.on_hover_text(ctx.t(&words::FOLLOW_HELP)).clicked();
-        } else {
+        } else if ui.available_size_before_wrap().x > 15.0 {
             Icon::Info.ui(ui, 15.0, ui.tokens().text_faint).on_hover_text(ctx.t(&words::FOLLOW_HELP));
         }
     });
