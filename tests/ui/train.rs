@@ -355,6 +355,50 @@ fn a_part_is_looked_at_until_all_is_wanted_again() {
 }
 
 #[test]
+fn a_box_zooms_and_a_double_click_shows_all() {
+    let (engine, desktop) = (silent(), FakeDesktop::default());
+    let mut harness = training(&engine, &desktop);
+    let button = |harness: &mut Harness<'static, App>, x: f32, y: f32, pressed: bool| {
+        harness.event(egui::Event::PointerMoved(egui::pos2(x, y)));
+        harness.event(egui::Event::PointerButton {
+            pos: egui::pos2(x, y),
+            button: egui::PointerButton::Primary,
+            pressed,
+            modifiers: egui::Modifiers::NONE,
+        });
+    };
+    // A box, and a drag along the axis.
+    for down in [20.0, 0.5] {
+        button(&mut harness, 320.0, 240.0, true);
+        harness.run_steps(2);
+        for step in 1..=5 {
+            let at = egui::pos2(320.0 + 20.0 * step as f32, 240.0 + down * step as f32);
+            harness.event(egui::Event::PointerMoved(at));
+            harness.run_steps(2);
+        }
+        button(&mut harness, 420.0, 240.0 + 5.0 * down, false);
+        harness.run_steps(3);
+        assert!(shows(&harness, "Show all"), "a part is seen");
+        // Press and release in one step: a step takes nearly as long as a double click may.
+        let at = egui::pos2(400.0, 300.0);
+        harness.event(egui::Event::PointerMoved(at));
+        harness.run_steps(2);
+        for _ in 0..2 {
+            let click = [true, false].map(|pressed| egui::Event::PointerButton {
+                pos: at,
+                button: egui::PointerButton::Primary,
+                pressed,
+                modifiers: egui::Modifiers::NONE,
+            });
+            harness.input_mut().events.extend(click);
+            harness.step();
+        }
+        harness.run_steps(3);
+        assert!(!shows(&harness, "Show all"), "and then all again");
+    }
+}
+
+#[test]
 fn the_exact_figures_are_shown_at_the_pointer() {
     let (engine, desktop) = (silent(), FakeDesktop::default());
     let mut harness = training(&engine, &desktop);

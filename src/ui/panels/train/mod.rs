@@ -86,6 +86,8 @@ struct View {
     hover: Option<f64>,
     zoomed: bool,
     reset: bool,
+    part: Option<std::ops::RangeInclusive<f64>>,
+    from: Option<egui::Pos2>,
     area: Option<Rect>,
     prompt: usize,
     factor: f64,
@@ -101,6 +103,8 @@ impl Default for View {
             hover: None,
             zoomed: false,
             reset: false,
+            part: None,
+            from: None,
             area: None,
             prompt: 0,
             factor: 1.0,
@@ -196,8 +200,14 @@ impl View {
 
     fn plots(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>, height: f32) {
         let reset = std::mem::take(&mut self.reset);
-        let look =
-            plots::Look { axis: self.looks.axis, log: self.looks.log, reset, hover: self.hover };
+        let look = plots::Look {
+            axis: self.looks.axis,
+            log: self.looks.log,
+            reset,
+            hover: self.hover,
+            part: self.part.take(),
+            from: self.from,
+        };
         let Looks { hidden, axis, smoothing, .. } = &mut self.looks;
         let tokens = ui.tokens();
         let mut runs = shown::collect(ctx, tokens, &mut self.kept, hidden, *axis, *smoothing);
@@ -206,9 +216,11 @@ impl View {
             controls::legend(ui, ctx, hidden, &chips);
         }
         let drawn = plots::ui(ui, ctx, &look, &mut runs, height);
-        if drawn.hover != self.hover || reset {
+        if drawn.hover != self.hover || reset || drawn.part.is_some() {
             ui.ctx().request_repaint();
         }
+        self.part = drawn.part;
+        self.from = drawn.from;
         self.hover = drawn.hover;
         self.zoomed = drawn.zoomed;
         self.area = drawn.area;

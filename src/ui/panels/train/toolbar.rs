@@ -127,7 +127,7 @@ fn rate_menu(ui: &mut Ui, ctx: &PanelCtx<'_>, now: f64, wanted: &mut f64) {
     ui.add_space(4.0);
     let label = ui.label(RichText::new(ctx.t(&words::RATE_FACTOR)).small().color(tokens.text_weak));
     ui.horizontal(|ui| {
-        let field = DragValue::new(wanted).range(0.0..=1000.0).speed(0.01).max_decimals(6);
+        let field = DragValue::new(wanted).range(1e-6..=1000.0).speed(0.01).max_decimals(6);
         ui.add(field).labelled_by(label.id);
         if ui.button(ctx.t(&words::RATE_APPLY)).clicked() {
             chosen = Some(*wanted);
