@@ -3,6 +3,7 @@
 mod compare;
 mod controls;
 mod figures;
+mod labels;
 mod machine;
 mod marks;
 mod outcome;

@@ -3,7 +3,7 @@
 use egui::{Color32, PopupAnchor, Response, RichText, Ui};
 
 use super::figures::Figure;
-use super::plots::format;
+use super::labels::format;
 use super::shown::Shown;
 use crate::panels::PanelCtx;
 use crate::theme::{UiTokens, semibold};
