@@ -89,7 +89,9 @@ fn a_new_user_reaches_a_merged_model_by_mouse_and_keyboard() {
     display.click(START.0, START.1);
     wait_for("figures of the run", Duration::from_secs(60), || user.made("metrics.jsonl").is_some());
     wait_for("an adapter", Duration::from_secs(600), || user.made("adapter_config.json").is_some());
-    wait_for("the end of the run", Duration::from_secs(60), || user.made("adapter_model.safetensors").is_some());
+    wait_for("the end of the run", Duration::from_secs(60), || {
+        user.made("adapter_model.safetensors").is_some()
+    });
     sleep(Duration::from_secs(3));
     picture("train");
     display.key("ctrl+5");

@@ -20,19 +20,24 @@ use ui::state::chat::Side;
 use ui::state::train::RunPhase;
 use ui::testing::FakeDesktop;
 use ui::words;
-use ui::{App, DesktopEvent, Services};
+use ui::{App, DesktopEvent, EngineClient, Services};
 
 /// The machine may be busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(400);
 
-struct Journey {
-    harness: Harness<'static, App>,
+pub struct Journey {
+    pub harness: Harness<'static, App>,
     language: Language,
-    home: tempfile::TempDir,
+    pub home: tempfile::TempDir,
 }
 
 impl Journey {
     fn begin(language: Language) -> Self {
+        Self::with(language, |engine| Box::new(engine))
+    }
+
+    /// `wrap` may listen to what passes between window and engine.
+    pub fn with(language: Language, wrap: impl FnOnce(LocalEngine) -> Box<dyn EngineClient>) -> Self {
         let home = tempfile::tempdir().unwrap();
         let paths = starter::unpack(&home.path().join("data")).unwrap();
         let desktop = FakeDesktop::default();
@@ -46,7 +51,7 @@ impl Journey {
             log_dir: home.path().join("logs"),
         };
         let services = Services {
-            engine: Box::new(LocalEngine::new(options, Arc::new(|| {}))),
+            engine: wrap(LocalEngine::new(options, Arc::new(|| {}))),
             desktop: Box::new(desktop),
             system_language: language,
         };
@@ -66,7 +71,18 @@ impl Journey {
 
     /// Draws until something holds; the engine works meanwhile.
     #[track_caller]
-    fn until(&mut self, what: &str, mut holds: impl FnMut(&Harness<'static, App>) -> bool) {
+    pub fn until(&mut self, what: &str, holds: impl FnMut(&Harness<'static, App>) -> bool) {
+        self.until_within(what, Duration::from_millis(20), holds);
+    }
+
+    /// Looks again every `pause`.
+    #[track_caller]
+    pub fn until_within(
+        &mut self,
+        what: &str,
+        pause: Duration,
+        mut holds: impl FnMut(&Harness<'static, App>) -> bool,
+    ) {
         let began = Instant::now();
         while !holds(&self.harness) {
             assert!(
@@ -74,7 +90,7 @@ impl Journey {
                 "waited in vain for {what}: {:?}",
                 self.harness.state().state().toasts
             );
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(pause);
             self.harness.step();
         }
         self.harness.run_steps(3);
@@ -88,7 +104,7 @@ impl Journey {
         self.harness.run_steps(4);
     }
 
-    fn open(&mut self, panel: &PanelInfo) {
+    pub fn open(&mut self, panel: &PanelInfo) {
         self.harness.state().push(Action::Open(panel.panel_id()));
         self.harness.run_steps(4);
         assert!(self.harness.state().is_open(panel));
@@ -117,8 +133,7 @@ fn folder_with(dir: &Path, name: &str) -> Option<PathBuf> {
 }
 
 /// Every step of the way, as somebody does it who has never seen the program.
-fn travel(language: Language, question: &str) {
-    let mut journey = Journey::begin(language);
+pub fn travel(mut journey: Journey, question: &str) -> Journey {
     let start = journey.t(&words::frame::START);
     journey.until("the starter", |harness| {
         let state = harness.state().state();
@@ -135,6 +150,7 @@ fn travel(language: Language, question: &str) {
     journey.harness.get_by_label(journey.t(&words::train::FINISHED));
     talk(&mut journey, question);
     export(&mut journey);
+    journey
 }
 
 /// Forty steps show the same as two hundred.
@@ -194,12 +210,12 @@ fn export(journey: &mut Journey) {
 
 #[test]
 fn a_new_user_reaches_a_merged_model() {
-    travel(Language::English, "Who are you?");
+    travel(Journey::begin(Language::English), "Who are you?");
 }
 
 #[test]
 fn a_new_user_reaches_a_merged_model_in_chinese() {
-    travel(Language::Chinese, "你是谁？");
+    travel(Journey::begin(Language::Chinese), "你是谁？");
 }
 
 #[test]

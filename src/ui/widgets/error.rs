@@ -9,8 +9,22 @@ use crate::panels::PanelCtx;
 use crate::theme::{UiTokens, semibold};
 use crate::words::frame as words;
 
-/// An error in full.
+/// How many details an error shows where it stands among other things.
+const DETAILS: usize = 12;
+/// … and where it is what the panel is about.
+const ALL_DETAILS: usize = 1000;
+
+/// An error, with its first details.
 pub fn error_box(ui: &mut Ui, ctx: &PanelCtx<'_>, error: &UserError) {
+    with_details(ui, ctx, error, DETAILS);
+}
+
+/// An error with everything it has to say; put it into a scroll area.
+pub fn error_whole(ui: &mut Ui, ctx: &PanelCtx<'_>, error: &UserError) {
+    with_details(ui, ctx, error, ALL_DETAILS);
+}
+
+fn with_details(ui: &mut Ui, ctx: &PanelCtx<'_>, error: &UserError, most: usize) {
     let tokens = ui.tokens();
     surface(ui, tokens.error_wash, Icon::Error, tokens.error, |ui| {
         ui.add(
@@ -26,11 +40,11 @@ pub fn error_box(ui: &mut Ui, ctx: &PanelCtx<'_>, error: &UserError) {
                     .selectable(true),
             );
         }
-        for line in error.details.iter().take(12) {
+        for line in error.details.iter().take(most) {
             ui.add(egui::Label::new(RichText::new(line).small().monospace()).wrap().selectable(true));
         }
-        if error.details.len() > 12 {
-            let more = error.details.len() - 12;
+        if error.details.len() > most {
+            let more = error.details.len() - most;
             ui.label(RichText::new(ctx.t(&protocol::text!("{more} more", "另有 {more} 条"))).small());
         }
         if let Some(mend) = &error.mend {

@@ -7,14 +7,18 @@ use protocol::{ParamKind, ParamSpec};
 use serde_json::{Map, Value};
 
 use super::field::field;
-use super::{button, hint, icon_button, input, toggle};
+use super::{button, icon_button, input, toggle};
 use crate::panels::PanelCtx;
 use crate::theme::UiTokens;
 use crate::widgets::icon::Icon;
 use crate::words::method as words;
 
-/// Width of a text's field.
+/// Widest field of a text.
 const TEXT_WIDTH: f32 = 180.0;
+
+fn text_width(ui: &Ui) -> f32 {
+    (ui.available_width() - 18.0).clamp(60.0, TEXT_WIDTH)
+}
 
 /// A widget for each setting; what is changed goes into `values`.
 pub fn settings<'a>(
@@ -78,13 +82,13 @@ fn widget(ui: &mut Ui, kind: &ParamKind, salt: &str, value: &mut Value) -> Optio
         }
         ParamKind::Text { .. } => {
             let mut text = value.as_str()?.to_owned();
-            let response = input::text(ui, salt, &mut text, "", TEXT_WIDTH);
+            let response = input::text(ui, salt, &mut text, "", text_width(ui));
             *value = text.into();
             response
         }
         ParamKind::Targets { .. } => {
             let shown = words_of(value)?;
-            let (response, typed) = input::draft(ui, salt, &shown, "", TEXT_WIDTH);
+            let (response, typed) = input::draft(ui, salt, &shown, "", text_width(ui));
             if let Some(typed) = typed {
                 *value = targets_of(&typed);
             }
@@ -139,7 +143,8 @@ fn patterns(ui: &mut Ui, ctx: &PanelCtx<'_>, spec: &ParamSpec, value: &mut Value
     for (index, (pattern, number)) in table.iter_mut().enumerate() {
         ui.horizontal(|ui| {
             let salt = format!("{}-{index}", spec.key);
-            let (response, typed) = input::draft(ui, &salt, pattern, "", TEXT_WIDTH + 60.0);
+            let (response, typed) =
+                input::draft(ui, &salt, pattern, "", (ui.available_width() - 146.0).max(60.0));
             response.widget_info(|| {
                 egui::WidgetInfo::labeled(egui::Role::TextInput, true, format!("{name} {}", index + 1))
             });
@@ -173,9 +178,6 @@ fn patterns(ui: &mut Ui, ctx: &PanelCtx<'_>, spec: &ParamSpec, value: &mut Value
     let free = !table.contains_key("*");
     if free && button(ui, Some(Icon::Plus), ctx.t(&words::ADD_PATTERN)).clicked() {
         table.insert("*".into(), 8.into());
-    }
-    if table.is_empty() {
-        hint(ui, ctx.t(&spec.help));
     }
 }
 

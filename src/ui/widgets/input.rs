@@ -73,10 +73,9 @@ fn rounded(value: f64) -> f64 {
     format!("{value:.1e}").parse().unwrap_or(value)
 }
 
-/// Every digit that the number has, in the shorter of the two notations.
+/// Every digit that the number has; small ones as people write them: `2e-4`.
 pub fn exact(value: f64) -> String {
-    let (plain, scientific) = (format!("{value}"), format!("{value:e}"));
-    if value == 0.0 || plain.len() <= scientific.len().max(6) { plain } else { scientific }
+    if value == 0.0 || (0.01..1e7).contains(&value.abs()) { format!("{value}") } else { format!("{value:e}") }
 }
 
 /// `2e-4`, `0.0002`, `1,5`.
@@ -123,7 +122,7 @@ pub fn choice<'a>(
     let mut changed = false;
     let mut response = ComboBox::from_id_salt(salt)
         .selected_text(shown)
-        .width(160.0)
+        .width((ui.available_width() - 18.0).clamp(60.0, 160.0))
         .show_ui(ui, |ui| {
             for (id, name, help) in choices {
                 let entry = ui.selectable_label(current.as_str() == id, name);
@@ -152,7 +151,8 @@ mod tests {
 
     #[test]
     fn numbers_keep_every_digit_and_take_what_people_type() {
-        assert_eq!(exact(2e-4), "0.0002");
+        assert_eq!(exact(2e-4), "2e-4");
+        assert_eq!(exact(0.03), "0.03");
         assert_eq!(exact(1e-8), "1e-8");
         assert_eq!(exact(0.999), "0.999");
         assert_eq!(parse(" 1,5e-4 "), Some(1.5e-4));

@@ -36,7 +36,7 @@ words! {
     ROLES => "Roles", "角色";
     GLOB => "Add modules by name or glob", "按名称或通配符添加模块";
     GLOB_HINT => "name or glob: *.mlp.*", "名称或通配符：*.mlp.*";
-    TRAINED => "trained", "可训练";
+    TRAINED => "Trained", "可训练";
     TRAIN_THIS => "Train", "训练";
     MIXED => "These matrices differ; a number entered here holds for all", "各矩阵取值不同；在此输入会统一设置";
     PRESET_AUTO => "Auto", "自动";

@@ -59,9 +59,9 @@ words! {
     EACH_LAYER => "each layer", "逐层";
     FOLD => "Fold", "折叠";
     UNFOLD => "Unfold", "展开";
-    SHAPE => "shape", "形状";
-    ROLE => "role", "角色";
-    PARAMS => "parameters", "参数量";
+    SHAPE => "Shape", "形状";
+    ROLE => "Role", "角色";
+    PARAMS => "Parameters", "参数量";
     MODULE => "module", "模块";
     REVEAL => "Show in the file manager", "在文件管理器中显示";
 }

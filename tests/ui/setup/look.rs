@@ -40,6 +40,12 @@ fn look() {
         let window = || Window { dark, language, ..Window::default() };
         shoot(&format!("model-empty-{word}"), &window(), &model::PANEL, None, &[], false);
         shoot(&format!("model-{word}"), &window(), &model::PANEL, Some(with_model()), &[], word == "zh");
+        let mut wrong = with_model();
+        wrong.method.params.insert("targets".into(), serde_json::json!([]));
+        shoot(&format!("wrong-{word}"), &window(), &method::PANEL, Some(wrong), &[], false);
+        let narrow = Window { size: [1000.0, 700.0], scale: 2.0, ..window() };
+        shoot(&format!("narrow-{word}"), &narrow, &method::PANEL, Some(with_model()), &[], false);
+        shoot(&format!("narrow-model-{word}"), &narrow, &model::PANEL, Some(with_model()), &[], true);
         shoot(&format!("method-{word}"), &window(), &method::PANEL, Some(with_model()), &[], false);
         let mut edited = with_model();
         edited.method.params = serde_json::json!({
@@ -50,6 +56,18 @@ fn look() {
         .clone();
         edited.train.samples = vec!["Who are you?".into()];
         shoot(&format!("method-expert-{word}"), &window(), &method::PANEL, Some(edited.clone()), &[], true);
+        let unfold = if word == "en" { "Unfold" } else { "展开" };
+        let fold = if word == "en" { "Fold" } else { "折叠" };
+        let path = "model.layers.0–23";
+        let each = if word == "en" { "each layer" } else { "逐层" };
+        let steps = [
+            format!("{fold} {path}.self_attn"),
+            format!("{unfold} {each} · {path}"),
+            format!("{unfold} model.layers.1"),
+            format!("{unfold} model.layers.1.mlp"),
+        ];
+        let steps: Vec<&str> = steps.iter().map(String::as_str).collect();
+        shoot(&format!("tree-{word}"), &window(), &method::PANEL, Some(edited.clone()), &steps, false);
         let tab = if word == "en" { "Optimizer and schedule" } else { "优化器与调度" };
         shoot(&format!("training-{word}"), &window(), &method::PANEL, Some(edited.clone()), &[tab], false);
         shoot(&format!("training-expert-{word}"), &window(), &method::PANEL, Some(edited), &[tab], true);

@@ -1,5 +1,7 @@
 //! The panels Model, Method and Settings.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+
 mod fixture;
 mod look;
 mod method;
@@ -50,7 +52,8 @@ impl Setup {
     }
 
     pub fn click(&mut self, label: &str) {
-        self.harness.get_by_label(label).click();
+        // A name is often beside its widget, too: the widget comes first.
+        self.harness.get_all_by_label(label).next().unwrap().click();
         self.settle();
     }
 

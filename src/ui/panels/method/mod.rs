@@ -17,7 +17,7 @@ use crate::action::Action;
 use crate::state::AppState;
 use crate::theme::UiTokens;
 use crate::widgets::icon::Icon;
-use crate::widgets::{button, error_box, heading, hint, segmented, tall_column, toggle};
+use crate::widgets::{button, error_whole, heading, hint, segmented, tall_column, toggle};
 use crate::words::method as words;
 
 pub const PANEL: PanelInfo = PanelInfo {
@@ -93,7 +93,7 @@ fn problems(ui: &mut Ui, ctx: &PanelCtx<'_>) {
     let most = ui.available_height() * 0.4;
     ScrollArea::vertical().id_salt("problems").max_height(most).show(ui, |ui| {
         for problem in all {
-            error_box(ui, ctx, problem);
+            error_whole(ui, ctx, problem);
         }
     });
 }
@@ -101,6 +101,7 @@ fn problems(ui: &mut Ui, ctx: &PanelCtx<'_>) {
 impl View {
     /// Which part is shown, the recipes, and how much is shown of it.
     fn top(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>, config: &mut RunConfig) {
+        let beside = ui.available_width() > 740.0;
         ui.horizontal_top(|ui| {
             ui.vertical(|ui| {
                 ui.spacing_mut().item_spacing.y = 2.0;
@@ -113,15 +114,23 @@ impl View {
                     let preferences = crate::persisted::Preferences { expert, ..ctx.state.preferences.clone() };
                     ctx.push(Action::Preferences(Box::new(preferences)));
                 }
+                if beside {
+                    ui.add_space(6.0);
+                    self.tabs(ui, ctx);
+                }
             });
         });
-        ui.horizontal(|ui| {
-            let tabs = [(Tab::Method, ctx.t(&words::TAB_METHOD)), (Tab::Training, ctx.t(&words::TAB_TRAINING))];
-            if let Some(tab) = segmented(ui, self.tab, &tabs) {
-                self.tab = tab;
-            }
-        });
+        if !beside {
+            self.tabs(ui, ctx);
+        }
         ui.add_space(2.0);
+    }
+
+    fn tabs(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>) {
+        let tabs = [(Tab::Method, ctx.t(&words::TAB_METHOD)), (Tab::Training, ctx.t(&words::TAB_TRAINING))];
+        if let Some(tab) = segmented(ui, self.tab, &tabs) {
+            self.tab = tab;
+        }
     }
 
     fn method(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>, config: &mut RunConfig) {
@@ -136,7 +145,6 @@ impl View {
         if wide && has_targets {
             let height = ui.available_height();
             ui.horizontal_top(|ui| {
-                ui.spacing_mut().item_spacing.x = 12.0;
                 let form = 300.0;
                 let rest = ui.available_width() - form - 12.0;
                 tall_column(ui, form, height, |ui| {
@@ -144,6 +152,7 @@ impl View {
                         settings::form(ui, ctx, method, config);
                     });
                 });
+                ui.add_space(4.0);
                 tall_column(ui, rest, height, |ui| self.tree(ui, ctx, method, config));
             });
         } else {

@@ -62,7 +62,7 @@ fn init_from(ui: &mut Ui, ctx: &PanelCtx<'_>, config: &mut RunConfig) {
     field(ui, ctx.t(&words::INIT_FROM), ctx.t(&words::INIT_FROM_HELP), |ui| {
         let mut path = config.method.init_from.display().to_string();
         let inner = ui.horizontal(|ui| {
-            let response = input::text(ui, "init_from", &mut path, ctx.t(&words::INIT_FROM_HINT), 92.0);
+            let response = input::text(ui, "init_from", &mut path, ctx.t(&words::INIT_FROM_HINT), 70.0);
             if icon_button(ui, Icon::FolderOpen, ctx.t(&words::CHOOSE_ADAPTER)).clicked() {
                 let start = config.method.init_from.parent().map(std::path::Path::to_path_buf);
                 let request = DesktopRequest::PickFolder { purpose: Purpose::InitFrom, start };

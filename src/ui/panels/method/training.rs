@@ -19,12 +19,12 @@ pub fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, config: &mut RunConfig) {
         if ui.available_width() > 680.0 {
             let width = (ui.available_width() - 12.0) / 2.0;
             ui.horizontal_top(|ui| {
-                ui.spacing_mut().item_spacing.x = 12.0;
                 column(ui, width, |ui| {
                     length(ui, ctx, train);
                     checks(ui, ctx, train);
                     sample_prompts(ui, ctx, train);
                 });
+                ui.add_space(4.0);
                 column(ui, width, |ui| {
                     rate(ui, ctx, train);
                     optimizer(ui, ctx, train);

@@ -1,11 +1,12 @@
 //! What the folder holds, and how it is loaded.
 
-use egui::{Align, Layout, RichText, TextEdit, Ui};
+use egui::{RichText, TextEdit, Ui};
 use protocol::{ModelReport, RunConfig};
 use serde_json::{Map, Value};
 
 use crate::panels::PanelCtx;
 use crate::theme::UiTokens;
+use crate::widgets::fact::{fact, missing};
 use crate::widgets::{card, field, hint, notice, number, section, segmented, toggle};
 use crate::words::model as words;
 
@@ -59,28 +60,10 @@ fn dtypes(report: &ModelReport) -> String {
     }
 }
 
-/// A name at the left, what is known at the right.
-fn fact(ui: &mut Ui, name: &str, value: &str) {
-    ui.horizontal_top(|ui| {
-        ui.label(RichText::new(name).color(ui.tokens().text_weak));
-        ui.with_layout(Layout::right_to_left(Align::Min), |ui| {
-            let text = RichText::new(value).color(ui.tokens().text);
-            ui.add(egui::Label::new(text).truncate().selectable(true));
-        });
-    });
-}
-
 fn found(ui: &mut Ui, ctx: &PanelCtx<'_>, name: &str, value: Option<&str>) {
     match value {
         Some(value) => fact(ui, name, value),
-        None => {
-            ui.horizontal_top(|ui| {
-                ui.label(RichText::new(name).color(ui.tokens().text_weak));
-                ui.with_layout(Layout::right_to_left(Align::Min), |ui| {
-                    ui.label(RichText::new(ctx.t(&words::NOT_FOUND)).color(ui.tokens().warning));
-                });
-            });
-        }
+        None => missing(ui, name, ctx.t(&words::NOT_FOUND)),
     }
 }
 

@@ -11,7 +11,7 @@ use super::{Panel, PanelCtx, PanelInfo, StepState};
 use crate::state::AppState;
 use crate::theme::UiTokens;
 use crate::widgets::icon::Icon;
-use crate::widgets::{error_box, heading, notice, progress_line, tall_column};
+use crate::widgets::{error_whole, heading, notice, progress_line, tall_column};
 use crate::words::model as words;
 
 pub const PANEL: PanelInfo = PanelInfo {
@@ -54,7 +54,7 @@ impl Panel for View {
         choose::bar(ui, ctx);
         if let Some(error) = &state.model.error {
             ScrollArea::vertical().id_salt("errors").max_height(ui.available_height() * 0.6).show(ui, |ui| {
-                error_box(ui, ctx, error);
+                error_whole(ui, ctx, error);
             });
         }
         if state.model.is_pending() {
@@ -77,14 +77,14 @@ impl Panel for View {
         if wide {
             let height = ui.available_height();
             ui.horizontal_top(|ui| {
-                ui.spacing_mut().item_spacing.x = 12.0;
-                let facts = 324.0;
+                let facts = 340.0;
                 let rest = ui.available_width() - facts - 12.0;
                 tall_column(ui, facts, height, |ui| {
                     ScrollArea::vertical().id_salt("facts").auto_shrink(false).show(ui, |ui| {
                         self.left(ui, ctx, report);
                     });
                 });
+                ui.add_space(4.0);
                 tall_column(ui, rest, height, |ui| self.tree.ui(ui, ctx, report));
             });
         } else {

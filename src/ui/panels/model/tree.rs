@@ -5,8 +5,8 @@ use protocol::ModelReport;
 
 use crate::panels::PanelCtx;
 use crate::theme::UiTokens;
-use crate::widgets::module_tree::{ModuleTree, Node, TreeView, cell, search_field};
-use crate::widgets::{card, number, section};
+use crate::widgets::module_tree::{ModuleTree, Node, TreeView, cell, header, search_field};
+use crate::widgets::{card, number, section_line};
 use crate::words::model as words;
 
 const ROLE_WIDTH: f32 = 52.0;
@@ -28,16 +28,13 @@ impl TreePart {
             self.tree = ModuleTree::new(&report.linears);
             self.version = Some(version);
         }
-        ui.horizontal(|ui| {
-            section(ui, ctx.t(&words::TREE));
-            let matrices = number::count(report.linears.len() as u64);
-            let text = protocol::text!("{matrices} matrices", "{matrices} 个矩阵");
-            ui.label(RichText::new(ctx.t(&text)).small().color(ui.tokens().text_weak));
-        });
+        let matrices = number::count(report.linears.len() as u64);
+        let text = protocol::text!("{matrices} matrices", "{matrices} 个矩阵");
+        section_line(ui, ctx.t(&words::TREE), ctx.t(&text));
         card(ui, |ui| {
             ui.set_height(ui.available_height());
             search_field(ui, ctx, &mut self.view.search, 200.0);
-            header(ui, ctx);
+            names(ui, ctx);
             self.view.update(&self.tree, &report.linears, version);
             if self.view.is_empty() {
                 ui.label(RichText::new(ctx.t(&words::NO_MATCH)).color(ui.tokens().text_weak));
@@ -47,20 +44,14 @@ impl TreePart {
     }
 }
 
-fn header(ui: &mut Ui, ctx: &PanelCtx<'_>) {
-    ui.allocate_ui_with_layout(
-        egui::vec2(ui.available_width(), 20.0),
-        egui::Layout::right_to_left(egui::Align::Center),
-        |ui| {
-            ui.add_space(12.0);
-            let weak = |text: &str| RichText::new(text).small().color(ui.tokens().text_faint);
-            let (parameters, shape, role) =
-                (weak(ctx.t(&words::PARAMS)), weak(ctx.t(&words::SHAPE)), weak(ctx.t(&words::ROLE)));
-            cell(ui, PARAMETERS_WIDTH, parameters);
-            cell(ui, SHAPE_WIDTH, shape);
-            cell(ui, ROLE_WIDTH, role);
-        },
-    );
+fn names(ui: &mut Ui, ctx: &PanelCtx<'_>) {
+    let faint = ui.tokens().text_faint;
+    let name = |text: &protocol::Text| RichText::new(ctx.t(text)).small().color(faint);
+    header(ui, |ui| {
+        cell(ui, PARAMETERS_WIDTH, name(&words::PARAMS));
+        cell(ui, SHAPE_WIDTH, name(&words::SHAPE));
+        cell(ui, ROLE_WIDTH, name(&words::ROLE));
+    });
 }
 
 fn columns(ui: &mut Ui, report: &ModelReport, node: &Node) {

@@ -9,11 +9,12 @@ use crate::command::UiCommand;
 use crate::panels::PanelCtx;
 use crate::state::question::{Choice, Question};
 use crate::theme::UiTokens;
-use crate::widgets::{Icon, button, error_box, hint, icon_button, notice, number};
+use crate::widgets::{Icon, button, error_box, fact, hint, icon_button, notice, number};
 use crate::words::settings as words;
 
 pub fn device(ui: &mut Ui, ctx: &PanelCtx<'_>) {
     part(ui, ctx.t(&words::DEVICE), |ui| {
+        ui.spacing_mut().item_spacing.y = 5.0;
         let engine = &ctx.state.engine;
         if let Some(error) = &engine.error {
             error_box(ui, ctx, error);
@@ -46,15 +47,6 @@ pub fn device(ui: &mut Ui, ctx: &PanelCtx<'_>) {
             restart(ctx);
         }
         hint(ui, ctx.t(&words::RESTART_HELP));
-    });
-}
-
-fn fact(ui: &mut Ui, name: &str, value: &str) {
-    ui.horizontal(|ui| {
-        ui.label(RichText::new(name).color(ui.tokens().text_weak));
-        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            ui.add(egui::Label::new(RichText::new(value).color(ui.tokens().text)).truncate().selectable(true));
-        });
     });
 }
 

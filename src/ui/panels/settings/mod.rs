@@ -39,8 +39,8 @@ impl Panel for View {
             if ui.available_width() > 700.0 {
                 let width = (ui.available_width() - 16.0) / 2.0;
                 ui.horizontal_top(|ui| {
-                    ui.spacing_mut().item_spacing.x = 16.0;
                     column(ui, width, |ui| left(ui, ctx, &mut preferences));
+                    ui.add_space(8.0);
                     column(ui, width, |ui| shortcuts::table(ui, ctx));
                 });
             } else {

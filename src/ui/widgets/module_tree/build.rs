@@ -9,6 +9,9 @@ use super::{ModuleTree, Node, NodeId, NodeKind};
 /// Deeper paths are cut: the names come from files.
 const DEEPEST: usize = 12;
 
+/// A node with more children is folded at first.
+const MOST_UNFOLDED: usize = 12;
+
 /// One layer: where it stands and what it holds.
 struct Layer<'a> {
     /// The path before the number: `model.layers`.
@@ -45,6 +48,7 @@ impl ModuleTree {
         add_outside(&mut tree, &before);
         for alike in alike(linears, &layers) {
             let node = tree.add_layers(linears, &alike);
+            tree.unfold(node);
             tree.roots.push(node);
         }
         add_outside(&mut tree, &after);
@@ -61,8 +65,19 @@ impl ModuleTree {
         children: Vec<NodeId>,
     ) -> NodeId {
         let parameters = members.iter().map(|member| elements(&linears[*member as usize])).sum();
-        self.nodes.push(Node { label, path, kind, members, children, parameters });
+        self.nodes.push(Node { label, path, kind, members, children, parameters, open: false });
         self.nodes.len() - 1
+    }
+
+    /// The layers that are alike and their modules are seen at once; experts by the dozen are not.
+    fn unfold(&mut self, id: NodeId) {
+        let small = self.nodes[id].children.len() <= MOST_UNFOLDED;
+        self.nodes[id].open = small && self.nodes[id].kind != NodeKind::EachLayer;
+        if self.nodes[id].open {
+            for child in self.nodes[id].children.clone() {
+                self.unfold(child);
+            }
+        }
     }
 
     fn add_layers(&mut self, linears: &[LinearReport], layers: &[&Layer<'_>]) -> NodeId {

@@ -5,7 +5,7 @@
 mod build;
 mod view;
 
-pub use view::{ROW, TreeView, cell, row_name, search_field};
+pub use view::{ROW, TreeView, cell, cell_centred, header, row_name, search_field};
 
 /// Index into [`ModuleTree::nodes`].
 pub type NodeId = usize;
@@ -29,6 +29,8 @@ pub struct Node {
     pub children: Vec<NodeId>,
     /// Of all members.
     pub parameters: u64,
+    /// Unfolded until somebody folds it.
+    pub open: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

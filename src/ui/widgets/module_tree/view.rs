@@ -48,7 +48,7 @@ pub fn row_name(ctx: &PanelCtx<'_>, node: &Node) -> String {
 
 impl TreeView {
     fn is_open(&self, node: &Node) -> bool {
-        (node.kind == NodeKind::Layers) != self.toggled.contains(&node.path)
+        node.open != self.toggled.contains(&node.path)
     }
 
     fn toggle(&mut self, node: &Node) {
@@ -209,6 +209,22 @@ pub fn cell(ui: &mut Ui, width: f32, text: RichText) {
     ui.allocate_ui_with_layout(Vec2::new(width, ROW), Layout::right_to_left(Align::Center), |ui| {
         ui.set_min_width(width);
         ui.add(egui::Label::new(text).truncate());
+    });
+}
+
+/// As [`cell`], its text in the middle.
+pub fn cell_centred(ui: &mut Ui, width: f32, text: RichText) {
+    let layout = Layout::centered_and_justified(egui::Direction::LeftToRight);
+    ui.allocate_ui_with_layout(Vec2::new(width, ROW), layout, |ui| ui.add(egui::Label::new(text)));
+}
+
+/// The names of the columns, from the right.
+pub fn header(ui: &mut Ui, columns: impl FnOnce(&mut Ui)) {
+    ui.spacing_mut().item_spacing.y = 0.0;
+    let size = Vec2::new(ui.available_width(), ROW - 2.0);
+    ui.allocate_ui_with_layout(size, Layout::right_to_left(Align::Center), |ui| {
+        ui.add_space(8.0);
+        columns(ui);
     });
 }
 

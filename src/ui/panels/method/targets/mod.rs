@@ -7,6 +7,8 @@ mod bar;
 mod patterns;
 mod select;
 
+use std::collections::{HashMap, HashSet};
+
 use egui::{RichText, Ui};
 use protocol::{Descriptor, Estimate, ModelReport, ParamKind, ParamSpec, RunConfig};
 use serde_json::{Map, Value};
@@ -15,8 +17,8 @@ use crate::panels::PanelCtx;
 use crate::theme::UiTokens;
 use crate::widgets::chip::{Tri, tri_check};
 use crate::widgets::form::number_of;
-use crate::widgets::module_tree::{ModuleTree, Node, ROW, TreeView, cell, row_name};
-use crate::widgets::{card, number, section};
+use crate::widgets::module_tree::{ModuleTree, Node, ROW, TreeView, cell, cell_centred, header, row_name};
+use crate::widgets::{card, number, section_line};
 use crate::words::{method as words, model as tree_words};
 use select::Vocabulary;
 
@@ -111,17 +113,14 @@ impl TargetsPart {
     }
 
     fn title(&self, ui: &mut Ui, ctx: &PanelCtx<'_>, method: &Descriptor, report: &ModelReport) {
-        ui.horizontal(|ui| {
-            let name = targets_spec(method).map_or("", |spec| ctx.t(&spec.name));
-            section(ui, name);
-            let on = self.shown.on.iter().filter(|on| **on).count();
-            let all = report.linears.len();
-            let text = protocol::text!("{on} of {all} matrices", "{all} 个矩阵中选中 {on} 个");
-            ui.label(RichText::new(ctx.t(&text)).small().color(ui.tokens().text_weak));
-            if self.shown.pending {
-                ui.label(RichText::new(ctx.t(&words::UPDATING)).small().color(ui.tokens().text_faint));
-            }
-        });
+        let name = targets_spec(method).map_or("", |spec| ctx.t(&spec.name));
+        let on = self.shown.on.iter().filter(|on| **on).count();
+        let all = report.linears.len();
+        let mut line = ctx.t(&protocol::text!("{on} of {all} matrices", "{all} 个矩阵中选中 {on} 个")).to_owned();
+        if self.shown.pending {
+            line += &format!("  ·  {}", ctx.t(&words::UPDATING));
+        }
+        section_line(ui, name, &line);
     }
 
     /// Computes what the rows show, if anything changed since.
@@ -156,7 +155,7 @@ impl TargetsPart {
     }
 
     fn as_told(&self, estimate: &Estimate) -> (Vec<bool>, Vec<u64>) {
-        let told: std::collections::HashMap<&str, u64> =
+        let told: HashMap<&str, u64> =
             estimate.targets.iter().map(|target| (target.path.as_str(), target.parameters)).collect();
         let paths = (0..self.vocabulary.len() as u32).map(|index| self.vocabulary.path(index));
         paths.map(|path| told.get(path).map_or((false, 0), |parameters| (true, *parameters))).unzip()
@@ -189,15 +188,13 @@ impl TargetsPart {
     }
 
     fn header(&self, ui: &mut Ui, ctx: &PanelCtx<'_>, method: &Descriptor) {
-        let size = egui::vec2(ui.available_width(), 20.0);
-        ui.allocate_ui_with_layout(size, egui::Layout::right_to_left(egui::Align::Center), |ui| {
-            ui.add_space(12.0);
-            let faint = ui.tokens().text_faint;
-            let weak = |text: &str| RichText::new(text).small().color(faint);
-            cell(ui, PARAMETERS_WIDTH, weak(ctx.t(&words::TRAINED)));
+        let faint = ui.tokens().text_faint;
+        let name = |text: &str| RichText::new(text).small().color(faint);
+        header(ui, |ui| {
+            cell(ui, PARAMETERS_WIDTH, name(ctx.t(&words::TRAINED)));
             for column in self.shown.columns.iter().rev() {
                 let spec = method.params.iter().find(|spec| spec.key == column.key);
-                cell(ui, NUMBER_WIDTH, weak(spec.map_or("", |spec| ctx.t(&spec.name))));
+                cell_centred(ui, NUMBER_WIDTH, name(spec.map_or("", |spec| ctx.t(&spec.name))));
             }
         });
     }
@@ -249,20 +246,18 @@ impl TargetsPart {
 
     fn set_number(&self, config: &mut RunConfig, column: usize, members: &[u32], figure: f64) {
         let Some(column) = self.shown.columns.get(column) else { return };
-        let mut values = column.values.clone();
-        for member in members {
-            values[*member as usize] = figure;
-        }
         let params = &mut config.method.params;
-        // The whole model at another number: that is the number itself.
-        if values.iter().all(|value| *value == figure) {
+        // Everything that is trained at another number: that is the number itself.
+        let edited: HashSet<u32> = members.iter().copied().collect();
+        let whole = (0u32..).zip(&self.shown.on).all(|(member, on)| !on || edited.contains(&member));
+        if whole {
             params.insert(column.key.clone(), number_of(figure));
             params.remove(&column.table_key);
             return;
         }
         let empty = Map::new();
         let before = params.get(&column.table_key).and_then(Value::as_object).unwrap_or(&empty);
-        let table = patterns::table(&self.vocabulary, before, &values, column.base);
+        let table = patterns::edited(&self.vocabulary, before, members, figure, column.base);
         if table.is_empty() {
             params.remove(&column.table_key);
         } else {
@@ -290,7 +285,7 @@ fn numbers(ui: &mut Ui, ctx: &PanelCtx<'_>, shown: &Shown, node: &Node) -> Optio
     let mut changed = None;
     for (index, column) in shown.columns.iter().enumerate().rev() {
         if on.is_empty() {
-            cell(ui, NUMBER_WIDTH, RichText::new("–").color(tokens.text_faint));
+            cell_centred(ui, NUMBER_WIDTH, RichText::new("–").color(tokens.text_faint));
             continue;
         }
         if let Some(figure) = number_cell(ui, ctx, column, node, &on) {
