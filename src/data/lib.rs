@@ -2,6 +2,7 @@
 
 mod batch;
 mod dataset;
+mod deep;
 mod encode;
 pub mod formats;
 mod library;

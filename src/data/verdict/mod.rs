@@ -11,6 +11,7 @@ use protocol::{Finding, FindingKind, Histogram, Result, Severity, Text, UserErro
 use rayon::prelude::*;
 
 use crate::dataset::{Dataset, Part};
+use crate::deep::DeepPool;
 use crate::progress::{Progress, check_cancelled};
 use crate::split::Split;
 use facts::Facts;
@@ -46,6 +47,7 @@ impl Survey {
     /// # Errors
     /// When it was cancelled. What is wrong with the data is in the verdict.
     pub fn new(dataset: &Dataset, model: &ModelTokens, seed: u64, progress: &dyn Progress) -> Result<Self> {
+        let pool = DeepPool::new()?;
         let mut pass = Pass::new(dataset);
         let stage = Text::fixed("checking rows", "检查数据");
         let mut first = 0;
@@ -53,8 +55,9 @@ impl Survey {
             check_cancelled(progress)?;
             progress.report(&stage, first as u64, dataset.len() as u64);
             let rows = first..dataset.len().min(first + CHUNK);
-            let facts: Vec<_> =
-                rows.into_par_iter().map(|row| Facts::of(dataset, row, model.vocab_size)).collect();
+            let facts: Vec<_> = pool.run(|| {
+                rows.into_par_iter().map(|row| Facts::of(dataset, row, model.vocab_size)).collect()
+            });
             for facts in facts {
                 pass.add(facts);
             }
