@@ -67,7 +67,10 @@ mod tests {
         assert_eq!(broken(), Err("it broke down".to_owned()));
         let pool = DeepPool::new().unwrap();
         assert_eq!(pool.run(broken), Err("it broke down".to_owned()));
-        assert_eq!(pool.run(|| on_deep_stack(|| std::thread::current().id() == std::thread::current().id())), Ok(true));
+        assert_eq!(
+            pool.run(|| on_deep_stack(|| std::thread::current().id() == std::thread::current().id())),
+            Ok(true)
+        );
     }
 
     #[test]

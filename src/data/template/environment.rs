@@ -57,10 +57,7 @@ pub(super) fn new(now: Option<NaiveDateTime>) -> Environment<'static> {
 /// Runs a rendering where neither deep recursion nor a panic of the template engine can do harm.
 pub(super) fn guarded<T: Send>(work: impl FnOnce() -> Result<T, UserError> + Send) -> Result<T, UserError> {
     deep::on_deep_stack(work).unwrap_or_else(|why| {
-        Err(UserError::failure(text!(
-            "The chat template could not be run: {why}",
-            "无法执行聊天模板：{why}"
-        )))
+        Err(UserError::failure(text!("The chat template could not be run: {why}", "无法执行聊天模板：{why}")))
     })
 }
 

@@ -55,9 +55,8 @@ impl Survey {
             check_cancelled(progress)?;
             progress.report(&stage, first as u64, dataset.len() as u64);
             let rows = first..dataset.len().min(first + CHUNK);
-            let facts: Vec<_> = pool.run(|| {
-                rows.into_par_iter().map(|row| Facts::of(dataset, row, model.vocab_size)).collect()
-            });
+            let facts: Vec<_> = pool
+                .run(|| rows.into_par_iter().map(|row| Facts::of(dataset, row, model.vocab_size)).collect());
             for facts in facts {
                 pass.add(facts);
             }
