@@ -8,12 +8,15 @@ use rayon::prelude::*;
 use serde_json::Value;
 
 use crate::dataset::Dataset;
+use crate::pieces::windows;
 use crate::progress::{Progress, check_cancelled};
 use crate::record::{Example, IGNORE, Record};
 use crate::sources::{Row, RowValue};
 
 /// Characters of a field that are shown.
 const FIELD_CHARS: usize = 4000;
+/// Pieces of a row that are shown; it says how many there are.
+const PIECES: usize = 64;
 /// Rows searched at once, between two looks at whether to go on.
 const CHUNK: usize = 512;
 
@@ -30,7 +33,7 @@ pub struct Shown {
 }
 
 /// `count` rows from row `first` on (0-based, over all files), fewer at the end. A row that cannot be used
-/// stands there with its reason. `tokens` gives the text of each token for display.
+/// stands there with its reason; one that is split, with its pieces one behind the other. `tokens` gives the text of each token for display.
 pub fn preview(
     dataset: &Dataset,
     first: u64,
@@ -45,7 +48,7 @@ pub fn preview(
     let mut known = BTreeSet::new();
     let (mut rendered, mut failure) = (false, None);
     for seen in seen {
-        for (name, _) in &seen.row.fields {
+        for (name, _) in seen.rows.iter().flat_map(|row| &row.fields) {
             if known.insert(name.clone()) {
                 shown.columns.push(name.clone());
             }
@@ -57,15 +60,15 @@ pub fn preview(
                 None => rendered = true,
             }
         }
-        shown.rows.push(seen.row);
+        shown.rows.extend(seen.rows);
     }
     shown.failure = failure.filter(|_| !rendered);
     shown
 }
 
-/// One row.
+/// One row, as its pieces where it is split.
 struct Seen {
-    row: PreviewRow,
+    rows: Vec<PreviewRow>,
     conversation: bool,
     /// Why a row that was understood could not be made into tokens.
     failure: Option<UserError>,
@@ -86,17 +89,17 @@ impl Seen {
         match record {
             Err(err) => {
                 row.error = Some(err.what);
-                Self { row, conversation: false, failure: None }
+                Self { rows: vec![row], conversation: false, failure: None }
             }
             Ok((raw, record)) => {
                 let conversation = matches!(record, Record::Conversation { .. });
                 let example = dataset.encode(&raw, &record);
                 let failure = example.as_ref().err().cloned();
-                match example.and_then(|example| dataset.accept(&raw, example)) {
-                    Ok(example) => fill(&mut row, example, tokens),
-                    Err(err) => row.error = Some(err.what),
-                }
-                Self { row, conversation, failure }
+                let rows = match example.and_then(|example| dataset.accept(&raw, example)) {
+                    Ok(example) => pieces(dataset, row, example, tokens),
+                    Err(err) => vec![PreviewRow { error: Some(err.what), ..row }],
+                };
+                Self { rows, conversation, failure }
             }
         }
     }
@@ -115,7 +118,39 @@ fn blank(row: u64, file: std::path::PathBuf) -> PreviewRow {
         truncated_from: None,
         error: None,
         fields: Vec::new(),
+        piece: None,
+        pieces: None,
     }
+}
+
+/// The row, or its pieces where it is split; the first carries the fields.
+fn pieces(
+    dataset: &Dataset,
+    mut row: PreviewRow,
+    example: Example,
+    tokens: &dyn Fn(&[u32]) -> Vec<String>,
+) -> Vec<PreviewRow> {
+    let max_length = dataset.policy().max_length;
+    if !dataset.splits() || example.ids.len() as u64 <= max_length {
+        fill(&mut row, example, tokens);
+        return vec![row];
+    }
+    let windows: Vec<Range<usize>> = windows(&example.labels, max_length).collect();
+    if windows.is_empty() {
+        let error = Text::fixed("The row has nothing to learn", "该行没有可学习的内容");
+        return vec![PreviewRow { error: Some(error), ..row }];
+    }
+    let pieces = Some(windows.len() as u64);
+    let shown = windows.into_iter().take(PIECES).zip(1..);
+    let piece = |(window, number): (Range<usize>, u64)| {
+        let mut piece = PreviewRow { piece: Some(number), pieces, ..blank(row.row, row.file.clone()) };
+        if number == 1 {
+            piece.fields = std::mem::take(&mut row.fields);
+        }
+        fill(&mut piece, example.window(window), tokens);
+        piece
+    };
+    shown.map(piece).collect()
 }
 
 fn fill(row: &mut PreviewRow, example: Example, tokens: &dyn Fn(&[u32]) -> Vec<String>) {
