@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use memchr::memmem::Finder;
 use protocol::{PreviewRow, Result, Text, UserError};
 use rayon::prelude::*;
 use serde_json::Value;
 
 use crate::dataset::Dataset;
+use crate::deep::DeepPool;
 use crate::pieces::windows;
 use crate::progress::{Progress, check_cancelled};
 use crate::record::{Example, IGNORE, Record};
@@ -42,8 +44,14 @@ pub fn preview(
 ) -> Shown {
     let rows = dataset.len() as u64;
     let range = first.min(rows)..first.saturating_add(count).min(rows);
-    let seen: Vec<Seen> =
-        range.into_par_iter().map(|index| Seen::of(dataset, index as usize, tokens)).collect();
+    let see = || -> Vec<Seen> {
+        range.into_par_iter().map(|index| Seen::of(dataset, index as usize, tokens)).collect()
+    };
+    // Without a pool each rendering finds a thread for itself.
+    let seen = match DeepPool::new() {
+        Ok(pool) => pool.run(see),
+        Err(_) => see(),
+    };
     let mut shown = Shown::default();
     let mut known = BTreeSet::new();
     let (mut rendered, mut failure) = (false, None);
@@ -199,14 +207,17 @@ pub fn find(
     let stage = Text::fixed("searching", "搜索");
     let (end, total) = (range.end.min(dataset.len() as u64), dataset.len() as u64);
     let wanted = text.to_lowercase();
+    let wanted = Finder::new(&wanted);
+    let pool = DeepPool::new()?;
     let mut found = Vec::new();
     let mut first = range.start.min(end);
     while first < end && (found.len() as u64) < limit {
         check_cancelled(progress)?;
         progress.report(&stage, first, total);
         let chunk = first..end.min(first + CHUNK as u64);
-        let hits: Vec<u64> =
-            chunk.clone().into_par_iter().filter(|row| holds(dataset, *row as usize, &wanted)).collect();
+        let hits: Vec<u64> = pool.run(|| {
+            chunk.clone().into_par_iter().filter(|row| holds(dataset, *row as usize, &wanted)).collect()
+        });
         let room = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(found.len());
         if hits.len() >= room {
             found.extend(&hits[..room]);
@@ -220,9 +231,9 @@ pub fn find(
     Ok((found, first))
 }
 
-fn holds(dataset: &Dataset, index: usize, wanted: &str) -> bool {
+fn holds(dataset: &Dataset, index: usize, wanted: &Finder<'_>) -> bool {
     let Ok(row) = dataset.row(index) else { return false };
-    let has = |text: &str| text.to_lowercase().contains(wanted);
+    let has = |text: &str| wanted.find(text.to_lowercase().as_bytes()).is_some();
     let in_fields = match &row.value {
         RowValue::Text(text) => has(text),
         RowValue::Object(fields) => fields.values().any(|value| has(&written(value))),

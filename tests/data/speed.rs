@@ -10,11 +10,9 @@ use protocol::config::{DataConfig, Validation};
 use crate::common;
 use crate::support::{Folder, config};
 
-/// Says how many rows a second are checked, of the file `EMBERWRIGHT_SPEED_DATA` with the tokenizer of the folder
-/// `EMBERWRIGHT_SPEED_MODEL`.
-#[test]
-#[ignore = "measures; needs a large file"]
-fn rows_a_second() {
+/// The file `EMBERWRIGHT_SPEED_DATA` with the tokenizer of the folder `EMBERWRIGHT_SPEED_MODEL` and the template
+/// `EMBERWRIGHT_SPEED_TEMPLATE`.
+fn named_dataset() -> Dataset {
     let path = |name: &str| PathBuf::from(std::env::var_os(name).unwrap());
     let config = DataConfig {
         train: vec![path("EMBERWRIGHT_SPEED_DATA")],
@@ -22,12 +20,18 @@ fn rows_a_second() {
         validation: Validation::Fraction(0.05),
         ..DataConfig::default()
     };
-    let begun = Instant::now();
     let encoder = Encoder::open(&path("EMBERWRIGHT_SPEED_MODEL"), &config, "".as_ref(), None).unwrap();
-    println!("tokenizer {:?}", begun.elapsed());
     let begun = Instant::now();
     let dataset = Dataset::open(&config, "".as_ref(), Arc::new(encoder), &Silent).unwrap();
     println!("index {:?}", begun.elapsed());
+    dataset
+}
+
+/// Says how many rows a second are checked.
+#[test]
+#[ignore = "measures; needs a large file"]
+fn rows_a_second() {
+    let dataset = named_dataset();
     let begun = Instant::now();
     let survey = Survey::new(&dataset, &ModelTokens::default(), 42, &Silent).unwrap();
     let seconds = begun.elapsed().as_secs_f64();
@@ -47,6 +51,17 @@ fn rows_a_second() {
             finding.rows.iter().take(5).collect::<Vec<_>>()
         );
     }
+}
+
+/// Says how many rows a second are searched for a text that none holds, of the same file.
+#[test]
+#[ignore = "measures; needs a large file"]
+fn rows_searched_a_second() {
+    let dataset = named_dataset();
+    let begun = Instant::now();
+    let found = data::find(&dataset, "no such Text", 0..u64::MAX, 10, &Silent).unwrap();
+    let seconds = begun.elapsed().as_secs_f64();
+    println!("search {seconds:.2} s, {:.0} rows a second, found {found:?}", dataset.len() as f64 / seconds);
 }
 
 /// Rows of many lengths and faults, so that threads finish out of order.

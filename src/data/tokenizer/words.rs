@@ -251,7 +251,7 @@ fn processors(
     match processor {
         None => {}
         Some(PostProcessorWrapper::ByteLevel(level)) => {
-            trims.extend(level.trim_offsets.then_some(level.add_prefix_space))
+            trims.extend(level.trim_offsets.then_some(level.add_prefix_space));
         }
         // Asked to add nothing, it leaves a single text as it is.
         Some(PostProcessorWrapper::Template(_)) => *adds = true,
