@@ -42,7 +42,7 @@ fn progress(state: &AppState) -> StepState {
     match estimate {
         None if state.estimate.is_pending() => StepState::Busy,
         None => StepState::Open,
-        Some(estimate) if estimate.forecast.total > 0 && !estimate.forecast.fits => StepState::Warning,
+        Some(estimate) if estimate.forecast.available > 0 && !estimate.forecast.fits => StepState::Problem,
         Some(_) => StepState::Done,
     }
 }
