@@ -294,8 +294,8 @@ impl Worker {
                 let search = Search { text: &text, after, limit };
                 handlers::find(request, (*config, &base), &search, desk, control, sink)
             }
-            Command::Estimate { request, config, base, steps } => {
-                handlers::estimate(request, *config, &base, steps, &session.chosen, sink)
+            Command::Estimate { request, config, base, steps, longest } => {
+                handlers::estimate(request, (*config, &base), (steps, longest), &session.chosen, sink)
             }
             Command::RenderPrompt { request, model, prompt } => {
                 handlers::render_prompt(request, &model, &prompt, sink)

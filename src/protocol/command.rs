@@ -43,13 +43,16 @@ pub enum Command {
         limit: u64,
     },
     /// What the settings cost and which matrices they train, from the model's headers alone: no row is read, so
-    /// that a form can ask at every change. `steps` (if known) is the length of the learning-rate curve. Runs on
-    /// the data thread.
+    /// that a form can ask at every change. What a check has found helps if it is known: `steps` is the length of
+    /// the learning-rate curve, `longest` the longest row in tokens (else rows of `max_length` are reckoned with).
+    /// Runs on the data thread.
     Estimate {
         request: RequestId,
         config: Box<RunConfig>,
         base: PathBuf,
         steps: Option<u64>,
+        #[serde(default)]
+        longest: Option<u64>,
     },
     /// The verdict on the whole dataset and the memory forecast; runs on the data thread.
     Check {

@@ -129,6 +129,11 @@ impl App {
         self.workspace.is_visible(&info.panel_id())
     }
 
+    /// Which panels are open, and where.
+    pub fn workspace(&self) -> &Workspace {
+        &self.workspace
+    }
+
     pub fn frame_times(&mut self) -> &mut FrameTimes {
         &mut self.frame_times
     }

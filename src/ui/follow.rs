@@ -25,8 +25,8 @@ pub struct Follow {
     changed_at: f64,
     inspected: Option<(ModelConfig, PathBuf)>,
     previewed: Option<Shown>,
-    estimated: Option<(Seen, Option<u64>)>,
-    compared: Option<Seen>,
+    estimated: Option<(Seen, Option<u64>, Option<u64>)>,
+    compared: Option<(Seen, Option<u64>)>,
     checked: Option<Seen>,
     runs_asked: Option<Option<PathBuf>>,
 }
@@ -145,9 +145,8 @@ impl Follow {
     }
 
     fn estimate(&mut self, apply: &mut Apply<'_>, seen: &Seen) {
-        let steps =
-            apply.state.data.verdict.value.as_ref().map(|verdict| verdict.steps).filter(|steps| *steps > 0);
-        let wanted = (seen.clone(), steps);
+        let (steps, longest) = found(apply);
+        let wanted = (seen.clone(), steps, longest);
         if self.estimated.as_ref() == Some(&wanted) || seen.config.model.path.as_os_str().is_empty() {
             return;
         }
@@ -160,6 +159,7 @@ impl Follow {
             config: Box::new(seen.config.clone()),
             base: seen.base.clone(),
             steps,
+            longest,
         });
     }
 
@@ -171,7 +171,8 @@ impl Follow {
         }
         let mut full = seen.clone();
         full.config.method = MethodConfig { kind: FULL.into(), ..MethodConfig::default() };
-        if self.compared.as_ref() == Some(&full) {
+        let (_, longest) = found(apply);
+        if self.compared.as_ref() == Some(&(full.clone(), longest)) {
             return;
         }
         let request = apply.state.next_request();
@@ -181,10 +182,18 @@ impl Follow {
             config: Box::new(full.config.clone()),
             base: full.base.clone(),
             steps: None,
+            longest,
         };
-        self.compared = Some(full);
+        self.compared = Some((full, longest));
         apply.engine.send(command);
     }
+}
+
+/// What the last check found: optimizer steps, and the longest row in tokens.
+fn found(apply: &Apply<'_>) -> (Option<u64>, Option<u64>) {
+    let verdict = apply.state.data.verdict.value.as_ref();
+    let positive = |value: Option<u64>| value.filter(|value| *value > 0);
+    (positive(verdict.map(|verdict| verdict.steps)), positive(verdict.map(|verdict| verdict.longest)))
 }
 
 fn has_both(config: &RunConfig) -> bool {

@@ -169,13 +169,13 @@ fn columns_are_mapped_by_guess_and_by_preset() {
 #[test]
 fn the_longest_row_is_set_by_the_keys_and_by_dragging() {
     let (mut harness, _) = open(Language::English);
-    let slider = "Longest row: about 17 rows longer than 128";
+    let slider = "Longest row · about 17 rows longer than 128";
     harness.get_by_label(slider).focus();
     harness.run();
     harness.key_press(egui::Key::ArrowRight);
     settle(&mut harness);
     assert_eq!(harness.state().state().project.config.data.max_length, 136);
-    let plot = harness.get_by_label_contains("Longest row: ").rect();
+    let plot = harness.get_by_label_contains("Longest row · ").rect();
     let (from, to) = (plot.center(), plot.center() + egui::vec2(60.0, 0.0));
     harness.drag_at(from);
     harness.run();
@@ -204,6 +204,53 @@ fn what_is_missing_is_said_with_a_button() {
     harness.get_by_label("No model yet");
     press(&mut harness, "Choose a model");
     assert!(harness.query_by_label("No model yet").is_none());
+}
+
+#[test]
+fn nothing_grows_from_frame_to_frame() {
+    let (mut harness, _) = open(Language::English);
+    for tool in ["Source", "Columns", "Template", "Row", "Hide"] {
+        press(&mut harness, tool);
+        let place = |harness: &Panel| harness.get_by_label("Next row").rect();
+        let before = place(&harness);
+        harness.run_steps(12);
+        assert_eq!(place(&harness), before, "{tool}");
+    }
+}
+
+#[test]
+fn a_template_that_fails_is_mended_in_its_editor() {
+    let (mut harness, _) = open(Language::English);
+    let mut config = harness.state().state().project.config.clone();
+    config.data.template = "{{ broken".into();
+    harness.state().push(Action::Edit(Box::new(config)));
+    settle(&mut harness);
+    harness.get_by_label("unexpected end of expression");
+    press(&mut harness, "Open the template");
+    harness.get_by_label("Template text");
+}
+
+#[test]
+fn a_long_row_is_drawn_in_time() {
+    let (mut harness, _) = Workshop { long: true, ..Workshop::default() }.open(&Window::default());
+    assert!(harness.query_all_by_label_contains("32\u{2009}000 tokens").count() > 0);
+    harness.state_mut().frame_times().clear();
+    let view = harness.get_by_label_contains("Tokens of row 1: ").rect();
+    harness.hover_at(view.center());
+    for _ in 0..60 {
+        harness.event(egui::Event::MouseWheel {
+            unit: egui::MouseWheelUnit::Point,
+            delta: egui::vec2(0.0, -400.0),
+            phase: egui::TouchPhase::Move,
+            source: egui::MouseWheelSource::Wheel,
+            modifiers: egui::Modifiers::NONE,
+        });
+        harness.step();
+    }
+    let times = harness.state_mut().frame_times();
+    // Debug builds are some ten times slower than what people run.
+    assert!(times.count() >= 60 && times.quantile(0.5) < 60.0, "{} ms", times.quantile(0.5));
+    println!("p50 {} p99 {}", times.quantile(0.5), times.quantile(0.99));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod chat;
 mod data;
+mod export;
 mod frame;
 mod runs;
 mod setup;

@@ -4,3 +4,6 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
 mod display;
+mod drive;
+mod journey;
+mod record;

@@ -129,7 +129,9 @@ impl<'a> Draft<'a> {
         let tokenizer = encoder.tokenizer();
         let stop_ids = match (sampling.ignore_eos, prompt) {
             (true, _) => Vec::new(),
-            (false, Prompt::Messages(_) | Prompt::Templated { .. }) => encoder.stop_ids().iter().copied().collect(),
+            (false, Prompt::Messages(_) | Prompt::Templated { .. }) => {
+                encoder.stop_ids().iter().copied().collect()
+            }
             (false, Prompt::Text(_) | Prompt::Ids(_)) => tokenizer.stop_ids().iter().copied().collect(),
         };
         Self {

@@ -35,8 +35,11 @@ pub fn generate(
             UserError::bad_input(Text::fixed("There is no adapter of that number", "没有该编号的适配器"))
         })?),
     };
-    let speaker =
-        Speaker { model: &loaded.model, adapter: loaded.adapter(adapter), encoder: loaded.encoder_for(&wanted.prompt)? };
+    let speaker = Speaker {
+        model: &loaded.model,
+        adapter: loaded.adapter(adapter),
+        encoder: loaded.encoder_for(&wanted.prompt)?,
+    };
     speak(request, wanted, &speaker, control, sink)
 }
 

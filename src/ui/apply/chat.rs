@@ -81,7 +81,7 @@ impl Apply<'_> {
 
     /// Asks for the next answer when the one before has ended.
     pub(crate) fn chat_follow(&mut self) {
-        while let Some((turn, side)) = self.state.chat.conversation.next() {
+        while let Some((turn, side)) = self.state.chat.conversation.next_to_answer() {
             let request = self.state.next_request();
             match asked(self.state, turn, side) {
                 Some(Asked { by, generate }) => {

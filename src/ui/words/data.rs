@@ -73,6 +73,7 @@ words! {
     LINE_OK => "no errors", "无错误";
     TEMPLATE_TEXT => "Template text", "模板文本";
     NO_TAGS => "A template needs at least one {{ … }} or {% … %}", "模板至少需要一处 {{ … }} 或 {% … %}";
+    OPEN_TEMPLATE => "Open the template", "打开模板";
     NO_TEMPLATE => "This format uses no template", "该格式不使用模板";
     RENDERING => "What the model reads", "模型读到的文本";
     NO_RENDERING => "These rows are tokens already", "这些行已是词元";

@@ -37,6 +37,7 @@ words! {
     WAITS_BEFORE => "A run is under way: an export begins when it ends", "训练进行中：导出将在其结束后开始";
     BEGINS => "Preparing…", "正在准备…";
     DONE => "Exported", "导出完成";
+    WRITTEN => "Written, but not as tested", "已写入，但与测试的模型不一致";
     SAME => "The exported model gives the same answers as the one you tested", "导出的模型与您测试的模型回答一致";
     NEARLY_SAME => "The exported model is the one you tested, up to rounding", "导出的模型与您测试的模型一致（仅有舍入误差）";
     DIFFERENT => "The exported model is not the one you tested: do not use it", "导出的模型与您测试的模型不一致：请勿使用";

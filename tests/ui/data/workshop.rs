@@ -28,11 +28,13 @@ pub struct Workshop {
     pub format: &'static str,
     /// Previews and checks fail.
     pub broken: bool,
+    /// Every row has 32 000 tokens.
+    pub long: bool,
 }
 
 impl Default for Workshop {
     fn default() -> Self {
-        Self { format: "messages", broken: false }
+        Self { format: "messages", broken: false, long: false }
     }
 }
 
@@ -108,7 +110,21 @@ impl Workshop {
             },
             template_error: broken.then(|| Box::new(template_error())),
         };
-        let rows = if broken { Vec::new() } else { rows.collect() };
+        let blank = |row: PreviewRow| PreviewRow {
+            rendered: String::new(),
+            ids: Vec::new(),
+            tokens: Vec::new(),
+            offsets: Vec::new(),
+            loss_mask: Vec::new(),
+            roles: Vec::new(),
+            truncated_from: None,
+            ..row
+        };
+        let rows = match (broken, self.long) {
+            (true, _) => rows.map(blank).collect(),
+            (_, true) => rows.take(3).map(lengthened).collect(),
+            (_, false) => rows.collect(),
+        };
         Event::Preview { request, rows, source: Some(Box::new(source)) }
     }
 }
@@ -195,6 +211,27 @@ fn row(number: u64, max_length: u64) -> PreviewRow {
             ("source".into(), "handbook, chapter 3".into()),
         ],
     }
+}
+
+/// A row that goes on and on, to 32 000 tokens.
+fn lengthened(row: PreviewRow) -> PreviewRow {
+    let times = 32_000 / row.ids.len() + 1;
+    let length = row.rendered.len() as u64;
+    let mut long = PreviewRow { rendered: row.rendered.repeat(times), truncated_from: None, ..row.clone() };
+    for time in 1..times as u64 {
+        long.ids.extend(&row.ids);
+        long.tokens.extend(row.tokens.iter().cloned());
+        long.loss_mask.extend(&row.loss_mask);
+        long.roles.extend(&row.roles);
+        let moved = row.offsets.iter().map(|(start, end)| (start + time * length, end + time * length));
+        long.offsets.extend(moved);
+    }
+    long.ids.truncate(32_000);
+    long.tokens.truncate(32_000);
+    long.loss_mask.truncate(32_000);
+    long.roles.truncate(32_000);
+    long.offsets.truncate(32_000);
+    long
 }
 
 /// Words between bars; the marks of the template have bars of their own.

@@ -71,12 +71,12 @@ pub(super) fn ui(
         return;
     };
     if !answer.text.is_empty() {
-        let tint = match drawn.side {
-            Side::Base => crate::theme::Tokens::wash(tokens.info, 0.22),
-            Side::Tuned => crate::theme::Tokens::wash(tokens.accent, 0.26),
+        let (bar, tint) = match drawn.side {
+            Side::Base => (tokens.info, crate::theme::Tokens::wash(tokens.info, 0.17)),
+            Side::Tuned => (tokens.accent, crate::theme::Tokens::wash(tokens.accent, 0.19)),
         };
         let tinted = if kept.tinted { tints.of(drawn.turn, drawn.side) } else { &[] };
-        let look = Look { markdown: kept.formatted, tinted, tint, colour: tokens.text };
+        let look = Look { markdown: kept.formatted, tinted, tint, bar, colour: tokens.text };
         ui.push_id(answer.request.0, |ui| prose.ui(ui, &answer.text, look));
     }
     state(ui, ctx, answer);
@@ -105,6 +105,7 @@ fn state(ui: &mut Ui, ctx: &PanelCtx<'_>, answer: &Answer) {
 fn actions(ui: &mut Ui, ctx: &PanelCtx<'_>, drawn: &Drawn<'_>, answer: Option<&Answer>) {
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = 2.0;
+        ui.spacing_mut().button_padding.x = 5.0;
         if let Some(answer) = answer.filter(|answer| !answer.text.is_empty())
             && icon_button(ui, Icon::Copy, ctx.t(&words::COPY)).clicked()
         {

@@ -27,6 +27,7 @@ pub(super) fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, kept: &mut Kept) {
         }
         ui.add_space(8.0);
         toggle(ui, &mut kept.formatted, ctx.t(&words::FORMATTED));
+        ui.add_space(6.0);
         toggle(ui, &mut kept.tinted, ctx.t(&words::DIFFERENCES));
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             if icon_button(ui, Icon::Sliders, ctx.t(&words::SETTINGS)).clicked() {
@@ -37,6 +38,10 @@ pub(super) fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, kept: &mut Kept) {
             }
         });
     });
+}
+
+/// Who speaks in each column, and what one should know of them.
+pub(super) fn heads(ui: &mut Ui, ctx: &PanelCtx<'_>) {
     notices(ui, ctx);
     ui.add_space(2.0);
     let sides = columns(ctx);

@@ -1,6 +1,6 @@
 //! Where one writes: Enter sends, Shift + Enter begins a new line, and Enter that ends a composition does neither.
 
-use egui::{Event, ImeEvent, Key, KeyboardShortcut, Modifiers, TextEdit, Ui, Vec2, WidgetInfo};
+use egui::{Align, Event, ImeEvent, Key, KeyboardShortcut, Layout, Modifiers, TextEdit, Ui, Vec2, WidgetInfo};
 
 use super::{View, has_model};
 use crate::action::Action;
@@ -14,6 +14,8 @@ use crate::words::chat as words;
 const SETTLES: f64 = 0.3;
 /// Lines that the field shows before it scrolls.
 const MOST_LINES: usize = 8;
+/// Width of the button beside it, with the space between.
+const BUTTON: f32 = 104.0;
 
 /// Knows whether an input method is at work, so that the Enter which chooses its words does not send them. Systems
 /// differ in the order in which they tell the key and the chosen words, so the frame after the words counts, too.
@@ -81,35 +83,38 @@ impl View {
     pub(super) fn composer(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>) {
         let busy = ctx.state.chat.conversation.is_busy();
         ui.add_space(8.0);
-        ui.horizontal(|ui| {
-            let width = ui.available_width() - 96.0;
-            let fill = ui.tokens().field;
-            let sent = ui
-                .allocate_ui(Vec2::new(width, 0.0), |ui| {
+        ui.horizontal_top(|ui| {
+            let sent = ui.allocate_ui(Vec2::new(ui.available_width() - BUTTON, 0.0), |ui| {
+                ui.add_enabled_ui(has_model(ctx), |ui| {
+                    let fill = ui.tokens().field;
                     egui::Frame::new().fill(fill).corner_radius(8).show(ui, |ui| {
                         let (name, hint) = (ctx.t(&words::MESSAGE), ctx.t(&words::MESSAGE_HINT));
-                        ui.add_enabled_ui(has_model(ctx), |ui| {
-                            field(ui, &self.ime, &mut self.draft, name, hint)
-                        })
-                        .inner
+                        field(ui, &self.ime, &mut self.draft, name, hint)
                     })
                 })
-                .inner
-                .inner;
-            let clicked = if busy {
-                if primary_button(ui, Some(Icon::Stop), ctx.t(&words::STOP), true).clicked() {
-                    ctx.push(Action::Chat(ChatAction::Stop));
-                }
-                false
-            } else {
-                let ready = has_model(ctx) && !self.draft.trim().is_empty();
-                primary_button(ui, Some(Icon::Send), ctx.t(&words::SEND), ready).clicked()
-            };
+            });
+            let sent = sent.inner.inner.inner;
+            let size = Vec2::new(ui.available_width(), 0.0);
+            let justified = Layout::top_down_justified(Align::Center);
+            let clicked =
+                ui.allocate_ui_with_layout(size, justified, |ui| self.send_button(ui, ctx, busy)).inner;
             if (sent || clicked) && !busy {
                 let text = std::mem::take(&mut self.draft);
                 self.editing = None;
                 ctx.push(Action::Chat(ChatAction::Send(text.trim().to_owned())));
             }
         });
+    }
+
+    /// Sends, or stops what is being answered. True when it is to send.
+    fn send_button(&self, ui: &mut Ui, ctx: &PanelCtx<'_>, busy: bool) -> bool {
+        if busy {
+            if primary_button(ui, Some(Icon::Stop), ctx.t(&words::STOP), true).clicked() {
+                ctx.push(Action::Chat(ChatAction::Stop));
+            }
+            return false;
+        }
+        let ready = has_model(ctx) && !self.draft.trim().is_empty();
+        primary_button(ui, Some(Icon::Send), ctx.t(&words::SEND), ready).clicked()
     }
 }

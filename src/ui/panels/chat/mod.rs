@@ -89,18 +89,14 @@ impl Panel for View {
         if self.kept.settings {
             settings::ui(ui, ctx);
         }
-        let chat = &ctx.state.chat;
-        if chat.conversation.turns.is_empty() {
-            egui::Panel::bottom("composer")
-                .frame(egui::Frame::NONE)
-                .show_separator_line(false)
-                .show(ui, |ui| self.composer(ui, ctx));
+        bar::heads(ui, ctx);
+        egui::Panel::bottom("composer")
+            .frame(egui::Frame::NONE)
+            .show_separator_line(false)
+            .show(ui, |ui| self.composer(ui, ctx));
+        if ctx.state.chat.conversation.turns.is_empty() {
             empty::ui(ui, ctx);
         } else {
-            egui::Panel::bottom("composer")
-                .frame(egui::Frame::NONE)
-                .show_separator_line(false)
-                .show(ui, |ui| self.composer(ui, ctx));
             self.turns(ui, ctx);
         }
         raw::ui(ui.ctx(), ctx, &mut self.raw);

@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use egui::{Frame, Label, Margin, Rect, RichText, ScrollArea, Ui, Vec2};
+use egui::{Align, Frame, Label, Layout, Margin, Rect, RichText, ScrollArea, Ui, Vec2};
 
 use super::answer::{self, Drawn, Tints};
 use super::{View, columns, composer};
@@ -83,9 +83,14 @@ impl View {
                     .inner_margin(Margin::symmetric(12, 9));
                 frame.show(ui, |ui| {
                     ui.set_width(ui.available_width());
-                    let drawn = Drawn { index, turn, side: *side, last };
-                    let tints = &mut self.heights.tints;
-                    ui.push_id(*side, |ui| answer::ui(ui, ctx, &drawn, &self.kept, &mut self.prose, tints));
+                    // Columns stretch their lines; words are set to the left.
+                    ui.with_layout(Layout::top_down(Align::LEFT), |ui| {
+                        let drawn = Drawn { index, turn, side: *side, last };
+                        let tints = &mut self.heights.tints;
+                        ui.push_id(*side, |ui| {
+                            answer::ui(ui, ctx, &drawn, &self.kept, &mut self.prose, tints);
+                        });
+                    });
                 });
             }
         });
@@ -97,12 +102,23 @@ impl View {
         }
         let tokens = ui.tokens();
         ui.horizontal_top(|ui| {
-            Icon::User.ui(ui, 15.0, tokens.text_weak);
-            let width = (ui.available_width() - 34.0).max(40.0);
-            ui.allocate_ui(Vec2::new(width, 0.0), |ui| {
+            let lowered = |ui: &mut Ui, by: f32, contents: &mut dyn FnMut(&mut Ui)| {
+                ui.vertical(|ui| {
+                    ui.add_space(by);
+                    contents(ui);
+                });
+            };
+            // The words' first line is level with the button, which is higher than a line.
+            lowered(ui, 6.0, &mut |ui| {
+                Icon::User.ui(ui, 15.0, tokens.text_weak);
+            });
+            let width = (ui.available_width() - 40.0).max(40.0);
+            ui.scope(|ui| {
                 ui.set_max_width(width);
-                let text = RichText::new(&turn.user).color(tokens.text_strong);
-                ui.add(Label::new(text).wrap().selectable(true));
+                lowered(ui, 4.0, &mut |ui| {
+                    let text = RichText::new(&turn.user).color(tokens.text_strong);
+                    ui.add(Label::new(text).wrap().selectable(true));
+                });
             });
             if icon_button(ui, Icon::Edit, ctx.t(&words::EDIT)).clicked() {
                 self.editing = Some((index, turn.user.clone()));

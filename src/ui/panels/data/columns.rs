@@ -105,12 +105,12 @@ fn line(
     let is_expression = given.as_deref().is_some_and(|given| given.contains("{{") || given.contains("{%"));
     let shown = match &given {
         None if default.is_empty() => "—".to_owned(),
-        None => format!("{} ({default})", ctx.t(&words::BY_DEFAULT)),
+        None => ctx.t(&protocol::text!("By default: {default}", "默认：{default}")).to_owned(),
         Some(_) if is_expression => ctx.t(&words::EXPRESSION).to_owned(),
         Some(column) => column.clone(),
     };
     let mut chosen = given.clone();
-    let combo = ComboBox::from_id_salt(&field.key).selected_text(shown).width(170.0).show_ui(ui, |ui| {
+    let combo = ComboBox::from_id_salt(&field.key).selected_text(shown).width(205.0).show_ui(ui, |ui| {
         ui.selectable_value(&mut chosen, None, ctx.t(&words::BY_DEFAULT));
         for column in columns {
             ui.selectable_value(&mut chosen, Some(column.clone()), column);

@@ -75,7 +75,7 @@ impl Lengths {
         let axis = Axis { rect, end };
         self.drag(ui, ctx, &axis, &response, set);
         let limit = self.dragged.map_or(set, |(length, _)| length);
-        let name = format!("{}: {}", ctx.t(&words::MAX_LENGTH), cut_text(ctx, lengths, limit));
+        let name = format!("{} · {}", ctx.t(&words::MAX_LENGTH), cut_text(ctx, lengths, limit));
         response.widget_info(|| WidgetInfo::slider(true, limit as f64, &name));
         let painter = ui.painter_at(whole);
         self.bars(&painter, ui.tokens(), &axis, lengths, limit);

@@ -70,6 +70,9 @@ enum Tool {
 /// From this width on, tools stand beside the rows.
 const WIDE: f32 = 1180.0;
 
+/// From this height on, the files leave room for the row's text.
+const ROOMY: f32 = 560.0;
+
 #[derive(Default)]
 struct View {
     tool: Tool,
@@ -183,9 +186,7 @@ impl View {
     fn tools(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>) {
         let row = self.drawn(ctx);
         match self.tool {
-            Tool::Source => {
-                ScrollArea::vertical().id_salt("source").auto_shrink(false).show(ui, |ui| source::ui(ui, ctx));
-            }
+            Tool::Source => self.source(ui, ctx, row),
             Tool::Columns => {
                 ScrollArea::vertical()
                     .id_salt("columns")
@@ -195,6 +196,18 @@ impl View {
             Tool::Template => template::ui(ui, ctx, self, row),
             Tool::Row => tokens::row_text(ui, ctx, self, row),
             Tool::None => {}
+        }
+    }
+
+    /// The files and settings, and below them the row's text where there is room.
+    fn source(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>, row: Option<(&PreviewRow, RowKey)>) {
+        let roomy = ui.available_height() > ROOMY;
+        let height = ui.available_height() - if roomy { ROOMY / 2.0 } else { 0.0 };
+        let area = ScrollArea::vertical().id_salt("source").max_height(height).auto_shrink([false, roomy]);
+        area.show(ui, |ui| source::ui(ui, ctx));
+        if let Some((row, key)) = row.filter(|_| roomy) {
+            ui.add_space(6.0);
+            tokens::rendering(ui, ctx, self, row, key);
         }
     }
 
@@ -217,13 +230,29 @@ impl View {
             return;
         }
         match self.drawn(ctx) {
+            Some((row, _)) if row.ids.is_empty() && self.template_fails(ui, ctx) => {}
             Some((row, key)) => tokens::ui(ui, ctx, self, row, key),
+            None if self.template_fails(ui, ctx) => {}
             None => {
                 let known = page.value.as_ref().is_some_and(|page| page.rows.is_empty()) && !page.is_pending();
                 let text = if known { &words::NO_ROWS } else { &words::READING };
                 ui.label(RichText::new(ctx.t(text)).color(ui.tokens().text_weak));
             }
         }
+    }
+
+    /// Says why no row has tokens, where the template is at fault.
+    fn template_fails(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>) -> bool {
+        let page = ctx.state.data.page.value.as_ref();
+        let Some(error) = page.and_then(|page| page.source.template_error.as_ref()) else { return false };
+        // The editor shows it itself.
+        if self.tool != Tool::Template {
+            error_box(ui, ctx, error);
+            if button(ui, Some(Icon::Edit), ctx.t(&words::OPEN_TEMPLATE)).clicked() {
+                self.tool = Tool::Template;
+            }
+        }
+        true
     }
 
     /// The row that is drawn: the wanted one, or the last one until that comes.

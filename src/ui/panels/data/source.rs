@@ -276,7 +276,10 @@ fn choice<T: PartialEq + Copy>(
 fn format(ui: &mut Ui, ctx: &PanelCtx<'_>, format: &mut String) {
     let detected = effective_format(ctx);
     let detect = match detected.as_deref().filter(|_| format.as_str() == "auto") {
-        Some(id) => format!("{}: {}", ctx.t(&words::DETECT), format_name(ctx, id)),
+        Some(id) => {
+            let name = format_name(ctx, id);
+            ctx.t(&protocol::text!("Detected: {name}", "已识别：{name}")).to_owned()
+        }
         None => ctx.t(&words::DETECT).to_owned(),
     };
     let shown = if format.as_str() == "auto" { detect.clone() } else { format_name(ctx, format) };

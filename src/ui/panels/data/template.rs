@@ -60,7 +60,7 @@ fn editor(ui: &mut Ui, ctx: &PanelCtx<'_>, editor: &mut Editor, source: &Preview
         return;
     }
     let error_line = source.template_error.as_ref().and_then(|error| error.place.row);
-    let foot = 20.0;
+    let foot = ui.spacing().interact_size.y;
     let height = (ui.available_height() - foot - ui.spacing().item_spacing.y).max(40.0);
     let size = egui::vec2(ui.available_width(), height);
     ui.allocate_ui(size, |ui| {
@@ -101,15 +101,14 @@ fn foot_line(ui: &mut Ui, ctx: &PanelCtx<'_>, editor: &Editor, source: &PreviewS
     } else {
         match source.template_error.as_ref().map(|error| (error.place.row, ctx.t(&error.what))) {
             Some((Some(line), what)) => {
-                let line = protocol::text!("line {line}", "第 {line} 行");
-                (format!("{}: {what}", ctx.t(&line)), tokens.error)
+                let said = protocol::text!("line {line}: {what}", "第 {line} 行：{what}");
+                (ctx.t(&said).to_owned(), tokens.error)
             }
             Some((None, what)) => (what.to_owned(), tokens.error),
             None => (ctx.t(&words::LINE_OK).to_owned(), tokens.text_weak),
         }
     };
     ui.horizontal(|ui| {
-        ui.set_height(20.0);
         let icon = if colour == tokens.text_weak { Icon::Check } else { Icon::Warning };
         icon.ui(ui, 13.0, colour);
         ui.add(egui::Label::new(RichText::new(text).small().color(colour)).truncate());

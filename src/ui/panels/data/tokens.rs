@@ -18,7 +18,7 @@ pub fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, view: &mut View, row: &PreviewRow, ke
         if let Some(error) = &row.error {
             notice(ui, ctx, error);
         }
-        let foot = 20.0;
+        let foot = ui.spacing().interact_size.y;
         let height = (ui.available_height() - foot - ui.spacing().item_spacing.y).max(40.0);
         let width = ui.available_width();
         let action = ui

@@ -57,6 +57,9 @@ impl Panel for View {
             }
             ui.set_max_width(ui.available_width().min(WIDEST));
             let export = &ctx.state.export;
+            if export.export.value.is_some() && !export.is_busy() {
+                return outcome::ui(ui, ctx);
+            }
             ui.add_enabled_ui(!export.is_busy(), |ui| {
                 source::ui(ui, ctx);
                 if export.source.as_ref().is_some_and(|source| source.kind != TunedKind::Live) {

@@ -30,11 +30,10 @@ pub(super) fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>) {
         notice(ui, ctx, &words::STOPPED);
         ui.add_space(6.0);
     }
-    if let Some(report) = &export.export.value {
-        done(ui, ctx, report);
-        ui.add_space(6.0);
+    match &export.export.value {
+        Some(report) => done(ui, ctx, report),
+        None => start(ui, ctx),
     }
-    start(ui, ctx);
 }
 
 fn start(ui: &mut Ui, ctx: &PanelCtx<'_>) {
@@ -79,8 +78,14 @@ fn done(ui: &mut Ui, ctx: &PanelCtx<'_>, report: &ExportReport) {
     card(ui, |ui| {
         ui.horizontal(|ui| {
             let tokens = ui.tokens();
-            Icon::Check.ui(ui, 16.0, tokens.success);
-            ui.label(RichText::new(ctx.t(&words::DONE)).family(semibold()).color(tokens.text_strong));
+            let sound = report.verify.as_ref().is_none_or(|verify| verify.passed);
+            let (icon, colour, title) = if sound {
+                (Icon::Check, tokens.success, &words::DONE)
+            } else {
+                (Icon::Warning, tokens.error, &words::WRITTEN)
+            };
+            icon.ui(ui, 16.0, colour);
+            ui.label(RichText::new(ctx.t(title)).family(semibold()).color(tokens.text_strong));
             let figures = format!("{} · {}", bytes(report.bytes), ctx.t(&duration(report.seconds)));
             ui.label(RichText::new(figures).color(tokens.text_weak));
         });

@@ -319,7 +319,7 @@ mod tests {
         curves.sync(&first, Axis::Step, 0.0);
         curves.look(&first, Figure::Rate, &(0.0..=50.0), 400, false);
         let mut second = History::default();
-        let steps = first.steps.iter().cloned().map(|step| StepMetrics { lr: 5.0, ..step });
+        let steps = first.steps.iter().map(|step| StepMetrics { lr: 5.0, ..step.clone() });
         second.extend(&steps.collect::<Vec<_>>());
         curves.sync(&second, Axis::Step, 0.0);
         curves.look(&second, Figure::Rate, &(0.0..=50.0), 400, false);

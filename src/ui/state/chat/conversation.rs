@@ -157,7 +157,7 @@ impl Conversation {
     }
 
     /// Whose turn it is, if nobody is speaking.
-    pub fn next(&mut self) -> Option<(usize, Side)> {
+    pub fn next_to_answer(&mut self) -> Option<(usize, Side)> {
         let speaks = self.current.is_some() || self.abandoned.is_some();
         if speaks { None } else { self.queue.pop_front() }
     }
@@ -280,7 +280,7 @@ mod tests {
 
     /// Sends the next one's request, as `apply` does.
     fn send(talk: &mut Conversation, number: u64) -> (RequestId, usize, Side) {
-        let (turn, side) = talk.next().unwrap();
+        let (turn, side) = talk.next_to_answer().unwrap();
         talk.sent(RequestId(number), turn, side, Text::fixed("x", "x"), None);
         (RequestId(number), turn, side)
     }
@@ -297,7 +297,7 @@ mod tests {
         let mut talk = Conversation::default();
         talk.say("hi".into(), &Side::BOTH);
         let (first, _, side) = send(&mut talk, 1);
-        assert_eq!((side, talk.next(), talk.is_queued(0, Side::Tuned)), (Side::Base, None, true));
+        assert_eq!((side, talk.next_to_answer(), talk.is_queued(0, Side::Tuned)), (Side::Base, None, true));
         talk.delta(first, "wo");
         talk.delta(RequestId(77), "not ours");
         talk.delta(first, "rd");
@@ -342,7 +342,7 @@ mod tests {
         answer(&mut talk, 1, "base");
         let (late, ..) = send(&mut talk, 2);
         talk.edit(0, "other".into(), &[Side::Base]);
-        assert_eq!((talk.turns.len(), talk.next()), (1, None), "the old answer is still under way");
+        assert_eq!((talk.turns.len(), talk.next_to_answer()), (1, None), "the old answer is still under way");
         talk.delta(late, "late words");
         talk.done(late, "late words", &stats());
         assert!(talk.turns[0].answer(Side::Tuned).is_none());
@@ -373,6 +373,6 @@ mod tests {
         assert_eq!((&answer.state, answer.said()), (&AnswerState::Stopped, Some("half a wo")));
         assert!(!talk.is_busy());
         talk.clear();
-        assert!(talk.turns.is_empty() && talk.next().is_none());
+        assert!(talk.turns.is_empty() && talk.next_to_answer().is_none());
     }
 }

@@ -83,7 +83,9 @@ pub fn line(ctx: &PanelCtx<'_>, row: &PreviewRow, index: usize) -> String {
     let reason = ctx.t(why(row, index, ctx.state.project.config.data.train_on));
     let id = row.ids.get(index).copied().unwrap_or_default();
     let (name, hex, role) = (name(row, index), piece::hex(row, index), ctx.t(role_name(role)));
-    format!("#{index}  {name}  ·  {} {id}  ·  {hex}  ·  {role}  ·  {verdict}: {reason}", ctx.t(&words::ID))
+    let id = format!("{} {id}", ctx.t(&words::ID));
+    let parts = [format!("#{index}"), name, id, hex, format!("{role} · {verdict} · {reason}")];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("   ")
 }
 
 /// What the colours mean, for the roles that this row has.
