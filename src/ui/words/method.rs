@@ -28,11 +28,8 @@ words! {
     TRAINABLE => "Trainable", "可训练";
     ON_DISK => "On disk", "磁盘占用";
     MEMORY => "Memory", "内存";
-    VS_FULL => "than full fine-tuning", "对比全量微调";
-    LESS => "less", "更少";
-    MORE => "more", "更多";
+    LAST_CHANGE => "What the last change of settings did", "最近一次修改带来的变化";
     UPDATING => "updating…", "更新中…";
-    NOT_YET => "not known yet", "尚不可知";
     ROLES => "Roles", "角色";
     GLOB => "Add modules by name or glob", "按名称或通配符添加模块";
     GLOB_HINT => "name or glob: *.mlp.*", "名称或通配符：*.mlp.*";
@@ -63,7 +60,6 @@ words! {
     EPOCHS_HELP => "Times every row is seen", "每行数据被学习的次数";
     MAX_STEPS => "At most steps", "最多步数";
     MAX_STEPS_HELP => "0: by epochs", "0：按轮数";
-    BATCH => "Batch", "批次";
     BATCH_SIZE => "Batch size", "批大小";
     BATCH_SIZE_HELP => "Rows computed at once; more need more memory", "同时计算的行数，越大越占内存";
     ACCUMULATION => "Accumulation", "梯度累积";
@@ -73,7 +69,6 @@ words! {
     RATE_HELP => "How far a step goes; the most important number", "每步更新的幅度，最重要的参数";
     RATE_SLIDER => "Learning rate, coarse", "学习率粗调";
     SCHEDULER => "Schedule", "学习率调度";
-    WARMUP => "Warm-up", "预热";
     WARMUP_STEPS => "Warm-up steps", "预热步数";
     WARMUP_STEPS_HELP => "0: by the ratio below", "0：按下面的比例";
     WARMUP_RATIO => "Warm-up ratio", "预热比例";

@@ -58,13 +58,14 @@ enum Tab {
 struct View {
     tab: Tab,
     targets: targets::TargetsPart,
+    before: cost::Before,
 }
 
 impl Panel for View {
     fn ui(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>) {
         let mut config = ctx.state.project.config.clone();
         self.top(ui, ctx, &mut config);
-        cost::strip(ui, ctx);
+        cost::strip(ui, ctx, &mut self.before);
         problems(ui, ctx);
         match self.tab {
             Tab::Method => self.method(ui, ctx, &mut config),
