@@ -358,7 +358,9 @@ fn settings_reach_the_prompt() {
     harness.run();
     say(&mut harness, "hi");
     let (_, asked) = prompts(&engine).pop().unwrap();
-    assert_eq!((asked.sampling.temperature, asked.adapter), (0.0, Some(0)));
+    // Greedy is how it begins; switched off, the temperature counts.
+    assert!(asked.sampling.temperature > 0.0);
+    assert_eq!(asked.adapter, Some(0));
     assert_ne!(asked.sampling.seed, seed);
 }
 
