@@ -19,11 +19,13 @@ words! {
         "该方法无需选择目标模块，训练范围见方法说明";
     NO_MODEL => "Choose a model to see its modules", "选择模型后即可查看模块";
     GO_MODEL => "Choose a model", "选择模型";
-    INIT_FROM => "Continue from an adapter", "从适配器继续";
+    INIT_FROM => "Start from adapter", "起始适配器";
     INIT_FROM_HELP => "An adapter folder whose weights training starts from", "训练以该适配器文件夹的权重为起点";
     INIT_FROM_HINT => "folder", "文件夹";
     CHOOSE_ADAPTER => "Choose an adapter folder…", "选择适配器文件夹…";
     LIST_COMMA => ", ", "、";
+    SCALE_PLAIN => "alpha / rank", "alpha / 秩";
+    SCALE_ROOT => "alpha / √rank", "alpha / √秩";
     SCALE => "What is learned is scaled by this", "学到的变化按此系数缩放";
     TRAINABLE => "Trainable", "可训练";
     ON_DISK => "On disk", "磁盘占用";
