@@ -23,7 +23,7 @@ fn open(language: Language) -> (Panel, FakeEngine) {
 
 fn press(harness: &mut Panel, label: &str) {
     // Labels that come twice are those of the panel first, then those of the summary.
-    harness.get_all_by_label(label).next().unwrap().click();
+    harness.get_all_by_label(label).next().expect("a widget of that name").click();
     settle(harness);
 }
 
@@ -250,7 +250,6 @@ fn a_long_row_is_drawn_in_time() {
     let times = harness.state_mut().frame_times();
     // Debug builds are some ten times slower than what people run.
     assert!(times.count() >= 60 && times.quantile(0.5) < 60.0, "{} ms", times.quantile(0.5));
-    println!("p50 {} p99 {}", times.quantile(0.5), times.quantile(0.99));
 }
 
 #[test]
@@ -272,6 +271,115 @@ fn a_fraction_for_validation_can_be_had_back() {
     harness.get_by_label("Remove held.jsonl");
     press(&mut harness, "Part of the rows");
     assert_eq!(harness.state().state().project.config.data.validation, Validation::Fraction(0.05));
+}
+
+/// Clicks a chip: in the first line of the tokens, so many points from the left.
+fn click_chip(harness: &mut Panel, x: f32) {
+    let view = harness.get_all_by_label_contains("Tokens of row").next().expect("tokens").rect();
+    let at = view.min + egui::vec2(x, 10.0);
+    harness.hover_at(at);
+    harness.run();
+    harness.drag_at(at);
+    harness.run();
+    harness.drop_at(at);
+    harness.run();
+}
+
+#[test]
+fn a_token_is_told_in_full_when_it_is_picked() {
+    let (mut harness, _) = open(Language::English);
+    click_chip(&mut harness, 20.0);
+    let said = "#0   <|im_start|>   Id 300   3C 7C 69 6D 5F 73 74 61 72 74 7C 3E   template · no loss · written by the template";
+    harness.get_by_label(said);
+    harness.key_press_modifiers(egui::Modifiers::SHIFT, egui::Key::ArrowRight);
+    harness.run();
+    harness.get_by_label_contains("#1   system   ");
+    // Another click lets it go.
+    click_chip(&mut harness, 130.0);
+    assert!(harness.query_by_label_contains("#1   ").is_none());
+    harness.get_by_label("template");
+}
+
+#[test]
+fn a_click_on_the_text_picks_its_token() {
+    let (mut harness, _) = open(Language::English);
+    press(&mut harness, "Row");
+    let text = harness.get_by_label_contains("You are Ember, a careful assistant.").rect();
+    let at = text.min + egui::vec2(30.0, 24.0);
+    harness.drag_at(at);
+    harness.run();
+    harness.drop_at(at);
+    harness.run();
+    harness.get_by_label_contains("system · no loss · what is said to the model");
+}
+
+#[test]
+fn a_check_under_way_shows_what_it_has_found() {
+    let (mut harness, engine) = Workshop { slow: true, ..Workshop::default() }.open(&Window::default());
+    assert!(harness.query_all_by_label_contains("checking rows").count() > 0);
+    harness.get_by_label_contains("17 too long");
+    let checks = commands(&engine, |command| match command {
+        Command::Check { request, .. } => Some(*request),
+        _ => None,
+    });
+    let request = *checks.last().unwrap();
+    engine.tell(workshop::checked(request, harness.state().state()));
+    harness.run();
+    assert!(harness.query_by_label_contains("checking rows").is_none());
+    press(&mut harness, "Check again");
+    let again = commands(&engine, |command| matches!(command, Command::Check { .. }).then_some(()));
+    assert_eq!(again.len(), checks.len() + 1);
+}
+
+#[test]
+#[ignore = "for looking at"]
+fn look_at_moments() {
+    let folder = std::env::temp_dir().join("look-data");
+    std::fs::create_dir_all(&folder).unwrap();
+    let take = |harness: &mut Panel, what: &str| {
+        harness.run();
+        harness.render().unwrap().save(folder.join(format!("moment-{what}.png"))).unwrap();
+    };
+    let (mut harness, _) = open(Language::English);
+    press(&mut harness, "17 too long");
+    press(&mut harness, "Row");
+    click_chip(&mut harness, 20.0);
+    take(&mut harness, "picked");
+    press(&mut harness, "Hide");
+    let view = harness.get_by_label_contains("Tokens of row").rect();
+    harness.hover_at(view.min + egui::vec2(120.0, 35.0));
+    harness.run_steps(4);
+    std::thread::sleep(std::time::Duration::from_millis(600));
+    harness.run_steps(4);
+    take(&mut harness, "hover");
+    let (mut harness, _) = open(Language::Chinese);
+    let mut config = harness.state().state().project.config.clone();
+    config.data.template = "{%- for m in messages %}\n{{ broken\n{%- endfor %}".into();
+    harness.state().push(Action::Edit(Box::new(config)));
+    settle(&mut harness);
+    take(&mut harness, "template-fails");
+    press(&mut harness, "打开模板");
+    take(&mut harness, "template-error");
+    let window = Window { dark: false, language: Language::Chinese, ..Window::default() };
+    let mut harness = window.open(&crate::support::silent(), &FakeDesktop::default());
+    harness.state().push(Action::Open(PANEL.panel_id()));
+    take(&mut harness, "empty");
+    let mut config = harness.state().state().project.config.clone();
+    config.data.train.push("a.jsonl".into());
+    harness.state().push(Action::Edit(Box::new(config)));
+    take(&mut harness, "no-model");
+    let (mut harness, _) = Workshop { slow: true, ..Workshop::default() }.open(&Window::default());
+    take(&mut harness, "checking");
+    let (mut harness, _) = Workshop { broken: true, ..Workshop::default() }.open(&Window::default());
+    take(&mut harness, "broken");
+    let (mut harness, _) = Workshop { format: "columns", ..Workshop::default() }.open(&Window::default());
+    press(&mut harness, "Columns");
+    press(&mut harness, "Best guess");
+    let mut config = harness.state().state().project.config.clone();
+    config.data.columns.insert("system".into(), "{{ source }} by {{ row[\"who\"] }}".into());
+    harness.state().push(Action::Edit(Box::new(config)));
+    settle(&mut harness);
+    take(&mut harness, "columns");
 }
 
 #[test]

@@ -142,13 +142,12 @@ impl View {
             ui.label(RichText::new(ctx.t(&PANEL.name)).heading().color(tokens.text_strong));
             ui.label(RichText::new(ctx.t(&PANEL.help)).color(tokens.text_weak));
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                // Drawn from right to left.
                 let choices = [
-                    (Tool::None, ctx.t(&words::HIDE)),
-                    (Tool::Row, ctx.t(&words::ROW_TEXT)),
-                    (Tool::Template, ctx.t(&words::TEMPLATE)),
-                    (Tool::Columns, ctx.t(&words::COLUMNS)),
                     (Tool::Source, ctx.t(&words::SOURCE)),
+                    (Tool::Columns, ctx.t(&words::COLUMNS)),
+                    (Tool::Template, ctx.t(&words::TEMPLATE)),
+                    (Tool::Row, ctx.t(&words::ROW_TEXT)),
+                    (Tool::None, ctx.t(&words::HIDE)),
                 ];
                 let clicked = crate::widgets::segmented(ui, self.tool, &choices);
                 self.tool = clicked.unwrap_or(self.tool);
@@ -159,11 +158,14 @@ impl View {
 
     fn narrow(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>) {
         if self.tool != Tool::None {
-            let pane = SidePanel::top("data-tools")
+            // Texts want more room than forms; the user's heights are kept apart, too.
+            let text = matches!(self.tool, Tool::Template | Tool::Row);
+            let (id, height) = if text { ("data-texts", 258.0) } else { ("data-forms", 190.0) };
+            let pane = SidePanel::top(id)
                 .frame(Frame::new().inner_margin(Margin { bottom: 8, ..Margin::ZERO }))
                 .show_separator_line(false)
                 .resizable(true)
-                .default_size(196.0)
+                .default_size(height)
                 .size_range(96.0..=(ui.available_height() - 220.0).max(97.0));
             pane.show(ui, |ui| self.tools(ui, ctx));
         }

@@ -86,8 +86,13 @@ fn position(ui: &mut Ui, ctx: &PanelCtx<'_>, view: &mut View, rows: Option<&[u64
         ui.label(RichText::new(format!("({at} / {all})")).color(weak));
     }
     if ctx.state.data.page.is_pending() || view.current != view.shown {
-        ui.add(egui::Spinner::new().size(14.0));
+        waiting(ui);
     }
+}
+
+/// Something is under way. It stands still: a turning wheel would draw the whole window sixty times a second.
+pub fn waiting(ui: &mut Ui) {
+    Icon::Clock.ui(ui, 14.0, ui.tokens().text_weak);
 }
 
 /// Gives a widget that has no text of its own a name.
@@ -219,7 +224,7 @@ fn search(ui: &mut Ui, ctx: &PanelCtx<'_>, view: &mut View) {
     Icon::Search.ui(ui, 14.0, ui.tokens().text_weak);
     let weak = ui.tokens().text_weak;
     if found.is_pending() {
-        ui.add(egui::Spinner::new().size(14.0));
+        waiting(ui);
         return;
     }
     if let Some(error) = &found.error {
