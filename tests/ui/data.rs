@@ -331,6 +331,21 @@ fn a_check_under_way_shows_what_it_has_found() {
     assert_eq!(again.len(), checks.len() + 1);
 }
 
+/// Vocabularies write bytes and spaces with signs of their own, which are shown as they are.
+#[test]
+fn the_alphabets_of_vocabularies_can_be_drawn() {
+    let egui = egui::Context::default();
+    ui::theme::install_fonts(&egui);
+    let mut output = egui.run_ui(egui::RawInput::default(), |_| {});
+    output.textures_delta.clear();
+    let bytes = (0x100..0x144).filter_map(char::from_u32);
+    let lacking: String = bytes
+        .chain(['▁', '·', '…', '›'])
+        .filter(|c| !egui.fonts_mut(|fonts| fonts.has_glyph(&egui::FontId::monospace(12.5), *c)))
+        .collect();
+    assert_eq!(lacking, "");
+}
+
 #[test]
 #[ignore = "for looking at"]
 fn look_at_moments() {

@@ -111,7 +111,8 @@ impl Panel for View {
             return no_data(ui, ctx);
         }
         if config.model.path.as_os_str().is_empty() {
-            self.header(ui, ctx);
+            ui.horizontal(|ui| title(ui, ctx));
+            ui.add_space(4.0);
             source::ui(ui, ctx);
             return no_model(ui, ctx);
         }
@@ -137,10 +138,8 @@ impl Panel for View {
 
 impl View {
     fn header(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>) {
-        let tokens = ui.tokens();
         ui.horizontal(|ui| {
-            ui.label(RichText::new(ctx.t(&PANEL.name)).heading().color(tokens.text_strong));
-            ui.label(RichText::new(ctx.t(&PANEL.help)).color(tokens.text_weak));
+            title(ui, ctx);
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 let choices = [
                     (Tool::Source, ctx.t(&words::SOURCE)),
@@ -248,7 +247,11 @@ impl View {
         let page = ctx.state.data.page.value.as_ref();
         let Some(error) = page.and_then(|page| page.source.template_error.as_ref()) else { return false };
         // The editor shows it itself.
-        if self.tool != Tool::Template {
+        if self.tool == Tool::Template {
+            tokens::surface(ui, |ui| {
+                crate::widgets::hint(ui, ctx.t(&words::NO_TOKENS_YET));
+            });
+        } else {
             error_box(ui, ctx, error);
             if button(ui, Some(Icon::Edit), ctx.t(&words::OPEN_TEMPLATE)).clicked() {
                 self.tool = Tool::Template;
@@ -291,8 +294,14 @@ impl View {
     }
 }
 
+fn title(ui: &mut Ui, ctx: &PanelCtx<'_>) {
+    let tokens = ui.tokens();
+    ui.label(RichText::new(ctx.t(&PANEL.name)).heading().color(tokens.text_strong));
+    ui.label(RichText::new(ctx.t(&PANEL.help)).color(tokens.text_weak));
+}
+
 fn no_data(ui: &mut Ui, ctx: &PanelCtx<'_>) {
-    crate::widgets::heading(ui, ctx.t(&PANEL.name), ctx.t(&PANEL.help));
+    ui.horizontal(|ui| title(ui, ctx));
     empty_state(ui, Icon::Data, ctx.t(&words::NO_DATA_TITLE), ctx.t(&words::NO_DATA_HELP), |ui| {
         if primary_button(ui, Some(Icon::FilePlus), ctx.t(&words::ADD_FILES), true).clicked() {
             ctx.push(Action::Command(UiCommand::AddData));
