@@ -282,6 +282,10 @@ impl View {
             let rows = data.newest_verdict().map_or(total, |verdict| verdict.rows.max(total));
             self.current = self.current.min(rows - 1);
         }
+        // A number beyond the end, typed while the rows were not yet counted.
+        if page.rows.is_empty() && page.first > 0 && !data.page.is_pending() {
+            self.current = page.source.total.map_or(0, |total| total.saturating_sub(1));
+        }
         let asked = data.page.is_pending().then_some(data.first);
         // What failed is not asked again and again.
         let refused = data.page.error.is_some() && self.asked_for == Some(self.current);
@@ -321,4 +325,64 @@ fn no_model(ui: &mut Ui, ctx: &PanelCtx<'_>) {
             ctx.push(Action::Open(super::model::PANEL.panel_id()));
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::{Event, Finding, FindingKind, Histogram, RequestId, UserError, Verdict};
+
+    use super::*;
+
+    fn checked(severities: &[Severity]) -> Event {
+        let findings = severities.iter().map(|severity| Finding {
+            kind: FindingKind::TooLong,
+            severity: *severity,
+            count: 1,
+            rows: vec![1],
+            text: Text::fixed("", ""),
+            mend: None,
+            remedies: Vec::new(),
+        });
+        let verdict = Verdict {
+            sources: Vec::new(),
+            template: None,
+            rows: 9,
+            usable_rows: 9,
+            validation_rows: 0,
+            tokens: 9,
+            learned_tokens: 9,
+            longest: 9,
+            max_length: 9,
+            lengths: Histogram::default(),
+            findings: findings.collect(),
+            forecast: None,
+            steps: 1,
+            ok: true,
+        };
+        Event::Checked { request: RequestId(1), verdict: Box::new(verdict) }
+    }
+
+    #[test]
+    fn the_step_says_how_far_the_data_is() {
+        let mut state = AppState::default();
+        assert_eq!(progress(&state), StepState::Open);
+        state.project.config.data.train.push("a.jsonl".into());
+        assert_eq!(progress(&state), StepState::Open);
+        state.project.config.model.path = "model".into();
+        assert_eq!(progress(&state), StepState::Busy);
+        for (severities, step) in [
+            (&[][..], StepState::Done),
+            (&[Severity::Info], StepState::Done),
+            (&[Severity::Warning, Severity::Info], StepState::Warning),
+            (&[Severity::Warning, Severity::Error], StepState::Problem),
+        ] {
+            state.data.verdict.ask(RequestId(1));
+            state.reduce(&checked(severities));
+            assert_eq!(progress(&state), step);
+        }
+        state.data.page.ask(RequestId(2));
+        let error = Box::new(UserError::bad_input(Text::fixed("", "")));
+        state.reduce(&Event::Failed { request: Some(RequestId(2)), error });
+        assert_eq!(progress(&state), StepState::Problem);
+    }
 }
