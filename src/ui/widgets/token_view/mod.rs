@@ -176,7 +176,8 @@ impl TokenView {
 fn focus_ring(ui: &Ui) {
     let around = ui.clip_rect().expand(5.0);
     let stroke = egui::Stroke::new(1.0, ui.tokens().accent.gamma_multiply(0.6));
-    let painter = ui.painter().with_clip_rect(around.expand(2.0));
+    let mut painter = ui.painter().clone();
+    painter.set_clip_rect(around.expand(2.0));
     painter.rect_stroke(around, 6.0, stroke, egui::StrokeKind::Inside);
 }
 
