@@ -64,3 +64,43 @@ fn pictures() -> PathBuf {
         None => Path::new(env!("CARGO_TARGET_TMPDIR")).join("screenshots"),
     }
 }
+
+/// Where the window of 1280 × 800 points has things.
+const START: (i32, i32) = (1146, 747);
+const MESSAGE: (i32, i32) = (500, 742);
+
+#[test]
+fn a_new_user_reaches_a_merged_model_by_mouse_and_keyboard() {
+    let Some(display) = Display::open(1280, 800) else { return };
+    let user = NewUser::starts_the_program(&display);
+    let pictures = pictures();
+    let picture = |name: &str| display.screenshot(&pictures.join(format!("{name}.png")));
+    display.focus("Emberwright");
+    let state = user.home.path().join(".local/share/emberwright/starter");
+    wait_for("the starter", Duration::from_secs(30), || find(&state, "starter.toml").is_some());
+    sleep(Duration::from_secs(5));
+    picture("model");
+    display.key("ctrl+2");
+    sleep(Duration::from_secs(2));
+    picture("data");
+    display.key("ctrl+3");
+    sleep(Duration::from_secs(1));
+    picture("method");
+    display.click(START.0, START.1);
+    wait_for("figures of the run", Duration::from_secs(60), || user.made("metrics.jsonl").is_some());
+    wait_for("an adapter", Duration::from_secs(600), || user.made("adapter_config.json").is_some());
+    wait_for("the end of the run", Duration::from_secs(60), || {
+        user.made("adapter_model.safetensors").is_some()
+    });
+    sleep(Duration::from_secs(3));
+    picture("train");
+    display.key("ctrl+5");
+    display.click(MESSAGE.0, MESSAGE.1);
+    display.write("Who are you?");
+    display.key("Return");
+    sleep(Duration::from_secs(6));
+    picture("chat");
+    display.key("ctrl+6");
+    sleep(Duration::from_secs(2));
+    picture("export");
+}

@@ -1,0 +1,371 @@
+//! The plots: linked along the axis, each with its newest or its hovered value.
+
+use std::ops::RangeInclusive;
+
+use egui::{Align2, Color32, FontId, Id, Rect, RichText, Sense, Ui, UiBuilder, Vec2, pos2, vec2};
+use egui_plot::{AxisHints, GridMark, Plot, PlotMemory, PlotTransform, PlotUi, Points};
+
+use super::figures::{Axis, Figure, RunCurves};
+use super::shown::Shown;
+use super::{marks, readout};
+use crate::panels::PanelCtx;
+use crate::state::train::RunPhase;
+use crate::theme::{Tokens, UiTokens, semibold};
+use crate::widgets::number;
+use crate::widgets::plot::grid::{Scale, marks as grid_marks};
+use crate::words::train as words;
+
+/// Space between plots.
+const GAP: f32 = 8.0;
+/// Below this width the plots lie in one column.
+const NARROW: f32 = 560.0;
+
+/// How the plots look now.
+pub struct Look {
+    pub axis: Axis,
+    pub log: bool,
+    /// Everything is to be shown again.
+    pub reset: bool,
+    /// Where the pointer was on the axis in the last frame.
+    pub hover: Option<f64>,
+}
+
+/// What came of drawing the plots.
+#[derive(Default)]
+pub struct Drawn {
+    pub hover: Option<f64>,
+    /// The user looks at a part.
+    pub zoomed: bool,
+    /// Where all the plots lie.
+    pub area: Option<Rect>,
+}
+
+/// Draws all plots into what is available, `height` points high.
+pub fn ui(
+    ui: &mut Ui,
+    ctx: &PanelCtx<'_>,
+    look: &Look,
+    runs: &mut [Shown<'_>],
+    height: f32,
+) -> Drawn {
+    let size = vec2(ui.available_width(), height);
+    let (area, _) = ui.allocate_exact_size(size, Sense::hover());
+    let mut drawn = Drawn { area: Some(area), ..Drawn::default() };
+    for (figure, rect) in Figure::ALL.into_iter().zip(places(area)) {
+        ui.painter().rect_filled(rect, 8.0, ui.tokens().card);
+        let inner = rect.shrink2(vec2(10.0, 7.0));
+        let mut child = ui.new_child(UiBuilder::new().max_rect(inner).id_salt(figure));
+        child.set_clip_rect(rect.intersect(ui.clip_rect()));
+        chart(&mut child, ctx, look, figure, runs, &mut drawn);
+    }
+    drawn
+}
+
+/// Loss at the left, the others in a square at the right; or below, where it is narrow.
+fn places(area: Rect) -> [Rect; 5] {
+    let narrow = area.width() < NARROW;
+    let (large, rest) = if narrow {
+        let split = area.top() + area.height() * 0.5;
+        (
+            Rect::from_min_max(area.min, pos2(area.right(), split - GAP / 2.0)),
+            Rect::from_min_max(pos2(area.left(), split + GAP / 2.0), area.max),
+        )
+    } else {
+        let split = area.left() + area.width() * 0.54;
+        (
+            Rect::from_min_max(area.min, pos2(split - GAP / 2.0, area.bottom())),
+            Rect::from_min_max(pos2(split + GAP / 2.0, area.top()), area.max),
+        )
+    };
+    let size = (rest.size() - Vec2::splat(GAP)) / 2.0;
+    let cell = |column: f32, row: f32| {
+        Rect::from_min_size(rest.min + vec2(column * (size.x + GAP), row * (size.y + GAP)), size)
+    };
+    [large, cell(0.0, 0.0), cell(1.0, 0.0), cell(0.0, 1.0), cell(1.0, 1.0)]
+}
+
+fn chart(
+    ui: &mut Ui,
+    ctx: &PanelCtx<'_>,
+    look: &Look,
+    figure: Figure,
+    runs: &mut [Shown<'_>],
+    drawn: &mut Drawn,
+) {
+    title(ui, ctx, look, figure, runs);
+    if runs.iter().all(|shown| shown.curves.extent().is_none()) {
+        if figure == Figure::Loss && ctx.state.train.phase == RunPhase::Training {
+            let text = ctx.t(&words::FIRST_STEP);
+            small_text(ui.painter(), ui.max_rect().center(), Align2::CENTER_CENTER, text, ui.tokens().text_weak);
+        }
+        return;
+    }
+    let log = look.log && figure.may_be_log();
+    let id = Id::unique(("train-plot", figure as usize));
+    let axis = visible(ui, id, look, runs);
+    let pixels = (ui.available_width() * ui.ctx().pixels_per_point()) as usize;
+    for shown in runs.iter_mut() {
+        shown.curves.look(shown.history, figure, &axis, pixels, log);
+    }
+    let runs: &[Shown<'_>] = runs;
+    let tokens = ui.tokens();
+    let response = plot(ui, id, figure, look, log).show(ui, |plot| {
+        navigate(plot, look.reset);
+        for shown in runs.iter().rev() {
+            lines(plot, tokens, figure, shown);
+        }
+        plot.auto_bounds()
+    });
+    drawn.zoomed |= !response.inner.x && !look.reset;
+    let pointer = response.response.hover_pos().filter(|_| response.response.contains_pointer());
+    let painter = ui.painter().with_clip_rect(*response.transform.frame());
+    if let Some(main) = runs.iter().find(|shown| shown.main) {
+        marks::ui(&painter, tokens, figure, main, &response.transform, log);
+    }
+    if let Some(pointer) = pointer {
+        let x = response.transform.value_from_position(pointer).x;
+        drawn.hover = Some(x);
+        readout::tooltip(&response.response, ctx, x, runs);
+    }
+    if let Some(x) = look.hover.filter(|_| pointer.is_none()) {
+        cursor(&painter, tokens, &response.transform, x);
+    }
+}
+
+/// The line below the pointer, in the plots where it is not.
+fn cursor(painter: &egui::Painter, tokens: &Tokens, transform: &PlotTransform, x: f64) {
+    let x = transform.position_from_point(&egui_plot::PlotPoint::new(x, 0.0)).x;
+    let frame = transform.frame();
+    if frame.x_range().contains(x) {
+        painter.vline(x, frame.y_range(), (1.0, tokens.text_faint));
+    }
+}
+
+/// Name, and the value of the run under way: the newest, or the one below the pointer.
+fn title(ui: &mut Ui, ctx: &PanelCtx<'_>, look: &Look, figure: Figure, runs: &[Shown<'_>]) {
+    let tokens = ui.tokens();
+    ui.horizontal(|ui| {
+        ui.set_height(18.0);
+        let name = RichText::new(ctx.t(figure.name())).small().family(semibold()).color(tokens.text_weak);
+        ui.label(name).on_hover_text(ctx.t(figure.help()));
+        let Some(main) = runs.iter().find(|shown| shown.main) else { return };
+        let index = match look.hover {
+            Some(x) => main.curves.nearest(x),
+            None => main.history.steps.len().checked_sub(1),
+        };
+        let Some(step) = index.and_then(|index| main.history.steps.get(index)) else { return };
+        ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+            let value = format(figure, figure.value(step));
+            ui.add(egui::Label::new(RichText::new(value).color(tokens.text_strong)).truncate());
+        });
+    });
+}
+
+/// A value as the plots show it.
+pub fn format(figure: Figure, value: f64) -> String {
+    match figure {
+        _ if !value.is_finite() => "–".to_owned(),
+        Figure::Loss => format!("{value:.4}"),
+        Figure::GradNorm if (0.001..10_000.0).contains(&value) => format!("{value:.3}"),
+        Figure::Rate | Figure::GradNorm => number::scientific(value),
+        Figure::Speed => number::count(value.max(0.0) as u64),
+        Figure::Memory => number::bytes(value.max(0.0) as u64),
+    }
+}
+
+/// The part of the axis that is looked at.
+fn visible(ui: &Ui, id: Id, look: &Look, runs: &[Shown<'_>]) -> RangeInclusive<f64> {
+    match PlotMemory::load(ui.ctx(), id) {
+        Some(memory) if !memory.auto_bounds.x && !look.reset => memory.bounds().range_x(),
+        _ => {
+            let ends = runs.iter().filter_map(|shown| shown.curves.extent());
+            let (low, high) =
+                ends.fold((f64::MAX, f64::MIN), |(low, high), end| (low.min(end.0), high.max(end.1)));
+            low..=high
+        }
+    }
+}
+
+fn plot<'a>(ui: &Ui, id: Id, figure: Figure, look: &Look, log: bool) -> Plot<'a> {
+    let tokens = ui.tokens();
+    let large = figure == Figure::Loss;
+    let scale = match figure {
+        Figure::Memory => Scale::Bytes,
+        _ if log => Scale::Log,
+        _ => Scale::Linear,
+    };
+    let font = FontId::proportional(10.5);
+    let axis = look.axis;
+    let hints = |hints: AxisHints<'a>| hints.tick_label_color(tokens.text_faint).tick_label_font(font.clone());
+    let x = hints(AxisHints::new_x())
+        .min_thickness(15.0)
+        .label_spacing(20.0..=30.0)
+        .formatter(move |mark, _| axis_label(axis, mark));
+    let y = hints(AxisHints::new_y())
+        .min_thickness(if large { 34.0 } else { 30.0 })
+        .label_spacing(10.0..=14.0)
+        .formatter(move |mark, _| height_label(figure, mark, log));
+    let (across, up) = if large { (76.0, 34.0) } else { (44.0, 24.0) };
+    Plot::new(figure)
+        .id(id)
+        .link_axis(Id::unique("train-axis"), [true, false])
+        .show_background(false)
+        .show_y(false)
+        .show_axes([true, true])
+        .grid_color(tokens.line)
+        .grid_fade(0.0)
+        .grid_spacing(8.0..=9.0)
+        .x_grid_spacer(grid_marks(axis.scale(), across))
+        .y_grid_spacer(grid_marks(scale, up))
+        .custom_x_axes(vec![x])
+        .custom_y_axes(vec![y])
+        .cursor_color(tokens.text_faint)
+        .set_margin_fraction(vec2(0.012, 0.08))
+        .allow_scroll(false)
+        .allow_zoom([true, false])
+        .allow_drag([true, false])
+        .allow_axis_zoom_drag(false)
+        .boxed_zoom_pointer_button(egui::PointerButton::Primary)
+        .pan_pointer_button(egui::PointerButton::Secondary)
+}
+
+/// Scrolling zooms around the pointer along the axis; heights then fit what is seen.
+fn navigate(plot: &mut PlotUi<'_>, reset: bool) {
+    if reset {
+        plot.set_auto_bounds(true);
+        return;
+    }
+    if !plot.response().contains_pointer() {
+        return;
+    }
+    let scroll = plot.ctx().input_mut(|input| std::mem::take(&mut input.smooth_scroll_delta));
+    if scroll.y != 0.0 {
+        plot.zoom_bounds_around_hovered(vec2((scroll.y / 200.0).exp(), 1.0));
+        plot.set_auto_bounds([false, true]);
+    }
+}
+
+fn lines<'a>(plot: &mut PlotUi<'a>, tokens: &Tokens, figure: Figure, shown: &'a Shown<'_>) {
+    if shown.hidden {
+        return;
+    }
+    let colour = shown.colour;
+    let curves: &RunCurves = shown.curves;
+    let bold = if shown.main { 2.0 } else { 1.5 };
+    if !figure.is_noisy() {
+        curves.raw(figure).draw(plot, colour, bold, false);
+        return;
+    }
+    if shown.main {
+        curves.raw(figure).draw(plot, Tokens::wash(colour, 0.32), 1.0, false);
+    }
+    curves.smoothed(figure).draw(plot, colour, bold, false);
+    if figure == Figure::Loss {
+        validation(plot, tokens, shown, colour);
+    }
+}
+
+/// The loss on the validation set: dashed, with a point for each evaluation while they are few.
+fn validation<'a>(plot: &mut PlotUi<'a>, tokens: &Tokens, shown: &'a Shown<'_>, colour: Color32) {
+    let evals = shown.curves.evals();
+    evals.draw(plot, colour, 1.3, true);
+    let points = evals.points();
+    if (1..=200).contains(&points.len()) {
+        let dots = |radius: f32, colour| {
+            Points::new("", points).radius(radius).color(colour).allow_hover(false)
+        };
+        plot.points(dots(3.6, colour));
+        plot.points(dots(2.0, tokens.card));
+    }
+}
+
+fn axis_label(axis: Axis, mark: GridMark) -> String {
+    match axis {
+        _ if mark.value < -1e-9 => String::new(),
+        Axis::Step if mark.step_size < 1.0 => String::new(),
+        Axis::Step if mark.value < 100_000.0 => number::count(mark.value.round() as u64),
+        Axis::Step | Axis::Tokens => short(mark.value),
+        Axis::Epoch => plain(mark.value, mark.step_size),
+        Axis::Time => clock(mark.value),
+    }
+}
+
+fn height_label(figure: Figure, mark: GridMark, log: bool) -> String {
+    let value = if log { 10f64.powf(mark.value) } else { mark.value };
+    match figure {
+        Figure::Memory if value < 0.0 => String::new(),
+        Figure::Memory => short_bytes(value),
+        Figure::Speed if value < 0.0 => String::new(),
+        Figure::Speed => short(value),
+        _ if log || figure == Figure::Rate => number::scientific(round_off(value)),
+        _ => plain(value, mark.step_size),
+    }
+}
+
+/// Without what is left of a calculation with powers of ten.
+fn round_off(value: f64) -> f64 {
+    format!("{value:.2e}").parse().unwrap_or(value)
+}
+
+/// With as many decimals as the step between two marks has.
+fn plain(value: f64, step: f64) -> String {
+    let decimals = (-step.log10()).ceil().clamp(0.0, 8.0) as usize;
+    format!("{value:.decimals$}")
+}
+
+/// `1.5M`
+fn short(value: f64) -> String {
+    let (scaled, unit) = match value.abs() {
+        0.0..1e3 => (value, ""),
+        1e3..1e6 => (value / 1e3, "k"),
+        1e6..1e9 => (value / 1e6, "M"),
+        _ => (value / 1e9, "B"),
+    };
+    let text = format!("{scaled:.2}");
+    format!("{}{unit}", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+fn short_bytes(value: f64) -> String {
+    let (mut scaled, mut unit) = (value, "B");
+    for larger in ["K", "M", "G", "T"] {
+        if scaled < 1024.0 {
+            break;
+        }
+        (scaled, unit) = (scaled / 1024.0, larger);
+    }
+    let text = format!("{scaled:.2}");
+    format!("{} {unit}", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+/// `1:05:00`, `5:00`, `12 s`
+fn clock(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    match whole {
+        0..60 if seconds.fract().abs() > 0.01 => format!("{seconds:.1} s"),
+        0..60 => format!("{whole} s"),
+        60..3600 => format!("{}:{:02}", whole / 60, whole % 60),
+        _ => format!("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60),
+    }
+}
+
+/// A word among the curves.
+pub fn small_text(painter: &egui::Painter, at: egui::Pos2, align: Align2, text: &str, colour: Color32) {
+    painter.text(at, align, text, FontId::proportional(10.5), colour);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_short_and_exact() {
+        assert_eq!([short(950.0), short(1500.0), short(2e6)], ["950", "1.5k", "2M"]);
+        assert_eq!([clock(12.0), clock(300.0), clock(3900.0)], ["12 s", "5:00", "1:05:00"]);
+        assert_eq!(plain(1.25, 0.25), "1.2");
+        assert_eq!(plain(1.5, 0.5), "1.5");
+        assert_eq!(short_bytes(1536.0 * 1024.0 * 1024.0), "1.5 G");
+        assert_eq!(format(Figure::Loss, 1.382_44), "1.3824");
+        assert_eq!(format(Figure::Rate, 2e-4), "2e-4");
+        assert_eq!(format(Figure::Loss, f64::NAN), "–");
+    }
+}
