@@ -353,7 +353,7 @@ fn the_alphabets_of_vocabularies_can_be_drawn() {
     ui::theme::install_fonts(&egui);
     let mut output = egui.run_ui(egui::RawInput::default(), |_| {});
     output.textures_delta.clear();
-    let bytes = (0x100..0x144).filter_map(char::from_u32);
+    let bytes = (0xA1..=0xAC).chain(0xAE..0x144).filter_map(char::from_u32);
     let lacking: String = bytes
         .chain(['▁', '·', '…', '›'])
         .filter(|c| !egui.fonts_mut(|fonts| fonts.has_glyph(&egui::FontId::monospace(12.5), *c)))
