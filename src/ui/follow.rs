@@ -29,6 +29,8 @@ pub struct Follow {
     compared: Option<(Seen, Option<u64>)>,
     checked: Option<Seen>,
     runs_asked: Option<Option<PathBuf>>,
+    /// The run under way when the list was read last.
+    run_listed: Option<PathBuf>,
 }
 
 #[derive(Clone, PartialEq)]
@@ -88,8 +90,11 @@ impl Follow {
 
     fn runs(&mut self, apply: &mut Apply<'_>) {
         let dir = apply.state.preferences.runs_dir.clone();
-        if self.runs_asked.as_ref() != Some(&dir) {
+        let train = &apply.state.train;
+        let run = train.summary.as_ref().and(train.dir.clone());
+        if self.runs_asked.as_ref() != Some(&dir) || self.run_listed != run {
             self.runs_asked = Some(dir);
+            self.run_listed = run;
             apply.list_runs();
         }
     }

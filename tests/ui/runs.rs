@@ -88,10 +88,18 @@ pub fn keeper(runs: Vec<RunReport>) -> FakeEngine {
                 name: "elsewhere-1".into(),
                 ..report(9, RunState::Finished)
             });
+            let worse = runs.iter().position(|run| run.dir == *dir).map_or(0.0, |place| place as f64 / 9.0);
             let part = |range, report: Option<RunReport>| Event::RunRead {
                 request: *request,
                 dir: dir.clone(),
-                steps: crate::train::steps(range),
+                steps: crate::train::steps(range)
+                    .into_iter()
+                    .map(|mut step| {
+                        step.loss *= 1.0 + worse;
+                        step.grad_norm += worse;
+                        step
+                    })
+                    .collect(),
                 evals: vec![crate::train::eval(50)],
                 samples: Vec::new(),
                 report: report.map(Box::new),
@@ -178,9 +186,9 @@ fn what_can_be_done_depends_on_how_a_run_ended() {
     let dir = "/home/ann/emberwright/runs/assistant-4";
     assert!(desktop.requests.borrow().contains(&DesktopRequest::Open(dir.into())));
     click(&mut harness, "Resume");
-    let resumed = commands(&engine).into_iter().any(|command| {
-        matches!(command, Command::Run(RunCommand::Resume { dir: at, .. }) if at == PathBuf::from(dir))
-    });
+    let resumed = commands(&engine)
+        .into_iter()
+        .any(|command| matches!(command, Command::Run(RunCommand::Resume { dir: at, .. }) if *at == *dir));
     assert!(resumed);
     let train = ui::panels::train::PANEL.panel_id();
     assert!(harness.state().workspace().is_visible(&train));

@@ -130,7 +130,7 @@ fn wishes(engine: &FakeEngine) -> Vec<Wish> {
 }
 
 fn click(harness: &mut Harness<'static, App>, label: &str) {
-    harness.get_all_by_label(label).next().unwrap().click();
+    harness.get_all_by_label(label).next().expect(label).click();
     harness.run();
 }
 
@@ -355,6 +355,50 @@ fn a_part_is_looked_at_until_all_is_wanted_again() {
 }
 
 #[test]
+fn a_box_zooms_and_a_double_click_shows_all() {
+    let (engine, desktop) = (silent(), FakeDesktop::default());
+    let mut harness = training(&engine, &desktop);
+    let button = |harness: &mut Harness<'static, App>, x: f32, y: f32, pressed: bool| {
+        harness.event(egui::Event::PointerMoved(egui::pos2(x, y)));
+        harness.event(egui::Event::PointerButton {
+            pos: egui::pos2(x, y),
+            button: egui::PointerButton::Primary,
+            pressed,
+            modifiers: egui::Modifiers::NONE,
+        });
+    };
+    // A box, and a drag along the axis.
+    for down in [20.0, 0.5] {
+        button(&mut harness, 320.0, 240.0, true);
+        harness.run_steps(2);
+        for step in 1..=5 {
+            let at = egui::pos2(320.0 + 20.0 * step as f32, 240.0 + down * step as f32);
+            harness.event(egui::Event::PointerMoved(at));
+            harness.run_steps(2);
+        }
+        button(&mut harness, 420.0, 240.0 + 5.0 * down, false);
+        harness.run_steps(3);
+        assert!(shows(&harness, "Show all"), "a part is seen");
+        // Press and release in one step: a step takes nearly as long as a double click may.
+        let at = egui::pos2(400.0, 300.0);
+        harness.event(egui::Event::PointerMoved(at));
+        harness.run_steps(2);
+        for _ in 0..2 {
+            let click = [true, false].map(|pressed| egui::Event::PointerButton {
+                pos: at,
+                button: egui::PointerButton::Primary,
+                pressed,
+                modifiers: egui::Modifiers::NONE,
+            });
+            harness.input_mut().events.extend(click);
+            harness.step();
+        }
+        harness.run_steps(3);
+        assert!(!shows(&harness, "Show all"), "and then all again");
+    }
+}
+
+#[test]
 fn the_exact_figures_are_shown_at_the_pointer() {
     let (engine, desktop) = (silent(), FakeDesktop::default());
     let mut harness = training(&engine, &desktop);
@@ -404,6 +448,7 @@ fn answers_stand_side_by_side_and_prompts_can_be_added() {
 /// Prints the app's own time a frame with a million steps: run it with `--ignored --nocapture`.
 #[test]
 #[ignore = "a measurement"]
+#[expect(clippy::print_stdout, reason = "figures are what it is run for")]
 fn a_million_points_stay_smooth() {
     let (engine, desktop) = (silent(), FakeDesktop::default());
     let mut harness = open(&Window::default(), &engine, &desktop);
@@ -472,5 +517,68 @@ fn look() {
         harness.hover_at(egui::pos2(5.0, 790.0));
         harness.run_steps(4);
         harness.render().unwrap().save(format!("/tmp/train-ended-{name}.png")).unwrap();
+    }
+}
+
+/// Comparison, other states, and little room.
+#[test]
+#[ignore = "for looking at"]
+fn look_further() {
+    for (dark, language, name) in
+        [(true, Language::English, "dark-en"), (false, Language::Chinese, "light-zh")]
+    {
+        let window = Window { dark, language, ..Window::default() };
+        let (engine, desktop) = (crate::runs::keeper(crate::runs::some_runs()), FakeDesktop::default());
+        let mut harness = open(&window, &engine, &desktop);
+        let save = |harness: &mut Harness<'static, App>, what: &str| {
+            harness.run_steps(4);
+            harness.render().unwrap().save(format!("/tmp/train-{what}-{name}.png")).unwrap();
+        };
+        engine.tell(planned());
+        save(&mut harness, "first");
+        under_way(&engine);
+        pulse(&mut harness, &engine);
+        for run in crate::runs::some_runs().into_iter().skip(1).take(3) {
+            harness.state_mut().push(Action::Runs(ui::state::runs::RunsAction::Compare(run.dir)));
+        }
+        harness.run();
+        let words = if language == Language::English {
+            ["Settings", "log scale", "time", "Compare with…", "Learning rate ×0.5"]
+        } else {
+            ["设置对比", "对数刻度", "时间", "与…比较", "学习率 ×0.5"]
+        };
+        harness.get_all_by_label(words[0]).last().unwrap().click();
+        click(&mut harness, words[1]);
+        click(&mut harness, words[2]);
+        engine.tell(Event::Progress {
+            request: RequestId(900),
+            stage: Text::fixed("Evaluating", "正在评估"),
+            done: 12,
+            total: 80,
+            seconds_left: Some(9.0),
+        });
+        save(&mut harness, "compare");
+        click(&mut harness, words[3]);
+        save(&mut harness, "menu");
+        harness.key_press(egui::Key::Escape);
+        harness.run();
+        click(&mut harness, words[4]);
+        save(&mut harness, "rate");
+        harness.key_press(egui::Key::Escape);
+        engine.tell(run(RunEvent::Notice {
+            text: Text::fixed("Step 431 was not finite and was left out", "第 431 步数值异常，已跳过"),
+        }));
+        let error = UserError::failure(Text::fixed("The device is out of memory", "设备内存不足"))
+            .mend(Text::fixed("use a smaller batch", "减小批大小"));
+        engine.tell(ended(Outcome::Failed { error: Box::new(error) }));
+        save(&mut harness, "failed");
+        engine.tell(planned());
+        harness.state_mut().push(Action::Command(ui::command::UiCommand::SplitChat));
+        save(&mut harness, "split");
+        harness.state_mut().push(Action::Command(ui::command::UiCommand::ResetLayout));
+        harness.state_mut().push(Action::Open(ui::panels::train::PANEL.panel_id()));
+        harness.run_steps(2);
+        harness.hover_at(egui::pos2(300.0, 330.0));
+        save(&mut harness, "hover-compare");
     }
 }

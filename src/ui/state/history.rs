@@ -86,14 +86,16 @@ impl History {
         samples: &[SampleMetrics],
         before: u64,
     ) {
-        let steps = &steps[..steps.partition_point(|step| step.step < before)];
-        if let (Some(first), Some(last)) = (steps.first(), steps.last()) {
+        // A run that was resumed has recorded some steps twice: the later record holds.
+        for stretch in steps.chunk_by(|a, b| a.step < b.step) {
+            let stretch = &stretch[..stretch.partition_point(|step| step.step < before)];
+            let Some(first) = stretch.first() else { continue };
             let from = self.steps.partition_point(|known| known.step < first.step);
-            let to = self.steps.partition_point(|known| known.step <= last.step).max(from);
+            let to = self.steps.partition_point(|known| known.step < before).max(from);
             if from < self.steps.len() {
                 self.revision += 1;
             }
-            self.steps.splice(from..to, steps.iter().cloned());
+            self.steps.splice(from..to, stretch.iter().cloned());
         }
         for eval in evals {
             match self.evals.binary_search_by_key(&eval.step, |known| known.step) {
@@ -237,6 +239,17 @@ mod tests {
         history.read(&steps(5..=6), &[], &[], u64::MAX);
         assert_eq!(numbers(&history), [1, 2, 3, 4, 5, 6]);
         assert_eq!(history.revision().1, 0);
+    }
+
+    #[test]
+    fn of_steps_recorded_twice_the_later_record_holds() {
+        let again = |number| StepMetrics { loss: 0.5, ..step(number, 0.0) };
+        let mut recorded = steps(1..=8);
+        recorded.extend((6..=9).map(again));
+        let mut history = History::default();
+        history.read(&recorded, &[], &[], u64::MAX);
+        assert_eq!(numbers(&history), (1..=9).collect::<Vec<_>>());
+        assert_eq!((history.steps[4].loss, history.steps[5].loss), (5.0, 0.5));
     }
 
     #[test]

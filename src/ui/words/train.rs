@@ -95,8 +95,8 @@ words! {
     FINISHED => "Training finished", "训练完成";
     STOPPED => "Training was stopped and kept", "训练已停止并保存";
     EARLY_STOPPED => "Training ended early: the validation loss no longer fell", "验证损失不再下降，训练提前结束";
-    FAILED => "Training failed", "训练失败";
+    LOST => "The engine ended in the middle of the run", "引擎在训练途中退出";
     CRASHED => "The engine broke down", "引擎异常终止";
     CRASHED_HELP => "The window lives on. What was saved can be resumed", "窗口仍可使用，已保存的进度可以恢复";
-    NOTICES => "Notices", "提示";
+    DISMISS => "Dismiss", "关闭提示";
 }

@@ -1,6 +1,6 @@
 //! The chosen run: what one can do with it, how it was set, what it left.
 
-use egui::{Grid, RichText, ScrollArea, Ui};
+use egui::{Grid, RichText, ScrollArea, Ui, UiBuilder};
 use protocol::{CheckpointReport, RunReport, RunState};
 
 use super::list::{started, state};
@@ -25,11 +25,15 @@ pub fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, run: &RunReport) {
         head(ui, ctx, run);
         actions(ui, ctx, run);
         ui.add_space(4.0);
-        ui.columns(2, |columns| {
-            ScrollArea::vertical().id_salt("run-settings").auto_shrink(false).show(&mut columns[0], |ui| {
-                settings(ui, ctx, run);
-            });
-            ScrollArea::vertical().id_salt("run-files").auto_shrink(false).show(&mut columns[1], |ui| {
+        let area = ui.available_rect_before_wrap();
+        let split = area.left() + area.width() * 0.6;
+        let left = area.with_max_x(split - 10.0);
+        ui.scope_builder(UiBuilder::new().max_rect(left).id_salt("settings"), |ui| {
+            ScrollArea::both().auto_shrink(false).show(ui, |ui| settings(ui, ctx, run));
+        });
+        let right = area.with_min_x(split + 10.0);
+        ui.scope_builder(UiBuilder::new().max_rect(right).id_salt("files"), |ui| {
+            ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
                 checkpoints(ui, ctx, run);
                 files(ui, ctx, run);
             });

@@ -37,6 +37,7 @@ pub fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>) {
             .map(|(name, colour, value)| (name, colour, value.unwrap_or_default()))
             .collect();
     ScrollArea::both().auto_shrink(false).show(ui, |ui| {
+        ui.spacing_mut().interact_size.y = 16.0;
         egui::Grid::new("setting-differences").num_columns(columns.len() + 1).spacing([18.0, 5.0]).show(
             ui,
             |ui| {

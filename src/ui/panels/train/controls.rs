@@ -27,22 +27,31 @@ pub fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, looks: &mut Looks, zoomed: bool) -> b
             looks.axis = axis;
             reset = true;
         }
-        ui.scope(|ui| {
+        room(ui, 230.0);
+        ui.horizontal(|ui| {
             ui.spacing_mut().slider_width = 84.0;
             let slider = Slider::new(&mut looks.smoothing, 0.0..=0.995).max_decimals(3).step_by(0.005);
             let label = ui.label(RichText::new(ctx.t(&words::SMOOTH)).color(ui.tokens().text_weak));
             ui.add(slider).labelled_by(label.id).on_hover_text(ctx.t(&words::SMOOTH_HELP));
         });
+        room(ui, 130.0);
         toggle(ui, &mut looks.log, ctx.t(&words::LOG)).on_hover_text(ctx.t(&words::LOG_HELP));
         add_run(ui, ctx);
         if zoomed {
             let button = crate::widgets::button(ui, Some(Icon::Refresh), ctx.t(&words::FOLLOW));
             reset |= button.on_hover_text(ctx.t(&words::FOLLOW_HELP)).clicked();
-        } else {
+        } else if ui.available_size_before_wrap().x > 15.0 {
             Icon::Info.ui(ui, 15.0, ui.tokens().text_faint).on_hover_text(ctx.t(&words::FOLLOW_HELP));
         }
     });
     reset
+}
+
+/// Goes to the next line where what comes is wider than what is left: a group of widgets does not wrap by itself.
+fn room(ui: &mut Ui, width: f32) {
+    if ui.available_size_before_wrap().x < width {
+        ui.end_row();
+    }
 }
 
 /// A menu of the runs that are not in the plots yet.
@@ -88,11 +97,28 @@ pub fn take_out(ui: &mut Ui, ctx: &PanelCtx<'_>, looks: &Looks, area: Option<egu
     }
 }
 
+/// What the engine does beside training, for the right end of a row: evaluating, saving.
+pub fn under_way(ui: &mut Ui, ctx: &PanelCtx<'_>) {
+    let train = &ctx.state.train;
+    let Some(progress) = train.progress.as_ref().filter(|_| !train.history.steps.is_empty()) else { return };
+    let stage = ctx.t(&progress.stage);
+    if progress.total > 0 {
+        let part = progress.done as f32 / progress.total as f32;
+        let bar = egui::ProgressBar::new(part.clamp(0.0, 1.0)).desired_height(4.0).desired_width(72.0);
+        ui.add(bar.fill(ui.tokens().accent)).on_hover_text(stage);
+    }
+    if ui.available_width() > 110.0 {
+        let text = RichText::new(stage).small().color(ui.tokens().text_weak);
+        ui.add(Label::new(text).truncate());
+    }
+}
+
 /// The runs in the plots, each with its colour: a click shows or hides it.
 pub fn legend(ui: &mut Ui, ctx: &PanelCtx<'_>, hidden: &mut Vec<PathBuf>, runs: &[Chip]) {
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = 6.0;
         for chip in runs {
+            room(ui, 56.0 + 7.5 * chip.name.chars().count() as f32);
             if entry(ui, ctx, chip) {
                 match hidden.iter().position(|dir| *dir == chip.key) {
                     Some(place) => {
@@ -133,34 +159,43 @@ impl Chip {
 fn entry(ui: &mut Ui, ctx: &PanelCtx<'_>, chip: &Chip) -> bool {
     let tokens = ui.tokens();
     let mut clicked = false;
-    let margin = egui::Margin { left: 8, right: if chip.main { 8 } else { 2 }, top: 1, bottom: 1 };
-    egui::Frame::new().fill(tokens.card).corner_radius(10).inner_margin(margin).show(ui, |ui| {
-        ui.horizontal(|ui| {
-            ui.set_height(20.0);
-            ui.spacing_mut().item_spacing.x = 6.0;
-            let (rect, dot) = ui.allocate_exact_size(Vec2::splat(10.0), Sense::click());
-            let fill = if chip.hidden { tokens.pressed } else { chip.colour };
-            ui.painter().circle_filled(rect.center(), 4.5, fill);
-            let colour = if chip.hidden { tokens.text_faint } else { tokens.text };
-            let mut text = chip.name.clone();
-            if chip.reading {
-                text += &format!("  {}", ctx.t(&words::READING));
-            }
-            let name = ui.add(Label::new(RichText::new(&text).small().color(colour)).sense(Sense::click()));
-            let on = !chip.hidden;
-            let spoken = format!("{}: {}", ctx.t(&words::SHOW), chip.name);
-            name.widget_info(|| WidgetInfo::selected(egui::Role::CheckBox, true, on, &spoken));
-            clicked = dot.clicked() || name.on_hover_text(ctx.t(&words::SHOW)).clicked();
-            if !chip.main {
-                let spoken = format!("{}: {}", ctx.t(&words::REMOVE), chip.name);
-                ui.scope(|ui| {
-                    ui.spacing_mut().interact_size = Vec2::splat(18.0);
-                    if icon_button(ui, Icon::Close, &spoken).clicked() {
-                        ctx.push(Action::Runs(RunsAction::Uncompare(chip.key.clone())));
-                    }
-                });
-            }
-        });
-    });
+    egui::Frame::new().fill(tokens.card).corner_radius(10).inner_margin(egui::Margin::symmetric(8, 2)).show(
+        ui,
+        |ui| {
+            ui.horizontal(|ui| {
+                ui.spacing_mut().interact_size.y = 16.0;
+                ui.set_height(16.0);
+                ui.spacing_mut().item_spacing.x = 6.0;
+                let (rect, dot) = ui.allocate_exact_size(Vec2::splat(10.0), Sense::click());
+                let fill = if chip.hidden { tokens.pressed } else { chip.colour };
+                ui.painter().circle_filled(rect.center(), 4.5, fill);
+                let colour = if chip.hidden { tokens.text_faint } else { tokens.text };
+                let mut text = chip.name.clone();
+                if chip.reading {
+                    text += &format!("  {}", ctx.t(&words::READING));
+                }
+                let name = ui.add(Label::new(RichText::new(&text).small().color(colour)).sense(Sense::click()));
+                let on = !chip.hidden;
+                let spoken = format!("{}: {}", ctx.t(&words::SHOW), chip.name);
+                name.widget_info(|| WidgetInfo::selected(egui::Role::CheckBox, true, on, &spoken));
+                clicked = dot.clicked() || name.on_hover_text(ctx.t(&words::SHOW)).clicked();
+                if !chip.main && remove(ui, ctx, &chip.name) {
+                    ctx.push(Action::Runs(RunsAction::Uncompare(chip.key.clone())));
+                }
+            });
+        },
+    );
     clicked
+}
+
+/// A small cross.
+fn remove(ui: &mut Ui, ctx: &PanelCtx<'_>, name: &str) -> bool {
+    let tokens = ui.tokens();
+    let (rect, response) = ui.allocate_exact_size(Vec2::splat(14.0), Sense::click());
+    let strong = response.hovered() || response.has_focus();
+    let colour = if strong { tokens.text_strong } else { tokens.text_weak };
+    Icon::Close.image(12.0, colour).paint_at(ui, rect.shrink(1.0));
+    let spoken = format!("{}: {name}", ctx.t(&words::REMOVE));
+    response.widget_info(|| WidgetInfo::labeled(egui::Role::Button, true, &spoken));
+    response.on_hover_text(ctx.t(&words::REMOVE)).clicked()
 }

@@ -175,18 +175,22 @@ fn bar(ui: &mut Ui, ctx: &PanelCtx<'_>, parts: &[(&'static Text, f64)], colours:
 
 /// What limits the run: the slowest part, and how long it waits for data.
 fn sentence(parts: &[(&'static Text, f64)], phases: &Phases, whole: f64) -> Text {
-    let slowest = parts.iter().max_by(|a, b| a.1.total_cmp(&b.1)).map_or(&words::PHASE_FORWARD, |part| part.0);
+    let slowest = parts.iter().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or(&parts[0]);
     let wait = milliseconds(phases.data);
-    if std::ptr::eq(slowest, &raw const words::PHASE_DATA) {
+    if std::ptr::eq(slowest.0, &raw const words::PHASE_DATA) {
         return Text::new(
             format!("The run waits for data: {} a step", wait.en),
             format!("训练在等待数据：每步 {}", wait.zh),
         );
     }
-    let share = (phases.data / whole * 100.0).round();
+    let share = |seconds: f64| (seconds / whole * 100.0).round();
+    let (most, waits) = (share(slowest.1), share(phases.data));
     Text::new(
-        format!("Most of a step goes to the {}; it waits {} ({share} %) for data", slowest.en, wait.en),
-        format!("每步用时最多的是{}；等待数据 {}（{share} %）", slowest.zh, wait.zh),
+        format!(
+            "The slowest part is {} ({most} %); waiting for data takes {} ({waits} %)",
+            slowest.0.en, wait.en
+        ),
+        format!("最慢的是{}（{most} %）；等待数据 {}（{waits} %）", slowest.0.zh, wait.zh),
     )
 }
 
@@ -208,7 +212,7 @@ mod tests {
     fn the_slowest_part_is_named() {
         let phases = Phases { data: 0.002, forward: 0.1, head: 0.02, backward: 0.2, optimizer: 0.01 };
         let text = sentence(&parts(&phases), &phases, 0.332);
-        assert_eq!(text.en, "Most of a step goes to the backward; it waits 2.0 ms (1 %) for data");
+        assert_eq!(text.en, "The slowest part is backward (60 %); waiting for data takes 2.0 ms (1 %)");
         let hungry = Phases { data: 1.5, ..phases };
         assert_eq!(sentence(&parts(&hungry), &hungry, 1.83).zh, "训练在等待数据：每步 1.50 秒");
     }

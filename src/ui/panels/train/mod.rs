@@ -15,7 +15,7 @@ mod waiting;
 
 use std::path::PathBuf;
 
-use egui::{Key, Rect, RichText, ScrollArea, Ui, UiBuilder, Vec2, pos2};
+use egui::{Key, Rect, RichText, ScrollArea, Ui, UiBuilder, Vec2};
 use protocol::{Outcome, Text};
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +24,7 @@ use crate::state::AppState;
 use crate::state::train::RunPhase;
 use crate::theme::UiTokens;
 use crate::widgets::icon::Icon;
-use crate::widgets::{notice, progress_line, segmented};
+use crate::widgets::{icon_button, notice, progress_line, segmented};
 use crate::words::train as words;
 pub use compare::shown_value;
 use figures::Axis;
@@ -86,9 +86,13 @@ struct View {
     hover: Option<f64>,
     zoomed: bool,
     reset: bool,
+    part: Option<std::ops::RangeInclusive<f64>>,
+    from: Option<egui::Pos2>,
     area: Option<Rect>,
     prompt: usize,
     factor: f64,
+    /// How many of the run's notices were dismissed.
+    notices_seen: usize,
 }
 
 impl Default for View {
@@ -99,16 +103,19 @@ impl Default for View {
             hover: None,
             zoomed: false,
             reset: false,
+            part: None,
+            from: None,
             area: None,
             prompt: 0,
             factor: 1.0,
+            notices_seen: 0,
         }
     }
 }
 
 /// Below this height everything scrolls.
 const LEAST_HEIGHT: f32 = 470.0;
-const MACHINE_WIDTH: f32 = 250.0;
+const MACHINE_WIDTH: f32 = 262.0;
 
 impl Panel for View {
     fn ui(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>) {
@@ -120,18 +127,20 @@ impl Panel for View {
             toolbar::ui(ui, ctx, &mut self.factor);
             ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
                 controls::take_out(ui, ctx, &self.looks, self.area);
+                controls::under_way(ui, ctx);
             });
         });
         self.news(ui, ctx);
         self.reset |= controls::ui(ui, ctx, &mut self.looks, self.zoomed);
         let height = ui.available_height();
-        if height < LEAST_HEIGHT {
+        let narrow = ui.available_width() < plots::NARROW;
+        if narrow || height < LEAST_HEIGHT {
             ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-                self.plots(ui, ctx, 300.0);
-                self.below(ui, ctx, 230.0);
+                self.plots(ui, ctx, if narrow { 460.0 } else { 300.0 });
+                self.below(ui, ctx, if narrow { 470.0 } else { 230.0 });
             });
         } else {
-            let plots = (height * 0.6).min(height - 190.0);
+            let plots = (height * 0.58).min(height - 220.0);
             self.plots(ui, ctx, plots);
             let rest = ui.available_height();
             self.below(ui, ctx, rest);
@@ -150,36 +159,55 @@ impl Panel for View {
 
 impl View {
     /// How it ended, what is under way, and what should be known.
-    fn news(&self, ui: &mut Ui, ctx: &PanelCtx<'_>) {
+    fn news(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>) {
         let train = &ctx.state.train;
         outcome::ui(ui, ctx);
         match &train.progress {
-            Some(progress) => progress_line(ui, ctx, progress),
+            // Later ones stand in the first row, so that the plots stay where they are.
+            Some(progress) if train.history.steps.is_empty() => progress_line(ui, ctx, progress),
+            Some(_) => {}
             None if train.phase == RunPhase::Starting => {
                 ui.label(RichText::new(ctx.t(&words::LOADING)).small().color(ui.tokens().text_weak));
             }
             None => {}
         }
-        match train.notices.as_slice() {
-            [] => {}
-            [only] => notice(ui, ctx, only),
-            many => {
-                let title = format!("{} ({})", ctx.t(&words::NOTICES), many.len());
-                egui::CollapsingHeader::new(title).id_salt("train-notices").default_open(true).show(ui, |ui| {
-                    ScrollArea::vertical().max_height(96.0).show(ui, |ui| {
-                        for text in many.iter().rev() {
-                            notice(ui, ctx, text);
-                        }
-                    });
-                });
-            }
+        self.notices(ui, ctx);
+    }
+
+    /// What the user has not seen yet, the newest first.
+    fn notices(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>) {
+        let all = &ctx.state.train.notices;
+        self.notices_seen = self.notices_seen.min(all.len());
+        let new = &all[self.notices_seen..];
+        if new.is_empty() {
+            return;
         }
+        ui.horizontal_top(|ui| {
+            let width = ui.available_width() - 48.0;
+            ui.vertical(|ui| {
+                ui.set_width(width);
+                ScrollArea::vertical().max_height(84.0).id_salt("train-notices").show(ui, |ui| {
+                    for text in new.iter().rev() {
+                        notice(ui, ctx, text);
+                    }
+                });
+            });
+            if icon_button(ui, Icon::Close, ctx.t(&words::DISMISS)).clicked() {
+                self.notices_seen = all.len();
+            }
+        });
     }
 
     fn plots(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>, height: f32) {
         let reset = std::mem::take(&mut self.reset);
-        let look =
-            plots::Look { axis: self.looks.axis, log: self.looks.log, reset, hover: self.hover };
+        let look = plots::Look {
+            axis: self.looks.axis,
+            log: self.looks.log,
+            reset,
+            hover: self.hover,
+            part: self.part.take(),
+            from: self.from,
+        };
         let Looks { hidden, axis, smoothing, .. } = &mut self.looks;
         let tokens = ui.tokens();
         let mut runs = shown::collect(ctx, tokens, &mut self.kept, hidden, *axis, *smoothing);
@@ -188,9 +216,11 @@ impl View {
             controls::legend(ui, ctx, hidden, &chips);
         }
         let drawn = plots::ui(ui, ctx, &look, &mut runs, height);
-        if drawn.hover != self.hover || reset {
+        if drawn.hover != self.hover || reset || drawn.part.is_some() {
             ui.ctx().request_repaint();
         }
+        self.part = drawn.part;
+        self.from = drawn.from;
         self.hover = drawn.hover;
         self.zoomed = drawn.zoomed;
         self.area = drawn.area;
@@ -201,9 +231,13 @@ impl View {
         let size = Vec2::new(ui.available_width(), height.max(120.0));
         let (area, _) = ui.allocate_exact_size(size, egui::Sense::hover());
         let area = area.with_min_y(area.top() + 2.0);
-        let split = if area.width() > 540.0 { area.right() - MACHINE_WIDTH } else { area.center().x };
-        let left = Rect::from_min_max(area.min, pos2(split - 8.0, area.bottom()));
-        let right = Rect::from_min_max(pos2(split, area.top()), area.max);
+        let (left, right) = if area.width() < plots::NARROW {
+            let split = area.center().y;
+            (area.with_max_y(split - 4.0), area.with_min_y(split + 4.0))
+        } else {
+            let split = area.right() - MACHINE_WIDTH;
+            (area.with_max_x(split - 8.0), area.with_min_x(split))
+        };
         ui.painter().rect_filled(left, 8.0, ui.tokens().card);
         ui.painter().rect_filled(right, 8.0, ui.tokens().card);
         let inside = |rect: Rect| rect.shrink2(Vec2::new(12.0, 10.0));

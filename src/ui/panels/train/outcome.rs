@@ -8,13 +8,17 @@ use crate::desktop::DesktopRequest;
 use crate::panels::PanelCtx;
 use crate::state::chat::ChatAction;
 use crate::state::export::ExportAction;
-use crate::state::train::TrainAction;
+use crate::state::train::{RunPhase, TrainAction};
 use crate::theme::{UiTokens, semibold};
-use crate::widgets::{Icon, button, error_box, number};
+use crate::widgets::{Icon, button, error_box, notice, number};
 use crate::words::train as words;
 
 pub fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>) {
     match &ctx.state.train.outcome {
+        None if ctx.state.train.phase == RunPhase::Ended => {
+            notice(ui, ctx, &words::LOST);
+            resume(ui, ctx);
+        }
         None => {}
         Some(Outcome::Finished { reason, step, result, eval_loss, seconds }) => {
             let tokens = ui.tokens();

@@ -2,7 +2,9 @@
 
 use std::ops::RangeInclusive;
 
-use egui::{Align2, Color32, FontId, Id, Rect, RichText, Sense, Ui, UiBuilder, Vec2, pos2, vec2};
+use egui::{
+    Align2, Color32, FontId, Id, PointerButton, Pos2, Rect, Response, RichText, Sense, Ui, UiBuilder, Vec2, pos2, vec2,
+};
 use egui_plot::{AxisHints, GridMark, Plot, PlotMemory, PlotTransform, PlotUi, Points};
 
 use super::figures::{Axis, Figure, RunCurves};
@@ -18,7 +20,7 @@ use crate::words::train as words;
 /// Space between plots.
 const GAP: f32 = 8.0;
 /// Below this width the plots lie in one column.
-const NARROW: f32 = 560.0;
+pub const NARROW: f32 = 560.0;
 
 /// How the plots look now.
 pub struct Look {
@@ -28,6 +30,10 @@ pub struct Look {
     pub reset: bool,
     /// Where the pointer was on the axis in the last frame.
     pub hover: Option<f64>,
+    /// The part of the axis to look at from now on.
+    pub part: Option<RangeInclusive<f64>>,
+    /// Where a box was begun.
+    pub from: Option<Pos2>,
 }
 
 /// What came of drawing the plots.
@@ -36,6 +42,9 @@ pub struct Drawn {
     pub hover: Option<f64>,
     /// The user looks at a part.
     pub zoomed: bool,
+    /// A box without height was drawn: a part of the axis, with the heights that lie in it.
+    pub part: Option<RangeInclusive<f64>>,
+    pub from: Option<Pos2>,
     /// Where all the plots lie.
     pub area: Option<Rect>,
 }
@@ -110,7 +119,7 @@ fn chart(
     let runs: &[Shown<'_>] = runs;
     let tokens = ui.tokens();
     let response = plot(ui, id, figure, look, log).show(ui, |plot| {
-        navigate(plot, look.reset);
+        navigate(plot, look);
         for shown in runs.iter().rev() {
             lines(plot, tokens, figure, shown);
         }
@@ -118,6 +127,7 @@ fn chart(
     });
     drawn.zoomed |= !response.inner.x && !look.reset;
     let pointer = response.response.hover_pos().filter(|_| response.response.contains_pointer());
+    flat_box(&response.response, &response.transform, look, drawn);
     let painter = ui.painter().with_clip_rect(*response.transform.frame());
     if let Some(main) = runs.iter().find(|shown| shown.main) {
         marks::ui(&painter, tokens, figure, main, &response.transform, log);
@@ -129,6 +139,25 @@ fn chart(
     }
     if let Some(x) = look.hover.filter(|_| pointer.is_none()) {
         cursor(&painter, tokens, &response.transform, x);
+    }
+}
+
+/// A drag along the axis is a box without height, of which egui_plot makes nothing or too much.
+fn flat_box(response: &Response, transform: &PlotTransform, look: &Look, drawn: &mut Drawn) {
+    const FLAT: f32 = 14.0;
+    let Some(at) = response.interact_pointer_pos() else { return };
+    if response.drag_started_by(PointerButton::Primary) {
+        drawn.from = Some(at);
+    } else if response.dragged_by(PointerButton::Primary) {
+        drawn.from = look.from;
+    } else if let Some(from) = look.from.filter(|_| response.drag_stopped())
+        && (at.y - from.y).abs() < FLAT
+        && (at.x - from.x).abs() > FLAT / 2.0
+    {
+        let x = |pos: Pos2| transform.frame().x_range().clamp(pos.x);
+        let value = |pos: Pos2| transform.value_from_position(pos2(x(pos), pos.y)).x;
+        let (a, b) = (value(from), value(at));
+        drawn.part = (a != b).then(|| a.min(b)..=a.max(b));
     }
 }
 
@@ -225,15 +254,19 @@ fn plot<'a>(ui: &Ui, id: Id, figure: Figure, look: &Look, log: bool) -> Plot<'a>
         .allow_zoom([true, false])
         .allow_drag([true, false])
         .allow_axis_zoom_drag(false)
-        .boxed_zoom_pointer_button(egui::PointerButton::Primary)
-        .pan_pointer_button(egui::PointerButton::Secondary)
+        .boxed_zoom_pointer_button(PointerButton::Primary)
+        .pan_pointer_button(PointerButton::Secondary)
 }
 
 /// Scrolling zooms around the pointer along the axis; heights then fit what is seen.
-fn navigate(plot: &mut PlotUi<'_>, reset: bool) {
-    if reset {
+fn navigate(plot: &mut PlotUi<'_>, look: &Look) {
+    if look.reset {
         plot.set_auto_bounds(true);
         return;
+    }
+    if let Some(part) = &look.part {
+        plot.set_plot_bounds_x(part.clone());
+        plot.set_auto_bounds([false, true]);
     }
     if !plot.response().contains_pointer() {
         return;

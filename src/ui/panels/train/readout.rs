@@ -22,16 +22,15 @@ pub fn tooltip(response: &Response, ctx: &PanelCtx<'_>, x: f64, runs: &[Shown<'_
     tip.show(|ui| {
         ui.spacing_mut().item_spacing = egui::vec2(14.0, 3.0);
         ui.spacing_mut().interact_size.y = 0.0;
-        for shown in runs {
-            let Some(index) = shown.curves.nearest(x) else { continue };
-            egui::Grid::new(("readout", &shown.dir)).num_columns(2).show(ui, |ui| {
-                if shown.main {
-                    whole(ui, ctx, shown, index);
-                } else {
-                    short(ui, ctx, shown, index);
+        egui::Grid::new("readout").num_columns(2).show(ui, |ui| {
+            for shown in runs {
+                match shown.curves.nearest(x) {
+                    Some(index) if shown.main => whole(ui, ctx, shown, index),
+                    Some(index) => short(ui, ctx, shown, index),
+                    None => {}
                 }
-            });
-        }
+            }
+        });
     });
 }
 

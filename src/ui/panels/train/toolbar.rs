@@ -12,8 +12,12 @@ use crate::theme::UiTokens;
 use crate::widgets::{Icon, number, primary_button};
 use crate::words::{frame, train as words};
 
+/// Below this width buttons have no words.
+const COMPACT: f32 = 740.0;
+
+/// Buttons, one after the other.
 pub fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, factor: &mut f64) {
-    ui.horizontal_wrapped(|ui| {
+    ui.scope(|ui| {
         use RunPhase as P;
         let phase = ctx.state.train.phase;
         match phase {
@@ -57,14 +61,24 @@ fn start(ui: &mut Ui, ctx: &PanelCtx<'_>) {
     }
 }
 
-/// A button with an icon, a word and a tooltip.
+/// A button with an icon, a word and a tooltip; only the icon where there is little room.
 fn tool(ui: &mut Ui, ctx: &PanelCtx<'_>, icon: Icon, name: &Text, help: &Text, enabled: bool) -> Response {
     let tokens = ui.tokens();
     let colour = if enabled { tokens.text } else { tokens.text_faint };
-    let button = egui::Button::image_and_text(icon.image(15.0, colour), ctx.t(name));
-    ui.add_enabled(enabled, button.min_size(egui::vec2(0.0, 30.0)))
-        .on_hover_text(ctx.t(help))
-        .on_disabled_hover_text(ctx.t(&words::NEEDS_RUN))
+    let name = ctx.t(name);
+    let (button, help) = if is_compact(ui) {
+        (egui::Button::image(icon.image(15.0, colour)), format!("{name}: {}", ctx.t(help)))
+    } else {
+        (egui::Button::image_and_text(icon.image(15.0, colour), name), ctx.t(help).to_owned())
+    };
+    let response = ui.add_enabled(enabled, button.min_size(egui::vec2(30.0, 30.0)));
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, enabled, name));
+    response.on_hover_text(help).on_disabled_hover_text(ctx.t(&words::NEEDS_RUN))
+}
+
+/// Whether the row is too narrow for words.
+fn is_compact(ui: &Ui) -> bool {
+    ui.max_rect().width() < COMPACT
 }
 
 fn command(ctx: &PanelCtx<'_>, response: &Response, command: UiCommand) {
@@ -76,22 +90,26 @@ fn command(ctx: &PanelCtx<'_>, response: &Response, command: UiCommand) {
 /// The factor that holds, and others to choose.
 fn rate(ui: &mut Ui, ctx: &PanelCtx<'_>, wanted: &mut f64, enabled: bool) {
     let now = ctx.state.train.rate_factor.unwrap_or(1.0);
-    let name = format!("{} ×{}", ctx.t(&words::RATE), number::scientific(now));
+    let now_shown = number::scientific(now);
+    let name = format!("{} ×{now_shown}", ctx.t(&words::RATE));
+    let shown = if is_compact(ui) { format!("×{now_shown}") } else { name.clone() };
     ui.add_enabled_ui(enabled, |ui| {
         let icon = Icon::Sliders.image(15.0, ui.tokens().text);
         ui.spacing_mut().interact_size.y = 30.0;
-        let menu = egui::containers::menu::MenuButton::from_button(egui::Button::image_and_text(icon, name))
+        let menu = egui::containers::menu::MenuButton::from_button(egui::Button::image_and_text(icon, shown))
             .config(
                 egui::containers::menu::MenuConfig::new()
                     .close_behavior(egui::PopupCloseBehavior::CloseOnClickOutside),
             );
         let (response, _) = menu.ui(ui, |ui| rate_menu(ui, ctx, now, wanted));
+        response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, enabled, &name));
         response.on_hover_text(ctx.t(&words::RATE_HELP)).on_disabled_hover_text(ctx.t(&words::NEEDS_RUN));
     });
 }
 
 fn rate_menu(ui: &mut Ui, ctx: &PanelCtx<'_>, now: f64, wanted: &mut f64) {
-    ui.spacing_mut().interact_size.y = 26.0;
+    // Menus draw buttons as lines of text; here they are buttons.
+    ui.set_style(ui.ctx().global_style());
     ui.set_min_width(230.0);
     let tokens = ui.tokens();
     ui.label(RichText::new(ctx.t(&words::RATE_NOW)).small().color(tokens.text_weak));
@@ -109,7 +127,7 @@ fn rate_menu(ui: &mut Ui, ctx: &PanelCtx<'_>, now: f64, wanted: &mut f64) {
     ui.add_space(4.0);
     let label = ui.label(RichText::new(ctx.t(&words::RATE_FACTOR)).small().color(tokens.text_weak));
     ui.horizontal(|ui| {
-        let field = DragValue::new(wanted).range(0.0..=1000.0).speed(0.01).max_decimals(6);
+        let field = DragValue::new(wanted).range(1e-6..=1000.0).speed(0.01).max_decimals(6);
         ui.add(field).labelled_by(label.id);
         if ui.button(ctx.t(&words::RATE_APPLY)).clicked() {
             chosen = Some(*wanted);
