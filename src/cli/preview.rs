@@ -66,6 +66,10 @@ fn heading(row: &PreviewRow, screen: &Screen) -> String {
         "row {n} of {file}: {all} tokens, {learned} learned",
         "{file} 第 {n} 行：{all} 个词元，其中 {learned} 个参与学习"
     ));
+    if let (Some(piece), Some(pieces)) = (row.piece, row.pieces) {
+        words +=
+            &screen.pick(&protocol::text!(", piece {piece} of {pieces}", "，第 {piece} 段，共 {pieces} 段"));
+    }
     if let Some(before) = row.truncated_from {
         words += &screen.pick(&protocol::text!(", cut from {before}", "，由 {before} 截断"));
     }
@@ -123,6 +127,8 @@ mod tests {
             truncated_from: None,
             error: None,
             fields: vec![],
+            piece: None,
+            pieces: None,
         }
     }
 

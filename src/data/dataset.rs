@@ -8,6 +8,7 @@ use protocol::config::{DataConfig, OnTooLong, Validation};
 use protocol::{Result, SourceReport, Text, UserError, text};
 
 use crate::formats::{Choice, Format, FormatContext, choose};
+use crate::pieces::{Pieces, windows};
 use crate::progress::Progress;
 use crate::record::{Encode, Example, Record};
 use crate::sources::{self, Row, RowSource};
@@ -18,6 +19,8 @@ pub struct Dataset {
     encoder: Arc<dyn Encode>,
     policy: Policy,
     rows: u32,
+    /// Where rows are split, once they were counted.
+    pieces: Option<Pieces>,
 }
 
 /// One file.
@@ -67,7 +70,7 @@ impl Dataset {
         open: &mut dyn FnMut(&Path) -> Result<Arc<dyn RowSource>>,
     ) -> Result<Self> {
         let policy = Policy::new(config)?;
-        let mut dataset = Self { parts: Vec::new(), encoder, policy, rows: 0 };
+        let mut dataset = Self { parts: Vec::new(), encoder, policy, rows: 0, pieces: None };
         for path in &config.train {
             let path = base.join(path);
             dataset.add(config, &path, false, open(&path)?)?;
@@ -139,14 +142,43 @@ impl Dataset {
         self.read(index).map(|(_, record)| record)
     }
 
-    /// Row `index` as tokens and labels, cut to the maximal length.
+    /// Example `index` as tokens and labels, not longer than the maximal length. Examples are numbered as rows are,
+    /// unless rows are split and their pieces known ([`Dataset::number_pieces`]); while they are not, a row is its
+    /// first piece.
     ///
     /// # Errors
     /// Also when the row is too long and the run file says `on_too_long = "error"`.
     pub fn example(&self, index: usize) -> Result<Example> {
-        let (row, record) = self.read(index)?;
+        let (row, piece) = self.piece(index)?;
+        let (row, record) = self.read(row)?;
         let example = self.encode(&row, &record)?;
-        self.accept(&row, example)
+        let example = self.accept(&row, example)?;
+        if !self.splits() || example.ids.len() as u64 <= self.policy.max_length {
+            return Ok(example);
+        }
+        let window = windows(&example.labels, self.policy.max_length).nth(piece as usize);
+        let window = window
+            .ok_or_else(|| row.error(Text::fixed("The row has nothing to learn", "该行没有可学习的内容")))?;
+        Ok(example.window(window))
+    }
+
+    /// From now on examples are pieces of rows.
+    pub fn number_pieces(&mut self, pieces: Pieces) {
+        self.pieces = Some(pieces);
+    }
+
+    /// Whether rows that are too long are split.
+    pub(crate) fn splits(&self) -> bool {
+        self.policy.on_too_long == OnTooLong::Split
+    }
+
+    /// The row of an example, and which of its pieces it is.
+    fn piece(&self, example: usize) -> Result<(usize, u32)> {
+        let Some(pieces) = &self.pieces else { return Ok((example, 0)) };
+        let found = u32::try_from(example).ok().and_then(|example| pieces.locate(example));
+        found.map(|(row, piece)| (row as usize, piece)).ok_or_else(|| {
+            UserError::failure(text!("There is no example {example}", "没有第 {example} 个样本"))
+        })
     }
 
     /// # Errors
@@ -192,6 +224,14 @@ impl Dataset {
         Ok((part.source.file().path().clone(), within as u64 + 1))
     }
 
+    /// File and 1-based row in it of an example.
+    ///
+    /// # Errors
+    /// When there is no such example.
+    pub fn place_of_example(&self, example: usize) -> Result<(Arc<Path>, u64)> {
+        self.place(self.piece(example)?.0)
+    }
+
     /// How each file was read, and why.
     pub fn sources(&self) -> Vec<SourceReport> {
         let report = |part: &Part| SourceReport {
@@ -233,8 +273,8 @@ impl Dataset {
             "该行有 {length} 个词元，超过 max_length = {max_length}"
         ))
         .mend(Text::fixed(
-            "raise data.max_length, or set data.on_too_long to \"truncate\" or \"drop\"",
-            "请增大 data.max_length，或将 data.on_too_long 设为 \"truncate\" 或 \"drop\"",
+            "raise data.max_length, or set data.on_too_long to \"truncate\", \"split\" or \"drop\"",
+            "请增大 data.max_length，或将 data.on_too_long 设为 \"truncate\"、\"split\" 或 \"drop\"",
         ))
     }
 }

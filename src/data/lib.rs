@@ -2,9 +2,11 @@
 
 mod batch;
 mod dataset;
+mod deep;
 mod encode;
 pub mod formats;
 mod library;
+mod pieces;
 pub mod presets;
 mod preview;
 mod progress;
@@ -21,6 +23,7 @@ pub use batch::Batch;
 pub use dataset::Dataset;
 pub use encode::{ChatPrompt, EncodeOptions, Encoder, message};
 pub use library::Library;
+pub use pieces::Pieces;
 pub use preview::{Shown, find, preview};
 pub use progress::{Progress, Silent};
 pub use record::{Encode, Example, IGNORE, Message, Record, Role};

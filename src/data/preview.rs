@@ -3,17 +3,22 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use memchr::memmem::Finder;
 use protocol::{PreviewRow, Result, Text, UserError};
 use rayon::prelude::*;
 use serde_json::Value;
 
 use crate::dataset::Dataset;
+use crate::deep::DeepPool;
+use crate::pieces::windows;
 use crate::progress::{Progress, check_cancelled};
 use crate::record::{Example, IGNORE, Record};
 use crate::sources::{Row, RowValue};
 
 /// Characters of a field that are shown.
 const FIELD_CHARS: usize = 4000;
+/// Pieces of a row that are shown; it says how many there are.
+const PIECES: usize = 64;
 /// Rows searched at once, between two looks at whether to go on.
 const CHUNK: usize = 512;
 
@@ -30,7 +35,7 @@ pub struct Shown {
 }
 
 /// `count` rows from row `first` on (0-based, over all files), fewer at the end. A row that cannot be used
-/// stands there with its reason. `tokens` gives the text of each token for display.
+/// stands there with its reason; one that is split, with its pieces one behind the other. `tokens` gives the text of each token for display.
 pub fn preview(
     dataset: &Dataset,
     first: u64,
@@ -39,13 +44,19 @@ pub fn preview(
 ) -> Shown {
     let rows = dataset.len() as u64;
     let range = first.min(rows)..first.saturating_add(count).min(rows);
-    let seen: Vec<Seen> =
-        range.into_par_iter().map(|index| Seen::of(dataset, index as usize, tokens)).collect();
+    let see = || -> Vec<Seen> {
+        range.into_par_iter().map(|index| Seen::of(dataset, index as usize, tokens)).collect()
+    };
+    // Without a pool each rendering finds a thread for itself.
+    let seen = match DeepPool::new() {
+        Ok(pool) => pool.run(see),
+        Err(_) => see(),
+    };
     let mut shown = Shown::default();
     let mut known = BTreeSet::new();
     let (mut rendered, mut failure) = (false, None);
     for seen in seen {
-        for (name, _) in &seen.row.fields {
+        for (name, _) in seen.rows.iter().flat_map(|row| &row.fields) {
             if known.insert(name.clone()) {
                 shown.columns.push(name.clone());
             }
@@ -57,15 +68,15 @@ pub fn preview(
                 None => rendered = true,
             }
         }
-        shown.rows.push(seen.row);
+        shown.rows.extend(seen.rows);
     }
     shown.failure = failure.filter(|_| !rendered);
     shown
 }
 
-/// One row.
+/// One row, as its pieces where it is split.
 struct Seen {
-    row: PreviewRow,
+    rows: Vec<PreviewRow>,
     conversation: bool,
     /// Why a row that was understood could not be made into tokens.
     failure: Option<UserError>,
@@ -86,17 +97,17 @@ impl Seen {
         match record {
             Err(err) => {
                 row.error = Some(err.what);
-                Self { row, conversation: false, failure: None }
+                Self { rows: vec![row], conversation: false, failure: None }
             }
             Ok((raw, record)) => {
                 let conversation = matches!(record, Record::Conversation { .. });
                 let example = dataset.encode(&raw, &record);
                 let failure = example.as_ref().err().cloned();
-                match example.and_then(|example| dataset.accept(&raw, example)) {
-                    Ok(example) => fill(&mut row, example, tokens),
-                    Err(err) => row.error = Some(err.what),
-                }
-                Self { row, conversation, failure }
+                let rows = match example.and_then(|example| dataset.accept(&raw, example)) {
+                    Ok(example) => pieces(dataset, row, example, tokens),
+                    Err(err) => vec![PreviewRow { error: Some(err.what), ..row }],
+                };
+                Self { rows, conversation, failure }
             }
         }
     }
@@ -115,7 +126,39 @@ fn blank(row: u64, file: std::path::PathBuf) -> PreviewRow {
         truncated_from: None,
         error: None,
         fields: Vec::new(),
+        piece: None,
+        pieces: None,
     }
+}
+
+/// The row, or its pieces where it is split; the first carries the fields.
+fn pieces(
+    dataset: &Dataset,
+    mut row: PreviewRow,
+    example: Example,
+    tokens: &dyn Fn(&[u32]) -> Vec<String>,
+) -> Vec<PreviewRow> {
+    let max_length = dataset.policy().max_length;
+    if !dataset.splits() || example.ids.len() as u64 <= max_length {
+        fill(&mut row, example, tokens);
+        return vec![row];
+    }
+    let windows: Vec<Range<usize>> = windows(&example.labels, max_length).collect();
+    if windows.is_empty() {
+        let error = Text::fixed("The row has nothing to learn", "该行没有可学习的内容");
+        return vec![PreviewRow { error: Some(error), ..row }];
+    }
+    let pieces = Some(windows.len() as u64);
+    let shown = windows.into_iter().take(PIECES).zip(1..);
+    let piece = |(window, number): (Range<usize>, u64)| {
+        let mut piece = PreviewRow { piece: Some(number), pieces, ..blank(row.row, row.file.clone()) };
+        if number == 1 {
+            piece.fields = std::mem::take(&mut row.fields);
+        }
+        fill(&mut piece, example.window(window), tokens);
+        piece
+    };
+    shown.map(piece).collect()
 }
 
 fn fill(row: &mut PreviewRow, example: Example, tokens: &dyn Fn(&[u32]) -> Vec<String>) {
@@ -164,14 +207,17 @@ pub fn find(
     let stage = Text::fixed("searching", "搜索");
     let (end, total) = (range.end.min(dataset.len() as u64), dataset.len() as u64);
     let wanted = text.to_lowercase();
+    let wanted = Finder::new(&wanted);
+    let pool = DeepPool::new()?;
     let mut found = Vec::new();
     let mut first = range.start.min(end);
     while first < end && (found.len() as u64) < limit {
         check_cancelled(progress)?;
         progress.report(&stage, first, total);
         let chunk = first..end.min(first + CHUNK as u64);
-        let hits: Vec<u64> =
-            chunk.clone().into_par_iter().filter(|row| holds(dataset, *row as usize, &wanted)).collect();
+        let hits: Vec<u64> = pool.run(|| {
+            chunk.clone().into_par_iter().filter(|row| holds(dataset, *row as usize, &wanted)).collect()
+        });
         let room = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(found.len());
         if hits.len() >= room {
             found.extend(&hits[..room]);
@@ -185,9 +231,9 @@ pub fn find(
     Ok((found, first))
 }
 
-fn holds(dataset: &Dataset, index: usize, wanted: &str) -> bool {
+fn holds(dataset: &Dataset, index: usize, wanted: &Finder<'_>) -> bool {
     let Ok(row) = dataset.row(index) else { return false };
-    let has = |text: &str| text.to_lowercase().contains(wanted);
+    let has = |text: &str| wanted.find(text.to_lowercase().as_bytes()).is_some();
     let in_fields = match &row.value {
         RowValue::Text(text) => has(text),
         RowValue::Object(fields) => fields.values().any(|value| has(&written(value))),

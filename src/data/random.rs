@@ -25,7 +25,7 @@ pub fn shuffle(rng: &mut ChaCha8Rng, items: &mut [u32]) {
 }
 
 /// Uniform in `0..bound`, `bound` > 0. Draws above the last multiple of `bound` are drawn again.
-fn below(rng: &mut ChaCha8Rng, bound: u64) -> u64 {
+pub fn below(rng: &mut ChaCha8Rng, bound: u64) -> u64 {
     let limit = u64::MAX - u64::MAX % bound;
     loop {
         let drawn = rng.next_u64();

@@ -58,8 +58,12 @@ impl Example {
     /// Number of tokens that bear loss: labels other than [`IGNORE`], the first position aside, which
     /// nothing predicts.
     pub fn learned(&self) -> usize {
-        self.labels.iter().skip(1).filter(|label| **label != IGNORE).count()
+        count_learned(&self.labels)
     }
+}
+
+pub(crate) fn count_learned(labels: &[i32]) -> usize {
+    labels.iter().skip(1).filter(|label| **label != IGNORE).count()
 }
 
 /// Turns records into examples. A trait, so that datasets can be tested without a tokenizer.

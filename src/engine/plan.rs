@@ -92,8 +92,11 @@ impl Plan {
         let folder = open_model(&config)?;
         let (encoder, tokens, pad) = open_tokenizer(&config, base, now, &folder.info, library)?;
         generate::check_samples(&config, &encoder, &folder.info)?;
-        let dataset = Arc::new(library.dataset(&config.data, base, encoder.clone(), progress)?);
+        let mut dataset = library.dataset(&config.data, base, encoder.clone(), progress)?;
         let mut survey = Survey::new(&dataset, &tokens, config.train.seed, progress)?;
+        if let Some(pieces) = survey.pieces.take() {
+            dataset.number_pieces(pieces);
+        }
         let sampling = SamplerOptions::new(&config.train)?;
         let rows = survey.split.train.len();
         let total_steps = sampling.total_steps(rows, config.train.epochs, config.train.max_steps)?;
@@ -123,7 +126,7 @@ impl Plan {
             config,
             folder,
             encoder,
-            dataset,
+            dataset: Arc::new(dataset),
             survey,
             sampling,
             total_steps,

@@ -42,6 +42,12 @@ pub struct PreviewRow {
     /// The row as it lies in the file: column and value, long values cut.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<(String, String)>,
+    /// Which piece of its row this is, from 1 on, where the row was split; its pieces follow each other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub piece: Option<u64>,
+    /// Into how many pieces the row was split.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pieces: Option<u64>,
 }
 
 /// How previewed rows were read.

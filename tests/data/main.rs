@@ -17,6 +17,7 @@ mod library;
 mod presets;
 mod sampler;
 mod sources;
+mod speed;
 mod support;
 mod templates;
 mod tokenizer;

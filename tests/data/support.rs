@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use data::{Dataset, Encode, Example, IGNORE, Record, Role, Silent};
+use data::{Dataset, Encode, EncodeOptions, Example, IGNORE, Record, Role, Silent};
 use protocol::config::{DataConfig, Validation};
 use protocol::{Result, TokenRole};
 use tempfile::TempDir;
@@ -126,7 +126,7 @@ pub fn config(files: &[&str]) -> DataConfig {
 }
 
 pub fn open(config: &DataConfig, folder: &Folder) -> Result<Dataset> {
-    let words = Words { max_length: config.max_length as usize, ..Words::default() };
+    let words = Words { max_length: EncodeOptions::from(config).max_length, ..Words::default() };
     Dataset::open(config, folder.path(), Arc::new(words), &Silent)
 }
 

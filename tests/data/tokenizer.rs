@@ -171,3 +171,72 @@ fn bad_folders_are_refused_with_a_reason() {
     write("tokenizer_config.json", "{\n\"a\": }");
     assert!(open().contains("row 2"), "{}", open());
 }
+
+/// The texts of golden strings and some of random pieces: blanks, marks of added tokens, several scripts.
+fn texts() -> Vec<String> {
+    const PIECES: [&str; 24] = [
+        " ",
+        "  ",
+        "\n",
+        "\r\n\n",
+        "\t",
+        "Word",
+        " word",
+        "'s",
+        "'RE",
+        "don't",
+        "12345",
+        " 7",
+        ".",
+        "?!\n",
+        "_x",
+        "汉字，",
+        "é",
+        "e\u{301}",
+        "𝄞",
+        "\u{a0}",
+        "\u{3000}",
+        "<|im_start|>",
+        "<|endoftext|>",
+        "</s>",
+    ];
+    let mut state = 1u64;
+    let mut draw = |bound: usize| {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 33) as usize % bound
+    };
+    (0..600).map(|_| (0..draw(14)).map(|_| PIECES[draw(PIECES.len())]).collect()).collect()
+}
+
+#[test]
+fn the_short_way_gives_what_the_tokenizers_crate_gives() {
+    let (mut looked, mut missing) = (0, 0);
+    let names = [
+        "golden/tokenizer/bytelevel-gpt2",
+        "golden/tokenizer/bytelevel-qwen",
+        "golden/tokenizer/bytelevel-llama3-bos",
+        "golden/tokenizer/llama2-bytefallback",
+        "golden/qwen2-tied/model",
+        "realdata/tokenizers/minimind",
+        "realdata/tokenizers/gpt2",
+    ];
+    for name in names {
+        let folder = name.strip_prefix("golden/").map_or_else(|| common::shared(name), common::golden);
+        let Some(folder) = folder else {
+            missing += 1;
+            continue;
+        };
+        let ours = Tokenizer::open(&folder).unwrap();
+        let theirs = tokenizers::Tokenizer::from_file(folder.join("tokenizer.json")).unwrap();
+        for text in texts().iter().chain(&texts()) {
+            let (made, wanted) =
+                (ours.encode(text, false).unwrap(), theirs.encode(text.as_str(), false).unwrap());
+            assert_eq!(made.ids, wanted.get_ids(), "{name}: {text:?}");
+            assert_eq!(made.offsets, wanted.get_offsets(), "{name}: {text:?}");
+            assert!(made.added.iter().all(|added| !added), "{name}: {text:?}");
+        }
+        looked += 1;
+    }
+    common::skipped(missing, "tokenizers");
+    assert_eq!(looked + missing, names.len());
+}

@@ -216,6 +216,7 @@ fn what_settings_can_mend_is_offered_with_its_count() {
         [
             pair("Drop 3 rows", "[(\"data.on_too_long\", String(\"drop\"))]"),
             pair("Cut 3 rows", "[(\"data.on_too_long\", String(\"truncate\"))]"),
+            pair("Split them into 6 pieces", "[(\"data.on_too_long\", String(\"split\"))]"),
         ]
     );
     assert_eq!(
@@ -227,7 +228,7 @@ fn what_settings_can_mend_is_offered_with_its_count() {
         [pair("Drop 1 rows", "[(\"data.allow_unlabelled\", Bool(true))]")]
     );
     // A refusal carries them all; what was done needs no offer any more.
-    assert_eq!(survey.refusal().unwrap().remedies.len(), 4);
+    assert_eq!(survey.refusal().unwrap().remedies.len(), 5);
     (config.on_too_long, config.skip_bad_rows, config.allow_unlabelled) = (OnTooLong::Drop, true, true);
     let mended = survey_of(&config, &folder);
     assert!(mended.verdict.ok, "{:?}", mended.verdict.findings);
@@ -261,4 +262,80 @@ fn verdicts_on_the_way_count_the_rows_looked_at() {
     let last = &told[2].0;
     assert_eq!((last.tokens, last.longest), (survey.verdict.tokens, survey.verdict.longest));
     assert_eq!((last.usable_rows, last.validation_rows), (survey.verdict.usable_rows, 250));
+}
+
+#[test]
+fn long_rows_are_split_and_their_pieces_stay_together() {
+    let long = |n: usize| {
+        format!("{{\"instruction\":\"x{n}\",\"input\":\"\",\"output\":\"{}\"}}\n", "w ".repeat(50))
+    };
+    let rows = format!("{}{}{{broken\n{}", alpaca_lines(2), long(1), (2..20).map(long).collect::<String>());
+    let (folder, _) = Folder::with("a.jsonl", rows);
+    let mut config = DataConfig {
+        max_length: 20,
+        skip_bad_rows: true,
+        on_too_long: OnTooLong::Split,
+        validation: Validation::Fraction(0.3),
+        ..config(&["a.jsonl"])
+    };
+    let mut survey = survey_of(&config, &folder);
+    let verdict = &survey.verdict;
+    // <User> x <Assistant>, 50 words and an end make 54 tokens: windows of 20, 20 and 14.
+    assert_eq!((verdict.rows, verdict.usable_rows + verdict.validation_rows), (22, 21));
+    assert_eq!((verdict.longest, verdict.tokens), (54, 2 * 7 + 19 * 54));
+    // What the first token of a window says is learned from nothing.
+    assert_eq!(verdict.learned_tokens, 2 * 3 + 19 * (51 - 2));
+    let finding = find(&survey, FindingKind::TooLong);
+    assert_eq!((finding.severity, finding.count), (Severity::Info, 19));
+    assert_eq!(finding.text.en, "19 rows are longer than 20 tokens and are split into 57 pieces");
+    assert!(survey.verdict.ok);
+
+    let mut dataset = open(&config, &folder).unwrap();
+    let pieces = survey.pieces.take().unwrap();
+    let row_of = |example: &u32| pieces.locate(*example).unwrap().0;
+    let held: Vec<u32> = survey.split.validation.iter().map(row_of).collect();
+    assert!(survey.split.train.iter().map(row_of).all(|row| !held.contains(&row)));
+    assert_eq!(survey.split.train.len() + survey.split.validation.len(), 2 + 57);
+    dataset.number_pieces(pieces);
+    let lengths: Vec<usize> = (0..8).map(|example| dataset.example(example).unwrap().ids.len()).collect();
+    assert_eq!(lengths, [7, 7, 20, 20, 14, 20, 20, 14]);
+    let rows: Vec<u64> = (0..8).map(|example| dataset.place_of_example(example).unwrap().1).collect();
+    assert_eq!(rows, [1, 2, 3, 3, 3, 5, 5, 5]);
+    assert!(dataset.example(59).is_err());
+    // The pieces of a row are its tokens.
+    config.max_length = 1000;
+    let whole = open(&config, &folder).unwrap().example(2).unwrap();
+    let joined: Vec<u32> = (2..5).flat_map(|example| dataset.example(example).unwrap().ids).collect();
+    assert_eq!((joined, whole.truncated_from), (whole.ids, None));
+}
+
+#[test]
+fn pieces_without_a_label_are_left_out() {
+    let row = format!(
+        "{{\"instruction\":\"{}\",\"input\":\"\",\"output\":\"{}\"}}\n",
+        "q ".repeat(30),
+        "w ".repeat(6)
+    );
+    let (folder, _) = Folder::with("a.jsonl", row.repeat(2));
+    let config = DataConfig { max_length: 16, on_too_long: OnTooLong::Split, ..config(&["a.jsonl"]) };
+    let survey = survey_of(&config, &folder);
+    // 39 tokens, of which the first 32 say nothing that is learned.
+    assert_eq!(survey.split.train, [0, 1]);
+    assert_eq!((survey.verdict.tokens, survey.verdict.learned_tokens), (2 * 7, 2 * 6));
+    let dataset = open(&config, &folder).unwrap();
+    assert_eq!(dataset.example(1).unwrap().ids.len(), 7);
+    let shown = data::preview(&dataset, 0, 2, &|ids| ids.iter().map(u32::to_string).collect());
+    let pieces: Vec<_> =
+        shown.rows.iter().map(|row| (row.row, row.piece, row.pieces, row.ids.len())).collect();
+    assert_eq!(pieces, [(1, Some(1), Some(1), 7), (2, Some(1), Some(1), 7)]);
+    let words = DataConfig { max_length: 35, ..config };
+    let shown =
+        data::preview(&open(&words, &folder).unwrap(), 1, 1, &|ids| ids.iter().map(u32::to_string).collect());
+    let pieces: Vec<_> =
+        shown.rows.iter().map(|row| (row.row, row.piece, row.pieces, row.fields.len())).collect();
+    assert_eq!(pieces, [(2, Some(1), Some(2), 3), (2, Some(2), Some(2), 0)]);
+    for row in &shown.rows {
+        let lists = [row.tokens.len(), row.offsets.len(), row.loss_mask.len(), row.roles.len()];
+        assert_eq!(lists, [row.ids.len(); 4]);
+    }
 }

@@ -358,7 +358,9 @@ fn settings_reach_the_prompt() {
     harness.run();
     say(&mut harness, "hi");
     let (_, asked) = prompts(&engine).pop().unwrap();
-    assert_eq!((asked.sampling.temperature, asked.adapter), (0.0, Some(0)));
+    // Greedy is how it begins; switched off, the temperature counts.
+    assert!(asked.sampling.temperature > 0.0);
+    assert_eq!(asked.adapter, Some(0));
     assert_ne!(asked.sampling.seed, seed);
 }
 
@@ -575,6 +577,26 @@ fn a_long_conversation_draws_only_what_is_seen() {
     harness.get_by_label("question 29");
 }
 
+#[test]
+fn it_fits_beside_the_plots_in_both_languages() {
+    for language in [Language::English, Language::Chinese] {
+        let engine = learned();
+        let window = Window { language, ..Window::default() };
+        let mut harness = ready(&window, &engine);
+        push(&mut harness, ChatAction::Send("Who are you?".into()));
+        answer(&mut harness, &engine, BASE_LONG);
+        answer(&mut harness, &engine, TUNED_LONG);
+        harness.state().push(Action::Command(ui::command::UiCommand::SplitChat));
+        harness.run();
+        let right = |harness: &Harness<'static, App>, en, zh| {
+            let label = words_of(language, en, zh);
+            harness.get_by_role_and_label(Role::Button, label).rect().right()
+        };
+        let edge = right(&harness, "Settings of the answer", "回答设置");
+        assert!(right(&harness, "Send", "发送") <= edge + 12.0 && edge < 1_012.0, "{edge}");
+    }
+}
+
 const BASE_LONG: &str = "I am **Qwen**, a large language model created by Alibaba Cloud.\n\nI can help with:\n\n- answering questions\n- writing text and `code`\n- translating\n\nWhat would you like to do today?";
 const TUNED_LONG: &str = "I am Ember, a small model that was trained on this machine.\n\nI can help with:\n\n- answering questions\n- telling short stories by the fire\n\nWhat would you like to hear today?";
 
@@ -619,6 +641,31 @@ fn look() {
         engine.tell(Event::Rendered { request: asked.unwrap(), text, ids, tokens });
         harness.run();
         save(&mut harness, "raw");
+        push(&mut harness, ChatAction::CloseRendered);
+        harness.state().push(Action::Command(ui::command::UiCommand::SplitChat));
+        harness.run();
+        save(&mut harness, "split");
+        drop(harness);
+        let engine = busy();
+        let mut harness = open(&window, &engine, &FakeDesktop::default());
+        push(&mut harness, ChatAction::Send("Who are you?".into()));
+        let (request, _) = prompts(&engine).pop().unwrap();
+        let what = Text::fixed(
+            "This run trains the model itself: the original is not in memory beside it",
+            "该训练直接修改模型本身，内存中没有另一份原始模型",
+        );
+        let mend = Text::fixed(
+            "talk to the live model, or pause the run and talk to the original",
+            "请与实时模型对话，或暂停训练后与原始模型对话",
+        );
+        let error = Box::new(UserError::bad_input(what).mend(mend));
+        engine.tell(Event::Failed { request: Some(request), error });
+        harness.run();
+        let (request, _) = prompts(&engine).pop().unwrap();
+        let stage = Text::fixed("loading the model", "加载模型");
+        engine.tell(Event::Progress { request, stage, done: 12, total: 290, seconds_left: None });
+        harness.run();
+        save(&mut harness, "busy");
     }
 }
 

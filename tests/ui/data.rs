@@ -23,7 +23,7 @@ fn open(language: Language) -> (Panel, FakeEngine) {
 
 fn press(harness: &mut Panel, label: &str) {
     // Labels that come twice are those of the panel first, then those of the summary.
-    harness.get_all_by_label(label).next().unwrap().click();
+    harness.get_all_by_label(label).next().expect("a widget of that name").click();
     settle(harness);
 }
 
@@ -105,8 +105,18 @@ fn a_search_shows_the_first_row_that_holds_the_text() {
     harness.get_by_label_contains("Tokens of row 120: ");
     harness.get_by_label("1+ found");
     press(&mut harness, "Search further");
-    assert!(harness.query_all_by_label("1 found").count() > 0);
+    harness.get_by_label("1 found");
     assert!(harness.query_by_label("Search further").is_none());
+    press(&mut harness, "All");
+    harness.get_by_label("Search the rows").focus();
+    harness.run();
+    harness.get_by_label("Search the rows").type_text(" and nothing else");
+    harness.run();
+    harness.key_press(egui::Key::Enter);
+    settle(&mut harness);
+    harness.get_by_label_contains("not in the first 200 rows");
+    press(&mut harness, "Search further");
+    harness.get_by_label("nothing found");
 }
 
 #[test]
@@ -230,6 +240,18 @@ fn a_template_that_fails_is_mended_in_its_editor() {
     harness.get_by_label("Template text");
 }
 
+/// Turns the wheel, under the pointer.
+fn scroll(harness: &mut Panel, by: f32) {
+    harness.event(egui::Event::MouseWheel {
+        unit: egui::MouseWheelUnit::Point,
+        delta: egui::vec2(0.0, by),
+        phase: egui::TouchPhase::Move,
+        source: egui::MouseWheelSource::Wheel,
+        modifiers: egui::Modifiers::NONE,
+    });
+    harness.step();
+}
+
 #[test]
 fn a_long_row_is_drawn_in_time() {
     let (mut harness, _) = Workshop { long: true, ..Workshop::default() }.open(&Window::default());
@@ -238,19 +260,11 @@ fn a_long_row_is_drawn_in_time() {
     let view = harness.get_by_label_contains("Tokens of row 1: ").rect();
     harness.hover_at(view.center());
     for _ in 0..60 {
-        harness.event(egui::Event::MouseWheel {
-            unit: egui::MouseWheelUnit::Point,
-            delta: egui::vec2(0.0, -400.0),
-            phase: egui::TouchPhase::Move,
-            source: egui::MouseWheelSource::Wheel,
-            modifiers: egui::Modifiers::NONE,
-        });
-        harness.step();
+        scroll(&mut harness, -400.0);
     }
     let times = harness.state_mut().frame_times();
     // Debug builds are some ten times slower than what people run.
     assert!(times.count() >= 60 && times.quantile(0.5) < 60.0, "{} ms", times.quantile(0.5));
-    println!("p50 {} p99 {}", times.quantile(0.5), times.quantile(0.99));
 }
 
 #[test]
@@ -272,6 +286,141 @@ fn a_fraction_for_validation_can_be_had_back() {
     harness.get_by_label("Remove held.jsonl");
     press(&mut harness, "Part of the rows");
     assert_eq!(harness.state().state().project.config.data.validation, Validation::Fraction(0.05));
+}
+
+/// Clicks a chip: in the first line of the tokens, so many points from the left.
+fn click_chip(harness: &mut Panel, x: f32) {
+    let view = harness.get_all_by_label_contains("Tokens of row").next().expect("tokens").rect();
+    let at = view.min + egui::vec2(x, 10.0);
+    harness.hover_at(at);
+    harness.run();
+    harness.drag_at(at);
+    harness.run();
+    harness.drop_at(at);
+    harness.run();
+}
+
+#[test]
+fn a_token_is_told_in_full_when_it_is_picked() {
+    let (mut harness, _) = open(Language::English);
+    click_chip(&mut harness, 20.0);
+    let said = "#0   <|im_start|>   Id 300   3C 7C 69 6D 5F 73 74 61 72 74 7C 3E   template · no loss · written by the template";
+    harness.get_by_label(said);
+    harness.key_press_modifiers(egui::Modifiers::SHIFT, egui::Key::ArrowRight);
+    harness.run();
+    harness.get_by_label_contains("#1   system   ");
+    // Another click lets it go.
+    click_chip(&mut harness, 130.0);
+    assert!(harness.query_by_label_contains("#1   ").is_none());
+    harness.get_by_label("template");
+}
+
+#[test]
+fn a_click_on_the_text_picks_its_token() {
+    let (mut harness, _) = open(Language::English);
+    press(&mut harness, "Row");
+    let text = harness.get_by_label_contains("You are Ember, a careful assistant.").rect();
+    let at = text.min + egui::vec2(30.0, 24.0);
+    harness.drag_at(at);
+    harness.run();
+    harness.drop_at(at);
+    harness.run();
+    harness.get_by_label_contains("system · no loss · what is said to the model");
+}
+
+#[test]
+fn a_check_under_way_shows_what_it_has_found() {
+    let (mut harness, engine) = Workshop { slow: true, ..Workshop::default() }.open(&Window::default());
+    assert!(harness.query_all_by_label_contains("checking rows").count() > 0);
+    harness.get_by_label_contains("17 too long");
+    let checks = commands(&engine, |command| match command {
+        Command::Check { request, .. } => Some(*request),
+        _ => None,
+    });
+    let request = *checks.last().unwrap();
+    engine.tell(workshop::checked(request, harness.state().state()));
+    harness.run();
+    assert!(harness.query_by_label_contains("checking rows").is_none());
+    press(&mut harness, "Check again");
+    let again = commands(&engine, |command| matches!(command, Command::Check { .. }).then_some(()));
+    assert_eq!(again.len(), checks.len() + 1);
+}
+
+/// Vocabularies write bytes and spaces with signs of their own, which are shown as they are.
+#[test]
+fn the_alphabets_of_vocabularies_can_be_drawn() {
+    let egui = egui::Context::default();
+    ui::theme::install_fonts(&egui);
+    let mut output = egui.run_ui(egui::RawInput::default(), |_| {});
+    output.textures_delta.clear();
+    let bytes = (0xA1..=0xAC).chain(0xAE..0x144).filter_map(char::from_u32);
+    let lacking: String = bytes
+        .chain(['▁', '·', '…', '›'])
+        .filter(|c| !egui.fonts_mut(|fonts| fonts.has_glyph(&egui::FontId::monospace(12.5), *c)))
+        .collect();
+    assert_eq!(lacking, "");
+}
+
+#[test]
+#[ignore = "for looking at"]
+fn look_at_moments() {
+    let folder = std::env::temp_dir().join("look-data");
+    std::fs::create_dir_all(&folder).unwrap();
+    let take = |harness: &mut Panel, what: &str| {
+        harness.run();
+        harness.render().unwrap().save(folder.join(format!("moment-{what}.png"))).unwrap();
+    };
+    let (mut harness, _) = open(Language::English);
+    press(&mut harness, "17 too long");
+    press(&mut harness, "Row");
+    click_chip(&mut harness, 20.0);
+    take(&mut harness, "picked");
+    press(&mut harness, "Hide");
+    let view = harness.get_by_label_contains("Tokens of row").rect();
+    harness.hover_at(view.min + egui::vec2(120.0, 35.0));
+    harness.run_steps(4);
+    std::thread::sleep(std::time::Duration::from_millis(600));
+    harness.run_steps(4);
+    take(&mut harness, "hover");
+    for _ in 0..20 {
+        scroll(&mut harness, -400.0);
+    }
+    take(&mut harness, "cut");
+    let (mut harness, _) = open(Language::Chinese);
+    harness.get_by_label("搜索数据").focus();
+    harness.run();
+    harness.get_by_label("搜索数据").type_text("row 120");
+    harness.run();
+    harness.key_press(egui::Key::Enter);
+    settle(&mut harness);
+    take(&mut harness, "found");
+    let mut config = harness.state().state().project.config.clone();
+    config.data.template = "{%- for m in messages %}\n{{ broken\n{%- endfor %}".into();
+    harness.state().push(Action::Edit(Box::new(config)));
+    settle(&mut harness);
+    take(&mut harness, "template-fails");
+    press(&mut harness, "打开模板");
+    take(&mut harness, "template-error");
+    let window = Window { dark: false, language: Language::Chinese, ..Window::default() };
+    let mut harness = window.open(&crate::support::silent(), &FakeDesktop::default());
+    harness.state().push(Action::Open(PANEL.panel_id()));
+    take(&mut harness, "empty");
+    let mut config = harness.state().state().project.config.clone();
+    config.data.train.push("a.jsonl".into());
+    harness.state().push(Action::Edit(Box::new(config)));
+    take(&mut harness, "no-model");
+    let (mut harness, _) = Workshop { slow: true, ..Workshop::default() }.open(&Window::default());
+    take(&mut harness, "checking");
+    let (mut harness, _) = Workshop { broken: true, ..Workshop::default() }.open(&Window::default());
+    take(&mut harness, "broken");
+    let (mut harness, _) = Workshop { format: "columns", ..Workshop::default() }.open(&Window::default());
+    press(&mut harness, "Columns");
+    press(&mut harness, "Best guess");
+    let mut config = harness.state().state().project.config.clone();
+    config.data.columns.insert("system".into(), "{{ source }} by {{ row[\"who\"] }}".into());
+    harness.state().push(Action::Edit(Box::new(config)));
+    settle(&mut harness);
+    take(&mut harness, "columns");
 }
 
 #[test]

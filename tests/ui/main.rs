@@ -8,6 +8,7 @@ mod export;
 mod frame;
 mod runs;
 mod setup;
+mod snapshots;
 mod support;
 mod train;
 mod words;

@@ -71,7 +71,18 @@ impl Journey {
 
     /// Draws until something holds; the engine works meanwhile.
     #[track_caller]
-    fn until(&mut self, what: &str, mut holds: impl FnMut(&Harness<'static, App>) -> bool) {
+    pub fn until(&mut self, what: &str, holds: impl FnMut(&Harness<'static, App>) -> bool) {
+        self.until_within(what, Duration::from_millis(20), holds);
+    }
+
+    /// Looks again every `pause`.
+    #[track_caller]
+    pub fn until_within(
+        &mut self,
+        what: &str,
+        pause: Duration,
+        mut holds: impl FnMut(&Harness<'static, App>) -> bool,
+    ) {
         let began = Instant::now();
         while !holds(&self.harness) {
             assert!(
@@ -79,7 +90,7 @@ impl Journey {
                 "waited in vain for {what}: {:?}",
                 self.harness.state().state().toasts
             );
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(pause);
             self.harness.step();
         }
         self.harness.run_steps(3);
@@ -93,7 +104,7 @@ impl Journey {
         self.harness.run_steps(4);
     }
 
-    fn open(&mut self, panel: &PanelInfo) {
+    pub fn open(&mut self, panel: &PanelInfo) {
         self.harness.state().push(Action::Open(panel.panel_id()));
         self.harness.run_steps(4);
         assert!(self.harness.state().is_open(panel));

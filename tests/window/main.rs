@@ -5,5 +5,6 @@
 
 mod display;
 mod drive;
+mod figures;
 mod journey;
 mod record;

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use chrono::NaiveDateTime;
-use protocol::config::{DataConfig, TrainOn};
+use protocol::config::{DataConfig, OnTooLong, TrainOn};
 use protocol::{Result, Text, TokenRole, UserError, text};
 
 pub use chat::{ChatPrompt, message};
@@ -28,10 +28,10 @@ pub struct EncodeOptions {
 
 impl From<&DataConfig> for EncodeOptions {
     fn from(config: &DataConfig) -> Self {
-        Self {
-            train_on: config.train_on,
-            max_length: usize::try_from(config.max_length).unwrap_or(usize::MAX),
-        }
+        let longest = usize::try_from(config.max_length).unwrap_or(usize::MAX);
+        // The dataset cuts rows into pieces.
+        let max_length = if config.on_too_long == OnTooLong::Split { usize::MAX } else { longest };
+        Self { train_on: config.train_on, max_length }
     }
 }
 

@@ -13,14 +13,12 @@ use protocol::{UserError, text};
 use super::python;
 use super::rewrite;
 use super::spans::{GENERATION_BEGINS, GENERATION_ENDS};
+use crate::deep;
 
 pub(super) const MAX_SOURCE_BYTES: usize = 1 << 20;
 /// Steps that a rendering may take. The longest published templates take about a thousand for a
 /// conversation of five messages with tools.
 const FUEL: u64 = 500_000;
-/// A hostile template can nest a value as deep as it has steps, and dropping it recurses. Of this much
-/// only what is used is ever backed by memory.
-const STACK_BYTES: usize = 512 << 20;
 const MAX_RECURSION: usize = 200;
 const MAX_OUTPUT_BYTES: usize = 64 << 20;
 /// Set while generation tags leave marks.
@@ -57,16 +55,9 @@ pub(super) fn new(now: Option<NaiveDateTime>) -> Environment<'static> {
 }
 
 /// Runs a rendering where neither deep recursion nor a panic of the template engine can do harm.
-pub(super) fn on_deep_stack<T: Send>(
-    work: impl FnOnce() -> Result<T, UserError> + Send,
-) -> Result<T, UserError> {
-    let failed = |why: String| {
-        UserError::failure(text!("The chat template could not be run: {why}", "无法执行聊天模板：{why}"))
-    };
-    std::thread::scope(|scope| {
-        let builder = std::thread::Builder::new().name("template".to_owned()).stack_size(STACK_BYTES);
-        let thread = builder.spawn_scoped(scope, work).map_err(|err| failed(err.to_string()))?;
-        thread.join().unwrap_or_else(|_| Err(failed("the template engine failed".to_owned())))
+pub(super) fn guarded<T: Send>(work: impl FnOnce() -> Result<T, UserError> + Send) -> Result<T, UserError> {
+    deep::on_deep_stack(work).unwrap_or_else(|why| {
+        Err(UserError::failure(text!("The chat template could not be run: {why}", "无法执行聊天模板：{why}")))
     })
 }
 

@@ -135,7 +135,7 @@ impl ChatTemplate {
     /// # Errors
     /// When the template refuses the conversation, fails, or exceeds a limit; the line is named.
     pub fn render(&self, chat: &Chat<'_>) -> Result<String> {
-        environment::on_deep_stack(|| self.render_here(chat))
+        environment::guarded(|| self.render_here(chat))
     }
 
     fn render_here(&self, chat: &Chat<'_>) -> Result<String> {
@@ -157,7 +157,7 @@ impl ChatTemplate {
     /// # Errors
     /// As [`render`](Self::render); and when the template hides where an answer begins.
     pub fn render_with_spans(&self, chat: &Chat<'_>) -> Result<Rendered> {
-        environment::on_deep_stack(|| spans::trace(self, chat))
+        environment::guarded(|| spans::trace(self, chat))
     }
 
     fn messages(&self, chat: &Chat<'_>) -> Vec<MessageValue> {

@@ -1,7 +1,9 @@
 //! A Hugging Face tokenizer folder: text to ids and back.
 
 mod folder;
+mod scan;
 mod stream;
+mod words;
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,6 +17,7 @@ pub(crate) use folder::read_text;
 pub use stream::DecodeStream;
 
 use folder::Folder;
+use words::Words;
 
 /// Text as token ids. All lists have one entry a token.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,6 +42,8 @@ pub struct Tokenizer {
     stop_ids: BTreeSet<u32>,
     added_vocabulary: BTreeSet<u32>,
     largest_id: u32,
+    /// The short way, where there is one.
+    words: Option<Words>,
 }
 
 impl Tokenizer {
@@ -92,7 +97,8 @@ impl Tokenizer {
         let pad = named("pad_token").or(folder.pad_id);
         let stop_ids = folder.eos_ids.iter().copied().chain(eos).collect();
         let added_vocabulary = inner.get_added_tokens_decoder().keys().copied().collect();
-        Ok(Self { inner, file, folder, bos, eos, pad, stop_ids, added_vocabulary, largest_id })
+        let words = guarded(|| Ok(Words::new(&inner))).ok().flatten();
+        Ok(Self { inner, file, folder, bos, eos, pad, stop_ids, added_vocabulary, largest_id, words })
     }
 
     /// Encodes a text. With `add_special`, the tokens that the tokenizer puts around a text are added.
@@ -101,23 +107,23 @@ impl Tokenizer {
     /// When the tokenizer's own rules fail on this text (a vocabulary without an unknown token).
     pub fn encode(&self, text: &str, add_special: bool) -> Result<Encoding> {
         let explicit = self.folder.add_bos.is_some() || self.folder.add_eos.is_some();
-        let encoded = guarded(|| self.inner.encode(text, add_special && !explicit)).map_err(|err| {
+        let mut encoding = guarded(|| self.encode_inside(text, add_special && !explicit)).map_err(|err| {
             UserError::bad_input(text!(
                 "The tokenizer cannot encode this text: {err}",
                 "分词器无法编码该文本：{err}"
             ))
             .in_file(&self.file)
         })?;
-        let mut encoding = Encoding {
-            ids: encoded.get_ids().to_vec(),
-            offsets: encoded.get_offsets().to_vec(),
-            added: encoded.get_special_tokens_mask().iter().map(|flag| *flag == 1).collect(),
-        };
         place_added_tokens(&mut encoding, text.len());
         if add_special && explicit {
             self.add_explicit(&mut encoding, text.len());
         }
         Ok(encoding)
+    }
+
+    fn encode_inside(&self, text: &str, add_special: bool) -> tokenizers::Result<Encoding> {
+        let short = self.words.as_ref().and_then(|words| words.encode(&self.inner, text, add_special));
+        short.unwrap_or_else(|| self.inner.encode(text, add_special).map(|encoded| Encoding::from(&encoded)))
     }
 
     /// Encodes a prompt that the model is to continue: special tokens in front, none behind.
@@ -216,6 +222,16 @@ impl Tokenizer {
             }
         }
         tokens
+    }
+}
+
+impl From<&tokenizers::Encoding> for Encoding {
+    fn from(encoded: &tokenizers::Encoding) -> Self {
+        Self {
+            ids: encoded.get_ids().to_vec(),
+            offsets: encoded.get_offsets().to_vec(),
+            added: encoded.get_special_tokens_mask().iter().map(|flag| *flag == 1).collect(),
+        }
     }
 }
 

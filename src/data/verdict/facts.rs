@@ -4,7 +4,8 @@ use protocol::{Result, UserError};
 use sha2::{Digest, Sha256};
 
 use crate::dataset::Dataset;
-use crate::record::{Example, Message, Record, Role};
+use crate::pieces::windows;
+use crate::record::{Example, Message, Record, Role, count_learned};
 
 /// A row, read and encoded, reduced to what is counted.
 pub struct Facts {
@@ -15,6 +16,10 @@ pub struct Facts {
     /// Tokens that bear loss.
     pub learned: u64,
     pub cut: bool,
+    /// Windows of the maximal length that it takes; 1 unless it is too long.
+    pub windows: u64,
+    /// Examples it is: those of its windows that have something to learn, where rows are split.
+    pub pieces: u32,
     pub empty_answer: bool,
     /// The last answer is followed by a learned end token (or there is no answer).
     pub stops: bool,
@@ -30,10 +35,22 @@ impl Facts {
     pub fn of(dataset: &Dataset, index: usize, vocab_size: Option<u64>) -> Result<Self, Box<UserError>> {
         let (row, record) = dataset.read(index)?;
         let example = dataset.encode(&row, &record)?;
+        let max_length = dataset.policy().max_length;
+        let length = example.truncated_from.unwrap_or(example.ids.len()) as u64;
+        let (mut pieces, mut tokens, mut learned) = (1, example.ids.len() as u64, example.learned() as u64);
+        if dataset.splits() && length > max_length {
+            (pieces, tokens, learned) = (0, 0, 0);
+            for window in windows(&example.labels, max_length) {
+                (pieces, tokens) = (pieces + 1, tokens + window.len() as u64);
+                learned += count_learned(&example.labels[window]) as u64;
+            }
+        }
         Ok(Self {
-            length: example.truncated_from.unwrap_or(example.ids.len()) as u64,
-            tokens: example.ids.len() as u64,
-            learned: example.learned() as u64,
+            length,
+            tokens,
+            learned,
+            windows: length.div_ceil(max_length.max(1)).max(1),
+            pieces,
             cut: example.truncated_from.is_some(),
             empty_answer: has_empty_answer(&record),
             stops: example.learns_to_stop,

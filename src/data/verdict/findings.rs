@@ -31,6 +31,8 @@ struct Found {
     rows: Vec<u64>,
     /// Said of the first row.
     example: Option<Text>,
+    /// Pieces that rows which are too long are split into, or would be.
+    pieces: u64,
 }
 
 impl Tally {
@@ -42,6 +44,11 @@ impl Tally {
                 found.rows.push(row);
             }
         }
+    }
+
+    pub fn add_too_long(&mut self, row: u64, pieces: u64) {
+        self.add(FindingKind::TooLong, row);
+        self.found[3].pieces += pieces;
     }
 
     pub fn add_bad_row(&mut self, row: u64, err: &UserError) {
@@ -62,9 +69,12 @@ impl Tally {
 }
 
 fn finding(kind: FindingKind, found: &Found, policy: Policy, file: Option<&str>) -> Finding {
-    let Found { count, rows, example } = found;
+    let Found { count, rows, example, pieces } = found;
     let (count, rows) = (*count, rows.clone());
-    let (severity, what, mend) = words(kind, count, example.clone(), policy);
+    let (severity, what, mend) = match kind {
+        FindingKind::TooLong => too_long(count, *pieces, policy),
+        _ => words(kind, count, example.clone(), policy),
+    };
     let text = match file {
         Some(file) => {
             let Text { en, zh } = what;
@@ -72,12 +82,12 @@ fn finding(kind: FindingKind, found: &Found, policy: Policy, file: Option<&str>)
         }
         None => what,
     };
-    let remedies = remedies(kind, severity, count, policy);
+    let remedies = remedies(kind, severity, (count, *pieces), policy);
     Finding { kind, severity, count, rows, text, mend: Some(mend), remedies }
 }
 
 /// Changes of settings that need no look at the model. What longer rows cost, the engine adds.
-fn remedies(kind: FindingKind, severity: Severity, n: u64, policy: Policy) -> Vec<Remedy> {
+fn remedies(kind: FindingKind, severity: Severity, (n, pieces): (u64, u64), policy: Policy) -> Vec<Remedy> {
     let change = |label: Text, key: &str, value: serde_json::Value| Remedy {
         label,
         changes: vec![(key.to_owned(), value)],
@@ -85,10 +95,14 @@ fn remedies(kind: FindingKind, severity: Severity, n: u64, policy: Policy) -> Ve
     let drop = || text!("Drop {n} rows", "丢弃 {n} 行");
     let cut = || text!("Cut {n} rows", "截断 {n} 行");
     let drop_long = || change(drop(), "data.on_too_long", "drop".into());
+    let split = || {
+        let label = text!("Split them into {pieces} pieces", "拆分为 {pieces} 段");
+        change(label, "data.on_too_long", "split".into())
+    };
     match kind {
-        FindingKind::TooLong if policy.on_too_long == OnTooLong::Truncate => vec![drop_long()],
+        FindingKind::TooLong if policy.on_too_long == OnTooLong::Truncate => vec![drop_long(), split()],
         FindingKind::TooLong if policy.on_too_long == OnTooLong::Error => {
-            vec![drop_long(), change(cut(), "data.on_too_long", "truncate".into())]
+            vec![drop_long(), change(cut(), "data.on_too_long", "truncate".into()), split()]
         }
         FindingKind::NoLabels if severity == Severity::Error => {
             vec![change(drop(), "data.allow_unlabelled", true.into())]
@@ -102,7 +116,6 @@ fn remedies(kind: FindingKind, severity: Severity, n: u64, policy: Policy) -> Ve
 
 fn words(kind: FindingKind, n: u64, example: Option<Text>, policy: Policy) -> (Severity, Text, Text) {
     let Text { en, zh } = example.unwrap_or(Text::fixed("", ""));
-    let max = policy.max_length;
     match kind {
         FindingKind::BadRow if policy.skip_bad_rows => (
             Severity::Warning,
@@ -147,7 +160,6 @@ fn words(kind: FindingKind, n: u64, example: Option<Text>, policy: Policy) -> (S
                 }
             }
         }
-        FindingKind::TooLong => too_long(n, max, policy.on_too_long),
         FindingKind::EmptyAnswer => (
             Severity::Warning,
             text!("{n} rows have an empty answer", "{n} 行的回答为空"),
@@ -175,9 +187,10 @@ fn words(kind: FindingKind, n: u64, example: Option<Text>, policy: Policy) -> (S
     }
 }
 
-fn too_long(n: u64, max: u64, on_too_long: OnTooLong) -> (Severity, Text, Text) {
+fn too_long(n: u64, pieces: u64, policy: Policy) -> (Severity, Text, Text) {
+    let max = policy.max_length;
     let mend = Text::fixed("raise data.max_length if memory allows", "内存允许时请增大 data.max_length");
-    match on_too_long {
+    match policy.on_too_long {
         OnTooLong::Truncate => (
             Severity::Warning,
             text!("{n} rows are longer than {max} tokens and are cut", "{n} 行超过 {max} 个词元，将被截断"),
@@ -191,12 +204,23 @@ fn too_long(n: u64, max: u64, on_too_long: OnTooLong) -> (Severity, Text, Text) 
             ),
             mend,
         ),
+        OnTooLong::Split => (
+            Severity::Info,
+            text!(
+                "{n} rows are longer than {max} tokens and are split into {pieces} pieces",
+                "{n} 行超过 {max} 个词元，将拆分为 {pieces} 段"
+            ),
+            Text::fixed(
+                "nothing to do; a piece is learned without what stood before it",
+                "无需处理；每一段在学习时看不到它之前的内容",
+            ),
+        ),
         OnTooLong::Error => (
             Severity::Error,
             text!("{n} rows are longer than {max} tokens", "{n} 行超过 {max} 个词元"),
             Text::fixed(
-                "raise data.max_length, or set data.on_too_long to \"truncate\" or \"drop\"",
-                "请增大 data.max_length，或将 data.on_too_long 设为 \"truncate\" 或 \"drop\"",
+                "raise data.max_length, or set data.on_too_long to \"truncate\", \"split\" or \"drop\"",
+                "请增大 data.max_length，或将 data.on_too_long 设为 \"truncate\"、\"split\" 或 \"drop\"",
             ),
         ),
     }

@@ -11,6 +11,8 @@ use protocol::{Finding, FindingKind, Histogram, Result, Severity, Text, UserErro
 use rayon::prelude::*;
 
 use crate::dataset::{Dataset, Part};
+use crate::deep::DeepPool;
+use crate::pieces::Pieces;
 use crate::progress::{Progress, check_cancelled};
 use crate::split::Split;
 use facts::Facts;
@@ -34,8 +36,10 @@ pub struct ModelTokens {
 pub struct Survey {
     /// `template`, `forecast` and `steps` are for the engine to fill in.
     pub verdict: Verdict,
-    /// Rows that can be used, as indices into the dataset.
+    /// Examples that can be used, as indices into the dataset: rows, or their pieces where rows are split.
     pub split: Split,
+    /// Where rows are split: for [`Dataset::number_pieces`].
+    pub pieces: Option<Pieces>,
     /// Tokens of every row before the cut; 0 for rows that cannot be read.
     pub lengths: Vec<u32>,
 }
@@ -46,6 +50,7 @@ impl Survey {
     /// # Errors
     /// When it was cancelled. What is wrong with the data is in the verdict.
     pub fn new(dataset: &Dataset, model: &ModelTokens, seed: u64, progress: &dyn Progress) -> Result<Self> {
+        let pool = DeepPool::new()?;
         let mut pass = Pass::new(dataset);
         let stage = Text::fixed("checking rows", "检查数据");
         let mut first = 0;
@@ -53,10 +58,10 @@ impl Survey {
             check_cancelled(progress)?;
             progress.report(&stage, first as u64, dataset.len() as u64);
             let rows = first..dataset.len().min(first + CHUNK);
-            let facts: Vec<_> =
-                rows.into_par_iter().map(|row| Facts::of(dataset, row, model.vocab_size)).collect();
+            let facts: Vec<_> = pool
+                .run(|| rows.into_par_iter().map(|row| Facts::of(dataset, row, model.vocab_size)).collect());
             for facts in facts {
-                pass.add(facts);
+                pass.add(facts)?;
             }
             first += CHUNK;
             progress.verdict(&mut || pass.so_far(model, seed));
@@ -111,6 +116,7 @@ struct Pass<'a> {
     learned: u64,
     training: Vec<u32>,
     validation: Vec<u32>,
+    pieces: Option<Pieces>,
 }
 
 impl<'a> Pass<'a> {
@@ -126,15 +132,17 @@ impl<'a> Pass<'a> {
             learned: 0,
             training: Vec::new(),
             validation: Vec::new(),
+            pieces: dataset.splits().then(Pieces::default),
         }
     }
 
-    fn add(&mut self, facts: Result<Facts, Box<UserError>>) {
+    fn add(&mut self, facts: Result<Facts, Box<UserError>>) -> Result<()> {
         let parts = self.dataset.parts();
         while self.next >= parts[self.part].first + parts[self.part].rows {
             self.part += 1;
         }
         let row = u64::from(self.next - parts[self.part].first) + 1;
+        let mut used = 0;
         match facts {
             Err(err) => {
                 self.tallies[self.part].add_bad_row(row, &err);
@@ -143,6 +151,7 @@ impl<'a> Pass<'a> {
             Ok(facts) => {
                 self.lengths.push(u32::try_from(facts.length).unwrap_or(u32::MAX));
                 if self.judge(row, &facts) {
+                    used = facts.pieces;
                     self.tokens += facts.tokens;
                     self.learned += facts.learned;
                     let side =
@@ -152,6 +161,7 @@ impl<'a> Pass<'a> {
             }
         }
         self.next += 1;
+        self.pieces.as_mut().map_or(Ok(()), |pieces| pieces.push(used))
     }
 
     /// Counts what is to be said of a row; whether it can be used.
@@ -159,8 +169,8 @@ impl<'a> Pass<'a> {
         let policy = self.dataset.policy();
         let tally = &mut self.tallies[self.part];
         let dropped = facts.cut && policy.on_too_long != OnTooLong::Truncate;
-        if facts.cut {
-            tally.add(FindingKind::TooLong, row);
+        if facts.windows > 1 {
+            tally.add_too_long(row, if self.pieces.is_some() { facts.pieces.into() } else { facts.windows });
         }
         if facts.empty_answer {
             tally.add(FindingKind::EmptyAnswer, row);
@@ -199,7 +209,11 @@ impl<'a> Pass<'a> {
         let mut split = Split::hold_out(&self.training, self.dataset.policy().fraction, seed);
         split.validation.extend(&self.validation);
         let verdict = self.verdict(model, &split);
-        Survey { verdict, split, lengths: self.lengths }
+        if let Some(pieces) = &self.pieces {
+            split =
+                Split { train: pieces.of_rows(&split.train), validation: pieces.of_rows(&split.validation) };
+        }
+        Survey { verdict, split, pieces: self.pieces, lengths: self.lengths }
     }
 
     fn verdict(&self, model: &ModelTokens, split: &Split) -> Verdict {

@@ -104,6 +104,8 @@ pub enum Validation {
 pub enum OnTooLong {
     Truncate,
     Drop,
+    /// Cut into examples of the maximal length, one behind the other.
+    Split,
     Error,
 }
 

@@ -174,7 +174,8 @@ mod tests {
                 0 => Validation::Fraction(number),
                 _ => Validation::Files(vec!["v.jsonl".into(), "w.csv".into()]),
             };
-            config.data.on_too_long = [OnTooLong::Drop, OnTooLong::Error, OnTooLong::Truncate][at % 3];
+            config.data.on_too_long =
+                [OnTooLong::Drop, OnTooLong::Error, OnTooLong::Split, OnTooLong::Truncate][at % 4];
             config.data.train_on = [TrainOn::Everything, TrainOn::LastResponse, TrainOn::Responses][at % 3];
             config.data.max_length = count;
             config.data.packing = at % 2 == 0;

@@ -58,7 +58,21 @@ pub fn removable_chip(ui: &mut Ui, text: &str, name: &str) -> Response {
 /// A check box without a text beside it that can be half checked; `name` is its accessible name.
 pub fn tri_check(ui: &mut Ui, state: Tri, name: &str) -> Response {
     let mut on = state == Tri::On;
-    let response = ui.add(egui::Checkbox::without_text(&mut on).indeterminate(state == Tri::Some));
+    let tokens = ui.tokens();
+    let marked = state != Tri::Off;
+    let response = ui
+        .scope(|ui| {
+            let widgets = &mut ui.visuals_mut().widgets;
+            for (widget, line) in
+                [(&mut widgets.inactive, tokens.text_faint), (&mut widgets.hovered, tokens.text_weak)]
+            {
+                widget.bg_fill = if marked { tokens.accent_wash } else { tokens.field };
+                widget.bg_stroke = Stroke::new(1.0, if marked { tokens.accent } else { line });
+                widget.fg_stroke = Stroke::new(1.5, tokens.accent);
+            }
+            ui.add(egui::Checkbox::without_text(&mut on).indeterminate(state == Tri::Some))
+        })
+        .inner;
     response.widget_info(|| WidgetInfo::selected(Role::CheckBox, ui.is_enabled(), state == Tri::On, name));
     response
 }

@@ -143,8 +143,8 @@ fn patterns(ui: &mut Ui, ctx: &PanelCtx<'_>, spec: &ParamSpec, value: &mut Value
     for (index, (pattern, number)) in table.iter_mut().enumerate() {
         ui.horizontal(|ui| {
             let salt = format!("{}-{index}", spec.key);
-            let (response, typed) =
-                input::draft(ui, &salt, pattern, "", (ui.available_width() - 146.0).max(60.0));
+            let width = (ui.available_width() - 146.0).max(60.0);
+            let (response, typed) = input::committed(ui, &salt, pattern, width);
             response.widget_info(|| {
                 egui::WidgetInfo::labeled(egui::Role::TextInput, true, format!("{name} {}", index + 1))
             });
@@ -165,12 +165,8 @@ fn patterns(ui: &mut Ui, ctx: &PanelCtx<'_>, spec: &ParamSpec, value: &mut Value
             }
         });
     }
-    if let Some((old, new)) = renamed
-        && !new.trim().is_empty()
-        && !table.contains_key(&new)
-        && let Some(number) = table.remove(&old)
-    {
-        table.insert(new, number);
+    if let Some((old, new)) = renamed {
+        rename(table, &old, new.trim());
     }
     if let Some(pattern) = removed {
         table.remove(&pattern);
@@ -181,6 +177,15 @@ fn patterns(ui: &mut Ui, ctx: &PanelCtx<'_>, spec: &ParamSpec, value: &mut Value
     }
 }
 
+/// Another pattern for a number, in its place; an empty one or one that is there already changes nothing.
+fn rename(table: &mut Map<String, Value>, old: &str, new: &str) {
+    if new.is_empty() || table.contains_key(new) {
+        return;
+    }
+    let renamed = std::mem::take(table).into_iter();
+    table.extend(renamed.map(|(key, value)| (if key == old { new.to_owned() } else { key }, value)));
+}
+
 /// Whole numbers are written without a point.
 pub fn number_of(figure: f64) -> Value {
     if figure.fract() == 0.0 && figure.abs() < 1e15 { (figure as i64).into() } else { figure.into() }
@@ -189,6 +194,16 @@ pub fn number_of(figure: f64) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pattern_is_renamed_once_and_never_over_another() {
+        let mut table = serde_json::json!({"a": 1, "b": 2}).as_object().unwrap().clone();
+        rename(&mut table, "a", "b");
+        rename(&mut table, "a", "");
+        assert_eq!(Value::Object(table.clone()), serde_json::json!({"a": 1, "b": 2}));
+        rename(&mut table, "a", "c");
+        assert_eq!(Value::Object(table), serde_json::json!({"c": 1, "b": 2}));
+    }
 
     #[test]
     fn targets_are_a_word_or_a_list() {

@@ -94,19 +94,31 @@ pub fn text(ui: &mut Ui, salt: &str, value: &mut String, hint: &str, width: f32)
 }
 
 /// A text that stands for something else (a list, a table): what is typed is kept as typed while the field is used.
-/// Returns the new text when it changed.
+/// Returns the new text at every change.
 pub fn draft(ui: &mut Ui, salt: &str, current: &str, hint: &str, width: f32) -> (Response, Option<String>) {
+    let (response, typed) = typed(ui, salt, current, hint, width);
+    let changed = response.changed().then_some(typed);
+    (response, changed)
+}
+
+/// As [`draft`], but the new text comes once, when the field is left.
+pub fn committed(ui: &mut Ui, salt: &str, current: &str, width: f32) -> (Response, Option<String>) {
+    let (response, typed) = typed(ui, salt, current, "", width);
+    let left = response.lost_focus() && typed != current;
+    (response, left.then_some(typed))
+}
+
+fn typed(ui: &mut Ui, salt: &str, current: &str, hint: &str, width: f32) -> (Response, String) {
     let id = ui.make_persistent_id(("draft", salt));
     let kept = ui.data(|data| data.get_temp::<String>(id));
     let mut typed = kept.unwrap_or_else(|| current.to_owned());
     let response = text(ui, salt, &mut typed, hint, width);
-    let changed = response.changed().then(|| typed.clone());
     if response.has_focus() {
-        ui.data_mut(|data| data.insert_temp(id, typed));
+        ui.data_mut(|data| data.insert_temp(id, typed.clone()));
     } else {
         ui.data_mut(|data| data.remove::<String>(id));
     }
-    (response, changed)
+    (response, typed)
 }
 
 /// One of several, by id; each with a name and a line of help. A value that is none of them stays and is shown.

@@ -25,6 +25,7 @@ words! {
     STOP => "Stop", "停止";
     MESSAGE => "Message", "消息";
     MESSAGE_HINT => "Ask something: Enter sends, Shift + Enter begins a new line", "输入内容：Enter 发送，Shift + Enter 换行";
+    MESSAGE_SHORT => "Ask something", "输入内容";
     EDIT => "Edit this message", "编辑此消息";
     ASK_AGAIN => "Ask again", "重新提问";
     CANCEL => "Cancel", "取消";

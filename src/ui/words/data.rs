@@ -15,8 +15,8 @@ words! {
     NO_MODEL_HELP => "The model's tokenizer shows what it will learn from your data", "选择模型后，才能用其分词器查看数据";
     CHOOSE_MODEL => "Choose a model", "选择模型";
     NO_DATA_TITLE => "Add the examples to learn from", "添加要学习的样本";
-    NO_DATA_HELP => "Drop files here, or add them: JSONL, JSON, CSV, TSV, Parquet or plain text",
-        "将文件拖到此处，或点击添加：JSONL、JSON、CSV、TSV、Parquet 或纯文本";
+    NO_DATA_HELP => "Drop files here, or add them: JSONL, JSON, CSV or plain text",
+        "将文件拖到此处，或点击添加：JSONL、JSON、CSV 或纯文本";
     ADD_FILES => "Add files…", "添加文件…";
     TRY_STARTER => "Open the starter project", "打开入门项目";
     READING => "Reading the first rows…", "正在读取前几行…";
@@ -74,6 +74,7 @@ words! {
     TEMPLATE_TEXT => "Template text", "模板文本";
     NO_TAGS => "A template needs at least one {{ … }} or {% … %}", "模板至少需要一处 {{ … }} 或 {% … %}";
     OPEN_TEMPLATE => "Open the template", "打开模板";
+    NO_TOKENS_YET => "The tokens come back when the template has no error", "模板无误后将显示词元";
     NO_TEMPLATE => "This format uses no template", "该格式不使用模板";
     RENDERING => "What the model reads", "模型读到的文本";
     NO_RENDERING => "These rows are tokens already", "这些行已是词元";

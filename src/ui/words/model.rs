@@ -29,7 +29,6 @@ words! {
     TEMPLATE => "Chat template", "对话模板";
     LICENCE => "Licence files", "许可证文件";
     NOT_FOUND => "not found", "未找到";
-    NONE => "none", "无";
     FACTS => "What this model is", "模型信息";
     COMPUTE => "How it is loaded", "加载方式";
     DTYPE => "Compute in", "计算精度";
@@ -62,6 +61,5 @@ words! {
     SHAPE => "Shape", "形状";
     ROLE => "Role", "角色";
     PARAMS => "Parameters", "参数量";
-    MODULE => "module", "模块";
     REVEAL => "Show in the file manager", "在文件管理器中显示";
 }

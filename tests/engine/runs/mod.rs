@@ -6,6 +6,7 @@ mod guard;
 mod listed;
 mod live;
 mod pause;
+mod prompts;
 mod pulse;
 mod refused;
 mod resume;

@@ -30,11 +30,13 @@ pub struct Workshop {
     pub broken: bool,
     /// Every row has 32 000 tokens.
     pub long: bool,
+    /// A check does not come to its end.
+    pub slow: bool,
 }
 
 impl Default for Workshop {
     fn default() -> Self {
-        Self { format: "messages", broken: false, long: false }
+        Self { format: "messages", broken: false, long: false, slow: false }
     }
 }
 
@@ -88,6 +90,20 @@ impl Workshop {
                 let (scanned, complete) = if *after == 0 { (200, false) } else { (ROWS, true) };
                 vec![Event::Found { request: *request, rows, scanned, complete }]
             }
+            Command::Check { request, config, .. } if self.slow => vec![
+                Event::Progress {
+                    request: *request,
+                    stage: Text::fixed("checking rows", "检查数据"),
+                    done: 260,
+                    total: ROWS,
+                    seconds_left: Some(4.0),
+                },
+                Event::Checking {
+                    request: *request,
+                    verdict: Box::new(verdict(config, self.format)),
+                    rows_done: 260,
+                },
+            ],
             Command::Check { request, config, .. } => {
                 vec![Event::Checked { request: *request, verdict: Box::new(verdict(config, self.format)) }]
             }
@@ -148,6 +164,11 @@ fn unreadable() -> UserError {
         })
 }
 
+/// The end of a check.
+pub fn checked(request: RequestId, state: &ui::state::AppState) -> Event {
+    Event::Checked { request, verdict: Box::new(verdict(&state.project.config, "messages")) }
+}
+
 /// A conversation; every 23rd is long, every 31st in Chinese.
 fn row(number: u64, max_length: u64) -> PreviewRow {
     use TokenRole::{Assistant, System, Template, User};
@@ -167,19 +188,14 @@ fn row(number: u64, max_length: u64) -> PreviewRow {
     say(&format!("{number}"), User, false);
     say("?|<|im_end|>".split_once('|').map_or("", |it| it.0), User, false);
     say("<|im_end|>|\n|<|im_start|>|assistant|\n", Template, false);
-    let times = if number % 23 == 0 { 20 } else { 2 + number as usize % 3 };
+    let times = if number.is_multiple_of(23) { 20 } else { 2 + number as usize % 3 };
     for turn in 0..times {
-        match number % 31 {
-            30 => say("这一|行|说|的|是|：|学习|率|由|模型|决定|。|\n", Assistant, true),
-            _ if turn % 2 == 1 => {
-                say("```|rust|\n|fn| main|()| {|\n|    |println|!(\"|hi|\");|\n|}|\n|```|\n", Assistant, true)
-            }
-            _ => say(
-                "It| says| that| learning| rates| matter|:| 2|e|-|4| is| a| fair| start|.|\n|\n",
-                Assistant,
-                true,
-            ),
-        }
+        let text = match (number % 31, turn % 2) {
+            (30, _) => "这一|行|说|的|是|：|学习|率|由|模型|决定|。|\n",
+            (_, 1) => "```|rust|\n|fn| main|()| {|\n|    |println|!(\"|hi|\");|\n|}|\n|```|\n",
+            _ => "It| says| that| learning| rates| matter|:| 2|e|-|4| is| a| fair| start|.|\n|\n",
+        };
+        say(text, Assistant, true);
     }
     say("<|im_end|>", Assistant, true);
     say("\n", Template, false);

@@ -171,6 +171,7 @@ fn the_cost_is_live_and_beside_full_fine_tuning() {
     assert!(setup.shows("less than full fine-tuning"));
     setup.click("Attention");
     assert!(setup.shows("(0.22 %)"));
+    assert!(setup.shows("−50.6 MB"), "what the last change did to the memory");
     setup.click("Full fine-tuning");
     assert_eq!(setup.config().method.kind, "full");
     assert!(setup.shows("(100.00 %)") && !setup.shows("less than full"));
@@ -203,6 +204,25 @@ fn settings_of_any_kind_are_drawn_and_strange_ones_kept() {
     modules.type_text("lm_head, embed_tokens");
     setup.settle();
     assert_eq!(setup.config().method.params["modules_to_save"], json!(["lm_head", "embed_tokens"]));
+}
+
+#[test]
+fn a_table_of_patterns_is_edited_line_by_line() {
+    let mut setup = open(params(json!({"rank_pattern": {"q": 4, "v": 2}})));
+    expert(&mut setup);
+    let field = setup.harness.get_by_label("Rank by module 1");
+    field.focus();
+    field.type_text("_proj");
+    setup.settle();
+    let table = |setup: &Setup| setup.config().method.params["rank_pattern"].clone();
+    assert_eq!(table(&setup), json!({"q": 4, "v": 2}), "not before the field is left");
+    setup.harness.key_press(egui::Key::Enter);
+    setup.settle();
+    assert_eq!(table(&setup), json!({"q_proj": 4, "v": 2}));
+    setup.click("Remove v");
+    assert_eq!(table(&setup), json!({"q_proj": 4}));
+    setup.click("Add a pattern");
+    assert_eq!(table(&setup).as_object().unwrap().len(), 2);
 }
 
 #[test]

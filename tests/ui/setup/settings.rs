@@ -88,6 +88,22 @@ fn the_engine_restarts() {
 }
 
 #[test]
+fn during_a_run_a_restart_is_asked_first() {
+    let mut setup = open();
+    setup.harness.state().push(ui::action::Action::Train(ui::state::train::TrainAction::Start));
+    setup.harness.state().push(ui::action::Action::Open(settings::PANEL.panel_id()));
+    setup.settle();
+    assert!(setup.harness.state().state().train.is_active());
+    setup.click("Restart the engine");
+    assert_eq!(setup.engine.traffic.borrow().restarts, 0);
+    assert!(setup.shows("Restart the engine during a run?"));
+    use egui_kittest::kittest::Queryable;
+    setup.harness.get_all_by_label("Restart the engine").last().unwrap().click();
+    setup.settle();
+    assert_eq!(setup.engine.traffic.borrow().restarts, 1);
+}
+
+#[test]
 fn every_shortcut_is_listed_and_the_licences_are_there() {
     let setup = open();
     for info in PANELS {

@@ -50,7 +50,7 @@ impl Run<'_> {
                 break;
             }
         }
-        let (file, row) = self.plan.dataset.place(guilty as usize)?;
+        let (file, row) = self.plan.dataset.place_of_example(guilty as usize)?;
         Ok((file.to_path_buf(), row))
     }
 }

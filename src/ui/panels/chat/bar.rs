@@ -15,7 +15,11 @@ use crate::theme::{UiTokens, semibold};
 use crate::widgets::{Icon, hint, icon_button, notice, segmented, toggle};
 use crate::words::chat as words;
 
+/// Below this width, as beside the plots, rows are broken in two.
+pub(super) const NARROW: f32 = 600.0;
+
 pub(super) fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, kept: &mut Kept) {
+    let narrow = ui.available_width() < NARROW;
     ui.horizontal(|ui| {
         let choices = [
             (Columns::Both, ctx.t(&words::BOTH)),
@@ -25,10 +29,10 @@ pub(super) fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, kept: &mut Kept) {
         if let Some(columns) = segmented(ui, ctx.state.chat.columns, &choices) {
             ctx.push(Action::Chat(ChatAction::Show(columns)));
         }
-        ui.add_space(8.0);
-        toggle(ui, &mut kept.formatted, ctx.t(&words::FORMATTED));
-        ui.add_space(6.0);
-        toggle(ui, &mut kept.tinted, ctx.t(&words::DIFFERENCES));
+        if !narrow {
+            ui.add_space(8.0);
+            looks(ui, ctx, kept);
+        }
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             if icon_button(ui, Icon::Sliders, ctx.t(&words::SETTINGS)).clicked() {
                 kept.settings = !kept.settings;
@@ -38,6 +42,16 @@ pub(super) fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, kept: &mut Kept) {
             }
         });
     });
+    if narrow {
+        ui.horizontal(|ui| looks(ui, ctx, kept));
+    }
+}
+
+/// How answers are drawn.
+fn looks(ui: &mut Ui, ctx: &PanelCtx<'_>, kept: &mut Kept) {
+    toggle(ui, &mut kept.formatted, ctx.t(&words::FORMATTED));
+    ui.add_space(6.0);
+    toggle(ui, &mut kept.tinted, ctx.t(&words::DIFFERENCES));
 }
 
 /// Who speaks in each column, and what one should know of them.

@@ -82,14 +82,15 @@ pub(super) fn field(ui: &mut Ui, ime: &ImeGuard, text: &mut String, name: &str, 
 impl View {
     pub(super) fn composer(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>) {
         let busy = ctx.state.chat.conversation.is_busy();
+        let narrow = ui.available_width() < super::bar::NARROW;
+        let hint = if narrow { &words::MESSAGE_SHORT } else { &words::MESSAGE_HINT };
         ui.add_space(8.0);
         ui.horizontal_top(|ui| {
             let sent = ui.allocate_ui(Vec2::new(ui.available_width() - BUTTON, 0.0), |ui| {
                 ui.add_enabled_ui(has_model(ctx), |ui| {
                     let fill = ui.tokens().field;
                     egui::Frame::new().fill(fill).corner_radius(8).show(ui, |ui| {
-                        let (name, hint) = (ctx.t(&words::MESSAGE), ctx.t(&words::MESSAGE_HINT));
-                        field(ui, &self.ime, &mut self.draft, name, hint)
+                        field(ui, &self.ime, &mut self.draft, ctx.t(&words::MESSAGE), ctx.t(hint))
                     })
                 })
             });

@@ -1,6 +1,6 @@
 //! Which column of the file plays which part.
 
-use egui::{ComboBox, Grid, Label, RichText, TextEdit, Ui};
+use egui::{ComboBox, Label, RichText, TextEdit, Ui};
 use protocol::{Descriptor, ParamKind, ParamSpec, Preset, PreviewRow, RunConfig};
 
 use super::source::{effective_format, format_name};
@@ -9,6 +9,8 @@ use crate::theme::UiTokens;
 use crate::widgets::{Icon, button, hint, section};
 use crate::words::data as words;
 
+/// Width of the parts' names.
+const NAME_WIDTH: f32 = 104.0;
 /// Characters of a value that are shown beside its column.
 const SHOWN_CHARS: usize = 120;
 
@@ -27,12 +29,9 @@ pub fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, row: Option<&PreviewRow>) {
             hint(ui, ctx.t(&words::NO_FIELDS));
         }
         Some(described) => {
-            Grid::new("columns").num_columns(4).spacing([12.0, 6.0]).show(ui, |ui| {
-                for field in &described.params {
-                    line(ui, ctx, &mut config, field, &columns, row);
-                    ui.end_row();
-                }
-            });
+            for field in &described.params {
+                ui.horizontal(|ui| line(ui, ctx, &mut config, field, &columns, row));
+            }
             hint(ui, ctx.t(&words::EXPRESSION_HELP));
         }
     }
@@ -100,8 +99,13 @@ fn line(
         ParamKind::Text { default } => default.as_str(),
         _ => "",
     };
-    let label = ui.label(RichText::new(&field.key).monospace().color(tokens.text));
-    let label = label.on_hover_text(ctx.t(&field.help));
+    let label = ui
+        .allocate_ui(egui::vec2(NAME_WIDTH, ui.spacing().interact_size.y), |ui| {
+            ui.set_min_width(NAME_WIDTH);
+            let name = RichText::new(&field.key).monospace().color(tokens.text);
+            ui.add(Label::new(name).truncate()).on_hover_text(ctx.t(&field.help))
+        })
+        .inner;
     let is_expression = given.as_deref().is_some_and(|given| given.contains("{{") || given.contains("{%"));
     let shown = match &given {
         None if default.is_empty() => "—".to_owned(),
@@ -121,7 +125,7 @@ fn line(
     });
     combo.response.labelled_by(label.id);
     if is_expression && let Some(text) = &mut chosen {
-        let edit = TextEdit::singleline(text).code_editor().desired_width(260.0);
+        let edit = TextEdit::singleline(text).code_editor().desired_width(f32::INFINITY);
         ui.add(edit).labelled_by(label.id);
         // An expression that has lost its braces would be taken for a column's name.
         if !(text.contains("{{") || text.contains("{%")) {

@@ -5,6 +5,7 @@ use protocol::{Finding, Verdict};
 
 use super::View;
 use super::browse::{self, Filter};
+use super::rows::waiting;
 use super::tokens::surface;
 use crate::action::Action;
 use crate::frame::summary::severity;
@@ -38,7 +39,7 @@ fn findings(ui: &mut Ui, ctx: &PanelCtx<'_>, view: &mut View) {
         }
         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
             if data.verdict.is_pending() {
-                ui.add(egui::Spinner::new().size(14.0));
+                waiting(ui);
             } else if icon_button(ui, Icon::Refresh, ctx.t(&words::CHECK_AGAIN)).clicked() {
                 ctx.push(Action::Data(DataAction::Check));
             }

@@ -104,10 +104,9 @@ impl Lengths {
         {
             write(ctx, length);
         }
-        if response.clicked()
-            && let Some(at) = response.interact_pointer_pos()
-        {
-            write(ctx, axis.length(at.x));
+        // A click alone changes nothing: it only takes the keys.
+        if response.clicked() {
+            response.request_focus();
         }
         if !response.dragged() && !response.drag_stopped() {
             self.dragged = None;

@@ -111,7 +111,8 @@ impl Panel for View {
             return no_data(ui, ctx);
         }
         if config.model.path.as_os_str().is_empty() {
-            self.header(ui, ctx);
+            ui.horizontal(|ui| title(ui, ctx));
+            ui.add_space(4.0);
             source::ui(ui, ctx);
             return no_model(ui, ctx);
         }
@@ -137,18 +138,15 @@ impl Panel for View {
 
 impl View {
     fn header(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>) {
-        let tokens = ui.tokens();
         ui.horizontal(|ui| {
-            ui.label(RichText::new(ctx.t(&PANEL.name)).heading().color(tokens.text_strong));
-            ui.label(RichText::new(ctx.t(&PANEL.help)).color(tokens.text_weak));
+            title(ui, ctx);
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                // Drawn from right to left.
                 let choices = [
-                    (Tool::None, ctx.t(&words::HIDE)),
-                    (Tool::Row, ctx.t(&words::ROW_TEXT)),
-                    (Tool::Template, ctx.t(&words::TEMPLATE)),
-                    (Tool::Columns, ctx.t(&words::COLUMNS)),
                     (Tool::Source, ctx.t(&words::SOURCE)),
+                    (Tool::Columns, ctx.t(&words::COLUMNS)),
+                    (Tool::Template, ctx.t(&words::TEMPLATE)),
+                    (Tool::Row, ctx.t(&words::ROW_TEXT)),
+                    (Tool::None, ctx.t(&words::HIDE)),
                 ];
                 let clicked = crate::widgets::segmented(ui, self.tool, &choices);
                 self.tool = clicked.unwrap_or(self.tool);
@@ -159,11 +157,14 @@ impl View {
 
     fn narrow(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>) {
         if self.tool != Tool::None {
-            let pane = SidePanel::top("data-tools")
+            // Texts want more room than forms; the user's heights are kept apart, too.
+            let text = matches!(self.tool, Tool::Template | Tool::Row);
+            let (id, height) = if text { ("data-texts", 258.0) } else { ("data-forms", 190.0) };
+            let pane = SidePanel::top(id)
                 .frame(Frame::new().inner_margin(Margin { bottom: 8, ..Margin::ZERO }))
                 .show_separator_line(false)
                 .resizable(true)
-                .default_size(196.0)
+                .default_size(height)
                 .size_range(96.0..=(ui.available_height() - 220.0).max(97.0));
             pane.show(ui, |ui| self.tools(ui, ctx));
         }
@@ -246,7 +247,11 @@ impl View {
         let page = ctx.state.data.page.value.as_ref();
         let Some(error) = page.and_then(|page| page.source.template_error.as_ref()) else { return false };
         // The editor shows it itself.
-        if self.tool != Tool::Template {
+        if self.tool == Tool::Template {
+            tokens::surface(ui, |ui| {
+                crate::widgets::hint(ui, ctx.t(&words::NO_TOKENS_YET));
+            });
+        } else {
             error_box(ui, ctx, error);
             if button(ui, Some(Icon::Edit), ctx.t(&words::OPEN_TEMPLATE)).clicked() {
                 self.tool = Tool::Template;
@@ -277,6 +282,10 @@ impl View {
             let rows = data.newest_verdict().map_or(total, |verdict| verdict.rows.max(total));
             self.current = self.current.min(rows - 1);
         }
+        // A number beyond the end, typed while the rows were not yet counted.
+        if page.rows.is_empty() && page.first > 0 && !data.page.is_pending() {
+            self.current = page.source.total.map_or(0, |total| total.saturating_sub(1));
+        }
         let asked = data.page.is_pending().then_some(data.first);
         // What failed is not asked again and again.
         let refused = data.page.error.is_some() && self.asked_for == Some(self.current);
@@ -289,8 +298,14 @@ impl View {
     }
 }
 
+fn title(ui: &mut Ui, ctx: &PanelCtx<'_>) {
+    let tokens = ui.tokens();
+    ui.label(RichText::new(ctx.t(&PANEL.name)).heading().color(tokens.text_strong));
+    ui.label(RichText::new(ctx.t(&PANEL.help)).color(tokens.text_weak));
+}
+
 fn no_data(ui: &mut Ui, ctx: &PanelCtx<'_>) {
-    crate::widgets::heading(ui, ctx.t(&PANEL.name), ctx.t(&PANEL.help));
+    ui.horizontal(|ui| title(ui, ctx));
     empty_state(ui, Icon::Data, ctx.t(&words::NO_DATA_TITLE), ctx.t(&words::NO_DATA_HELP), |ui| {
         if primary_button(ui, Some(Icon::FilePlus), ctx.t(&words::ADD_FILES), true).clicked() {
             ctx.push(Action::Command(UiCommand::AddData));
@@ -310,4 +325,64 @@ fn no_model(ui: &mut Ui, ctx: &PanelCtx<'_>) {
             ctx.push(Action::Open(super::model::PANEL.panel_id()));
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::{Event, Finding, FindingKind, Histogram, RequestId, UserError, Verdict};
+
+    use super::*;
+
+    fn checked(severities: &[Severity]) -> Event {
+        let findings = severities.iter().map(|severity| Finding {
+            kind: FindingKind::TooLong,
+            severity: *severity,
+            count: 1,
+            rows: vec![1],
+            text: Text::fixed("", ""),
+            mend: None,
+            remedies: Vec::new(),
+        });
+        let verdict = Verdict {
+            sources: Vec::new(),
+            template: None,
+            rows: 9,
+            usable_rows: 9,
+            validation_rows: 0,
+            tokens: 9,
+            learned_tokens: 9,
+            longest: 9,
+            max_length: 9,
+            lengths: Histogram::default(),
+            findings: findings.collect(),
+            forecast: None,
+            steps: 1,
+            ok: true,
+        };
+        Event::Checked { request: RequestId(1), verdict: Box::new(verdict) }
+    }
+
+    #[test]
+    fn the_step_says_how_far_the_data_is() {
+        let mut state = AppState::default();
+        assert_eq!(progress(&state), StepState::Open);
+        state.project.config.data.train.push("a.jsonl".into());
+        assert_eq!(progress(&state), StepState::Open);
+        state.project.config.model.path = "model".into();
+        assert_eq!(progress(&state), StepState::Busy);
+        for (severities, step) in [
+            (&[][..], StepState::Done),
+            (&[Severity::Info], StepState::Done),
+            (&[Severity::Warning, Severity::Info], StepState::Warning),
+            (&[Severity::Warning, Severity::Error], StepState::Problem),
+        ] {
+            state.data.verdict.ask(RequestId(1));
+            state.reduce(&checked(severities));
+            assert_eq!(progress(&state), step);
+        }
+        state.data.page.ask(RequestId(2));
+        let error = Box::new(UserError::bad_input(Text::fixed("", "")));
+        state.reduce(&Event::Failed { request: Some(RequestId(2)), error });
+        assert_eq!(progress(&state), StepState::Problem);
+    }
 }

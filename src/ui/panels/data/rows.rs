@@ -16,6 +16,9 @@ use crate::words::data as words;
 /// Room that the row's number and the search field take of the line.
 const BESIDE_CHIPS: f32 = 470.0;
 
+/// Room of what is said of a search.
+const SAID_OF_SEARCH: f32 = 140.0;
+
 /// The search field.
 #[derive(Default)]
 pub struct Search {
@@ -33,7 +36,8 @@ pub fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, view: &mut View) {
         view.filter = Filter::All;
     }
     let chips = chips(ui, ctx, view, &marked);
-    let beside = ui.available_width() - BESIDE_CHIPS >= width_of(ui, &chips);
+    let said = if said_of_search(ctx, view).is_some() || finds.is_some() { SAID_OF_SEARCH } else { 0.0 };
+    let beside = ui.available_width() - BESIDE_CHIPS - said >= width_of(ui, &chips);
     ui.horizontal(|ui| {
         position(ui, ctx, view, rows.as_deref());
         if beside {
@@ -86,8 +90,13 @@ fn position(ui: &mut Ui, ctx: &PanelCtx<'_>, view: &mut View, rows: Option<&[u64
         ui.label(RichText::new(format!("({at} / {all})")).color(weak));
     }
     if ctx.state.data.page.is_pending() || view.current != view.shown {
-        ui.add(egui::Spinner::new().size(14.0));
+        waiting(ui);
     }
+}
+
+/// Something is under way. It stands still: a turning wheel would draw the whole window sixty times a second.
+pub fn waiting(ui: &mut Ui) {
+    Icon::Clock.ui(ui, 14.0, ui.tokens().text_weak);
 }
 
 /// Gives a widget that has no text of its own a name.
@@ -219,7 +228,7 @@ fn search(ui: &mut Ui, ctx: &PanelCtx<'_>, view: &mut View) {
     Icon::Search.ui(ui, 14.0, ui.tokens().text_weak);
     let weak = ui.tokens().text_weak;
     if found.is_pending() {
-        ui.add(egui::Spinner::new().size(14.0));
+        waiting(ui);
         return;
     }
     if let Some(error) = &found.error {
@@ -230,13 +239,23 @@ fn search(ui: &mut Ui, ctx: &PanelCtx<'_>, view: &mut View) {
     if !finds.complete && icon_button(ui, Icon::More, ctx.t(&words::SEARCH_ON)).clicked() {
         ctx.push(Action::Data(DataAction::Find { text: finds.text.clone(), after: finds.scanned }));
     }
-    let (rows, scanned) = (number::count(finds.rows.len() as u64), number::count(finds.scanned));
-    let text = match (finds.rows.is_empty(), finds.complete) {
-        (true, true) => protocol::Text::fixed("nothing found", "未找到"),
-        (_, true) => protocol::text!("{rows} found", "找到 {rows} 行"),
-        (_, false) => protocol::text!("{rows} in the first {scanned}", "前 {scanned} 行中找到 {rows} 行"),
+    if let Some(text) = said_of_search(ctx, view) {
+        ui.label(RichText::new(text).small().color(weak));
+    }
+}
+
+/// What there is to say where nothing was found; what was found is a filter.
+fn said_of_search(ctx: &PanelCtx<'_>, view: &View) -> Option<String> {
+    let finds = ctx.state.data.found.value.as_ref()?;
+    if finds.text != view.search.text.trim() || !finds.rows.is_empty() {
+        return None;
+    }
+    let scanned = number::count(finds.scanned);
+    let text = match finds.complete {
+        true => protocol::Text::fixed("nothing found", "未找到"),
+        false => protocol::text!("not in the first {scanned} rows", "前 {scanned} 行中没有"),
     };
-    ui.label(RichText::new(ctx.t(&text)).small().color(weak));
+    Some(ctx.t(&text).to_owned())
 }
 
 /// Goes to the first row found when a search has come back.

@@ -142,8 +142,7 @@ fn validation(ui: &mut Ui, ctx: &PanelCtx<'_>, config: &mut RunConfig) {
         ui.scope(|ui| section(ui, ctx.t(&words::VALIDATION))).response.on_hover_text(help);
         let own = matches!(config.data.validation, Validation::Files(_));
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            // Drawn from right to left.
-            let choices = [(true, ctx.t(&words::OWN_FILES)), (false, ctx.t(&words::OF_THE_ROWS))];
+            let choices = [(false, ctx.t(&words::OF_THE_ROWS)), (true, ctx.t(&words::OWN_FILES))];
             match segmented(ui, own, &choices) {
                 Some(true) => pick_validation(ctx),
                 Some(false) => config.data.validation = RunConfig::default().data.validation,

@@ -66,7 +66,7 @@ fn target_card(ui: &mut Ui, ctx: &PanelCtx<'_>, target: &Descriptor, on: bool) -
     let left = egui::Layout::top_down(egui::Align::LEFT);
     let inner = frame.show(ui, |ui| {
         ui.set_width(ui.available_width());
-        ui.set_min_height(64.0);
+        ui.set_min_height(52.0);
         ui.with_layout(left, |ui| {
         let name = RichText::new(ctx.t(&target.name)).family(semibold()).color(tokens.text_strong);
         ui.add(Label::new(name).selectable(false));

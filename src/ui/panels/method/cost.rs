@@ -7,9 +7,33 @@ use crate::theme::{UiTokens, semibold};
 use crate::widgets::number;
 use crate::words::method as words;
 
-pub fn strip(ui: &mut Ui, ctx: &PanelCtx<'_>) {
+/// What the last change of settings did to the memory.
+#[derive(Default)]
+pub struct Before {
+    version: u64,
+    total: u64,
+    /// Bytes; None before the first change.
+    change: Option<i128>,
+}
+
+impl Before {
+    /// Takes in the newest estimate, once.
+    fn update(&mut self, version: u64, total: u64) {
+        if self.version == version {
+            return;
+        }
+        if self.total > 0 && total > 0 && total != self.total {
+            self.change = Some(i128::from(total) - i128::from(self.total));
+        }
+        self.version = version;
+        self.total = total;
+    }
+}
+
+pub fn strip(ui: &mut Ui, ctx: &PanelCtx<'_>, before: &mut Before) {
     let state = ctx.state;
     let Some(estimate) = state.estimate.value.as_deref() else { return };
+    before.update(state.estimate.version, estimate.forecast.total);
     let stale = state.estimate.is_pending()
         || state.estimated_method.as_ref() != Some(&state.project.config.method);
     Frame::new().fill(ui.tokens().card).corner_radius(8).inner_margin(Margin::symmetric(14, 8)).show(ui, |ui| {
@@ -27,6 +51,13 @@ pub fn strip(ui: &mut Ui, ctx: &PanelCtx<'_>) {
             ui.add_space(18.0);
             let total = estimate.forecast.total;
             figure(ui, ctx.t(&words::MEMORY), &number::bytes(total), &beside_full(ctx, total));
+            if let Some(change) = before.change {
+                let (sign, colour) =
+                    if change > 0 { ("+", ui.tokens().warning) } else { ("−", ui.tokens().success) };
+                let size = number::bytes(u64::try_from(change.unsigned_abs()).unwrap_or(u64::MAX));
+                let label = ui.label(RichText::new(format!("{sign}{size}")).small().color(colour));
+                label.on_hover_text(ctx.t(&words::LAST_CHANGE));
+            }
         });
     });
     ui.add_space(2.0);
@@ -54,4 +85,22 @@ fn beside_full(ctx: &PanelCtx<'_>, total: u64) -> String {
         protocol::text!("{difference} more than full fine-tuning", "比全量微调多 {difference}")
     };
     ctx.t(&text).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_change_stands_until_the_next() {
+        let mut before = Before::default();
+        before.update(1, 100);
+        assert_eq!(before.change, None);
+        before.update(2, 160);
+        before.update(2, 160);
+        before.update(3, 160);
+        assert_eq!(before.change, Some(60));
+        before.update(4, 150);
+        assert_eq!(before.change, Some(-10));
+    }
 }

@@ -42,7 +42,7 @@ fn progress(state: &AppState) -> StepState {
     match estimate {
         None if state.estimate.is_pending() => StepState::Busy,
         None => StepState::Open,
-        Some(estimate) if estimate.forecast.total > 0 && !estimate.forecast.fits => StepState::Warning,
+        Some(estimate) if estimate.forecast.available > 0 && !estimate.forecast.fits => StepState::Problem,
         Some(_) => StepState::Done,
     }
 }
@@ -58,13 +58,14 @@ enum Tab {
 struct View {
     tab: Tab,
     targets: targets::TargetsPart,
+    before: cost::Before,
 }
 
 impl Panel for View {
     fn ui(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>) {
         let mut config = ctx.state.project.config.clone();
         self.top(ui, ctx, &mut config);
-        cost::strip(ui, ctx);
+        cost::strip(ui, ctx, &mut self.before);
         problems(ui, ctx);
         match self.tab {
             Tab::Method => self.method(ui, ctx, &mut config),

@@ -52,8 +52,9 @@ fn scale(ui: &mut Ui, ctx: &PanelCtx<'_>, method: &Descriptor, config: &RunConfi
         return;
     }
     let stable = config.method.params.get("rslora").and_then(Value::as_bool).unwrap_or(false);
-    let (divisor, formula) = if stable { (rank.sqrt(), "alpha / √rank") } else { (rank, "alpha / rank") };
-    field(ui, formula, ctx.t(&words::SCALE), |ui| {
+    let (divisor, formula) =
+        if stable { (rank.sqrt(), &words::SCALE_ROOT) } else { (rank, &words::SCALE_PLAIN) };
+    field(ui, ctx.t(formula), ctx.t(&words::SCALE), |ui| {
         ui.label(RichText::new(input::factor(alpha / divisor)).color(ui.tokens().accent))
     });
 }

@@ -10,7 +10,7 @@ use crate::widgets::{card, number, section_line};
 use crate::words::model as words;
 
 const ROLE_WIDTH: f32 = 52.0;
-const SHAPE_WIDTH: f32 = 110.0;
+const SHAPE_WIDTH: f32 = 132.0;
 const PARAMETERS_WIDTH: f32 = 76.0;
 
 /// The tree of the model that was read last.

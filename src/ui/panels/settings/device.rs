@@ -62,7 +62,7 @@ fn device_note(ui: &mut Ui, ctx: &PanelCtx<'_>, note: &Text) {
                         ui.copy_text(command.to_owned());
                     }
                     ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
-                        ui.add(egui::Label::new(RichText::new(command).monospace()).truncate().selectable(true));
+                        ui.add(egui::Label::new(RichText::new(command).monospace()).wrap().selectable(true));
                     });
                 });
             });

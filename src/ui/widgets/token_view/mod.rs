@@ -87,9 +87,7 @@ impl TokenView {
             };
             painter.chips(&self.layout, seen);
             if response.has_focus() {
-                let visible = rect.intersect(ui.clip_rect()).shrink(0.5);
-                let stroke = egui::Stroke::new(1.0, ui.tokens().accent);
-                ui.painter().rect_stroke(visible, 4.0, stroke, egui::StrokeKind::Inside);
+                focus_ring(ui);
             }
             self.tooltip(ctx, row, hovered, response);
         });
@@ -172,6 +170,15 @@ impl TokenView {
             }
         });
     }
+}
+
+/// Around the chips, where it covers none.
+fn focus_ring(ui: &Ui) {
+    let around = ui.clip_rect().expand(5.0);
+    let stroke = egui::Stroke::new(1.0, ui.tokens().accent.gamma_multiply(0.6));
+    let mut painter = ui.painter().clone();
+    painter.set_clip_rect(around.expand(2.0));
+    painter.rect_stroke(around, 6.0, stroke, egui::StrokeKind::Inside);
 }
 
 /// Why a token is learned, or not.

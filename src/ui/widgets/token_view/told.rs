@@ -45,6 +45,7 @@ pub fn role_name(role: TokenRole) -> &'static protocol::Text {
 /// Everything about one token.
 pub fn token(ui: &mut Ui, ctx: &PanelCtx<'_>, row: &PreviewRow, index: usize) {
     let tokens = ui.tokens();
+    ui.spacing_mut().interact_size.y = 0.0;
     let role = row.roles.get(index).copied().unwrap_or(TokenRole::Text);
     let learned = row.loss_mask.get(index).copied().unwrap_or(false);
     let verdict = if learned { &words::LEARNED } else { &words::NO_LOSS };

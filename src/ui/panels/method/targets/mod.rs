@@ -150,7 +150,9 @@ impl TargetsPart {
             None => (wanted.clone(), vec![0; wanted.len()]),
         };
         let columns = self.columns(method, &config.params);
-        self.shown = Shown { wanted, on, pending: told.is_none(), parameters, columns };
+        // Settings that the engine refuses are shown as they are written.
+        let pending = told.is_none() && !settled && state.estimate.error.is_none();
+        self.shown = Shown { wanted, on, pending, parameters, columns };
         self.made_for = Some(made);
     }
 
@@ -276,9 +278,10 @@ fn numbers(ui: &mut Ui, ctx: &PanelCtx<'_>, shown: &Shown, node: &Node) -> Optio
     ui.add_space(4.0);
     let on: Vec<u32> = node.members.iter().copied().filter(|member| shown.on[*member as usize]).collect();
     let parameters: u64 = on.iter().map(|member| shown.parameters[*member as usize]).sum();
-    let text = match (on.is_empty(), shown.pending) {
-        (true, _) => RichText::new("–").color(tokens.text_faint),
-        (_, true) => RichText::new("…").color(tokens.text_faint),
+    let text = match on.is_empty() {
+        true => RichText::new("–").color(tokens.text_faint),
+        _ if shown.pending => RichText::new("…").color(tokens.text_faint),
+        _ if parameters == 0 => RichText::new("–").color(tokens.text_faint),
         _ => RichText::new(number::short(parameters)).color(tokens.text_weak),
     };
     cell(ui, PARAMETERS_WIDTH, text);
