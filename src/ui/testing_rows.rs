@@ -22,6 +22,8 @@ pub fn row(tokens: &[(&str, TokenRole, bool)]) -> PreviewRow {
         roles: tokens.iter().map(|(_, role, _)| *role).collect(),
         truncated_from: None,
         error: None,
+        piece: None,
+        pieces: None,
         fields: Vec::new(),
     }
 }

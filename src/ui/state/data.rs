@@ -154,6 +154,8 @@ mod tests {
 
     fn preview(request: u64, row: u64) -> Event {
         let row = PreviewRow {
+            piece: None,
+            pieces: None,
             row,
             file: "a.jsonl".into(),
             rendered: String::new(),

@@ -45,6 +45,7 @@ words! {
     TOKENS => "tokens", "词元";
     TOO_LONG_ROWS => "Longer rows", "超长的行";
     TRUNCATE => "Are cut", "截断";
+    SPLIT => "Are split", "拆分";
     DROP => "Are left out", "丢弃";
     REFUSE => "Refuse the run", "拒绝训练";
     PACKING => "Pack short rows together", "将短行打包在一起";

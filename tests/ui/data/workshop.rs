@@ -134,6 +134,8 @@ impl Workshop {
             loss_mask: Vec::new(),
             roles: Vec::new(),
             truncated_from: None,
+            piece: None,
+            pieces: None,
             ..row
         };
         let rows = match (broken, self.long) {
@@ -211,6 +213,8 @@ fn row(number: u64, max_length: u64) -> PreviewRow {
     words.truncate(kept);
     offsets.truncate(kept);
     PreviewRow {
+        piece: None,
+        pieces: None,
         row: number,
         file: "/data/chats.jsonl".into(),
         rendered,

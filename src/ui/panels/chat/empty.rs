@@ -99,6 +99,8 @@ mod tests {
             loss_mask: vec![false; 3],
             roles: vec![TokenRole::Template, TokenRole::User, TokenRole::User],
             truncated_from: None,
+            piece: None,
+            pieces: None,
             error: None,
             fields: Vec::new(),
         }

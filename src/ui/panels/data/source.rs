@@ -226,6 +226,7 @@ fn settings(ui: &mut Ui, ctx: &PanelCtx<'_>, config: &mut RunConfig) {
     });
     let too_long = [
         (OnTooLong::Truncate, &words::TRUNCATE, None),
+        (OnTooLong::Split, &words::SPLIT, None),
         (OnTooLong::Drop, &words::DROP, None),
         (OnTooLong::Error, &words::REFUSE, None),
     ];
