@@ -87,7 +87,7 @@ impl TokenView {
             };
             painter.chips(&self.layout, seen);
             if response.has_focus() {
-                focus_ring(ui);
+                focus_ring(ui, rect);
             }
             self.tooltip(ctx, row, hovered, response);
         });
@@ -173,8 +173,9 @@ impl TokenView {
 }
 
 /// Around the chips, where it covers none.
-fn focus_ring(ui: &Ui) {
-    let around = ui.clip_rect().expand(5.0);
+fn focus_ring(ui: &Ui, rect: Rect) {
+    // The view is cut above and below only.
+    let around = rect.intersect(ui.clip_rect()).expand2(Vec2::new(6.0, 3.0));
     let stroke = egui::Stroke::new(1.0, ui.tokens().accent.gamma_multiply(0.6));
     let mut painter = ui.painter().clone();
     painter.set_clip_rect(around.expand(2.0));
