@@ -99,7 +99,7 @@ pub enum DroppedKind {
     RunFolder,
     /// A run file (toml).
     Project,
-    /// csv, json, jsonl, parquet or txt.
+    /// csv, tsv, json, jsonl or txt.
     Data,
     Template,
     Other,

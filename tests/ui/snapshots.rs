@@ -69,7 +69,8 @@ impl Session {
     /// What was said: by the base first, then by the tuned model.
     fn spoken(&self, request: RequestId, tuned: bool) -> Vec<Event> {
         let said = self.events.iter().filter(|event| matches!(event, Event::Generated { .. }));
-        let mut answer = said.cloned().nth(usize::from(tuned));
+        let mut said = said;
+        let mut answer = said.nth(usize::from(tuned)).cloned();
         if let Some(place) = answer.as_mut().and_then(Event::request_mut) {
             *place = request;
         }

@@ -25,7 +25,7 @@ fn file(path: &Path) -> DroppedKind {
     match extension.as_str() {
         _ if !path.is_file() => DroppedKind::Other,
         "toml" => DroppedKind::Project,
-        "csv" | "json" | "jsonl" | "parquet" | "txt" => DroppedKind::Data,
+        "csv" | "tsv" | "json" | "jsonl" | "txt" => DroppedKind::Data,
         "jinja" | "jinja2" | "j2" => DroppedKind::Template,
         _ => DroppedKind::Other,
     }
