@@ -24,8 +24,10 @@ impl Progress for Silent {}
 /// # Errors
 /// When the work should end.
 pub(crate) fn check_cancelled(progress: &dyn Progress) -> Result<()> {
-    if progress.cancelled() {
-        return Err(UserError::failure(Text::fixed("Stopped before the data was read", "数据读取已中止")));
-    }
-    Ok(())
+    if progress.cancelled() { Err(stopped()) } else { Ok(()) }
+}
+
+/// The work ended early, as was wished.
+pub(crate) fn stopped() -> UserError {
+    UserError::failure(Text::fixed("Stopped before the data was read", "数据读取已中止"))
 }

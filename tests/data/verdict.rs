@@ -197,6 +197,24 @@ fn a_survey_can_be_stopped() {
     assert!(err.to_string().contains("Stopped"), "{err}");
 }
 
+/// Wishes to stop while the first rows are looked at.
+struct StopAfterRows(std::sync::atomic::AtomicU64);
+
+impl Progress for StopAfterRows {
+    fn cancelled(&self) -> bool {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed) > 5
+    }
+}
+
+#[test]
+fn a_stop_does_not_wait_for_many_rows() {
+    let (folder, _) = Folder::with("a.jsonl", alpaca_lines(1000));
+    let dataset = open(&config(&["a.jsonl"]), &folder).unwrap();
+    let stop = StopAfterRows(0.into());
+    let err = Survey::new(&dataset, &ModelTokens::default(), 1, &stop).err().unwrap();
+    assert!(err.to_string().contains("Stopped"), "{err}");
+}
+
 #[test]
 fn what_settings_can_mend_is_offered_with_its_count() {
     let rows = format!(

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use crate::dataset::{Dataset, Part};
 use crate::deep::DeepPool;
 use crate::pieces::Pieces;
-use crate::progress::{Progress, check_cancelled};
+use crate::progress::{Progress, check_cancelled, stopped};
 use crate::split::Split;
 use facts::Facts;
 use findings::{Tally, empty, pad_is_eos};
@@ -58,9 +58,10 @@ impl Survey {
             check_cancelled(progress)?;
             progress.report(&stage, first as u64, dataset.len() as u64);
             let rows = first..dataset.len().min(first + CHUNK);
-            let facts: Vec<_> = pool
-                .run(|| rows.into_par_iter().map(|row| Facts::of(dataset, row, model.vocab_size)).collect());
-            for facts in facts {
+            // Rows may be slow: the wish to stop does not wait for all of them.
+            let facts = |row| (!progress.cancelled()).then(|| Facts::of(dataset, row, model.vocab_size));
+            let facts: Option<Vec<_>> = pool.run(|| rows.into_par_iter().map(facts).collect());
+            for facts in facts.ok_or_else(stopped)? {
                 pass.add(facts)?;
             }
             first += CHUNK;
