@@ -15,6 +15,7 @@ pub struct Display {
 
 impl Display {
     /// None, with a line on stderr, where something is missing.
+    #[expect(clippy::print_stderr, reason = "what was not run is said")]
     pub fn open(width: u32, height: u32) -> Option<Self> {
         let missing: Vec<_> = NEEDED.into_iter().filter(|program| !exists(program)).collect();
         if !missing.is_empty() {
