@@ -99,7 +99,7 @@ impl Journey {
     #[track_caller]
     fn click(&mut self, label: &str) {
         let exact = |node: &egui_kittest::Node<'_>| !node.accesskit_node().is_disabled();
-        let node = self.harness.query_all_by_label(label).filter(exact).next_back();
+        let node = self.harness.query_all_by_label(label).rfind(exact);
         node.unwrap_or_else(|| panic!("nothing to click is called {label}")).click();
         self.harness.run_steps(4);
     }
