@@ -15,7 +15,7 @@ use protocol::{
 use ui::App;
 use ui::action::Action;
 use ui::panels::PANELS;
-use ui::state::chat::{ChatAction, Columns, Side};
+use ui::state::chat::{ChatAction, Columns};
 use ui::state::train::RunPhase;
 use ui::testing::{FakeDesktop, FakeEngine};
 use ui::{DesktopEvent, DesktopRequest, Purpose};
@@ -588,8 +588,8 @@ fn it_fits_beside_the_plots_in_both_languages() {
         answer(&mut harness, &engine, TUNED_LONG);
         harness.state().push(Action::Command(ui::command::UiCommand::SplitChat));
         harness.run();
-        let right = |harness: &Harness<'static, App>, en, zh| {
-            let label = words_of(language, en, zh);
+        let right = |harness: &Harness<'static, App>, en: &str, zh: &str| {
+            let label = if language == Language::Chinese { zh } else { en };
             harness.get_by_role_and_label(Role::Button, label).rect().right()
         };
         let edge = right(&harness, "Settings of the answer", "回答设置");
@@ -599,76 +599,3 @@ fn it_fits_beside_the_plots_in_both_languages() {
 
 const BASE_LONG: &str = "I am **Qwen**, a large language model created by Alibaba Cloud.\n\nI can help with:\n\n- answering questions\n- writing text and `code`\n- translating\n\nWhat would you like to do today?";
 const TUNED_LONG: &str = "I am Ember, a small model that was trained on this machine.\n\nI can help with:\n\n- answering questions\n- telling short stories by the fire\n\nWhat would you like to hear today?";
-
-#[test]
-#[ignore = "for looking at"]
-fn look() {
-    let folder = std::env::var("LOOK").unwrap_or_else(|_| "/tmp".into());
-    for (dark, language, scale) in
-        [(true, Language::English, 1.0), (false, Language::Chinese, 1.0), (true, Language::Chinese, 2.0)]
-    {
-        let window = Window { dark, language, scale, ..Window::default() };
-        let save = |harness: &mut Harness<'static, App>, name: &str| {
-            let image = harness.render().unwrap();
-            image.save(format!("{folder}/chat-{name}-{dark}-{scale}.png")).unwrap();
-        };
-        let engine = learned();
-        let mut harness = ready(&window, &engine);
-        save(&mut harness, "empty");
-        push(&mut harness, ChatAction::Send("Who are you, and what can you do?".into()));
-        answer(&mut harness, &engine, BASE_LONG);
-        answer(&mut harness, &engine, TUNED_LONG);
-        push(&mut harness, ChatAction::Send("介绍一下你自己".into()));
-        answer(&mut harness, &engine, "我是通义千问，由阿里云开发的大语言模型，很高兴认识你！");
-        let (request, _) = prompts(&engine).pop().unwrap();
-        engine.tell(Event::Delta { request, text: "我是小烬，在这台机器上".into(), ids: vec![1] });
-        harness.run();
-        save(&mut harness, "talk");
-        let settings = [words_of(language, "Settings of the answer", "回答设置")];
-        harness.get_by_label(settings[0]).click();
-        harness.run();
-        answer(&mut harness, &engine, "我是小烬，在这台机器上训练的小模型，很高兴认识你！");
-        save(&mut harness, "settings");
-        harness.get_by_label(settings[0]).click();
-        push(&mut harness, ChatAction::Render { turn: 0, side: Side::Tuned });
-        let asked = engine.traffic.borrow().commands.iter().rev().find_map(|command| match command {
-            Command::RenderPrompt { request, .. } => Some(*request),
-            _ => None,
-        });
-        let text = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\nWho are you, and what can you do?<|im_end|>\n<|im_start|>assistant\n".to_owned();
-        let (ids, tokens) =
-            (vec![151_644, 8_948, 198], ["<|im_start|>", "system", "Ċ"].map(String::from).to_vec());
-        engine.tell(Event::Rendered { request: asked.unwrap(), text, ids, tokens });
-        harness.run();
-        save(&mut harness, "raw");
-        push(&mut harness, ChatAction::CloseRendered);
-        harness.state().push(Action::Command(ui::command::UiCommand::SplitChat));
-        harness.run();
-        save(&mut harness, "split");
-        drop(harness);
-        let engine = busy();
-        let mut harness = open(&window, &engine, &FakeDesktop::default());
-        push(&mut harness, ChatAction::Send("Who are you?".into()));
-        let (request, _) = prompts(&engine).pop().unwrap();
-        let what = Text::fixed(
-            "This run trains the model itself: the original is not in memory beside it",
-            "该训练直接修改模型本身，内存中没有另一份原始模型",
-        );
-        let mend = Text::fixed(
-            "talk to the live model, or pause the run and talk to the original",
-            "请与实时模型对话，或暂停训练后与原始模型对话",
-        );
-        let error = Box::new(UserError::bad_input(what).mend(mend));
-        engine.tell(Event::Failed { request: Some(request), error });
-        harness.run();
-        let (request, _) = prompts(&engine).pop().unwrap();
-        let stage = Text::fixed("loading the model", "加载模型");
-        engine.tell(Event::Progress { request, stage, done: 12, total: 290, seconds_left: None });
-        harness.run();
-        save(&mut harness, "busy");
-    }
-}
-
-fn words_of(language: Language, en: &'static str, zh: &'static str) -> &'static str {
-    Text::fixed(en, zh).get(language).to_owned().leak()
-}

@@ -354,37 +354,3 @@ fn what_is_exported_is_chosen_from_a_menu() {
     assert_eq!(wanted.model.adapters, [adapter]);
     assert_eq!(wanted.out, PathBuf::from("/runs/my-assistant-2-step-900-merged"));
 }
-
-#[test]
-#[ignore = "for looking at"]
-fn look() {
-    let folder = std::env::var("LOOK").unwrap_or_else(|_| "/tmp".into());
-    for (dark, language, scale) in
-        [(true, Language::English, 1.0), (false, Language::Chinese, 1.0), (true, Language::Chinese, 2.0)]
-    {
-        let window = Window { dark, language, scale, ..Window::default() };
-        let save = |harness: &mut Harness<'static, App>, name: &str| {
-            let image = harness.render().unwrap();
-            image.save(format!("{folder}/export-{name}-{dark}-{scale}.png")).unwrap();
-        };
-        let engine = learned();
-        let mut harness = opened(&window, &engine, &FakeDesktop::default());
-        save(&mut harness, "empty");
-        drop(harness);
-        let engine = learned();
-        let mut harness = chosen(&window, &engine, &FakeDesktop::default());
-        size(&mut harness, &engine, 988 << 20, 120 << 30);
-        save(&mut harness, "chosen");
-        push(&mut harness, ExportAction::Start);
-        let (request, _) = export(&engine).unwrap();
-        let stage = Text::fixed("writing tensors", "写入张量");
-        engine.tell(Event::Progress { request, stage, done: 120, total: 290, seconds_left: Some(4.0) });
-        harness.run();
-        save(&mut harness, "busy");
-        done(&mut harness, &engine, Some(verified(true, 8)));
-        save(&mut harness, "done");
-        push(&mut harness, ExportAction::Start);
-        done(&mut harness, &engine, Some(verified(false, 2)));
-        save(&mut harness, "failed");
-    }
-}

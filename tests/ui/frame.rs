@@ -6,7 +6,6 @@ use protocol::{Command, Language, RunCommand, Text, UserError, Wish};
 use ui::action::Action;
 use ui::command::UiCommand;
 use ui::panels::PANELS;
-use ui::state::toasts::{Level, Toast};
 use ui::testing::FakeDesktop;
 use ui::{DesktopRequest, Purpose};
 
@@ -176,31 +175,4 @@ fn close(harness: &mut egui_kittest::Harness<'_, ui::App>) {
     let root = egui::ViewportId::ROOT;
     harness.input_mut().viewports.entry(root).or_default().events.push(egui::ViewportEvent::Close);
     harness.run_steps(3);
-}
-
-#[test]
-#[ignore = "for looking at"]
-fn look() {
-    let out = std::env::temp_dir().join("emberwright-look");
-    std::fs::create_dir_all(&out).unwrap();
-    for (dark, language) in [(true, Language::English), (false, Language::Chinese)] {
-        let window = Window { dark, language, ..Window::default() };
-        let engine = busy();
-        let mut harness = window.open(&engine, &FakeDesktop::default());
-        harness.run_steps(4);
-        harness.state().push(Action::Edit(Box::new(example())));
-        harness.run_steps(3);
-        harness.state_mut().set_clock(5.0);
-        harness.run_steps(8);
-        let toast = Toast::new(
-            Level::Success,
-            Text::fixed("Saved: /home/a/my-assistant.toml", "已保存：/home/a/my-assistant.toml"),
-        );
-        harness.state().push(Action::Toast(toast));
-        harness.run_steps(3);
-        harness.render().unwrap().save(out.join(format!("frame-{dark}.png"))).unwrap();
-        harness.state().push(Action::Command(UiCommand::Palette));
-        harness.run_steps(3);
-        harness.render().unwrap().save(out.join(format!("palette-{dark}.png"))).unwrap();
-    }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
 use protocol::{
-    CheckpointReport, Command, Event, Language, RunCommand, RunConfig, RunReport, RunState, Text, UserError,
+    CheckpointReport, Command, Event, RunCommand, RunConfig, RunReport, RunState, Text, UserError,
 };
 use ui::App;
 use ui::action::Action;
@@ -280,30 +280,4 @@ fn a_list_that_cannot_be_read_says_why() {
     });
     let harness = open(&Window::default(), &engine, &FakeDesktop::default());
     assert!(harness.query_by_label("Could not read the folder").is_some());
-}
-
-#[test]
-#[ignore = "for looking at"]
-fn look() {
-    for (dark, language, scale, name) in [
-        (true, Language::English, 1.0, "dark-en"),
-        (false, Language::Chinese, 1.0, "light-zh"),
-        (false, Language::English, 2.0, "light-en-2x"),
-    ] {
-        let window = Window { dark, language, scale, ..Window::default() };
-        let (engine, desktop) = (keeper(some_runs()), FakeDesktop::default());
-        let mut harness = open(&window, &engine, &desktop);
-        harness.render().unwrap().save(format!("/tmp/runs-{name}.png")).unwrap();
-        harness.get_by_label("assistant-4").click();
-        harness.run();
-        harness.render().unwrap().save(format!("/tmp/runs-chosen-{name}.png")).unwrap();
-        let delete = if language == Language::English { "Delete…" } else { "删除…" };
-        harness.get_by_label(delete).click();
-        harness.run();
-        harness.render().unwrap().save(format!("/tmp/runs-delete-{name}.png")).unwrap();
-        let engine = keeper(Vec::new());
-        let mut harness = open(&window, &engine, &desktop);
-        harness.run();
-        harness.render().unwrap().save(format!("/tmp/runs-none-{name}.png")).unwrap();
-    }
 }

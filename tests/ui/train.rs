@@ -13,7 +13,7 @@ use ui::action::Action;
 use ui::desktop::{DesktopEvent, DesktopRequest, Purpose};
 use ui::testing::{FakeDesktop, FakeEngine};
 
-use crate::support::{Window, silent};
+use crate::support::{Window, learned, silent};
 
 pub fn step(step: u64) -> StepMetrics {
     let hash = (step.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as f64 / (1u64 << 24) as f64;
@@ -487,98 +487,12 @@ fn a_million_points_stay_smooth() {
 }
 
 #[test]
-#[ignore = "for looking at"]
-fn look() {
-    for (dark, language, scale, name) in [
-        (true, Language::English, 1.0, "dark-en"),
-        (false, Language::Chinese, 1.0, "light-zh"),
-        (true, Language::Chinese, 2.0, "dark-zh-2x"),
-    ] {
-        let window = Window { dark, language, scale, ..Window::default() };
-        let (engine, desktop) = (silent(), FakeDesktop::default());
-        let mut harness = open(&window, &engine, &desktop);
-        harness.render().unwrap().save(format!("/tmp/train-empty-{name}.png")).unwrap();
-        under_way(&engine);
-        pulse(&mut harness, &engine);
-        harness.run_steps(3);
-        harness.render().unwrap().save(format!("/tmp/train-{name}.png")).unwrap();
-        harness.hover_at(egui::pos2(420.0, 330.0));
-        harness.run_steps(4);
-        harness.render().unwrap().save(format!("/tmp/train-hover-{name}.png")).unwrap();
-        engine.tell(run(RunEvent::Ended {
-            outcome: Outcome::Finished {
-                reason: StopReason::Completed,
-                step: 1140,
-                result: PathBuf::from("/runs/assistant-4/adapter"),
-                eval_loss: Some(1.2876),
-                seconds: 371.0,
-            },
-        }));
-        harness.hover_at(egui::pos2(5.0, 790.0));
-        harness.run_steps(4);
-        harness.render().unwrap().save(format!("/tmp/train-ended-{name}.png")).unwrap();
-    }
-}
-
-/// Comparison, other states, and little room.
-#[test]
-#[ignore = "for looking at"]
-fn look_further() {
-    for (dark, language, name) in
-        [(true, Language::English, "dark-en"), (false, Language::Chinese, "light-zh")]
-    {
-        let window = Window { dark, language, ..Window::default() };
-        let (engine, desktop) = (crate::runs::keeper(crate::runs::some_runs()), FakeDesktop::default());
-        let mut harness = open(&window, &engine, &desktop);
-        let save = |harness: &mut Harness<'static, App>, what: &str| {
-            harness.run_steps(4);
-            harness.render().unwrap().save(format!("/tmp/train-{what}-{name}.png")).unwrap();
-        };
-        engine.tell(planned());
-        save(&mut harness, "first");
-        under_way(&engine);
-        pulse(&mut harness, &engine);
-        for run in crate::runs::some_runs().into_iter().skip(1).take(3) {
-            harness.state_mut().push(Action::Runs(ui::state::runs::RunsAction::Compare(run.dir)));
-        }
-        harness.run();
-        let words = if language == Language::English {
-            ["Settings", "log scale", "time", "Compare with…", "Learning rate ×0.5"]
-        } else {
-            ["设置对比", "对数刻度", "时间", "与…比较", "学习率 ×0.5"]
-        };
-        harness.get_all_by_label(words[0]).last().unwrap().click();
-        click(&mut harness, words[1]);
-        click(&mut harness, words[2]);
-        engine.tell(Event::Progress {
-            request: RequestId(900),
-            stage: Text::fixed("Evaluating", "正在评估"),
-            done: 12,
-            total: 80,
-            seconds_left: Some(9.0),
-        });
-        save(&mut harness, "compare");
-        click(&mut harness, words[3]);
-        save(&mut harness, "menu");
-        harness.key_press(egui::Key::Escape);
-        harness.run();
-        click(&mut harness, words[4]);
-        save(&mut harness, "rate");
-        harness.key_press(egui::Key::Escape);
-        engine.tell(run(RunEvent::Notice {
-            text: Text::fixed("Step 431 was not finite and was left out", "第 431 步数值异常，已跳过"),
-        }));
-        let error = UserError::failure(Text::fixed("The device is out of memory", "设备内存不足"))
-            .mend(Text::fixed("use a smaller batch", "减小批大小"));
-        engine.tell(ended(Outcome::Failed { error: Box::new(error) }));
-        save(&mut harness, "failed");
-        engine.tell(planned());
-        harness.state_mut().push(Action::Command(ui::command::UiCommand::SplitChat));
-        save(&mut harness, "split");
-        harness.state_mut().push(Action::Command(ui::command::UiCommand::ResetLayout));
-        harness.state_mut().push(Action::Open(ui::panels::train::PANEL.panel_id()));
-        harness.run_steps(2);
-        harness.hover_at(egui::pos2(300.0, 330.0));
-        save(&mut harness, "hover-compare");
-    }
+fn the_device_is_read_out_while_it_works() {
+    let engine = learned();
+    let mut harness = open(&Window::default(), &engine, &FakeDesktop::default());
+    under_way(&engine);
+    pulse(&mut harness, &engine);
+    // 61 °C and a twentieth of a degree a second, two minutes on; 310 W and a little.
+    harness.get_by_label_contains("67 °C");
+    harness.get_by_label_contains(" W");
 }

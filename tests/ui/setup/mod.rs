@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
 mod fixture;
-mod look;
 mod method;
 mod model;
 mod settings;
