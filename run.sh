@@ -1,6 +1,7 @@
 #!/bin/sh
 # Sets up a fresh Debian or Ubuntu, builds Emberwright and runs it. Nothing is done twice.
 #
+#   ./run.sh                 open the window
 #   ./run.sh quickstart      fine-tune the starter model on the starter dataset
 #   ./run.sh test            format, lints and all tests (the same as tests/run.sh)
 #   ./run.sh setup           only install what is missing
@@ -99,7 +100,7 @@ program() {
 }
 
 case ${1:-} in
-    '' | -h | --help | help) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$root/run.sh" ;;
+    -h | --help | help) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$root/run.sh" ;;
     setup) setup ;;
     test)
         setup

@@ -174,6 +174,7 @@ fn conclusion(event: Event) -> Option<Result<u8>> {
         | Event::Found { .. }
         | Event::Estimated { .. }
         | Event::ExportForecast { .. }
+        | Event::Rendered { .. }
         | Event::Runs { .. }
         | Event::RunRead { report: Some(_), .. }
         | Event::Deleted { .. }
@@ -207,6 +208,7 @@ fn concerns(event: &Event, wanted: RequestId) -> bool {
         | Event::Estimated { request, .. }
         | Event::Checking { request, .. }
         | Event::ExportForecast { request, .. }
+        | Event::Rendered { request, .. }
         | Event::Runs { request, .. }
         | Event::RunRead { request, .. }
         | Event::Deleted { request, .. }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use burn::tensor::DType;
 use data::Encoder;
 use protocol::config::DataConfig;
-use protocol::{ModelRef, Result, Text, UserError};
+use protocol::{ModelRef, Prompt, Result, Text, UserError};
 
 use crate::device::{self, Chosen};
 use crate::methods::{Adapter, load_adapter};
@@ -27,6 +27,8 @@ pub struct Loaded {
     adapters: BTreeMap<PathBuf, Box<dyn Adapter>>,
     /// Or why there is none: ids can be scored without a tokenizer.
     encoder: Result<Arc<Encoder>>,
+    /// The newest of other templates that were asked for, by what the run file calls it.
+    templated: Option<(String, Arc<Encoder>)>,
 }
 
 impl Session {
@@ -53,8 +55,8 @@ impl Session {
             self.release();
             let folder = ModelFolder::open(&wanted.path, &wanted.overrides)?;
             let model = folder.load(&self.chosen.device, dtype, progress)?;
-            let encoder = open_encoder(&wanted.path);
-            self.loaded = Some(Loaded { key, model, adapters: BTreeMap::new(), encoder });
+            let encoder = open_encoder(&wanted.path, None);
+            self.loaded = Some(Loaded { key, model, adapters: BTreeMap::new(), encoder, templated: None });
         }
         let loaded = self.loaded.as_mut().ok_or_else(nothing_loaded)?;
         for dir in &wanted.adapters {
@@ -63,6 +65,19 @@ impl Session {
             }
         }
         Ok(loaded)
+    }
+
+    /// Makes the loaded model's [`encoder_for`](Loaded::encoder_for) ready for a template.
+    ///
+    /// # Errors
+    /// When the template cannot be read.
+    pub fn use_template(&mut self, template: &str) -> Result<()> {
+        let loaded = self.loaded.as_mut().ok_or_else(nothing_loaded)?;
+        if loaded.templated.as_ref().is_none_or(|(known, _)| known != template) {
+            let encoder = open_encoder(&loaded.key.0, Some(template))?;
+            loaded.templated = Some((template.to_owned(), encoder));
+        }
+        Ok(())
     }
 }
 
@@ -77,10 +92,29 @@ impl Loaded {
     pub fn encoder(&self) -> Result<&Encoder> {
         self.encoder.as_deref().map_err(Clone::clone)
     }
+
+    /// The encoder that a prompt is rendered with.
+    ///
+    /// # Errors
+    /// As [`encoder`](Self::encoder).
+    pub fn encoder_for(&self, prompt: &Prompt) -> Result<&Encoder> {
+        match (prompt, &self.templated) {
+            (Prompt::Templated { template, .. }, Some((known, encoder))) if known == template => Ok(encoder),
+            _ => self.encoder(),
+        }
+    }
 }
 
-fn open_encoder(path: &Path) -> Result<Arc<Encoder>> {
-    Ok(Arc::new(Encoder::open(path, &DataConfig::default(), path, None)?))
+/// With the model's own template, or with another one.
+///
+/// # Errors
+/// When the folder has no tokenizer that can be used, or the template cannot be read.
+pub(crate) fn open_encoder(path: &Path, template: Option<&str>) -> Result<Arc<Encoder>> {
+    let mut data = DataConfig::default();
+    if let Some(template) = template {
+        template.clone_into(&mut data.template);
+    }
+    Ok(Arc::new(Encoder::open(path, &data, path, None)?))
 }
 
 fn nothing_loaded() -> UserError {

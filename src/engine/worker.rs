@@ -87,7 +87,8 @@ impl EngineHandle {
             | Command::Check { .. }
             | Command::Estimate { .. }
             | Command::Inspect { .. }
-            | Command::ForecastExport { .. } => &self.data,
+            | Command::ForecastExport { .. }
+            | Command::RenderPrompt { .. } => &self.data,
             Command::ListRuns { .. }
             | Command::ReadRun { .. }
             | Command::DeleteRun { .. }
@@ -293,8 +294,11 @@ impl Worker {
                 let search = Search { text: &text, after, limit };
                 handlers::find(request, (*config, &base), &search, desk, control, sink)
             }
-            Command::Estimate { request, config, base, steps } => {
-                handlers::estimate(request, *config, &base, steps, &session.chosen, sink)
+            Command::Estimate { request, config, base, steps, longest } => {
+                handlers::estimate(request, (*config, &base), (steps, longest), &session.chosen, sink)
+            }
+            Command::RenderPrompt { request, model, prompt } => {
+                handlers::render_prompt(request, &model, &prompt, sink)
             }
             Command::ForecastExport { request, export } => handlers::forecast_export(request, &export, sink),
             Command::ListRuns { request, dir } => {
@@ -369,6 +373,7 @@ impl Subject {
             | Command::Find { request, .. }
             | Command::Estimate { request, .. }
             | Command::ForecastExport { request, .. }
+            | Command::RenderPrompt { request, .. }
             | Command::ListRuns { request, .. }
             | Command::ReadRun { request, .. }
             | Command::DeleteRun { request, .. }

@@ -43,13 +43,16 @@ pub enum Command {
         limit: u64,
     },
     /// What the settings cost and which matrices they train, from the model's headers alone: no row is read, so
-    /// that a form can ask at every change. `steps` (if known) is the length of the learning-rate curve. Runs on
-    /// the data thread.
+    /// that a form can ask at every change. What a check has found helps if it is known: `steps` is the length of
+    /// the learning-rate curve, `longest` the longest row in tokens (else rows of `max_length` are reckoned with).
+    /// Runs on the data thread.
     Estimate {
         request: RequestId,
         config: Box<RunConfig>,
         base: PathBuf,
         steps: Option<u64>,
+        #[serde(default)]
+        longest: Option<u64>,
     },
     /// The verdict on the whole dataset and the memory forecast; runs on the data thread.
     Check {
@@ -65,6 +68,12 @@ pub enum Command {
     Generate {
         request: RequestId,
         generate: GenerateRequest,
+    },
+    /// A prompt as a model would get it, without asking the model; runs on the data thread.
+    RenderPrompt {
+        request: RequestId,
+        model: ModelRef,
+        prompt: Prompt,
     },
     Export {
         request: RequestId,
@@ -142,6 +151,12 @@ pub enum Prompt {
     Ids(Vec<u32>),
     /// Rendered with the chat template and a generation prompt.
     Messages(Vec<ChatMessage>),
+    /// The same with another template than the model's own: what `data.template` of a run file can be, a file by
+    /// its absolute path. A live model answers with the template of its run in any case.
+    Templated {
+        messages: Vec<ChatMessage>,
+        template: String,
+    },
 }
 
 /// How the next token is drawn. Order of application: repetition penalty, temperature, top-k, top-p.

@@ -27,17 +27,34 @@ pub enum Wish {
     Supersede(RequestId),
 }
 
+/// Stands for "no factor was asked": the bits of a NaN, which no factor has.
+const NO_FACTOR: u64 = u64::MAX;
+
 /// Shared flags, polled by the worker at every micro-step, block and token.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Control {
     stop: AtomicBool,
     stop_answer: AtomicBool,
     pause: AtomicBool,
     save_now: AtomicBool,
     evaluate_now: AtomicBool,
-    /// Bits of an f64; 0 when nothing was asked.
+    /// Bits of an f64, or `NO_FACTOR`.
     rate_factor: AtomicU64,
     superseded_below: AtomicU64,
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Self {
+            stop: AtomicBool::default(),
+            stop_answer: AtomicBool::default(),
+            pause: AtomicBool::default(),
+            save_now: AtomicBool::default(),
+            evaluate_now: AtomicBool::default(),
+            rate_factor: AtomicU64::new(NO_FACTOR),
+            superseded_below: AtomicU64::default(),
+        }
+    }
 }
 
 impl Control {
@@ -97,8 +114,8 @@ impl Control {
 
     /// A new factor on the learning rate, once; finite and not negative.
     pub fn take_rate_factor(&self) -> Option<f64> {
-        let bits = self.rate_factor.swap(0, Ordering::AcqRel);
-        Some(f64::from_bits(bits)).filter(|factor| bits != 0 && factor.is_finite() && *factor >= 0.0)
+        let factor = f64::from_bits(self.rate_factor.swap(NO_FACTOR, Ordering::AcqRel));
+        Some(factor).filter(|factor| factor.is_finite() && *factor >= 0.0)
     }
 
     /// Whether a newer request made this one void.
@@ -111,6 +128,33 @@ impl Control {
         for flag in [&self.stop, &self.stop_answer, &self.pause, &self.save_now, &self.evaluate_now] {
             flag.store(false, Ordering::Release);
         }
-        self.rate_factor.store(0, Ordering::Release);
+        self.rate_factor.store(NO_FACTOR, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_factor_is_taken_once_and_zero_is_one() {
+        let control = Control::default();
+        assert_eq!(control.take_rate_factor(), None);
+        control.wish(Wish::ScaleRate(0.0));
+        assert_eq!(control.take_rate_factor(), Some(0.0));
+        assert_eq!(control.take_rate_factor(), None);
+        control.wish(Wish::ScaleRate(f64::INFINITY));
+        assert_eq!(control.take_rate_factor(), None);
+        control.wish(Wish::ScaleRate(0.5));
+        control.reset();
+        assert_eq!(control.take_rate_factor(), None);
+    }
+
+    #[test]
+    fn only_older_requests_are_superseded() {
+        let control = Control::default();
+        control.wish(Wish::Supersede(RequestId(5)));
+        control.wish(Wish::Supersede(RequestId(3)));
+        assert!(control.is_superseded(RequestId(4)) && !control.is_superseded(RequestId(5)));
     }
 }

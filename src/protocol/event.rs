@@ -85,6 +85,14 @@ pub enum Event {
         ids: Vec<u32>,
         stats: GenerateStats,
     },
+    /// The answer to [`crate::Command::RenderPrompt`]. `text` is what was encoded; empty for a prompt of ids.
+    Rendered {
+        request: RequestId,
+        text: String,
+        ids: Vec<u32>,
+        /// The piece of each id, as the vocabulary writes it.
+        tokens: Vec<String>,
+    },
     Exported {
         request: RequestId,
         report: ExportReport,

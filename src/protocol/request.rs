@@ -16,6 +16,7 @@ impl Command {
             | Self::Generate { request, .. }
             | Self::Export { request, .. }
             | Self::ForecastExport { request, .. }
+            | Self::RenderPrompt { request, .. }
             | Self::Bench { request, .. }
             | Self::ListRuns { request, .. }
             | Self::ReadRun { request, .. }
@@ -46,6 +47,7 @@ impl Event {
             | Self::Generated { request, .. }
             | Self::Exported { request, .. }
             | Self::ExportForecast { request, .. }
+            | Self::Rendered { request, .. }
             | Self::Benched { request, .. }
             | Self::Runs { request, .. }
             | Self::RunRead { request, .. }

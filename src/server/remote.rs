@@ -190,25 +190,38 @@ fn numbered(mut message: ToEngine, first: u64) -> ToEngine {
     message
 }
 
-/// The event with the window's number; none if it answers an earlier window, but for what its run tells.
-fn renumbered(mut event: Event, first: u64) -> Option<Event> {
-    let of_run = matches!(event, Event::Run { .. });
-    if let Some(request) = event.request_mut() {
-        match request.0.checked_sub(first) {
+/// Tells what answers this window from what answers an earlier one.
+struct Numbers {
+    first: u64,
+    /// The run that an earlier window began, by the engine's number.
+    inherited: Option<RequestId>,
+}
+
+impl Numbers {
+    /// The event with the window's number; none if it answers an earlier window, but for what its run tells.
+    fn renumbered(&mut self, mut event: Event) -> Option<Event> {
+        let (of_run, of_work) = (matches!(event, Event::Run { .. }), matches!(event, Event::Progress { .. }));
+        let Some(request) = event.request_mut() else { return Some(event) };
+        match request.0.checked_sub(self.first) {
             Some(number) => request.0 = number,
-            None if of_run => *request = RequestId(0),
+            None if of_run => {
+                self.inherited = Some(*request);
+                *request = RequestId(0);
+            }
+            None if of_work && self.inherited == Some(*request) => *request = RequestId(0),
             None => return None,
         }
+        Some(event)
     }
-    Some(event)
 }
 
 fn listen(link: &Link, teller: &Teller) {
+    let mut numbers = Numbers { first: link.first_request, inherited: None };
     loop {
         match link.connection.read() {
             Ok(Some(FromEngine::Event(event))) if *event == Event::Stopped => return teller.end(None),
             Ok(Some(FromEngine::Event(event))) => {
-                if let Some(event) = renumbered(*event, link.first_request) {
+                if let Some(event) = numbers.renumbered(*event) {
                     teller.tell(event);
                 }
             }
@@ -247,14 +260,25 @@ mod tests {
         let ToEngine::Command(mut command) = sent else { panic!("{sent:?}") };
         assert_eq!(command.request_mut(), Some(&mut RequestId(104)));
         let answer = |number| Event::Superseded { request: RequestId(number) };
-        assert_eq!(renumbered(answer(104), 100), Some(answer(4)));
-        assert_eq!(renumbered(answer(99), 100), None);
-        assert_eq!(renumbered(Event::Stopped, 100), Some(Event::Stopped));
+        let mut numbers = Numbers { first: 100, inherited: None };
+        assert_eq!(numbers.renumbered(answer(104)), Some(answer(4)));
+        assert_eq!(numbers.renumbered(answer(99)), None);
+        assert_eq!(numbers.renumbered(Event::Stopped), Some(Event::Stopped));
+        let progress = |number| Event::Progress {
+            request: RequestId(number),
+            stage: protocol::Text::fixed("x", "x"),
+            done: 1,
+            total: 2,
+            seconds_left: None,
+        };
+        assert_eq!(numbers.renumbered(progress(7)), None);
         let run = |number| Event::Run {
             request: RequestId(number),
             run: protocol::RunId("a".into()),
             update: protocol::RunEvent::Paused { step: 3 },
         };
-        assert_eq!(renumbered(run(7), 100), Some(run(0)));
+        assert_eq!(numbers.renumbered(run(7)), Some(run(0)));
+        assert_eq!(numbers.renumbered(progress(7)), Some(progress(0)));
+        assert_eq!(numbers.renumbered(progress(8)), None);
     }
 }

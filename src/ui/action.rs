@@ -39,6 +39,8 @@ pub enum Action {
     Close {
         keep_running: bool,
     },
+    /// Asks before something that cannot be taken back.
+    Ask(Box<crate::state::question::Question>),
     /// Answers an open question (see [`crate::state::question`]).
     Answer(Option<usize>),
 }

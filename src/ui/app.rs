@@ -95,6 +95,8 @@ impl App {
         let mut state = AppState::default();
         state.preferences = persisted.preferences;
         state.system_language = services.system_language;
+        // What differs between base and tuned model is then the training, and nothing else.
+        state.chat.sampling.temperature = 0.0;
         if let Some(saved) = persisted.project {
             state.project = Project::restored(saved);
         }
@@ -127,6 +129,11 @@ impl App {
     /// Whether a panel is in front somewhere.
     pub fn is_open(&self, info: &crate::panels::PanelInfo) -> bool {
         self.workspace.is_visible(&info.panel_id())
+    }
+
+    /// Which panels are open, and where.
+    pub fn workspace(&self) -> &Workspace {
+        &self.workspace
     }
 
     pub fn frame_times(&mut self) -> &mut FrameTimes {
@@ -213,6 +220,11 @@ impl App {
     /// A run under way outlives the window, or not: the user says.
     fn closing(&mut self, egui: &Context) {
         if self.may_close || !self.state.train.is_active() {
+            let (p50, p99) = (self.frame_times.quantile(0.5), self.frame_times.quantile(0.99));
+            tracing::info!(
+                "frame times of the last {} frames: p50 {p50:.2} ms, p99 {p99:.2} ms",
+                self.frame_times.count()
+            );
             self.services.engine.detach(self.may_close && self.state.closing_keeps_run);
             return;
         }
@@ -281,6 +293,9 @@ impl App {
         crate::dnd::preview(&egui, &ctx);
         if self.workspace.show_frame_times {
             frame_time_window(&egui, &self.frame_times);
+        }
+        if self.frame_times.count() == 0 {
+            tracing::info!("first frame");
         }
         self.frame_times.push(began.elapsed());
         // What was pushed while drawing is applied at once, so that a click is seen in the next frame.

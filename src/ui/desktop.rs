@@ -18,6 +18,10 @@ pub enum Purpose {
     ExportFolder,
     SaveRecipe,
     ImportRun,
+    /// The adapter that training starts from.
+    InitFrom,
+    /// Where runs are kept.
+    RunsFolder,
     /// A table of figures (CSV) or a picture (PNG) that the panel holds ready.
     SaveFigures,
     SavePicture,

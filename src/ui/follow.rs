@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use protocol::config::{DataConfig, ModelConfig};
+use protocol::config::{DataConfig, MethodConfig, ModelConfig};
 use protocol::{Command, ModelRef, RunConfig, Wish};
 
 use crate::apply::Apply;
@@ -13,6 +13,8 @@ use crate::apply::Apply;
 const SETTLE: f64 = 0.12;
 /// Seconds without a change before the whole dataset is judged.
 const SETTLE_CHECK: f64 = 0.7;
+/// The method that trains everything.
+const FULL: &str = "full";
 /// Rows of the first page.
 const FIRST_ROWS: u64 = 50;
 
@@ -23,9 +25,12 @@ pub struct Follow {
     changed_at: f64,
     inspected: Option<(ModelConfig, PathBuf)>,
     previewed: Option<Shown>,
-    estimated: Option<(Seen, Option<u64>)>,
+    estimated: Option<(Seen, Option<u64>, Option<u64>)>,
+    compared: Option<(Seen, Option<u64>)>,
     checked: Option<Seen>,
     runs_asked: Option<Option<PathBuf>>,
+    /// The run under way when the list was read last.
+    run_listed: Option<PathBuf>,
 }
 
 #[derive(Clone, PartialEq)]
@@ -54,6 +59,10 @@ impl Follow {
             return None;
         }
         self.runs(apply);
+        apply.chat_follow();
+        apply.export_follow();
+        apply.attach();
+        apply.write_picture();
         let seen =
             Seen { config: apply.state.project.config.clone(), base: apply.state.project.base.clone() };
         if self.seen.as_ref() != Some(&seen) {
@@ -67,6 +76,7 @@ impl Follow {
         self.inspect(apply, &seen);
         self.preview(apply, &seen);
         self.estimate(apply, &seen);
+        self.compare(apply, &seen);
         if self.checked.as_ref() == Some(&seen) || !has_both(&seen.config) {
             return None;
         }
@@ -80,10 +90,12 @@ impl Follow {
 
     fn runs(&mut self, apply: &mut Apply<'_>) {
         let dir = apply.state.preferences.runs_dir.clone();
-        if self.runs_asked.as_ref() != Some(&dir) {
-            self.runs_asked = Some(dir.clone());
-            let request = apply.state.next_request();
-            apply.engine.send(Command::ListRuns { request, dir });
+        let train = &apply.state.train;
+        let run = train.summary.as_ref().and(train.dir.clone());
+        if self.runs_asked.as_ref() != Some(&dir) || self.run_listed != run {
+            self.runs_asked = Some(dir);
+            self.run_listed = run;
+            apply.list_runs();
         }
     }
 
@@ -138,13 +150,13 @@ impl Follow {
     }
 
     fn estimate(&mut self, apply: &mut Apply<'_>, seen: &Seen) {
-        let steps =
-            apply.state.data.verdict.value.as_ref().map(|verdict| verdict.steps).filter(|steps| *steps > 0);
-        let wanted = (seen.clone(), steps);
+        let (steps, longest) = found(apply);
+        let wanted = (seen.clone(), steps, longest);
         if self.estimated.as_ref() == Some(&wanted) || seen.config.model.path.as_os_str().is_empty() {
             return;
         }
         self.estimated = Some(wanted);
+        apply.state.estimated_method = Some(seen.config.method.clone());
         let request = apply.state.next_request();
         apply.state.estimate.ask(request);
         apply.engine.send(Command::Estimate {
@@ -152,8 +164,41 @@ impl Follow {
             config: Box::new(seen.config.clone()),
             base: seen.base.clone(),
             steps,
+            longest,
         });
     }
+
+    /// What the run would cost with every parameter trained: a method is judged beside it.
+    fn compare(&mut self, apply: &mut Apply<'_>, seen: &Seen) {
+        let known = apply.state.engine.catalog.methods.iter().any(|method| method.id == FULL);
+        if !known || seen.config.method.kind == FULL || seen.config.model.path.as_os_str().is_empty() {
+            return;
+        }
+        let mut full = seen.clone();
+        full.config.method = MethodConfig { kind: FULL.into(), ..MethodConfig::default() };
+        let (_, longest) = found(apply);
+        if self.compared.as_ref() == Some(&(full.clone(), longest)) {
+            return;
+        }
+        let request = apply.state.next_request();
+        apply.state.full_cost.ask(request);
+        let command = Command::Estimate {
+            request,
+            config: Box::new(full.config.clone()),
+            base: full.base.clone(),
+            steps: None,
+            longest,
+        };
+        self.compared = Some((full, longest));
+        apply.engine.send(command);
+    }
+}
+
+/// What the last check found: optimizer steps, and the longest row in tokens.
+fn found(apply: &Apply<'_>) -> (Option<u64>, Option<u64>) {
+    let verdict = apply.state.data.verdict.value.as_ref();
+    let positive = |value: Option<u64>| value.filter(|value| *value > 0);
+    (positive(verdict.map(|verdict| verdict.steps)), positive(verdict.map(|verdict| verdict.longest)))
 }
 
 fn has_both(config: &RunConfig) -> bool {

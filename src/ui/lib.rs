@@ -19,6 +19,8 @@ pub mod persisted;
 pub mod state;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing_rows;
 pub mod theme;
 pub mod widgets;
 pub mod words;

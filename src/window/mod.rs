@@ -1,7 +1,7 @@
 //! The window: puts the app of `ui` together with the engine's process and the desktop, and opens it.
 
 mod desktop;
-mod starter;
+pub mod starter;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -70,7 +70,7 @@ fn mistaken_usage_is_bad_input() {
 fn a_reader_that_goes_away_is_no_panic() {
     let program = Program::new();
     program.write("run.toml", "[train]\nepoks = 1");
-    for arguments in [&["--help"][..], &["train", "--json", "run.toml"], &[]] {
+    for arguments in [&["--help"][..], &["train", "--json", "run.toml"], &["bench", "--help"]] {
         let mut child =
             program.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         drop(child.stdout.take());

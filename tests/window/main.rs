@@ -4,3 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
 mod display;
+mod drive;
+mod figures;
+mod journey;
+mod record;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use data::{DecodeStream, Encoder, Tokenizer, message};
+use data::{ChatPrompt, DecodeStream, Encoder, Tokenizer, message};
 use protocol::{GenerateStats, Prompt, Result, Sampling};
 
 use super::{Decoding, Sampler};
@@ -88,12 +88,22 @@ impl Speaker<'_> {
 /// # Errors
 /// When there is no template for messages, or it refuses them.
 pub fn prompt_ids(encoder: &Encoder, prompt: &Prompt) -> Result<Vec<u32>> {
+    Ok(rendered(encoder, prompt)?.ids)
+}
+
+/// The same with the text that was encoded; empty for ids.
+///
+/// # Errors
+/// As [`prompt_ids`].
+pub fn rendered(encoder: &Encoder, prompt: &Prompt) -> Result<ChatPrompt> {
     Ok(match prompt {
-        Prompt::Ids(ids) => ids.clone(),
-        Prompt::Text(text) => encoder.tokenizer().encode_prompt(text)?,
-        Prompt::Messages(messages) => {
+        Prompt::Ids(ids) => ChatPrompt { text: String::new(), ids: ids.clone() },
+        Prompt::Text(text) => {
+            ChatPrompt { text: text.clone(), ids: encoder.tokenizer().encode_prompt(text)? }
+        }
+        Prompt::Messages(messages) | Prompt::Templated { messages, .. } => {
             let messages: Vec<_> = messages.iter().map(|turn| message(&turn.role, &turn.content)).collect();
-            encoder.render_chat(&messages, None)?.ids
+            encoder.render_chat(&messages, None)?
         }
     })
 }
@@ -119,7 +129,9 @@ impl<'a> Draft<'a> {
         let tokenizer = encoder.tokenizer();
         let stop_ids = match (sampling.ignore_eos, prompt) {
             (true, _) => Vec::new(),
-            (false, Prompt::Messages(_)) => encoder.stop_ids().iter().copied().collect(),
+            (false, Prompt::Messages(_) | Prompt::Templated { .. }) => {
+                encoder.stop_ids().iter().copied().collect()
+            }
             (false, Prompt::Text(_) | Prompt::Ids(_)) => tokenizer.stop_ids().iter().copied().collect(),
         };
         Self {

@@ -6,7 +6,7 @@ mod sample;
 mod sampler;
 mod score;
 
-pub use answer::{Answered, Speaker, prompt_ids};
+pub use answer::{Answered, Speaker, prompt_ids, rendered};
 pub use decode::{Decoding, Step};
 pub use sample::{check_samples, sample_prompt, sample_settings};
 pub use sampler::{Sampler, argmax};

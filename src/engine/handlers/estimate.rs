@@ -23,15 +23,15 @@ const CURVE: u64 = 256;
 /// What the settings cost, from the model's headers alone. What speaks against them is in the answer.
 pub fn estimate(
     request: RequestId,
-    config: RunConfig,
-    base: &Path,
-    steps: Option<u64>,
+    (config, base): (RunConfig, &Path),
+    (steps, longest): (Option<u64>, Option<u64>),
     chosen: &Chosen,
     sink: &mut Sink,
 ) -> Result<()> {
     let config = absolute(config, base);
     let mut estimate = Estimate::default();
-    let mut weigher = Weigher { config: &config, chosen, estimate: &mut estimate };
+    let time = config.data.max_length.min(longest.unwrap_or(u64::MAX));
+    let mut weigher = Weigher { config: &config, time, chosen, estimate: &mut estimate };
     weigher.schedule(steps.or(Some(config.train.max_steps)).unwrap_or(0));
     if let Some(folder) = weigher.keep(open_model(&config)) {
         weigher.model(&folder);
@@ -42,6 +42,8 @@ pub fn estimate(
 
 struct Weigher<'a> {
     config: &'a RunConfig,
+    /// Tokens of the longest row.
+    time: u64,
     chosen: &'a Chosen,
     estimate: &'a mut Estimate,
 }
@@ -89,7 +91,7 @@ impl Weigher<'_> {
     }
 
     fn memory(&mut self, costs: &Costs<'_>, footprint: &Footprint) {
-        let (rows, time) = (self.config.train.batch_size, self.config.data.max_length);
+        let (rows, time) = (self.config.train.batch_size, self.time);
         let forecast = costs.of(footprint, rows, time).forecast;
         if !forecast.fits {
             let standing =

@@ -1,6 +1,6 @@
 //! `generate` and `chat`.
 
-use protocol::{Control, Event, GenerateRequest, RequestId, Result, Text, UserError};
+use protocol::{Control, Event, GenerateRequest, Prompt, RequestId, Result, Text, UserError};
 
 use crate::generate::Speaker;
 use crate::session::Session;
@@ -22,16 +22,24 @@ pub fn generate(
         .mend(Text::fixed("choose a model, a checkpoint or a result", "请选择模型、检查点或训练结果")));
     }
     let loading = Text::fixed("loading the model", "加载模型");
-    let loaded = session
-        .load(&wanted.model, &mut |done, total| sink.progress(request, loading.clone(), done, total, None))?;
+    let mut told = |done, total| sink.progress(request, loading.clone(), done, total, None);
+    session.load(&wanted.model, &mut told)?;
+    if let Prompt::Templated { template, .. } = &wanted.prompt {
+        session.use_template(template)?;
+    }
+    // At hand by now: this loads nothing.
+    let loaded = session.load(&wanted.model, &mut |_, _| {})?;
     let adapter = match wanted.adapter {
         None => None,
         Some(index) => Some(wanted.model.adapters.get(index).ok_or_else(|| {
             UserError::bad_input(Text::fixed("There is no adapter of that number", "没有该编号的适配器"))
         })?),
     };
-    let speaker =
-        Speaker { model: &loaded.model, adapter: loaded.adapter(adapter), encoder: loaded.encoder()? };
+    let speaker = Speaker {
+        model: &loaded.model,
+        adapter: loaded.adapter(adapter),
+        encoder: loaded.encoder_for(&wanted.prompt)?,
+    };
     speak(request, wanted, &speaker, control, sink)
 }
 

@@ -13,7 +13,7 @@ use crate::state::project::Project;
 use crate::state::train::{RunPhase, TrainAction};
 
 /// Data files the engine reads.
-pub const DATA_EXTENSIONS: [&str; 6] = ["jsonl", "json", "csv", "tsv", "parquet", "txt"];
+pub const DATA_EXTENSIONS: [&str; 5] = ["jsonl", "json", "csv", "tsv", "txt"];
 
 impl Apply<'_> {
     pub(super) fn command(&mut self, command: UiCommand) {
@@ -84,7 +84,12 @@ impl Apply<'_> {
                 self.state.train.phase = RunPhase::Pausing;
                 self.engine.wish(Wish::Pause);
             }
-            RunPhase::Paused | RunPhase::Pausing => self.engine.wish(Wish::Resume),
+            RunPhase::Pausing => {
+                // Taken back: if the engine had not heard of it yet, it says nothing of it.
+                self.state.train.phase = RunPhase::Training;
+                self.engine.wish(Wish::Resume);
+            }
+            RunPhase::Paused => self.engine.wish(Wish::Resume),
             RunPhase::None | RunPhase::Starting | RunPhase::Stopping | RunPhase::Ended => {}
         }
     }

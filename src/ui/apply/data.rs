@@ -48,17 +48,20 @@ impl Apply<'_> {
             limit: FOUND_AT_ONCE,
         };
         self.state.data.sought = text;
+        self.state.data.sought_after = after;
         self.state.data.found.ask(request);
         self.engine.send(command);
     }
 
-    /// Judges the whole dataset; a check under way is void.
+    /// Judges the whole dataset; a check under way is void, the rows that were asked for are not.
     pub(crate) fn check(&mut self) {
         let request = self.state.next_request();
         let project = &self.state.project;
         let command =
             Command::Check { request, config: Box::new(project.config.clone()), base: project.base.clone() };
-        self.engine.wish(Wish::Supersede(request));
+        if let Some(older) = self.state.data.verdict.request {
+            self.engine.wish(Wish::Supersede(protocol::RequestId(older.0 + 1)));
+        }
         self.state.data.partial = None;
         self.state.data.verdict.ask(request);
         self.engine.send(command);

@@ -2,6 +2,7 @@
 
 mod chat;
 mod command;
+pub use command::DATA_EXTENSIONS;
 mod data;
 mod export;
 mod runs;
@@ -62,6 +63,7 @@ impl Apply<'_> {
                 self.state.closing_keeps_run = keep_running;
                 self.egui.request_repaint();
             }
+            Action::Ask(question) => self.state.question = Some(*question),
             Action::Answer(choice) => self.answer(choice),
         }
     }
@@ -127,6 +129,11 @@ impl Apply<'_> {
             Purpose::ExportFolder => self.export_folder_picked(first),
             Purpose::SaveRecipe => self.save_project_copy(first),
             Purpose::ImportRun => self.runs_import(first),
+            Purpose::InitFrom => {
+                config.method.init_from = first;
+                self.state.project.edit(config, now);
+            }
+            Purpose::RunsFolder => self.state.preferences.runs_dir = Some(first),
             Purpose::SaveFigures | Purpose::SavePicture => self.runs_save_picked(purpose, first),
         }
     }

@@ -18,12 +18,33 @@ pub enum DataAction {
 /// A page of rows.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
+    /// Another one for every answer, so that what is drawn of a page can be kept.
+    pub serial: u64,
     /// 0-based index of the first row.
     pub first: u64,
     pub rows: Vec<PreviewRow>,
     pub source: PreviewSource,
 }
 
+impl Page {
+    /// A row by its 0-based index over all files.
+    pub fn row(&self, index: u64) -> Option<&PreviewRow> {
+        let within = usize::try_from(index.checked_sub(self.first)?).ok()?;
+        self.whole_rows().nth(within)
+    }
+
+    /// How many rows are here.
+    pub fn row_count(&self) -> u64 {
+        self.whole_rows().count() as u64
+    }
+
+    /// The rows without the further pieces of those that were split, which follow their first one.
+    fn whole_rows(&self) -> impl Iterator<Item = &PreviewRow> {
+        self.rows.iter().filter(|row| row.piece.is_none_or(|piece| piece == 1))
+    }
+}
+
+/// Rows that hold what was looked for (1-based, over all files).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finds {
     pub text: String,
@@ -38,12 +59,18 @@ pub struct DataState {
     pub first: u64,
     pub count: u64,
     pub page: Requested<Page>,
+    /// How far the files are counted, while the first rows of large ones are shown already.
+    pub counting: Option<Progress>,
     pub found: Requested<Finds>,
-    /// What is looked for.
+    /// What is looked for, and after which row (1-based).
     pub sought: String,
+    pub sought_after: u64,
     pub verdict: Requested<Box<Verdict>>,
     /// The verdict so far, while a check goes on.
     pub partial: Option<(Box<Verdict>, u64)>,
+    /// The request that the page answers: it is answered again when the files are counted.
+    answered: Option<RequestId>,
+    pages: u64,
 }
 
 impl DataState {
@@ -54,22 +81,15 @@ impl DataState {
 
     pub fn reduce(&mut self, event: &Event) {
         match event {
-            Event::Preview { request, rows, source } => {
-                let page = Page {
-                    first: self.first,
-                    rows: rows.clone(),
-                    source: source.as_deref().cloned().unwrap_or_default(),
-                };
-                self.page.answer(*request, page);
-            }
-            Event::Found { request, rows, scanned, complete } => {
-                let finds = Finds {
-                    text: self.sought.clone(),
-                    rows: rows.clone(),
-                    scanned: *scanned,
-                    complete: *complete,
-                };
-                self.found.answer(*request, finds);
+            Event::Preview { request, rows, source } => self.preview(*request, rows, source.as_deref()),
+            Event::Found { request, rows, scanned, complete } if self.found.awaits(*request) => {
+                let before = self.found.value.take().filter(|finds| {
+                    self.sought_after > 0 && finds.text == self.sought && finds.scanned == self.sought_after
+                });
+                let mut all = before.map(|finds| finds.rows).unwrap_or_default();
+                all.extend(rows);
+                let (text, scanned, complete) = (self.sought.clone(), *scanned, *complete);
+                self.found.answer(*request, Finds { text, rows: all, scanned, complete });
             }
             Event::Checking { request, verdict, rows_done } if self.verdict.awaits(*request) => {
                 self.partial = Some((verdict.clone(), *rows_done));
@@ -93,13 +113,41 @@ impl DataState {
                 self.page.tell_progress(*request, &progress);
                 self.found.tell_progress(*request, &progress);
                 self.verdict.tell_progress(*request, &progress);
+                if self.again(*request) {
+                    self.counting = Some(progress);
+                }
             }
             _ => {}
         }
     }
 
+    /// The rows of a large file come before it is counted, and once more with the total.
+    fn preview(&mut self, request: RequestId, rows: &[PreviewRow], source: Option<&PreviewSource>) {
+        if self.again(request) {
+            self.page.ask(request);
+        }
+        if !self.page.awaits(request) {
+            return;
+        }
+        self.pages += 1;
+        self.answered = Some(request);
+        self.counting = None;
+        let source = source.cloned().unwrap_or_default();
+        let page = Page { serial: self.pages, first: self.first, rows: rows.to_vec(), source };
+        self.page.answer(request, page);
+    }
+
+    /// Whether this request was answered, and nothing was asked since.
+    fn again(&self, request: RequestId) -> bool {
+        !self.page.is_pending() && self.answered == Some(request)
+    }
+
     /// Whether the failed request was one of these.
     pub fn fail(&mut self, request: RequestId, error: &UserError) -> bool {
+        if self.again(request) {
+            self.page.ask(request);
+            self.counting = None;
+        }
         let ours = self.page.awaits(request) || self.found.awaits(request) || self.verdict.awaits(request);
         if self.verdict.awaits(request) {
             self.partial = None;
@@ -108,5 +156,83 @@ impl DataState {
         self.found.fail(request, error);
         self.verdict.fail(request, error);
         ours
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn preview(request: u64, row: u64) -> Event {
+        let row = PreviewRow {
+            piece: None,
+            pieces: None,
+            row,
+            file: "a.jsonl".into(),
+            rendered: String::new(),
+            ids: Vec::new(),
+            tokens: Vec::new(),
+            offsets: Vec::new(),
+            loss_mask: Vec::new(),
+            roles: Vec::new(),
+            truncated_from: None,
+            error: None,
+            fields: Vec::new(),
+        };
+        let source = PreviewSource { total: (row.row > 1).then_some(9), ..PreviewSource::default() };
+        Event::Preview { request: RequestId(request), rows: vec![row], source: Some(Box::new(source)) }
+    }
+
+    #[test]
+    fn a_page_comes_again_when_the_file_is_counted_and_never_out_of_turn() {
+        let mut data = DataState::default();
+        data.page.ask(RequestId(1));
+        data.reduce(&preview(1, 1));
+        assert_eq!(data.page.value.as_ref().unwrap().source.total, None);
+        data.reduce(&preview(1, 2));
+        let page = data.page.value.as_ref().unwrap();
+        assert_eq!((page.source.total, page.serial), (Some(9), 2));
+        data.page.ask(RequestId(2));
+        data.reduce(&preview(1, 3));
+        assert_eq!(data.page.value.as_ref().unwrap().serial, 2);
+        assert!(data.page.is_pending());
+    }
+
+    #[test]
+    fn the_pieces_of_a_row_are_one_row() {
+        let Event::Preview { rows, .. } = preview(1, 1) else { unreachable!() };
+        let piece = |row: u64, piece: Option<u64>| PreviewRow {
+            row,
+            piece,
+            pieces: piece.map(|_| 2),
+            ..rows[0].clone()
+        };
+        let rows = vec![piece(4, None), piece(5, Some(1)), piece(5, Some(2)), piece(6, None)];
+        let page = Page { first: 3, rows, ..Page::default() };
+        let found: Vec<_> = (2..7).map(|index| page.row(index).map(|row| (row.row, row.piece))).collect();
+        assert_eq!(found, [None, Some((4, None)), Some((5, Some(1))), Some((6, None)), None]);
+        assert_eq!(page.row_count(), 3);
+    }
+
+    #[test]
+    fn going_on_with_a_search_keeps_what_was_found() {
+        let mut data = DataState::default();
+        let found = |request, rows: &[u64], scanned| Event::Found {
+            request: RequestId(request),
+            rows: rows.to_vec(),
+            scanned,
+            complete: false,
+        };
+        data.sought = "a".into();
+        data.found.ask(RequestId(1));
+        data.reduce(&found(1, &[3, 5], 10));
+        data.sought_after = 10;
+        data.found.ask(RequestId(2));
+        data.reduce(&found(2, &[12], 20));
+        assert_eq!(data.found.value.as_ref().unwrap().rows, [3, 5, 12]);
+        data.sought_after = 0;
+        data.found.ask(RequestId(3));
+        data.reduce(&found(3, &[7], 20));
+        assert_eq!(data.found.value.as_ref().unwrap().rows, [7]);
     }
 }

@@ -4,12 +4,15 @@ pub mod chat;
 pub mod data;
 pub mod engine;
 pub mod export;
+pub mod history;
+pub mod monitor;
 pub mod project;
 pub mod question;
 pub mod requested;
 pub mod runs;
 pub mod toasts;
 pub mod train;
+pub mod tuned;
 
 use std::path::{Path, PathBuf};
 
@@ -29,10 +32,15 @@ pub struct AppState {
     pub data: data::DataState,
     /// What the settings cost.
     pub estimate: Requested<Box<Estimate>>,
+    /// The method that `estimate` was last asked for: it is older than the settings while they differ.
+    pub estimated_method: Option<protocol::config::MethodConfig>,
+    /// What the same run costs when every parameter is trained: to compare with.
+    pub full_cost: Requested<Box<Estimate>>,
     pub train: train::TrainState,
     pub chat: chat::ChatState,
     pub export: export::ExportState,
     pub runs: runs::RunsState,
+    pub monitor: monitor::Monitor,
     pub toasts: toasts::Toasts,
     pub question: Option<question::Question>,
     /// A project being read.
@@ -72,11 +80,16 @@ impl AppState {
         self.export.reduce(event);
         self.runs.reduce(event);
         match event {
+            Event::Device { stats } => self.monitor.push(self.now, *stats),
             Event::Inspected { request, report } => self.model.answer(*request, report.clone()),
-            Event::Estimated { request, estimate } => self.estimate.answer(*request, estimate.clone()),
+            Event::Estimated { request, estimate } => {
+                self.full_cost.answer(*request, estimate.clone());
+                self.estimate.answer(*request, estimate.clone());
+            }
             Event::Superseded { request } => {
                 self.model.supersede(*request);
                 self.estimate.supersede(*request);
+                self.full_cost.supersede(*request);
             }
             Event::Progress { request, stage, done, total, seconds_left } => {
                 let progress = Progress {
@@ -120,6 +133,7 @@ impl AppState {
         };
         let inline = self.model.awaits(request)
             || self.estimate.awaits(request)
+            || self.full_cost.awaits(request)
             || self.data.fail(request, error)
             || self.train.fail(request, error)
             || self.chat.fail(request, error)
@@ -127,6 +141,7 @@ impl AppState {
             || self.runs.fail(request, error);
         self.model.fail(request, error);
         self.estimate.fail(request, error);
+        self.full_cost.fail(request, error);
         if !inline {
             self.toasts.error(error, self.now);
         }

@@ -21,11 +21,13 @@ pub struct Requested<T> {
     /// Why the newest request failed; the value is an older one then.
     pub error: Option<UserError>,
     pub progress: Option<Progress>,
+    /// Counts the answers: what is computed from a value is computed once for each.
+    pub version: u64,
 }
 
 impl<T> Default for Requested<T> {
     fn default() -> Self {
-        Self { request: None, value: None, error: None, progress: None }
+        Self { request: None, value: None, error: None, progress: None, version: 0 }
     }
 }
 
@@ -47,7 +49,7 @@ impl<T> Requested<T> {
     /// The answer to the newest request; an older one's is dropped.
     pub fn answer(&mut self, request: RequestId, value: T) {
         if self.awaits(request) {
-            *self = Self { value: Some(value), ..Self::default() };
+            *self = Self { value: Some(value), version: self.version + 1, ..Self::default() };
         }
     }
 
@@ -75,6 +77,6 @@ impl<T> Requested<T> {
 
     /// Forgets everything.
     pub fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self { version: self.version + 1, ..Self::default() };
     }
 }

@@ -1,13 +1,14 @@
 //! The run under way, or the last one.
 
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 
 use protocol::{
-    EvalMetrics, Event, Outcome, RequestId, RunEvent, RunId, RunSummary, SampleMetrics, StepMetrics, Text,
-    UserError,
+    Event, Outcome, Phases, RequestId, RunEvent, RunId, RunSummary, StepMetrics, Text, UserError,
 };
 
 use super::Progress;
+pub use super::history::History;
 
 /// What the Train panel wants of a run; wishes to one under way are [`crate::action::Action::Wish`].
 #[derive(Clone, Debug, PartialEq)]
@@ -16,8 +17,12 @@ pub enum TrainAction {
     Start,
     /// Goes on in a run folder.
     Resume(PathBuf),
-    /// Multiplies the learning rate from here.
+    /// Multiplies the schedule's learning rate by this from here; replaces an earlier factor.
     ScaleRate(f64),
+    /// Asks where to, and writes the figures of these runs (and of the one under way) as a table.
+    SaveFigures(Vec<PathBuf>),
+    /// Takes a picture of this part of the window (in points), asks where to, and writes it.
+    SavePicture(egui::Rect),
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,31 +36,6 @@ pub enum RunPhase {
     Paused,
     Stopping,
     Ended,
-}
-
-/// Figures of a run, in order of steps.
-#[derive(Clone, Debug, Default)]
-pub struct History {
-    pub steps: Vec<StepMetrics>,
-    pub evals: Vec<EvalMetrics>,
-    pub samples: Vec<SampleMetrics>,
-    /// Steps with a checkpoint.
-    pub saved: Vec<u64>,
-    /// Step and factor of each change of the learning rate by hand.
-    pub rate_changes: Vec<(u64, f64)>,
-}
-
-impl History {
-    /// Adds steps; what was known from that step on (before a resume) is replaced.
-    pub fn extend(&mut self, steps: &[StepMetrics]) {
-        if let (Some(first), Some(last)) = (steps.first(), self.steps.last())
-            && first.step <= last.step
-        {
-            let keep = self.steps.partition_point(|known| known.step < first.step);
-            self.steps.truncate(keep);
-        }
-        self.steps.extend_from_slice(steps);
-    }
 }
 
 #[derive(Debug, Default)]
@@ -72,7 +52,29 @@ pub struct TrainState {
     pub rate_factor: Option<f64>,
     pub notices: Vec<Text>,
     pub outcome: Option<Outcome>,
+    /// The first step that this window saw happen: what it reads of later ones is older.
+    pub live_from: Option<u64>,
+    /// The folder whose records were asked for, or which had none.
+    pub history_asked: Option<PathBuf>,
+    /// Earlier runs whose figures go into the table that is being saved.
+    pub figures: Vec<PathBuf>,
+    pub picture: Option<Picture>,
 }
+
+/// A picture of a part of the window that waits for its pixels and for its file's name.
+#[derive(Debug)]
+pub struct Picture {
+    /// In points.
+    pub area: egui::Rect,
+    /// Pixels a point, when it was taken.
+    pub scale: f32,
+    /// Set by the renderer, once.
+    pub shot: Arc<OnceLock<Arc<egui::ColorImage>>>,
+    pub path: Option<PathBuf>,
+}
+
+/// How many steps the parts of a step are averaged over.
+const PHASE_STEPS: usize = 50;
 
 impl TrainState {
     pub fn is_active(&self) -> bool {
@@ -97,11 +99,15 @@ impl TrainState {
                 });
             }
             // What this window did not see of a run it attached to, or of one that is resumed.
-            Event::RunRead { dir, steps, evals, samples, .. } if self.dir.as_ref() == Some(dir) => {
-                self.read(steps, evals, samples);
+            Event::RunRead { dir, steps, evals, samples, report, .. } if self.dir.as_ref() == Some(dir) => {
+                self.history.read(steps, evals, samples, self.live_from.unwrap_or(u64::MAX));
+                if let Some(report) = report {
+                    self.history.report(report);
+                }
             }
-            Event::Ready { .. } | Event::Stopped if self.is_active() && matches!(event, Event::Stopped) => {
+            Event::Stopped if self.is_active() => {
                 self.phase = RunPhase::Ended;
+                self.progress = None;
             }
             _ => {}
         }
@@ -115,27 +121,34 @@ impl TrainState {
                 if self.dir.as_ref() != Some(dir) {
                     self.history = History::default();
                 }
+                self.live_from = None;
                 self.dir = Some(dir.clone());
                 self.summary = Some(summary.clone());
-                self.phase = RunPhase::Training;
                 self.outcome = None;
+                // A wish to stop that came while it loaded still holds.
+                if self.phase != RunPhase::Stopping {
+                    self.phase = RunPhase::Training;
+                }
             }
             RunEvent::Stepped { steps, seconds_left } => {
+                self.live_from = self.live_from.or(steps.first().map(|step| step.step));
                 self.history.extend(steps);
                 self.seconds_left = *seconds_left;
                 self.progress = None;
             }
             RunEvent::Evaluated { eval } => {
-                self.history.evals.retain(|known| known.step < eval.step);
-                self.history.evals.push(eval.clone());
+                self.history.evaluated(eval);
                 self.progress = None;
             }
-            RunEvent::Sampled { sample } => self.history.samples.push(sample.clone()),
+            RunEvent::Sampled { sample } => self.history.sampled(sample),
             RunEvent::RateChanged { step, factor } => {
                 self.rate_factor = Some(*factor);
                 self.history.rate_changes.push((*step, *factor));
             }
-            RunEvent::Saved { step, .. } => self.history.saved.push(*step),
+            RunEvent::Saved { step, .. } => {
+                self.history.saved(*step);
+                self.progress = None;
+            }
             RunEvent::Paused { .. } => self.phase = RunPhase::Paused,
             RunEvent::Resumed { .. } => self.phase = RunPhase::Training,
             RunEvent::Notice { text } => self.notices.push(text.clone()),
@@ -148,31 +161,28 @@ impl TrainState {
         }
     }
 
-    /// Puts what a run recorded before the steps that are known already.
-    fn read(&mut self, steps: &[StepMetrics], evals: &[EvalMetrics], samples: &[SampleMetrics]) {
-        let first = self.history.steps.first().map_or(u64::MAX, |step| step.step);
-        let mut merged: Vec<_> = steps.iter().filter(|step| step.step < first).cloned().collect();
-        let end = self.history.steps.partition_point(|step| step.step < merged.first().map_or(0, |s| s.step));
-        merged.append(&mut self.history.steps.split_off(end));
-        self.history.steps.append(&mut merged);
-        for eval in evals {
-            if self.history.evals.iter().all(|known| known.step != eval.step) {
-                self.history.evals.push(eval.clone());
-            }
-        }
-        self.history.evals.sort_by_key(|eval| eval.step);
-        for sample in samples {
-            if !self.history.samples.contains(sample) {
-                self.history.samples.push(sample.clone());
-            }
-        }
-        self.history.samples.sort_by_key(|sample| sample.step);
+    /// Where the time of the last steps went, a mean step in seconds; None where no step tells.
+    pub fn phases(&self) -> Option<Phases> {
+        let told: Vec<Phases> =
+            self.history.steps.iter().rev().take(PHASE_STEPS).filter_map(|step| step.phases).collect();
+        let mean = |part: fn(&Phases) -> f64| {
+            let sum: f64 = told.iter().map(part).filter(|seconds| seconds.is_finite()).sum();
+            sum.max(0.0) / told.len() as f64
+        };
+        (!told.is_empty()).then(|| Phases {
+            data: mean(|phases| phases.data),
+            forward: mean(|phases| phases.forward),
+            head: mean(|phases| phases.head),
+            backward: mean(|phases| phases.backward),
+            optimizer: mean(|phases| phases.optimizer),
+        })
     }
 
     pub fn fail(&mut self, request: RequestId, error: &UserError) -> bool {
         let ours = self.request == Some(request) && self.is_active();
         if ours {
             self.phase = RunPhase::Ended;
+            self.progress = None;
             self.outcome = Some(Outcome::Failed { error: Box::new(error.clone()) });
         }
         ours

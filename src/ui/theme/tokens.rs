@@ -32,6 +32,8 @@ pub struct Tokens {
     /// A wash of the accent: what is selected.
     pub accent_wash: Color32,
     pub on_accent: Color32,
+    /// The knob of a switch.
+    pub knob: Color32,
     pub success: Color32,
     pub warning: Color32,
     pub error: Color32,
@@ -61,6 +63,7 @@ const DARK: Tokens = Tokens {
     accent_hover: rgb(0xF2_8A_54),
     accent_wash: rgb(0x3A_27_1E),
     on_accent: rgb(0x1B_0E_07),
+    knob: rgb(0xF4_F5_F7),
     success: rgb(0x5F_BF_7F),
     warning: rgb(0xE5_B5_4D),
     error: rgb(0xEF_6B_6B),
@@ -98,6 +101,7 @@ const LIGHT: Tokens = Tokens {
     accent_hover: rgb(0xB3_48_15),
     accent_wash: rgb(0xFB_E7_DB),
     on_accent: rgb(0xFF_FF_FF),
+    knob: rgb(0xFF_FF_FF),
     success: rgb(0x25_83_47),
     warning: rgb(0x99_6A_00),
     error: rgb(0xC2_33_33),

@@ -98,7 +98,7 @@ pub fn toggle(ui: &mut Ui, on: &mut bool, text: &str) -> Response {
     let fill = if state { tokens.accent } else { tokens.pressed };
     ui.painter().rect_filled(rect, 9.0, fill);
     let x = egui::lerp(rect.left() + 9.0..=rect.right() - 9.0, how);
-    ui.painter().circle_filled(egui::pos2(x, rect.center().y), 6.5, tokens.text_strong);
+    ui.painter().circle_filled(egui::pos2(x, rect.center().y), 6.5, tokens.knob);
     if response.has_focus() {
         let outline = Stroke::new(1.5, tokens.accent);
         ui.painter().rect_stroke(rect.expand(2.0), 11.0, outline, egui::StrokeKind::Outside);

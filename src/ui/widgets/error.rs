@@ -9,8 +9,22 @@ use crate::panels::PanelCtx;
 use crate::theme::{UiTokens, semibold};
 use crate::words::frame as words;
 
-/// An error in full.
+/// How many details an error shows where it stands among other things.
+const DETAILS: usize = 12;
+/// … and where it is what the panel is about.
+const ALL_DETAILS: usize = 1000;
+
+/// An error, with its first details.
 pub fn error_box(ui: &mut Ui, ctx: &PanelCtx<'_>, error: &UserError) {
+    with_details(ui, ctx, error, DETAILS);
+}
+
+/// An error with everything it has to say; put it into a scroll area.
+pub fn error_whole(ui: &mut Ui, ctx: &PanelCtx<'_>, error: &UserError) {
+    with_details(ui, ctx, error, ALL_DETAILS);
+}
+
+fn with_details(ui: &mut Ui, ctx: &PanelCtx<'_>, error: &UserError, most: usize) {
     let tokens = ui.tokens();
     surface(ui, tokens.error_wash, Icon::Error, tokens.error, |ui| {
         ui.add(
@@ -26,11 +40,11 @@ pub fn error_box(ui: &mut Ui, ctx: &PanelCtx<'_>, error: &UserError) {
                     .selectable(true),
             );
         }
-        for line in error.details.iter().take(12) {
+        for line in error.details.iter().take(most) {
             ui.add(egui::Label::new(RichText::new(line).small().monospace()).wrap().selectable(true));
         }
-        if error.details.len() > 12 {
-            let more = error.details.len() - 12;
+        if error.details.len() > most {
+            let more = error.details.len() - most;
             ui.label(RichText::new(ctx.t(&protocol::text!("{more} more", "另有 {more} 条"))).small());
         }
         if let Some(mend) = &error.mend {
@@ -88,9 +102,14 @@ pub fn place(ctx: &PanelCtx<'_>, place: &Place) -> String {
 }
 
 /// A small coloured word, such as a state.
-pub fn badge(ui: &mut Ui, text: &str, colour: Color32) {
+pub fn badge(ui: &mut Ui, text: &str, colour: Color32) -> egui::Response {
     let fill = crate::theme::Tokens::wash(colour, 0.18);
-    Frame::new().fill(fill).corner_radius(4).inner_margin(Margin::symmetric(6, 1)).show(ui, |ui| {
-        ui.label(RichText::new(text).small().family(semibold()).color(colour));
-    });
+    let font = egui::FontId::new(11.5, semibold());
+    let galley = ui.painter().layout_no_wrap(text.to_owned(), font, colour);
+    let size = galley.size() + egui::vec2(12.0, 3.0);
+    let (rect, response) = ui.allocate_exact_size(size, egui::Sense::hover());
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, text));
+    ui.painter().rect_filled(rect, 4.0, fill);
+    ui.painter().galley(rect.center() - galley.size() / 2.0, galley, colour);
+    response
 }

@@ -1,5 +1,65 @@
-//! Words of the model panel.
+//! Words of the Model panel and the module tree.
 
 use super::words;
 
-words! {}
+words! {
+    CHOOSE => "Choose a folder…", "选择文件夹…";
+    RECENT => "Recent", "最近使用";
+    NO_RECENT => "No other models yet", "暂无其他模型";
+    STARTER => "Open the starter project", "打开入门项目";
+    EMPTY => "Open a Hugging Face folder", "打开一个 Hugging Face 模型文件夹";
+    EMPTY_HELP =>
+        "One with config.json, safetensors or .bin weights and a tokenizer. It can be dropped anywhere on the window",
+        "其中应有 config.json、safetensors 或 .bin 权重以及分词器；也可以直接拖入窗口任意位置";
+    DROP => "or drop a folder anywhere on the window", "也可以把文件夹拖入窗口任意位置";
+    READING => "Reading the model's files…", "正在读取模型文件…";
+    FAMILY => "Family", "模型家族";
+    CLASS => "Class", "模型类";
+    PARAMETERS => "Parameters", "参数量";
+    FILE_SIZE => "Size on disk", "文件大小";
+    DTYPES => "Stored as", "存储精度";
+    CONTEXT => "Context length", "上下文长度";
+    LAYERS => "Layers", "层数";
+    HIDDEN => "Hidden size", "隐藏维度";
+    VOCAB => "Vocabulary", "词表大小";
+    TIED => "Output head", "输出头";
+    TIED_YES => "shared with the embedding", "与词嵌入共用";
+    TIED_NO => "a matrix of its own", "独立矩阵";
+    TOKENIZER => "Tokenizer", "分词器";
+    TEMPLATE => "Chat template", "对话模板";
+    LICENCE => "Licence files", "许可证文件";
+    NOT_FOUND => "not found", "未找到";
+    FACTS => "What this model is", "模型信息";
+    COMPUTE => "How it is loaded", "加载方式";
+    DTYPE => "Compute in", "计算精度";
+    DTYPE_HELP =>
+        "auto: bf16 on a GPU that has it, f32 on the CPU",
+        "auto：显卡支持时用 bf16，CPU 上用 f32";
+    AUTO => "auto", "自动";
+    QUANTIZATION => "Quantization", "量化";
+    QUANTIZATION_HELP =>
+        "This engine loads weights as they are stored; nothing else is offered yet",
+        "当前引擎按原样加载权重，尚不提供量化";
+    USE_NONE => "Load unquantized", "不量化加载";
+    SCRATCH => "Start from random weights", "从随机权重开始";
+    SCRATCH_HELP =>
+        "Only config.json and the tokenizer are read; the model is trained from nothing",
+        "只读取 config.json 和分词器，从零开始训练";
+    OVERRIDES => "Replace keys of config.json", "替换 config.json 的键";
+    OVERRIDES_HELP =>
+        "As a TOML table or JSON, such as rope_theta = 1000000",
+        "TOML 表或 JSON，例如 rope_theta = 1000000";
+    OVERRIDES_BAD => "Neither TOML nor JSON: not taken over yet", "既不是 TOML 也不是 JSON，尚未生效";
+    TREE => "Module tree", "模块树";
+    SEARCH => "Search modules", "搜索模块";
+    SEARCH_HINT => "path or role", "路径或角色";
+    CLEAR_SEARCH => "Clear the search", "清除搜索";
+    NO_MATCH => "No matrix by that name", "没有匹配的矩阵";
+    EACH_LAYER => "each layer", "逐层";
+    FOLD => "Fold", "折叠";
+    UNFOLD => "Unfold", "展开";
+    SHAPE => "Shape", "形状";
+    ROLE => "Role", "角色";
+    PARAMS => "Parameters", "参数量";
+    REVEAL => "Show in the file manager", "在文件管理器中显示";
+}

@@ -2,4 +2,59 @@
 
 use super::words;
 
-words! {}
+words! {
+    REFRESH => "Read the list again", "重新读取列表";
+    IMPORT => "Add a run folder…", "添加训练文件夹…";
+    IMPORT_HELP => "Show a run that lies elsewhere in this list", "在列表中显示位于其他位置的训练";
+    SEARCH => "Search", "搜索";
+    SEARCH_HINT => "Name, model or method", "名称、模型或方法";
+    NAME => "Name", "名称";
+    STATE => "State", "状态";
+    CURVE => "Loss", "损失曲线";
+    LAST_LOSS => "Last", "最新";
+    BEST_LOSS => "Best eval", "最佳验证";
+    STEPS => "Steps", "步数";
+    METHOD => "Method", "方法";
+    MODEL => "Model", "模型";
+    STARTED => "Started", "开始时间";
+    DURATION => "Time", "用时";
+    SIZE => "Size", "大小";
+    RUNNING => "running", "训练中";
+    FINISHED => "finished", "已完成";
+    UNFINISHED => "unfinished", "未完成";
+    EMPTY => "empty", "无记录";
+    RUNNING_HELP => "Somebody works in it now", "正在训练";
+    FINISHED_HELP => "It has a result", "已有训练结果";
+    UNFINISHED_HELP => "It has checkpoints and no result: it can be resumed", "有检查点但没有结果，可以恢复";
+    EMPTY_HELP => "It ended before its first checkpoint", "在第一个检查点之前结束";
+    NONE_TITLE => "No runs yet", "暂无历史训练";
+    NONE_HELP => "Every run you start is kept here, with its settings, its curves and its result", "每次训练都会保留在这里，包括设置、曲线和结果";
+    NO_MATCH => "No run matches", "没有匹配的训练";
+    READING => "Reading the runs…", "正在读取历史训练…";
+    GO_TRAIN => "Go to Train", "前往训练";
+    PICK => "Choose a run to see its settings, checkpoints and result", "选择一次训练，查看其设置、检查点与结果";
+    RESUME => "Resume", "恢复训练";
+    RESUME_HELP => "Go on from its newest checkpoint", "从最新的检查点继续";
+    RESUME_NOT => "Only an unfinished run can be resumed, while nothing else is trained", "仅能恢复未完成的训练，且当前没有其他训练";
+    TALK => "Talk to it", "与它对话";
+    EXPORT => "Export", "导出";
+    NO_RESULT => "It has neither a result nor a checkpoint", "没有结果，也没有检查点";
+    COMPARE => "Compare", "比较";
+    UNCOMPARE => "Stop comparing", "取消比较";
+    COMPARE_HELP => "Draw its curves on the Train panel", "在训练面板中显示其曲线";
+    DUPLICATE => "Use its settings", "使用其设置";
+    DUPLICATE_HELP => "A new project with the settings of this run", "以此训练的设置新建项目";
+    REVEAL => "Open folder", "打开文件夹";
+    DELETE => "Delete…", "删除…";
+    DELETE_NOT => "It is being trained", "正在训练中";
+    DELETING => "Deleting…", "正在删除…";
+    SETTINGS => "Settings that differ from the project", "与当前项目不同的设置";
+    SAME => "The same settings as the project", "与当前项目的设置相同";
+    HERE => "this run", "此次训练";
+    PROJECT => "project", "当前项目";
+    CHECKPOINTS => "Checkpoints", "检查点";
+    NO_CHECKPOINTS => "None kept", "未保留检查点";
+    BEST => "best", "最佳";
+    RESULT => "Result", "结果";
+    FOLDER => "Folder", "文件夹";
+}

@@ -43,7 +43,7 @@ impl RealDesktop {
         answers.spawn("starter", move || to.unpack(data_dir));
         let to = answers.clone();
         answers.spawn("desktop-files", move || {
-            file_requests.iter().for_each(|request| files::perform(request, &to))
+            file_requests.iter().for_each(|request| files::perform(request, &to));
         });
         let to = answers.clone();
         answers.spawn("desktop-session", move || session::serve(&session_requests, &to));

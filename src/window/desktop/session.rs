@@ -25,7 +25,7 @@ pub fn serve(requests: &Receiver<DesktopRequest>, answers: &Answers) {
             }
             DesktopRequest::Notify { title, body } => notify(&title, &body),
             DesktopRequest::KeepAwake(wanted) => {
-                awake = awake.take().filter(|_| wanted).or_else(|| keep(wanted))
+                awake = awake.take().filter(|_| wanted).or_else(|| keep(wanted));
             }
             _ => {}
         }

@@ -17,7 +17,7 @@ fn config(settings: &str) -> Box<RunConfig> {
 
 fn estimate(engine: &mut Engine, project: &Project, config: &RunConfig, steps: Option<u64>) -> Estimate {
     let (config, base) = (Box::new(config.clone()), project.path(""));
-    let ask = |request| Command::Estimate { request, config, base, steps };
+    let ask = |request| Command::Estimate { request, config, base, steps, longest: None };
     engine.ask(ask, |event| match event {
         Event::Estimated { estimate, .. } => Some(*estimate),
         other => panic!("{other:?}"),

@@ -179,7 +179,7 @@ fn an_answer_can_be_stopped_and_the_run_goes_on() {
     assert_eq!(finish, "stopped");
     assert!(ids.len() < 5000);
     assert_eq!(outcome(&events), StopReason::Completed);
-    assert_eq!(events.iter().filter_map(step_of).last(), Some(6));
+    assert_eq!(events.iter().filter_map(step_of).next_back(), Some(6));
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn a_stop_of_the_run_does_not_wait_for_the_answer() {
     let events = interrupted(&project, "a", Wish::Stop);
     assert_eq!(answer(&events, 100).2, "stopped");
     assert_eq!(outcome(&events), StopReason::Stopped);
-    assert_eq!(events.iter().filter_map(step_of).last(), Some(2));
+    assert_eq!(events.iter().filter_map(step_of).next_back(), Some(2));
 }
 
 #[test]
@@ -229,6 +229,6 @@ fn a_shutdown_ends_a_run_and_what_waits_behind_it() {
         }
     });
     assert_eq!(outcome(&events), StopReason::Stopped);
-    assert_eq!(events.iter().filter_map(step_of).last(), Some(2));
+    assert_eq!(events.iter().filter_map(step_of).next_back(), Some(2));
     assert_eq!(events.last(), Some(&Event::Stopped));
 }

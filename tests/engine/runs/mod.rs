@@ -6,6 +6,8 @@ mod guard;
 mod listed;
 mod live;
 mod pause;
+mod prompts;
+mod pulse;
 mod refused;
 mod resume;
 mod samples;

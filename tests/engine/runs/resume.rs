@@ -223,7 +223,9 @@ fn the_memory_budget_changes_no_figure() {
 fn a_run_over_split_rows_goes_on_bit_for_bit() {
     let project = Project::new();
     let settings = |choice: &str| {
-        format!("epochs = 1\neval_every = 3\n[data]\nmax_length = 16\nallow_unlabelled = true\non_too_long = \"{choice}\"\n")
+        format!(
+            "epochs = 1\neval_every = 3\n[data]\nmax_length = 16\nallow_unlabelled = true\non_too_long = \"{choice}\"\n"
+        )
     };
     let split = stopped_and_resumed(&project, &settings("split"), &[2, 5]);
     // Every piece is an example of its own.

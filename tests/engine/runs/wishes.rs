@@ -29,9 +29,8 @@ fn an_evaluation_that_was_wished_for_changes_nothing() {
     project.run(SETTINGS, "plain").finished();
     let mut evaluated = Vec::new();
     let told = Engine::start().run(project.start(SETTINGS, "asked"), |update, control| {
-        match update {
-            RunEvent::Evaluated { eval } => evaluated.push((eval.step, eval.best)),
-            _ => {}
+        if let RunEvent::Evaluated { eval } = update {
+            evaluated.push((eval.step, eval.best));
         }
         // At 4 it is due anyway: once is enough.
         if matches!(stepped(update), Some(1 | 2 | 4)) {

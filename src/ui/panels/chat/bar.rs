@@ -1,0 +1,190 @@
+//! Which columns, who speaks in them, and how answers are drawn.
+
+use egui::{Align, Layout, RichText, ScrollArea, Ui};
+use protocol::{RunReport, Text};
+
+use super::{Kept, columns};
+use crate::action::Action;
+use crate::desktop::{DesktopRequest, Purpose};
+use crate::panels::PanelCtx;
+use crate::state::chat::ask::{Floor, is_plain, right};
+use crate::state::chat::{ChatAction, Columns, Side};
+use crate::state::train::RunPhase;
+use crate::state::tuned::{Origin, Tuned, TunedKind, trains_whole_model};
+use crate::theme::{UiTokens, semibold};
+use crate::widgets::{Icon, hint, icon_button, notice, segmented, toggle};
+use crate::words::chat as words;
+
+/// Below this width, as beside the plots, rows are broken in two.
+pub(super) const NARROW: f32 = 600.0;
+
+pub(super) fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, kept: &mut Kept) {
+    let narrow = ui.available_width() < NARROW;
+    ui.horizontal(|ui| {
+        let choices = [
+            (Columns::Both, ctx.t(&words::BOTH)),
+            (Columns::Base, ctx.t(&words::BASE)),
+            (Columns::Tuned, ctx.t(&words::TUNED)),
+        ];
+        if let Some(columns) = segmented(ui, ctx.state.chat.columns, &choices) {
+            ctx.push(Action::Chat(ChatAction::Show(columns)));
+        }
+        if !narrow {
+            ui.add_space(8.0);
+            looks(ui, ctx, kept);
+        }
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            if icon_button(ui, Icon::Sliders, ctx.t(&words::SETTINGS)).clicked() {
+                kept.settings = !kept.settings;
+            }
+            if icon_button(ui, Icon::Trash, ctx.t(&words::CLEAR)).clicked() {
+                ctx.push(Action::Chat(ChatAction::Clear));
+            }
+        });
+    });
+    if narrow {
+        ui.horizontal(|ui| looks(ui, ctx, kept));
+    }
+}
+
+/// How answers are drawn.
+fn looks(ui: &mut Ui, ctx: &PanelCtx<'_>, kept: &mut Kept) {
+    toggle(ui, &mut kept.formatted, ctx.t(&words::FORMATTED));
+    ui.add_space(6.0);
+    toggle(ui, &mut kept.tinted, ctx.t(&words::DIFFERENCES));
+}
+
+/// Who speaks in each column, and what one should know of them.
+pub(super) fn heads(ui: &mut Ui, ctx: &PanelCtx<'_>) {
+    notices(ui, ctx);
+    ui.add_space(2.0);
+    let sides = columns(ctx);
+    ui.columns(sides.len(), |uis| {
+        for (ui, side) in uis.iter_mut().zip(&sides) {
+            ui.horizontal(|ui| match side {
+                Side::Base => base(ui, ctx),
+                Side::Tuned => tuned(ui, ctx),
+            });
+        }
+    });
+}
+
+/// What one should know before asking.
+fn notices(ui: &mut Ui, ctx: &PanelCtx<'_>) {
+    let state = ctx.state;
+    let right = right(state);
+    let origin = match &right {
+        Some(tuned) => tuned.origin(state).into_owned(),
+        None => Origin::of_project(state),
+    };
+    if is_plain(state, &origin) {
+        notice(ui, ctx, &words::PLAIN);
+    }
+    let help = match Floor::of(state.train.phase) {
+        Floor::Training if state.train.phase == RunPhase::Starting => Some(&words::STARTING_HELP),
+        Floor::Training => Some(&words::LIVE_HELP),
+        Floor::Paused => Some(&words::PAUSED_HELP).filter(|_| {
+            state.chat.tuned.as_ref().is_none_or(|tuned| tuned.kind == TunedKind::Live) && right.is_some()
+        }),
+        Floor::Free => Some(&words::TWO_MODELS)
+            .filter(|_| right.as_ref().is_some_and(|tuned| matches!(tuned.kind, TunedKind::Model(_)))),
+    };
+    if let Some(help) = help {
+        hint(ui, ctx.t(help));
+    }
+}
+
+fn name(ui: &mut Ui, icon: Icon, text: &str) {
+    let tokens = ui.tokens();
+    icon.ui(ui, 15.0, tokens.text_weak);
+    ui.label(RichText::new(text).family(semibold()).color(tokens.text_strong));
+}
+
+fn base(ui: &mut Ui, ctx: &PanelCtx<'_>) {
+    name(ui, Icon::Model, ctx.t(&words::BASE));
+    let right = right(ctx.state);
+    let origin = right.as_ref().map(|tuned| tuned.origin(ctx.state).into_owned());
+    let origin = origin.unwrap_or_else(|| Origin::of_project(ctx.state));
+    let folder = origin.model.path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let shown = RichText::new(folder.unwrap_or_default()).color(ui.tokens().text_weak);
+    ui.add(egui::Label::new(shown).truncate()).on_hover_text(origin.model.path.display().to_string());
+}
+
+fn tuned(ui: &mut Ui, ctx: &PanelCtx<'_>) {
+    name(ui, Icon::Bolt, ctx.t(&words::TUNED));
+    let right = right(ctx.state);
+    let label = right.as_ref().map_or_else(|| ctx.t(&words::NOBODY), |tuned| ctx.t(&tuned.label));
+    let button = egui::Button::image_and_text(Icon::ChevronDown.image(13.0, ui.tokens().text_weak), label);
+    let (response, _) = egui::containers::menu::MenuButton::from_button(button.truncate()).ui(ui, |ui| {
+        ui.set_min_width(260.0);
+        pick(ui, ctx);
+    });
+    if let Some(path) = right.as_ref().and_then(Tuned::path) {
+        response.on_hover_text(path.display().to_string());
+    }
+}
+
+/// Everybody who can speak at the right.
+fn pick(ui: &mut Ui, ctx: &PanelCtx<'_>) {
+    let state = ctx.state;
+    if state.train.is_active() {
+        choice(ui, ctx, ctx.t(&words::LIVE), ChatAction::UseLive);
+        ui.separator();
+    }
+    let runs = || state.runs.runs.iter().filter(|run| run.result.is_some() || !run.checkpoints.is_empty());
+    if runs().next().is_none() {
+        hint(ui, ctx.t(&words::NO_RUNS));
+    }
+    ScrollArea::vertical().max_height(320.0).show(ui, |ui| {
+        for run in runs() {
+            of_run(ui, ctx, run);
+        }
+    });
+    ui.separator();
+    if ui.button(ctx.t(&words::CHOOSE_FOLDER)).clicked() {
+        let start = state.runs.dir.clone();
+        ctx.push(Action::Desktop(DesktopRequest::PickFolder { purpose: Purpose::AdapterFolder, start }));
+        ui.close();
+    }
+}
+
+fn of_run(ui: &mut Ui, ctx: &PanelCtx<'_>, run: &RunReport) {
+    let used = |checkpoint| ChatAction::UseRun { run: Box::new(run.clone()), checkpoint };
+    if run.result.is_some() {
+        let text = format!("{} · {}", run.name, ctx.t(&words::RESULT));
+        // Made only when clicked: a run's report is not copied in every frame.
+        choice_with(ui, ctx, &text, || used(None));
+    }
+    if trains_whole_model(run) {
+        return;
+    }
+    for checkpoint in run.checkpoints.iter().rev() {
+        let (name, step) = (&run.name, checkpoint.step);
+        let text = protocol::text!("{name} · step {step}", "{name} · 第 {step} 步");
+        let best = if checkpoint.best { format!("  ({})", ctx.t(&words::BEST)) } else { String::new() };
+        let text = format!("{}{best}", ctx.t(&text));
+        choice_with(ui, ctx, &text, || used(Some(checkpoint.dir.clone())));
+    }
+}
+
+fn choice(ui: &mut Ui, ctx: &PanelCtx<'_>, text: &str, action: ChatAction) {
+    choice_with(ui, ctx, text, || action);
+}
+
+fn choice_with(ui: &mut Ui, ctx: &PanelCtx<'_>, text: &str, action: impl FnOnce() -> ChatAction) {
+    if ui.button(text).clicked() {
+        ctx.push(Action::Chat(action()));
+        ui.close();
+    }
+}
+
+/// Where the engine's finish lies among our words.
+pub(super) fn finish(reason: &str) -> Option<&'static Text> {
+    match reason {
+        "end-token" => Some(&words::FINISH_END),
+        "stop-text" => Some(&words::FINISH_STOP_TEXT),
+        "length" => Some(&words::FINISH_LENGTH),
+        "stopped" => Some(&words::FINISH_STOPPED),
+        _ => None,
+    }
+}

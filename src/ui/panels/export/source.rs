@@ -1,0 +1,82 @@
+//! Which result is exported.
+
+use egui::{RichText, ScrollArea, Ui};
+use protocol::RunReport;
+
+use crate::action::Action;
+use crate::panels::PanelCtx;
+use crate::state::export::ExportAction;
+use crate::state::tuned::{TunedKind, trains_whole_model};
+use crate::theme::UiTokens;
+use crate::widgets::{Icon, card, section};
+use crate::words::export as words;
+
+pub(super) fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>) {
+    card(ui, |ui| {
+        section(ui, ctx.t(&words::SOURCE));
+        ui.horizontal(|ui| {
+            let source = ctx.state.export.source.as_ref();
+            let label = source.map_or_else(|| ctx.t(&words::NOBODY), |source| ctx.t(&source.label));
+            let icon = Icon::ChevronDown.image(13.0, ui.tokens().text_weak);
+            let button = egui::Button::image_and_text(icon, label);
+            egui::containers::menu::MenuButton::from_button(button).ui(ui, |ui| {
+                ui.set_min_width(240.0);
+                pick(ui, ctx);
+            });
+            if let Some(source) = source {
+                let origin = source.origin(ctx.state);
+                let base = origin.model.path.file_name().map(|name| name.to_string_lossy().into_owned());
+                let on = matches!(source.kind, TunedKind::Adapter(_));
+                if let Some(base) = base.filter(|_| on) {
+                    let text = format!("{} {base}", ctx.t(&words::ON_BASE));
+                    let label = egui::Label::new(RichText::new(text).color(ui.tokens().text_weak)).truncate();
+                    ui.add(label).on_hover_text(origin.model.path.display().to_string());
+                }
+            }
+        });
+        if let Some(path) = ctx.state.export.source.as_ref().and_then(|source| source.path()) {
+            let text = RichText::new(path.display().to_string()).small().color(ui.tokens().text_weak);
+            ui.add(egui::Label::new(text).truncate());
+        }
+    });
+}
+
+fn pick(ui: &mut Ui, ctx: &PanelCtx<'_>) {
+    let (chat, export) = (&ctx.state.chat, &ctx.state.export);
+    let other = chat.tuned.as_ref().filter(|tuned| tuned.kind != TunedKind::Live);
+    if let Some(tuned) = other.filter(|tuned| Some(*tuned) != export.source.as_ref()) {
+        let text = format!("{}: {}", ctx.t(&words::FROM_CHAT), ctx.t(&tuned.label));
+        choice(ui, ctx, &text, || ExportAction::UseChat);
+        ui.separator();
+    }
+    ScrollArea::vertical().max_height(320.0).show(ui, |ui| {
+        for run in &ctx.state.runs.runs {
+            of_run(ui, ctx, run);
+        }
+    });
+}
+
+fn of_run(ui: &mut Ui, ctx: &PanelCtx<'_>, run: &RunReport) {
+    let used = |checkpoint| ExportAction::UseRun { run: Box::new(run.clone()), checkpoint };
+    if run.result.is_some() {
+        let text = format!("{} · {}", run.name, ctx.t(&words::RESULT));
+        choice(ui, ctx, &text, || used(None));
+    }
+    if trains_whole_model(run) {
+        return;
+    }
+    for checkpoint in run.checkpoints.iter().rev() {
+        let (name, step) = (&run.name, checkpoint.step);
+        let text = protocol::text!("{name} · step {step}", "{name} · 第 {step} 步");
+        let best = if checkpoint.best { format!("  ({})", ctx.t(&words::BEST)) } else { String::new() };
+        let text = format!("{}{best}", ctx.t(&text));
+        choice(ui, ctx, &text, || used(Some(checkpoint.dir.clone())));
+    }
+}
+
+fn choice(ui: &mut Ui, ctx: &PanelCtx<'_>, text: &str, action: impl FnOnce() -> ExportAction) {
+    if ui.button(text).clicked() {
+        ctx.push(Action::Export(action()));
+        ui.close();
+    }
+}
