@@ -18,8 +18,8 @@ use super::scan::{GPT2, Splitter};
 
 /// Longer words are not kept; they hardly come again.
 const LONGEST_KEPT: usize = 64;
-/// Words kept by each thread, some 7 MB; beyond this all are forgotten.
-const KEPT: usize = 1 << 16;
+/// Words kept by each thread, some 5 MB; beyond this all are forgotten.
+const KEPT: usize = 1 << 15;
 /// Texts on which the short way must prove itself before it is taken.
 const PROBES: [&str; 4] = [
     "",
@@ -52,16 +52,16 @@ struct Cache {
     kept: usize,
 }
 
-/// A token of a word.
+/// A token of a word. A text has at most 64 MiB, so that places fit.
 #[derive(Clone, Copy, Debug)]
 struct Piece {
     id: u32,
     /// Byte range in the word.
-    start: usize,
-    end: usize,
+    start: u32,
+    end: u32,
     /// Blanks at its ends.
-    leading: usize,
-    trailing: usize,
+    leading: u32,
+    trailing: u32,
 }
 
 impl Words {
@@ -150,15 +150,16 @@ impl Words {
     /// Adds a token whose part of the text begins at `at`; blanks are taken out of its range by the rules of the
     /// crate's `byte_level::process_offsets`.
     fn push(&self, encoding: &mut Encoding, piece: &Piece, at: usize) {
-        let (mut start, mut end) = (at + piece.start, at + piece.end);
+        let (mut start, mut end) = (at + piece.start as usize, at + piece.end as usize);
+        let (leading, trailing) = (piece.leading as usize, piece.trailing as usize);
         for keeps_first in &self.trims {
             let is_first = encoding.ids.is_empty() || start == 0;
-            let stays = *keeps_first && is_first && piece.leading == 1;
-            if piece.leading > 0 && !stays {
-                start = (start + piece.leading).min(end);
+            let stays = *keeps_first && is_first && leading == 1;
+            if leading > 0 && !stays {
+                start = (start + leading).min(end);
             }
-            if piece.trailing > 0 && end >= piece.trailing {
-                end = (end - piece.trailing).max(start);
+            if trailing > 0 && end >= trailing {
+                end = (end - trailing).max(start);
             }
         }
         encoding.ids.push(piece.id);
@@ -172,6 +173,7 @@ impl Piece {
         let is_blank = |c: &char| *c == 'Ġ' || c.is_whitespace();
         let leading = value.chars().take_while(is_blank).count();
         let trailing = value.chars().rev().take_while(is_blank).count();
+        let [start, end, leading, trailing] = [start, end, leading, trailing].map(|place| place as u32);
         Self { id, start, end, leading, trailing }
     }
 }

@@ -29,7 +29,18 @@ pub struct Page {
 impl Page {
     /// A row by its 0-based index over all files.
     pub fn row(&self, index: u64) -> Option<&PreviewRow> {
-        self.rows.get(usize::try_from(index.checked_sub(self.first)?).ok()?)
+        let within = usize::try_from(index.checked_sub(self.first)?).ok()?;
+        self.whole_rows().nth(within)
+    }
+
+    /// How many rows are here.
+    pub fn row_count(&self) -> u64 {
+        self.whole_rows().count() as u64
+    }
+
+    /// The rows without the further pieces of those that were split, which follow their first one.
+    fn whole_rows(&self) -> impl Iterator<Item = &PreviewRow> {
+        self.rows.iter().filter(|row| row.piece.is_none_or(|piece| piece == 1))
     }
 }
 
@@ -185,6 +196,22 @@ mod tests {
         data.reduce(&preview(1, 3));
         assert_eq!(data.page.value.as_ref().unwrap().serial, 2);
         assert!(data.page.is_pending());
+    }
+
+    #[test]
+    fn the_pieces_of_a_row_are_one_row() {
+        let Event::Preview { rows, .. } = preview(1, 1) else { unreachable!() };
+        let piece = |row: u64, piece: Option<u64>| PreviewRow {
+            row,
+            piece,
+            pieces: piece.map(|_| 2),
+            ..rows[0].clone()
+        };
+        let rows = vec![piece(4, None), piece(5, Some(1)), piece(5, Some(2)), piece(6, None)];
+        let page = Page { first: 3, rows, ..Page::default() };
+        let found: Vec<_> = (2..7).map(|index| page.row(index).map(|row| (row.row, row.piece))).collect();
+        assert_eq!(found, [None, Some((4, None)), Some((5, Some(1))), Some((6, None)), None]);
+        assert_eq!(page.row_count(), 3);
     }
 
     #[test]

@@ -289,7 +289,7 @@ impl View {
         let asked = data.page.is_pending().then_some(data.first);
         // What failed is not asked again and again.
         let refused = data.page.error.is_some() && self.asked_for == Some(self.current);
-        let there = (page.first, page.rows.len() as u64);
+        let there = (page.first, page.row_count());
         let wanted = browse::wanted_page(self.current, there, page.source.total, asked);
         if let Some((first, count)) = wanted.filter(|(first, _)| !refused && *first != page.first) {
             self.asked_for = Some(self.current);
