@@ -1,7 +1,5 @@
 //! Base and tuned model side by side.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
-
 use std::path::{Path, PathBuf};
 
 use egui::accesskit::Role;
