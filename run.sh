@@ -70,6 +70,7 @@ setup_test() {
     have Xvfb && library libEGL.so.1 && library libXcursor.so.1 && library libXi.so.6 && library libxkbcommon-x11.so.0 ||
         install "a display without a screen" xvfb xauth libgl1 libgl1-mesa-dri libegl1 libx11-6 libx11-xcb1 libxcursor1 \
             libxi6 libxrandr2 libxkbcommon0 libxkbcommon-x11-0
+    have xdotool && have import || install "hands and eyes for it" xdotool imagemagick x11-utils
     # A picture must not depend on whose machine draws it: no other driver is looked for. The second name is the older one.
     VK_DRIVER_FILES=$(ls "$lavapipe"* | tr '\n' : | sed 's/:$//')
     VK_ICD_FILENAMES=$VK_DRIVER_FILES
