@@ -74,7 +74,9 @@ setup_test() {
     # A picture must not depend on whose machine draws it: no other driver is looked for. The second name is the older one.
     VK_DRIVER_FILES=$(ls "$lavapipe"* | tr '\n' : | sed 's/:$//')
     VK_ICD_FILENAMES=$VK_DRIVER_FILES
-    export VK_DRIVER_FILES VK_ICD_FILENAMES
+    # Nor on where it stands: times of day are drawn, too.
+    TZ=UTC
+    export VK_DRIVER_FILES VK_ICD_FILENAMES TZ
     if [ -z "${XDG_RUNTIME_DIR:-}" ]; then
         XDG_RUNTIME_DIR=$(mktemp -d)
         export XDG_RUNTIME_DIR

@@ -8,6 +8,7 @@
 
 mod chat;
 mod data;
+mod errors;
 mod export;
 mod frame;
 mod runs;
