@@ -64,7 +64,9 @@ fn packages_depend_only_in_the_direction_of_the_design() {
     let allowed: BTreeMap<_, _> = ALLOWED.into_iter().collect();
     for (package, dependencies) in &all {
         let allowed = allowed.get(package.as_str()).unwrap_or_else(|| panic!("{package} has no rule"));
-        for dependency in dependencies.iter().filter(|name| all.contains_key(*name)) {
+        // A package names itself where its tests want a feature of it.
+        let others = dependencies.iter().filter(|name| *name != package);
+        for dependency in others.filter(|name| all.contains_key(*name)) {
             assert!(allowed.contains(&dependency.as_str()), "{package} must not depend on {dependency}");
         }
     }
