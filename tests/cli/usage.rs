@@ -9,7 +9,8 @@ const TASKS: [&str; 9] =
 
 #[test]
 fn without_a_display_the_window_says_what_to_do() {
-    let mut command = Program::new().command(&[]);
+    let program = Program::new();
+    let mut command = program.command(&[]);
     let done = Done::new(command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").output().unwrap());
     assert_eq!(done.code, Some(1), "{}", done.stderr);
     assert!(done.stderr.contains("emberwright --help"), "{}", done.stderr);
