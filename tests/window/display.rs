@@ -1,5 +1,6 @@
 //! A display without a screen (Xvfb), with hands (xdotool) and eyes (ImageMagick's import).
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -22,19 +23,8 @@ impl Display {
             eprintln!("not run: {} not found; tests/run.sh installs what is needed", missing.join(", "));
             return None;
         }
-        let number = 90 + std::process::id() % 400;
-        let name = format!(":{number}");
-        let server = Command::new("Xvfb")
-            .args([&name, "-screen", "0", &format!("{width}x{height}x24"), "-nolisten", "tcp"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let display = Self { name, server };
-        wait_for("the display", Duration::from_secs(20), || {
-            display.tool(&["getdisplaygeometry"]).is_some_and(|said| said.contains(&width.to_string()))
-        });
-        Some(display)
+        let (name, server) = serve(width, height);
+        Some(Self { name, server })
     }
 
     pub fn name(&self) -> &str {
@@ -90,6 +80,22 @@ impl Drop for Display {
         self.server.kill().ok();
         self.server.wait().ok();
     }
+}
+
+/// A server that has chosen a free number itself and says it once it takes clients. Without `-noreset` it would start
+/// anew whenever its last client goes, and refuse whoever comes in that moment.
+fn serve(width: u32, height: u32) -> (String, Child) {
+    let mut server = Command::new("Xvfb")
+        .args(["-displayfd", "1", "-noreset", "-nolisten", "tcp"])
+        .args(["-screen", "0", &format!("{width}x{height}x24")])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut number = String::new();
+    BufReader::new(server.stdout.take().unwrap()).read_line(&mut number).unwrap();
+    assert!(!number.trim().is_empty(), "Xvfb ended before it had a display");
+    (format!(":{}", number.trim()), server)
 }
 
 fn exists(program: &str) -> bool {
