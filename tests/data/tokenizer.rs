@@ -156,7 +156,11 @@ fn special_tokens_come_from_every_file_of_the_folder() {
 fn bad_folders_are_refused_with_a_reason() {
     let folder = tempfile::tempdir().unwrap();
     let open = || Tokenizer::open(folder.path()).unwrap_err().to_string();
-    assert!(open().contains("no tokenizer.json"), "{}", open());
+    for file in
+        ["no tokenizer;", "tokenizer.json", "vocab.json + merges.txt", "tokenizer.model", "qwen.tiktoken"]
+    {
+        assert!(open().contains(file), "{}", open());
+    }
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
     write("tokenizer.model", "x");
     assert!(open().contains("tokenizer.model"), "{}", open());
@@ -239,4 +243,18 @@ fn the_short_way_gives_what_the_tokenizers_crate_gives() {
     }
     common::skipped(missing, "tokenizers");
     assert_eq!(looked + missing, names.len());
+}
+
+#[test]
+fn ids_that_a_post_processor_adds_count_among_those_it_can_give() {
+    let (_folder, file) = crate::support::Folder::with(
+        "tokenizer.json",
+        r#"{"version":"1.0","added_tokens":[],"model":{"type":"WordLevel","vocab":{"a":0},"unk_token":"a"},
+            "post_processor":{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"<s>","type_id":0}},
+            {"Sequence":{"id":"A","type_id":0}}],"pair":[],
+            "special_tokens":{"<s>":{"id":"<s>","ids":[3],"tokens":["<s>"]}}}}"#,
+    );
+    let tokenizer = Tokenizer::open(file.parent().unwrap()).unwrap();
+    assert_eq!(tokenizer.encode("a", true).unwrap().ids, [3, 0]);
+    assert_eq!(tokenizer.largest_id(), 3);
 }

@@ -1,6 +1,6 @@
-//! What the JSON files beside `tokenizer.json` say.
+//! What the JSON files beside a tokenizer say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ pub struct TemplateSource {
     pub file: PathBuf,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Folder {
     /// Special tokens by key, those that are set.
     pub special: Map<String, Value>,
@@ -37,7 +37,19 @@ pub(super) struct Folder {
     /// Of generation_config.json, then of config.json.
     pub eos_ids: Vec<u32>,
     pub templates: Vec<TemplateSource>,
+    /// `user_token_id` and `assistant_token_id` of generation_config.json, which Baichuan has.
+    pub speakers: [Option<u32>; 2],
+    /// tokenizer_config.json, config.json.
+    pub config: Map<String, Value>,
+    pub model: Map<String, Value>,
+    /// No file says anything about special tokens.
+    pub bare: bool,
+    /// `added_tokens_decoder` of tokenizer_config.json.
     tokens: BTreeMap<u32, AddedToken>,
+    /// added_tokens.json, which is older.
+    listed: BTreeMap<u32, String>,
+    /// `additional_special_tokens`.
+    additional: Vec<String>,
 }
 
 impl Folder {
@@ -50,6 +62,7 @@ impl Folder {
         let text_model = model.get("text_config").and_then(Value::as_object);
         let sources = || [Some(&generation), Some(&model), text_model].into_iter().flatten();
         let id = |key: &str| sources().find_map(|source| source.get(key).and_then(first_id));
+        let listed = read_object(&dir.join("added_tokens.json"))?;
         Ok(Self {
             special: special_tokens(&tokenizer, &map),
             add_bos: explicit_flag(&tokenizer, "add_bos_token", "add_eos_token"),
@@ -58,12 +71,50 @@ impl Folder {
             pad_id: id("pad_token_id"),
             eos_ids: sources().filter_map(|source| source.get("eos_token_id")).flat_map(ids).collect(),
             templates: templates(dir, &file, &tokenizer)?,
+            speakers: ["user_token_id", "assistant_token_id"]
+                .map(|key| generation.get(key).and_then(first_id)),
             tokens: added_tokens(&tokenizer),
+            listed: listed.iter().filter_map(|(token, id)| Some((as_id(id)?, token.clone()))).collect(),
+            additional: [&tokenizer, &map].into_iter().flat_map(additional).collect(),
+            bare: tokenizer.is_empty() && map.is_empty() && model.is_empty(),
+            config: tokenizer,
+            model,
         })
     }
 
-    pub fn special_text(&self, key: &str) -> Option<&str> {
-        self.special.get(key).and_then(Value::as_str)
+    /// The Python class that read the tokenizer, without the `Fast` of its fast form.
+    pub fn class(&self) -> Option<&str> {
+        let class = self.config.get("tokenizer_class").and_then(Value::as_str)?;
+        Some(class.strip_suffix("Fast").unwrap_or(class))
+    }
+
+    /// `model_type` of config.json.
+    pub fn model_type(&self) -> Option<&str> {
+        self.model.get("model_type").and_then(Value::as_str)
+    }
+
+    pub fn flag(&self, key: &str) -> Option<bool> {
+        self.config.get(key).and_then(Value::as_bool)
+    }
+
+    /// Tokens that the folder declares with their ids.
+    pub fn declared_tokens(&self) -> BTreeMap<u32, AddedToken> {
+        let names = self.special_names();
+        let listed = self.listed.iter().map(|(id, token)| {
+            (*id, AddedToken::from(token.clone(), names.contains(token.as_str())).normalized(false))
+        });
+        listed.chain(self.tokens.iter().map(|(id, token)| (*id, token.clone()))).collect()
+    }
+
+    /// Adds tokens as if the folder declared them.
+    pub fn declare(&mut self, tokens: impl IntoIterator<Item = (u32, AddedToken)>) {
+        self.tokens.extend(tokens);
+    }
+
+    /// Tokens that the folder calls special, wherever they are.
+    pub fn special_names(&self) -> BTreeSet<&str> {
+        let named = self.special.values().filter_map(Value::as_str);
+        named.chain(self.additional.iter().map(String::as_str)).filter(|name| !name.is_empty()).collect()
     }
 
     /// Tokens that tokenizer_config.json declares and tokenizer.json lacks, added in the order of
@@ -71,7 +122,7 @@ impl Folder {
     pub fn add_missing_tokens(&self, inner: &mut tokenizers::Tokenizer) -> Result<()> {
         for (id, token) in &self.tokens {
             if inner.token_to_id(&token.content).is_none() {
-                let added = super::guarded(|| inner.add_tokens([token.clone()]));
+                let added = super::engine::guarded(|| inner.add_tokens([token.clone()]));
                 if added.is_err() || inner.token_to_id(&token.content) != Some(*id) {
                     let token = &token.content;
                     return Err(UserError::bad_input(text!(
@@ -102,6 +153,20 @@ fn special_tokens(config: &Map<String, Value>, map: &Map<String, Value>) -> Map<
         .into_iter()
         .filter_map(|key| text_of(key).map(|token| (key.to_owned(), Value::String(token.to_owned()))))
         .collect()
+}
+
+/// `additional_special_tokens`, a list, or `extra_special_tokens`, a list or an object.
+fn additional(config: &Map<String, Value>) -> Vec<String> {
+    let texts = |value: &Value| -> Vec<String> {
+        let all: Vec<&Value> = match value {
+            Value::Array(list) => list.iter().collect(),
+            Value::Object(object) => object.values().collect(),
+            _ => Vec::new(),
+        };
+        all.into_iter().filter_map(token_text).map(str::to_owned).collect()
+    };
+    let keys = ["additional_special_tokens", "extra_special_tokens"];
+    keys.iter().filter_map(|key| config.get(*key)).flat_map(texts).collect()
 }
 
 fn added_tokens(config: &Map<String, Value>) -> BTreeMap<u32, AddedToken> {
@@ -169,7 +234,7 @@ fn template_source(name: &str, source: &str, file: &Path) -> TemplateSource {
 }
 
 /// The object in a JSON file; an empty one if there is no such file.
-fn read_object(file: &Path) -> Result<Map<String, Value>> {
+pub(crate) fn read_object(file: &Path) -> Result<Map<String, Value>> {
     if !file.is_file() {
         return Ok(Map::new());
     }

@@ -1,23 +1,38 @@
-//! A Hugging Face tokenizer folder: text to ids and back.
+//! The tokenizer of a model folder, in whichever files it comes: text to ids and back.
 
+mod added;
+pub mod byte_bpe;
+mod byte_level;
+mod cpm_bee;
+mod engine;
 mod folder;
+mod gguf;
+mod json;
+mod kept;
+mod pipeline;
 mod scan;
+pub mod sentencepiece;
+mod source;
 mod stream;
+pub mod tiktoken;
+mod word_list;
 mod words;
 
 use std::collections::BTreeSet;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use protocol::{Result, Text, UserError, text};
+use protocol::{Result, UserError, text};
 use serde_json::{Map, Value};
 
+pub use cpm_bee::{CpmBee, Word, WordKind};
+pub(crate) use cpm_bee::{escape, is_special};
 pub use folder::TemplateSource;
-pub(crate) use folder::read_text;
+pub(crate) use folder::{read_object, read_text};
 pub use stream::DecodeStream;
 
+use engine::Engine;
 use folder::Folder;
-use words::Words;
+use source::{Around, Opened};
 
 /// Text as token ids. All lists have one entry a token.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,75 +45,109 @@ pub struct Encoding {
     pub added: Vec<bool>,
 }
 
-/// `tokenizer.json` and what the files beside it say about special tokens.
+/// A tokenizer and what the files beside it say about special tokens.
 #[derive(Debug)]
 pub struct Tokenizer {
-    inner: tokenizers::Tokenizer,
-    file: PathBuf,
+    engine: Box<dyn Engine>,
+    files: Vec<PathBuf>,
     folder: Folder,
+    /// Special tokens by key, those of the folder and those that its kind of tokenizer has anyway.
+    special: Map<String, Value>,
     bos: Option<u32>,
     eos: Option<u32>,
     pad: Option<u32>,
     stop_ids: BTreeSet<u32>,
-    added_vocabulary: BTreeSet<u32>,
+    /// None where the engine puts tokens around a text.
+    around: Option<Around>,
+    markers: BTreeSet<u32>,
     largest_id: u32,
-    /// The short way, where there is one.
-    words: Option<Words>,
 }
 
 impl Tokenizer {
     /// The files of a model folder that are read.
-    pub const FILES: [&str; 7] = [
+    pub const FILES: [&str; 16] = [
         "tokenizer.json",
+        "vocab.json",
+        "merges.txt",
+        "vocab.bpe",
+        "tokenizer.model",
+        "ice_text.model",
+        "qwen.tiktoken",
+        "vocab.txt",
+        "bee.txt",
         "tokenizer_config.json",
         "special_tokens_map.json",
+        "added_tokens.json",
         "generation_config.json",
         "config.json",
         "chat_template.jinja",
         "chat_template.json",
     ];
 
-    /// Reads the tokenizer of a model folder: `tokenizer.json`, and `tokenizer_config.json`,
-    /// `special_tokens_map.json`, `generation_config.json`, `config.json`, `chat_template.jinja` where
-    /// they exist.
+    /// Those of them that hold a vocabulary.
+    const VOCABULARIES: &[&str] = Self::FILES.first_chunk::<9>().expect("there are more").as_slice();
+
+    /// Reads the tokenizer of a model folder: `tokenizer.json`, else `vocab.json` and `merges.txt`, else
+    /// `tokenizer.model` of SentencePiece or tiktoken (`ice_text.model`, `qwen.tiktoken`),
+    /// `vocab.txt` or `bee.txt` of CPM-Bee, else the metadata of a GGUF file, and what
+    /// `tokenizer_config.json`, `special_tokens_map.json`, `added_tokens.json`, `generation_config.json`,
+    /// `config.json`, `chat_template.jinja` say, where they exist.
     ///
     /// # Errors
-    /// When there is no `tokenizer.json`, or one of the files cannot be understood.
+    /// When there is no tokenizer of these kinds, or one of the files cannot be understood.
     pub fn open(dir: &Path) -> Result<Self> {
-        let file = dir.join("tokenizer.json");
-        if !file.is_file() {
-            return Err(no_tokenizer_json(dir));
-        }
-        let bytes = folder::read_limited(&file, folder::MAX_TOKENIZER_BYTES)?;
         let folder = Folder::read(dir)?;
-        let mut inner = guarded(|| tokenizers::Tokenizer::from_bytes(&bytes)).map_err(|err| {
-            UserError::bad_input(text!(
-                "tokenizer.json cannot be understood: {err}",
-                "无法解析 tokenizer.json：{err}"
-            ))
-            .in_file(&file)
-            .mend(Text::fixed("fetch the file again", "请重新获取该文件"))
-        })?;
-        // As transformers: cutting and padding are decided by the caller, never by the file.
-        inner.with_padding(None);
-        inner.with_truncation(None).map_err(|err| broken(&file, &err.to_string()))?;
-        folder.add_missing_tokens(&mut inner)?;
-        Self::assemble(inner, file, folder)
+        let opened = source::open(dir, &folder)?;
+        Self::assemble(opened, folder)
     }
 
-    fn assemble(inner: tokenizers::Tokenizer, file: PathBuf, folder: Folder) -> Result<Self> {
-        let vocabulary = inner.get_vocab(true);
-        let Some(largest_id) = vocabulary.values().copied().max() else {
-            return Err(broken(&file, "the vocabulary is empty"));
+    /// Whether a model has a tokenizer in one of its files.
+    ///
+    /// # Errors
+    /// When its GGUF file cannot be read.
+    pub fn is_there(dir: &Path) -> Result<bool> {
+        Ok(Self::VOCABULARIES.iter().any(|name| dir.join(name).is_file()) || gguf::metadata(dir)?.is_some())
+    }
+
+    /// The tokenizer of a GGUF model as the files of a Hugging Face folder, name and content; none where the folder has one
+    /// in another file, or the model is no GGUF.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn files_of_gguf(dir: &Path) -> Result<Vec<(String, Vec<u8>)>> {
+        if Self::VOCABULARIES.iter().any(|name| dir.join(name).is_file()) {
+            return Ok(Vec::new());
+        }
+        let Some((file, metadata)) = gguf::metadata(dir)? else { return Ok(Vec::new()) };
+        gguf::read(&metadata).and_then(gguf::Read::files).map_err(|err| err.in_file(file))
+    }
+
+    fn assemble(opened: Opened, mut folder: Folder) -> Result<Self> {
+        let Opened { engine, files, around, special: defaults, stops, templates } = opened;
+        if folder.templates.is_empty() {
+            folder.templates = templates;
+        }
+        let Some(largest_id) = engine.largest_id() else {
+            return Err(UserError::bad_input(text!(
+                "The tokenizer cannot be used: its vocabulary is empty",
+                "该分词器不可用：词表为空"
+            ))
+            .in_file(first(&files)));
         };
-        let named = |key: &str| folder.special_text(key).and_then(|token| inner.token_to_id(token));
+        let mut special = folder.special.clone();
+        for (key, token) in defaults {
+            if !folder.config.contains_key(&key) {
+                special.entry(key).or_insert(token);
+            }
+        }
+        let named = |key: &str| special.get(key).and_then(Value::as_str).and_then(|token| engine.id(token));
         let bos = named("bos_token").or(folder.bos_id);
         let eos = named("eos_token").or_else(|| folder.eos_ids.first().copied());
         let pad = named("pad_token").or(folder.pad_id);
-        let stop_ids = folder.eos_ids.iter().copied().chain(eos).collect();
-        let added_vocabulary = inner.get_added_tokens_decoder().keys().copied().collect();
-        let words = guarded(|| Ok(Words::new(&inner))).ok().flatten();
-        Ok(Self { inner, file, folder, bos, eos, pad, stop_ids, added_vocabulary, largest_id, words })
+        let stop_ids = folder.eos_ids.iter().copied().chain(eos).chain(stops).collect();
+        let around = explicit(&folder, around.as_ref(), bos, eos).or(around);
+        let markers = engine.markers();
+        Ok(Self { engine, files, folder, special, bos, eos, pad, stop_ids, around, markers, largest_id })
     }
 
     /// Encodes a text. With `add_special`, the tokens that the tokenizer puts around a text are added.
@@ -106,59 +155,76 @@ impl Tokenizer {
     /// # Errors
     /// When the tokenizer's own rules fail on this text (a vocabulary without an unknown token).
     pub fn encode(&self, text: &str, add_special: bool) -> Result<Encoding> {
-        let explicit = self.folder.add_bos.is_some() || self.folder.add_eos.is_some();
-        let mut encoding = guarded(|| self.encode_inside(text, add_special && !explicit)).map_err(|err| {
-            UserError::bad_input(text!(
-                "The tokenizer cannot encode this text: {err}",
-                "分词器无法编码该文本：{err}"
-            ))
-            .in_file(&self.file)
-        })?;
-        place_added_tokens(&mut encoding, text.len());
-        if add_special && explicit {
-            self.add_explicit(&mut encoding, text.len());
+        let Some(around) = self.around.as_ref().filter(|_| add_special) else {
+            return self.encode_inside(text, add_special);
+        };
+        let mut encoding = self.prompt_with(around, text)?;
+        if around.asks.is_empty() {
+            encoding.add(encoding.ids.len(), &around.behind, text.len());
         }
         Ok(encoding)
     }
 
-    fn encode_inside(&self, text: &str, add_special: bool) -> tokenizers::Result<Encoding> {
-        let short = self.words.as_ref().and_then(|words| words.encode(&self.inner, text, add_special));
-        short.unwrap_or_else(|| self.inner.encode(text, add_special).map(|encoded| Encoding::from(&encoded)))
+    fn encode_inside(&self, text: &str, add_special: bool) -> Result<Encoding> {
+        if let Some(refusal) = self.engine.reads_no_text() {
+            return Err(refusal.in_file(self.file()));
+        }
+        let mut encoding = self.engine.encode(text, add_special).map_err(|err| {
+            UserError::bad_input(text!(
+                "The tokenizer cannot encode this text: {err}",
+                "分词器无法编码该文本：{err}"
+            ))
+            .in_file(self.file())
+        })?;
+        place_added_tokens(&mut encoding, text.len());
+        Ok(encoding)
     }
 
-    /// Encodes a prompt that the model is to continue: special tokens in front, none behind.
+    fn prompt_with(&self, around: &Around, text: &str) -> Result<Encoding> {
+        let mut encoding = self.encode_inside(text, false)?;
+        encoding.add(0, &around.front, 0);
+        encoding.add(encoding.ids.len(), &around.asks, text.len());
+        Ok(encoding)
+    }
+
+    /// Encodes a prompt that the model is to continue: special tokens in front, none behind but those that
+    /// ask for an answer (ChatGLM-6B).
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
     pub fn encode_prompt(&self, text: &str) -> Result<Vec<u32>> {
-        let encoding = self.encode(text, true)?;
+        Ok(self.prompt(text)?.ids)
+    }
+
+    /// As [`encode_prompt`](Self::encode_prompt), with the places of the tokens.
+    pub(crate) fn prompt(&self, text: &str) -> Result<Encoding> {
+        if let Some(around) = &self.around {
+            return self.prompt_with(around, text);
+        }
+        let mut encoding = self.encode_inside(text, true)?;
+        if text.is_empty() {
+            // Nothing tells what stands in front of an empty text from what stands behind it.
+            let bos = encoding.ids.iter().copied().find(|id| Some(*id) == self.bos);
+            let mut only = Encoding::default();
+            only.add(0, bos.as_slice(), 0);
+            return Ok(only);
+        }
         let behind = encoding.offsets.iter().zip(&encoding.added).rev();
         let trailing = behind.take_while(|(offset, added)| **added && offset.0 == text.len()).count();
-        let keep = if text.is_empty() { encoding.ids.len() } else { encoding.ids.len() - trailing };
-        Ok(encoding.ids[..keep]
-            .iter()
-            .copied()
-            .filter(|id| !text.is_empty() || Some(*id) == self.bos)
-            .collect())
+        encoding.truncate(encoding.ids.len() - trailing);
+        Ok(encoding)
     }
 
-    /// `add_bos_token` and `add_eos_token` of tokenizer_config.json replace the post-processor, as in
-    /// transformers.
-    fn add_explicit(&self, encoding: &mut Encoding, end: usize) {
-        if let (Some(true), Some(bos)) = (self.folder.add_bos, self.bos) {
-            encoding.ids.insert(0, bos);
-            encoding.offsets.insert(0, (0, 0));
-            encoding.added.insert(0, true);
-        }
-        if let (Some(true), Some(eos)) = (self.folder.add_eos, self.eos) {
-            encoding.ids.push(eos);
-            encoding.offsets.push((end, end));
-            encoding.added.push(true);
-        }
+    /// Whether tokens stand between a prompt and its answer, so that the two must be encoded apart.
+    pub(crate) fn asks_for_answer(&self) -> bool {
+        self.around.as_ref().is_some_and(|around| !around.asks.is_empty())
     }
 
     /// Ids as text. Ids that are in no vocabulary give nothing.
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String> {
-        guarded(|| self.inner.decode(ids, skip_special)).map_err(|err| {
+        self.engine.decode(ids, skip_special).map_err(|err| {
             UserError::failure(text!("The tokenizer cannot decode: {err}", "分词器解码失败：{err}"))
-                .in_file(&self.file)
+                .in_file(self.file())
         })
     }
 
@@ -167,17 +233,32 @@ impl Tokenizer {
         DecodeStream::new(self, context, skip_special)
     }
 
+    /// The file that the vocabulary was read from, the first if there are several.
+    pub fn file(&self) -> &Path {
+        first(&self.files)
+    }
+
+    /// All files of the vocabulary.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
     pub fn token(&self, id: u32) -> Option<String> {
-        self.inner.id_to_token(id)
+        self.engine.token(id)
     }
 
     pub fn id(&self, token: &str) -> Option<u32> {
-        self.inner.token_to_id(token)
+        self.engine.id(token)
+    }
+
+    /// CPM-Bee's own, which reads dicts.
+    pub fn cpm_bee(&self) -> Option<&CpmBee> {
+        self.engine.cpm_bee()
     }
 
     /// Number of tokens, added ones included.
     pub fn vocab_size(&self) -> usize {
-        self.inner.get_vocab_size(true)
+        self.engine.vocab_size()
     }
 
     /// The largest id that `encode` can give: the model's embedding must have more rows than this.
@@ -205,7 +286,18 @@ impl Tokenizer {
 
     /// Whether the token was added to the model's vocabulary: a marker rather than a piece of text.
     pub fn is_added(&self, id: u32) -> bool {
-        self.added_vocabulary.contains(&id)
+        self.markers.contains(&id)
+    }
+
+    /// The folder that the tokenizer was read from.
+    pub fn dir(&self) -> &Path {
+        self.file().parent().unwrap_or(Path::new("."))
+    }
+
+    /// `user_token` and `assistant_token`, where the folder names a token for each speaker.
+    pub(crate) fn speakers(&self) -> Map<String, Value> {
+        let keys = ["user_token", "assistant_token"].into_iter().zip(self.folder.speakers);
+        keys.filter_map(|(key, id)| Some((key.to_owned(), self.token(id?)?.into()))).collect()
     }
 
     /// The folder's own chat templates; the first is the default.
@@ -215,13 +307,29 @@ impl Tokenizer {
 
     /// `bos_token`, `eos_token`, … as a template sees them.
     pub fn special_tokens(&self) -> Map<String, Value> {
-        let mut tokens = self.folder.special.clone();
+        let mut tokens = self.special.clone();
         for (key, id) in [("bos_token", self.bos), ("eos_token", self.eos), ("pad_token", self.pad)] {
             if let Some(token) = id.and_then(|id| self.token(id)) {
                 tokens.entry(key).or_insert(Value::String(token));
             }
         }
         tokens
+    }
+}
+
+impl Encoding {
+    /// Puts added tokens at a position among the tokens and at a byte of the text.
+    fn add(&mut self, at: usize, ids: &[u32], byte: usize) {
+        self.ids.splice(at..at, ids.iter().copied());
+        self.offsets.splice(at..at, ids.iter().map(|_| (byte, byte)));
+        self.added.splice(at..at, ids.iter().map(|_| true));
+    }
+
+    /// Keeps the first tokens.
+    pub(crate) fn truncate(&mut self, length: usize) {
+        self.ids.truncate(length);
+        self.offsets.truncate(length);
+        self.added.truncate(length);
     }
 }
 
@@ -245,39 +353,23 @@ fn place_added_tokens(encoding: &mut Encoding, end: usize) {
     }
 }
 
-/// Crafted tokenizer files make the tokenizers crate panic; here that is an error like any other.
-fn guarded<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> std::result::Result<T, String> {
-    match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(result) => result.map_err(|err| err.to_string()),
-        Err(panic) => Err(panic
-            .downcast_ref::<String>()
-            .cloned()
-            .or_else(|| panic.downcast_ref::<&str>().map(|message| (*message).to_owned()))
-            .unwrap_or_else(|| "it contradicts itself".to_owned())),
+fn first(files: &[PathBuf]) -> &Path {
+    files.first().map_or(Path::new(""), PathBuf::as_path)
+}
+
+/// `add_bos_token` and `add_eos_token` of tokenizer_config.json replace what the tokenizer would add of these, as
+/// in transformers; what else stands in front of an answer (ChatGLM) stays.
+fn explicit(folder: &Folder, around: Option<&Around>, bos: Option<u32>, eos: Option<u32>) -> Option<Around> {
+    if folder.add_bos.is_none() && folder.add_eos.is_none() {
+        return None;
     }
-}
-
-fn broken(file: &Path, why: &str) -> UserError {
-    UserError::bad_input(text!("tokenizer.json cannot be used: {why}", "tokenizer.json 不可用：{why}"))
-        .in_file(file)
-}
-
-fn no_tokenizer_json(dir: &Path) -> UserError {
-    let other = ["tokenizer.model", "spiece.model", "vocab.json", "vocab.txt", "tekken.json"]
-        .into_iter()
-        .find(|name| dir.join(name).is_file());
-    let error = match other {
-        Some(name) => UserError::bad_input(text!(
-            "This folder's tokenizer is {name}; only tokenizer.json is read so far",
-            "该文件夹的分词器为 {name}；目前仅支持 tokenizer.json"
-        )),
-        None => UserError::bad_input(Text::fixed(
-            "This folder has no tokenizer.json",
-            "该文件夹中没有 tokenizer.json",
-        )),
-    };
-    error.in_file(dir).mend(Text::fixed(
-        "put the model's tokenizer.json into the folder (transformers writes one with AutoTokenizer.save_pretrained)",
-        "请将模型的 tokenizer.json 放入该文件夹（可用 transformers 的 AutoTokenizer.save_pretrained 生成）",
-    ))
+    let given = |flag: Option<bool>, id: Option<u32>| id.filter(|_| flag == Some(true)).into_iter().collect();
+    if let Some(around) = around.filter(|around| around.fixed) {
+        return Some(around.clone());
+    }
+    Some(Around {
+        front: given(folder.add_bos, bos),
+        behind: given(folder.add_eos, eos),
+        ..Around::default()
+    })
 }

@@ -58,8 +58,12 @@ impl<'a> DecodeStream<'a> {
         };
         self.said.push_str(&new);
         if clean && (!new.is_empty() || self.window.len() > LONGEST_SILENCE) {
-            self.window.drain(..self.border);
-            self.said = self.tokenizer.decode(&self.window, self.skip_special)?;
+            let kept = self.tokenizer.decode(&self.window[self.border..], self.skip_special)?;
+            // Some decoders drop all blanks that a window begins with: it must hold more than these.
+            if !kept.is_empty() || self.window.len() > LONGEST_SILENCE {
+                self.window.drain(..self.border);
+                self.said = kept;
+            }
         }
         if clean {
             self.border = self.window.len();

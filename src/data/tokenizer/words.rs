@@ -2,10 +2,6 @@
 //! itself, so that the tokens of a word seen before are known. What the way cannot be taken for, the tokenizers
 //! crate does as ever.
 
-use std::collections::HashMap;
-use std::ops::Range;
-use std::sync::Mutex;
-
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::split::SplitPattern;
 use tokenizers::{
@@ -14,12 +10,9 @@ use tokenizers::{
 };
 
 use super::Encoding;
+use super::kept::{Cache, Kept};
 use super::scan::{GPT2, Splitter};
 
-/// Longer words are not kept; they hardly come again.
-const LONGEST_KEPT: usize = 64;
-/// Words kept by each thread, some 5 MB; beyond this all are forgotten.
-const KEPT: usize = 1 << 15;
 /// Texts on which the short way must prove itself before it is taken.
 const PROBES: [&str; 4] = [
     "",
@@ -40,16 +33,7 @@ pub(super) struct Words {
     /// The post-processor takes blanks out of the tokens' ranges, once for each entry; true: one blank in front of
     /// a first token stays.
     trims: Vec<bool>,
-    /// As many as threads were here at once.
-    caches: Mutex<Vec<Cache>>,
-}
-
-#[derive(Debug, Default)]
-struct Cache {
-    words: HashMap<Box<str>, Range<usize>>,
-    pieces: Vec<Piece>,
-    /// Pieces of kept words; behind them lie those of one that is not kept.
-    kept: usize,
+    kept: Kept<Piece>,
 }
 
 /// A token of a word. A text has at most 64 MiB, so that places fit.
@@ -85,7 +69,7 @@ impl Words {
         let splitters = splitters(inner.get_pre_tokenizer()?)?;
         let (mut adds, mut trims) = (false, Vec::new());
         processors(inner.get_post_processor(), &mut adds, &mut trims)?;
-        let words = Self { splitters, ascii_only, adds, trims, caches: Mutex::default() };
+        let words = Self { splitters, ascii_only, adds, trims, kept: Kept::default() };
         let mut marks: Vec<_> = inner.get_added_tokens_decoder().into_iter().collect();
         marks.sort_unstable_by_key(|(id, _)| *id);
         let marks: Vec<_> = marks.into_iter().take(8).map(|(_, token)| token.content).collect();
@@ -112,17 +96,14 @@ impl Words {
         if (add_special && self.adds) || (self.ascii_only && !text.is_ascii()) {
             return None;
         }
-        let mut cache = self.caches.lock().ok()?.pop().unwrap_or_default();
-        let made = self.fill(inner, text, &mut cache);
-        self.caches.lock().ok()?.push(cache);
-        Some(made)
+        self.kept.with(|cache| self.fill(inner, text, cache))
     }
 
     fn fill(
         &self,
         inner: &tokenizers::Tokenizer,
         text: &str,
-        cache: &mut Cache,
+        cache: &mut Cache<Piece>,
     ) -> tokenizers::Result<Encoding> {
         let mut encoding = Encoding::default();
         let parts = inner.get_added_vocabulary().extract_and_normalize(None::<&NormalizerWrapper>, text);
@@ -135,7 +116,7 @@ impl Words {
                     }
                 }
                 None => split::<tokenizers::Error>(&self.splitters, part, &mut |word| {
-                    for piece in cache.pieces_of(inner, word)? {
+                    for piece in cache.of(word, || pieces(inner, word))? {
                         self.push(&mut encoding, piece, at);
                     }
                     at += word.len();
@@ -175,25 +156,6 @@ impl Piece {
         let trailing = value.chars().rev().take_while(is_blank).count();
         let [start, end, leading, trailing] = [start, end, leading, trailing].map(|place| place as u32);
         Self { id, start, end, leading, trailing }
-    }
-}
-
-impl Cache {
-    fn pieces_of(&mut self, inner: &tokenizers::Tokenizer, word: &str) -> tokenizers::Result<&[Piece]> {
-        if let Some(range) = self.words.get(word) {
-            return Ok(&self.pieces[range.clone()]);
-        }
-        if self.words.len() >= KEPT {
-            *self = Self::default();
-        }
-        self.pieces.truncate(self.kept);
-        self.pieces.extend(pieces(inner, word)?);
-        let range = self.kept..self.pieces.len();
-        if word.len() <= LONGEST_KEPT {
-            self.kept = range.end;
-            self.words.insert(word.into(), range.clone());
-        }
-        Ok(&self.pieces[range])
     }
 }
 
