@@ -56,7 +56,7 @@ macro_rules! formats {
     };
 }
 
-formats! { alpaca, sharegpt, messages, columns, completion, text, tokens }
+formats! { alpaca, sharegpt, messages, columns, completion, text, tokens, cpm_bee }
 
 impl Format {
     pub fn find(id: &str) -> Option<&'static Self> {

@@ -30,10 +30,6 @@ static KINDS: &[Kind] = &[
         ),
     },
     Kind {
-        test: |row| row.contains_key("<ans>"),
-        looks_like: Text::fixed("CPM-Bee data (with `<ans>`)", "CPM-Bee 数据（含 `<ans>`）"),
-    },
-    Kind {
         test: |row| !row.is_empty() && row.values().all(is_registry_entry),
         looks_like: Text::fixed(
             "a registry of datasets (dataset_info.json), not a dataset",
