@@ -5,8 +5,8 @@ use std::io;
 
 use chrono::NaiveDateTime;
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Kwargs, Rest, Tuple, Value, from_args};
-use minijinja::{Environment, Error, ErrorKind, Output, State, Template};
+use minijinja::value::{Kwargs, Rest, StringInput, Tuple, Value, from_args};
+use minijinja::{Environment, Error, ErrorKind, Output, State, Template, filters};
 
 use protocol::{UserError, text};
 
@@ -20,6 +20,8 @@ pub(super) const MAX_SOURCE_BYTES: usize = 1 << 20;
 /// conversation of five messages with tools.
 const FUEL: u64 = 500_000;
 const MAX_RECURSION: usize = 200;
+/// Width of an indentation, and parts of a list.
+const MAX_WIDTH: usize = 1024;
 const MAX_OUTPUT_BYTES: usize = 64 << 20;
 /// Set while generation tags leave marks.
 pub(super) const MARK_VARIABLE: &str = "__mark_generation__";
@@ -43,6 +45,8 @@ pub(super) fn new(now: Option<NaiveDateTime>) -> Environment<'static> {
     environment.add_filter("float", |value: &Value, default: Option<Value>| {
         python::float_of(value).map_or_else(|| default.unwrap_or(Value::from(0.0)), Value::from)
     });
+    environment.add_filter("indent", indent);
+    environment.add_filter("slice", slice);
     environment.add_function("raise_exception", |message: Value| -> Result<Value, Error> {
         Err(Error::new(ErrorKind::InvalidOperation, "raise_exception")
             .with_source(Refusal(message.to_string())))
@@ -93,6 +97,35 @@ fn print(out: &mut Output<'_>, _: &mut State<'_, '_>, value: &Value) -> Result<(
         Some(text) => out.write_str(text).map_err(Error::from),
         None => out.write_str(&python::str_of(value)?).map_err(Error::from),
     }
+}
+
+/// Refuses a width or count that would take memory without end: each unit of it costs no step.
+fn bounded(count: usize) -> Result<usize, Error> {
+    if count <= MAX_WIDTH {
+        return Ok(count);
+    }
+    let message = format!("{count} is more than any template needs; {MAX_WIDTH} are allowed");
+    Err(Error::new(ErrorKind::InvalidOperation, message))
+}
+
+/// Jinja's filter `indent`, up to a width.
+fn indent(
+    text: StringInput<'_>,
+    width: Option<usize>,
+    first: Option<bool>,
+    blank: Option<bool>,
+    kwargs: Kwargs,
+) -> Result<Value, Error> {
+    let width = match width {
+        Some(width) => width,
+        None => kwargs.get::<Option<usize>>("width")?.unwrap_or(4),
+    };
+    filters::indent(text, Some(bounded(width)?), first, blank, kwargs)
+}
+
+/// Jinja's filter `slice`, up to a count.
+fn slice(state: &State<'_, '_>, list: Value, count: usize, fill_with: Option<Value>) -> Result<Value, Error> {
+    filters::slice(state, list, bounded(count)?, fill_with)
 }
 
 /// What stands between generation tags, with marks around it where they are wanted.

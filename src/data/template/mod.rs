@@ -6,6 +6,7 @@
 //! steps, its recursion and its output, and can read nothing but the conversation.
 
 mod environment;
+mod known;
 mod presets;
 mod python;
 mod rewrite;
@@ -59,6 +60,9 @@ pub struct ChatTemplate {
     file: PathBuf,
     special: Map<String, serde_json::Value>,
     has_generation_tags: bool,
+    /// Of which preset it is the text.
+    preset: Option<&'static Preset>,
+    reason: Option<Text>,
 }
 
 impl ChatTemplate {
@@ -85,6 +89,8 @@ impl ChatTemplate {
             file: first.file.clone(),
             special,
             has_generation_tags: false,
+            preset: None,
+            reason: None,
         };
         template.has_generation_tags = template.add(DEFAULT_TEMPLATE, first)?;
         if let Some(tools) = sources.iter().skip(1).find(|source| source.name == TOOL_TEMPLATE) {
@@ -123,6 +129,21 @@ impl ChatTemplate {
 
     pub fn file(&self) -> &Path {
         &self.file
+    }
+
+    /// Why `auto` means this template, where it is not the model's own.
+    pub fn reason(&self) -> Option<&Text> {
+        self.reason.as_ref()
+    }
+
+    /// Tokens that end an answer, beside the model's own end tokens.
+    pub fn stops(&self) -> &'static [&'static str] {
+        self.preset.map_or(&[], |preset| preset.stops)
+    }
+
+    /// Whether what follows a past answer is learned as the model's end token; see [`Preset::silent_end`].
+    pub fn has_silent_end(&self) -> bool {
+        self.preset.is_some_and(|preset| preset.silent_end)
     }
 
     /// Whether the template itself marks what the model writes.
