@@ -17,6 +17,7 @@ pub const TARGET: Target = Target {
         _ => Err(one_adapter()),
     },
     is_adapter: true,
+    dtypes: &[],
 };
 
 fn write(job: &Job<'_>, dir: &Path) -> Result<Vec<String>> {

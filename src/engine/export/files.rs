@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use burn::tensor::{DType, Device};
+use data::Tokenizer;
 use protocol::{Control, Result, Text, UserError, text};
 use serde_json::Value as Json;
 
@@ -10,23 +11,8 @@ use crate::models::ModelFolder;
 use crate::nn::{Param, ParamId, Value};
 use crate::weights::{FileDtype, Planned, ShardPlan, TensorSink, load_tensor, read_f32};
 
-/// Files of a model folder that travel with it, when they are there.
-const CARRIED: [&str; 14] = [
-    "generation_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "vocab.txt",
-    "tokenizer.model",
-    "chat_template.jinja",
-    "chat_template.json",
-    "preprocessor_config.json",
-    "USE_POLICY.md",
-    "NOTICE",
-];
+/// Files of a model folder that travel with it, when they are there, besides those of its tokenizer.
+const CARRIED: [&str; 3] = ["preprocessor_config.json", "USE_POLICY.md", "NOTICE"];
 
 /// The dtype of floats in the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,17 +20,20 @@ pub enum StoredAs {
     /// As each tensor is stored now.
     Keep,
     As(FileDtype),
+    /// GGUF's 8-bit blocks.
+    Q8_0,
 }
 
 impl StoredAs {
     /// # Errors
-    /// When the word is not `keep`, `f32`, `f16` or `bf16`.
+    /// When the word is not `keep`, `f32`, `f16`, `bf16` or `q8_0`.
     pub fn from_name(name: &str) -> Result<Self> {
         match name {
             "keep" | "" => Ok(Self::Keep),
             "f32" | "float32" => Ok(Self::As(FileDtype::F32)),
             "f16" | "float16" => Ok(Self::As(FileDtype::F16)),
             "bf16" | "bfloat16" => Ok(Self::As(FileDtype::BF16)),
+            "q8_0" => Ok(Self::Q8_0),
             _ => Err(UserError::bad_input(text!(
                 "`{name}` is no dtype to store",
                 "`{name}` 不是可用的存储精度"
@@ -57,7 +46,7 @@ impl StoredAs {
     fn of(self, now: FileDtype) -> FileDtype {
         match self {
             Self::As(dtype) if now.is_float() => dtype,
-            Self::Keep | Self::As(_) => now,
+            Self::Keep | Self::As(_) | Self::Q8_0 => now,
         }
     }
 }
@@ -111,7 +100,8 @@ impl ModelWriter<'_> {
     pub fn bytes(&self) -> Result<u64> {
         let size = |name: &String| std::fs::metadata(self.folder.dir.join(name)).map_or(0, |file| file.len());
         let carried: u64 = self.carried().iter().map(size).sum();
-        Ok(self.shards()?.total_bytes() + self.config_json()?.len() as u64 + carried)
+        let made: u64 = self.of_gguf()?.iter().map(|(_, content)| content.len() as u64).sum();
+        Ok(self.shards()?.total_bytes() + self.config_json()?.len() as u64 + carried + made)
     }
 
     /// Every tensor of the folder's files, under its own name; from the parameters where there are none.
@@ -129,8 +119,8 @@ impl ModelWriter<'_> {
             Some(Planned { name: name.to_owned(), dtype, shape: info.shape.to_vec() })
         };
         // A tied head that old files hold a second time would contradict the embedding once that changes.
-        let repeated = |name: &str| self.folder.info.tied_head && name == "lm_head.weight";
-        Ok(checkpoint.names().filter(|name| !repeated(name)).filter_map(plan).collect())
+        let kept = checkpoint.names().filter(|name| !self.folder.repeats_embedding(name));
+        Ok(kept.filter_map(plan).collect())
     }
 
     fn write_tensor(&self, tensor: &Planned, sink: &mut TensorSink<'_>) -> Result<()> {
@@ -201,8 +191,10 @@ impl ModelWriter<'_> {
 
     /// Names of the files that travel with the model.
     fn carried(&self) -> Vec<String> {
-        let names = CARRIED.iter().map(|name| (*name).to_owned());
-        let names = names.chain(licence_files(&self.folder.dir));
+        // config.json is written anew.
+        let tokenizer = Tokenizer::FILES.into_iter().filter(|name| *name != "config.json");
+        let names = tokenizer.chain(CARRIED).map(str::to_owned);
+        let names = names.chain(licence_files(&self.folder.dir)).chain(class_files(&self.folder.dir));
         names.filter(|name| self.folder.dir.join(name).is_file()).collect()
     }
 
@@ -215,7 +207,18 @@ impl ModelWriter<'_> {
                 UserError::io(Text::fixed("copy a file of the model", "复制模型文件"), &from, &err)
             })?;
         }
-        Ok(carried)
+        let mut names = carried;
+        for (name, content) in self.of_gguf()? {
+            crate::files::AtomicFile::write(&dir.join(&name), &content)?;
+            names.push(name);
+        }
+        Ok(names)
+    }
+
+    /// Tokenizer files that only a GGUF file's metadata hold, where none of that name lies beside it.
+    fn of_gguf(&self) -> Result<Vec<(String, Vec<u8>)>> {
+        let files = data::Tokenizer::files_of_gguf(&self.folder.dir)?;
+        Ok(files.into_iter().filter(|(name, _)| !self.folder.dir.join(name).is_file()).collect())
     }
 }
 
@@ -231,14 +234,27 @@ pub fn model_bytes(folder: &ModelFolder, stored_as: StoredAs, shard_bytes: u64) 
 
 /// Names in a folder that begin like a licence.
 pub fn licence_files(dir: &Path) -> Vec<String> {
+    names_of(dir, |name| {
+        let upper = name.to_ascii_uppercase();
+        ["LICENSE", "LICENCE", "COPYING"].iter().any(|start| upper.starts_with(start))
+    })
+}
+
+/// The Python classes that models without one in transformers are published with (`auto_map` of config.json). They
+/// are never run here; others need them to load the folder.
+fn class_files(dir: &Path) -> Vec<String> {
+    let starts = ["configuration_", "modeling_", "tokenization_", "generation_", "quantization", "quantizer"];
+    names_of(dir, |name| {
+        let python = Path::new(name).extension().is_some_and(|extension| extension == "py");
+        python && starts.iter().any(|start| name.starts_with(start))
+    })
+}
+
+/// Names of a folder's entries that are wanted, in order.
+fn names_of(dir: &Path, wanted: impl Fn(&str) -> bool) -> Vec<String> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    let mut names: Vec<String> = entries
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| {
-            let upper = name.to_ascii_uppercase();
-            ["LICENSE", "LICENCE", "COPYING"].iter().any(|start| upper.starts_with(start))
-        })
-        .collect();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut names: Vec<String> = names.filter(|name| wanted(name)).collect();
     names.sort_unstable();
     names
 }

@@ -18,6 +18,7 @@ pub const TARGET: Target = Target {
         model_bytes(folder, StoredAs::from_name(&request.dtype)?, request.shard_bytes)
     },
     is_adapter: false,
+    dtypes: &["keep", "bf16", "f16", "f32"],
 };
 
 fn write(job: &Job<'_>, dir: &Path) -> Result<Vec<String>> {
@@ -25,19 +26,7 @@ fn write(job: &Job<'_>, dir: &Path) -> Result<Vec<String>> {
         folder: job.folder,
         stored_as: job.stored_as,
         shard_bytes: job.shard_bytes,
-        changed: &|id, value| {
-            let mut now = None;
-            for adapter in job.adapters {
-                let start = match &now {
-                    Some(value) => value,
-                    None => &value()?,
-                };
-                if let Some(merged) = adapter.merged(id, start) {
-                    now = Some(merged);
-                }
-            }
-            Ok(now)
-        },
+        changed: &|id, value| job.merged(id, value),
         progress: job.progress,
         control: job.control,
     };

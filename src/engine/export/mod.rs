@@ -2,22 +2,27 @@
 
 mod card;
 mod files;
+mod ollama;
 mod verify;
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{DType, Device};
 use protocol::config::nearest;
-use protocol::{Control, Descriptor, ExportReport, ExportRequest, Result, Text, UserError, text};
+use protocol::{
+    Control, Descriptor, ExportReport, ExportRequest, ParamKind, ParamSpec, Result, Text, UserError, text,
+};
 
 use crate::files::AtomicDir;
 use crate::methods::{Adapter, load_adapter};
 use crate::models::ModelFolder;
+use crate::nn::{ParamId, Value};
 use crate::plan::Plan;
 use crate::train::{Learner, PlanFile, RunState};
 
 pub use card::Card;
-pub use files::{ModelWriter, StoredAs, licence_files, model_bytes};
+pub use files::{ModelWriter, ReadBase, StoredAs, licence_files, model_bytes};
 pub use verify::{VerifyInput, verify};
 
 /// What one target's file exports.
@@ -31,6 +36,8 @@ pub struct Target {
     pub bytes: fn(&ModelFolder, &ExportRequest) -> Result<u64>,
     /// How `--verify` opens what was written: a model of its own, or an adapter on the same base.
     pub is_adapter: bool,
+    /// Words for how numbers are stored, the default first; none where there is no choice.
+    pub dtypes: &'static [&'static str],
 }
 
 /// One export.
@@ -42,6 +49,28 @@ pub struct Job<'a> {
     pub card: &'a Card,
     pub control: &'a Control,
     pub progress: &'a dyn Fn(u64, u64),
+    /// What the user should know about the result.
+    pub notes: &'a RefCell<Vec<Text>>,
+}
+
+impl Job<'_> {
+    /// The value of a base parameter with every adapter merged in; None where none changes it.
+    ///
+    /// # Errors
+    /// What `read` returns.
+    pub fn merged(&self, id: ParamId, read: ReadBase<'_>) -> Result<Option<Value>> {
+        let mut now = None;
+        for adapter in self.adapters {
+            let start = match &now {
+                Some(value) => value,
+                None => &read()?,
+            };
+            if let Some(merged) = adapter.merged(id, start) {
+                now = Some(merged);
+            }
+        }
+        Ok(now)
+    }
 }
 
 macro_rules! targets {
@@ -52,7 +81,7 @@ macro_rules! targets {
     };
 }
 
-targets! { merged, adapter }
+targets! { merged, adapter, gguf }
 
 /// The target of a request.
 ///
@@ -67,6 +96,27 @@ pub fn target_of(id: &str) -> Result<&'static Target> {
     })
 }
 
+/// The target of a request, which offers what the request wants.
+///
+/// # Errors
+/// As [`target_of`]; a way to store numbers that the target does not have.
+pub fn target_of_request(request: &ExportRequest) -> Result<&'static Target> {
+    let target = target_of(&request.target.0)?;
+    let dtype = request.dtype.as_str();
+    StoredAs::from_name(dtype)?;
+    let long = |word: &str| StoredAs::from_name(word).ok() == StoredAs::from_name(dtype).ok();
+    if target.dtypes.is_empty() || target.dtypes.iter().any(|word| long(word)) {
+        return Ok(target);
+    }
+    let (id, words) = (target.id, target.dtypes.join(", "));
+    Err(UserError::bad_input(text!(
+        "`{id}` cannot store numbers as {dtype}",
+        "`{id}` 无法以 {dtype} 存储数值"
+    ))
+    .at_item("--dtype")
+    .mend(text!("use one of: {words}", "可用：{words}")))
+}
+
 /// Descriptors for the catalog.
 pub fn descriptors() -> Vec<Descriptor> {
     TARGETS
@@ -75,9 +125,20 @@ pub fn descriptors() -> Vec<Descriptor> {
             id: target.id.into(),
             name: target.name.clone(),
             help: target.help.clone(),
-            params: Vec::new(),
+            params: dtype_param(target.dtypes).into_iter().collect(),
         })
         .collect()
+}
+
+fn dtype_param(words: &[&str]) -> Option<ParamSpec> {
+    let choices: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+    Some(ParamSpec {
+        key: "dtype".into(),
+        name: Text::fixed("Stored as", "存储精度"),
+        help: Text::fixed("Numbers in the files", "文件中的数值格式"),
+        kind: ParamKind::Choice { default: choices.first()?.clone(), choices },
+        advanced: false,
+    })
 }
 
 /// Exports, and verifies if asked. Nothing is left under the final name when anything fails.
@@ -92,7 +153,7 @@ pub fn export(
     progress: &dyn Fn(u64, u64),
 ) -> Result<ExportReport> {
     let started = std::time::Instant::now();
-    let target = target_of(&request.target.0)?;
+    let target = target_of_request(request)?;
     let folder = ModelFolder::open(&request.model.path, &request.model.overrides)?;
     let adapters = request
         .model
@@ -101,6 +162,7 @@ pub fn export(
         .map(|dir| load_adapter(dir, folder.model()))
         .collect::<Result<Vec<_>>>()?;
     let card = Card::of_request(request);
+    let notes = RefCell::default();
     let job = Job {
         folder: &folder,
         adapters: &adapters,
@@ -109,6 +171,7 @@ pub fn export(
         card: &card,
         control,
         progress,
+        notes: &notes,
     };
     let hidden = AtomicDir::create(&request.out)?;
     let files = (target.write)(&job, hidden.path())?;
@@ -128,7 +191,8 @@ pub fn export(
         .map(|m| m.len())
         .sum();
     let dir = hidden.commit()?;
-    Ok(ExportReport { dir, files, bytes, seconds: started.elapsed().as_secs_f64(), verify })
+    let notes = notes.into_inner();
+    Ok(ExportReport { dir, files, bytes, seconds: started.elapsed().as_secs_f64(), verify, notes })
 }
 
 /// What a finished run leaves: `adapter/`, or after full fine-tuning `model/`. Takes the place of an earlier

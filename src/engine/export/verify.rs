@@ -10,7 +10,7 @@ use crate::generate::{Decoding, argmax};
 use crate::methods::{Adapter, load_adapter};
 use crate::models::{Model, ModelFolder};
 use crate::nn::{AdapterView, Value};
-use crate::score::read_ids;
+use crate::score::read_rows;
 use crate::train::RunFolder;
 use crate::weights::{FileDtype, read_f32};
 
@@ -93,14 +93,16 @@ pub fn failed(report: &VerifyReport) -> UserError {
 /// Largest difference that rounding explains, relative to the largest logit. Merged weights are rounded
 /// once to the stored dtype; through the layers that grows by a small factor.
 fn allowed(input: &VerifyInput<'_>) -> f64 {
-    let stored = match StoredAs::from_name(&input.request.dtype) {
-        Ok(StoredAs::As(dtype)) => dtype,
-        _ => input.stored_dtype(),
-    };
-    let rounding: f64 = match stored {
+    let of = |dtype: FileDtype| match dtype {
         FileDtype::BF16 => 2f64.powi(-8),
         FileDtype::F16 => 2f64.powi(-11),
         _ => 2f64.powi(-20),
+    };
+    let rounding: f64 = match StoredAs::from_name(&input.request.dtype) {
+        Ok(StoredAs::As(dtype)) => of(dtype),
+        // Half a step of the largest number of a block, which is what most of them are measured by.
+        Ok(StoredAs::Q8_0) => 2f64.powi(-7),
+        _ => of(input.stored_dtype()),
     };
     let compute = if input.dtype == DType::BF16 { 2f64.powi(-8) } else { 0.0 };
     8.0 * rounding.max(compute)
@@ -151,7 +153,7 @@ impl VerifyInput<'_> {
     /// The rows named by the user, else those of the run that the adapter came from, else made-up ids.
     fn rows(&self, model: &Model) -> Result<Vec<Vec<u32>>> {
         let mut rows = match &self.request.rows {
-            Some(file) => read_ids(file, &self.request.model.path)?,
+            Some(file) => read_rows(file, &self.request.model.path)?.into_iter().map(|row| row.ids).collect(),
             None => self.rows_of_run().unwrap_or_default(),
         };
         let usable = |id: &u32| (*id as usize) < model.info.vocabulary;
