@@ -2,6 +2,7 @@
 
 use protocol::{Result, Text, UserError};
 
+use crate::bee::BeeBatch;
 use crate::record::{Example, IGNORE};
 
 /// Rows padded on the right to the longest of them; row-major, `rows × len`.
@@ -20,6 +21,8 @@ pub struct Batch {
     pub learned: u64,
     /// Tokens without padding.
     pub tokens: u64,
+    /// Where a row is a dict's.
+    pub side: Option<Box<BeeBatch>>,
 }
 
 impl Batch {
@@ -38,16 +41,18 @@ impl Batch {
         let mut batch = Self { rows: examples.len(), len, ..Self::default() };
         batch.ids.reserve_exact(size);
         batch.labels.reserve_exact(size);
+        let side = BeeBatch::gather(examples);
         for (row, example) in examples.iter().enumerate() {
             batch.ids.extend(&example.ids);
             batch.ids.resize((row + 1) * len, pad);
-            batch.labels.extend(&example.labels);
+            batch.labels.extend(side.as_ref().map_or(&example.labels, |(_, labels)| &labels[row]));
             batch.labels.resize((row + 1) * len, IGNORE);
             // A token id is 32 bits wide, and so is a row's length long before memory ends.
             batch.lengths.push(u32::try_from(example.ids.len()).unwrap_or(u32::MAX));
             batch.learned += example.learned() as u64;
             batch.tokens += example.ids.len() as u64;
         }
+        batch.side = side.map(|(side, _)| Box::new(side));
         Ok(batch)
     }
 }

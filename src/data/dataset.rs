@@ -10,7 +10,7 @@ use protocol::{Result, SourceReport, Text, UserError, text};
 use crate::formats::{Choice, Format, FormatContext, choose};
 use crate::pieces::{Pieces, windows};
 use crate::progress::Progress;
-use crate::record::{Encode, Example, Record};
+use crate::record::{Draw, Encode, Example, Record};
 use crate::sources::{self, Row, RowSource};
 
 /// Files of training rows, and behind them those of validation rows, if the run file names any.
@@ -149,9 +149,24 @@ impl Dataset {
     /// # Errors
     /// Also when the row is too long and the run file says `on_too_long = "error"`.
     pub fn example(&self, index: usize) -> Result<Example> {
+        self.example_read(index, None)
+    }
+
+    /// As [`Dataset::example`], for training: what a draw decides is drawn.
+    ///
+    /// # Errors
+    /// As [`Dataset::example`].
+    pub fn example_drawn(&self, index: usize, draw: Draw) -> Result<Example> {
+        self.example_read(index, Some(draw))
+    }
+
+    fn example_read(&self, index: usize, draw: Option<Draw>) -> Result<Example> {
         let (row, piece) = self.piece(index)?;
         let (row, record) = self.read(row)?;
-        let example = self.encode(&row, &record)?;
+        let example = match draw {
+            Some(draw) => self.encoder.encode_drawn(&record, draw).map_err(|err| row.place(err))?,
+            None => self.encode(&row, &record)?,
+        };
         let example = self.accept(&row, example)?;
         if !self.splits() || example.ids.len() as u64 <= self.policy.max_length {
             return Ok(example);

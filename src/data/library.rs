@@ -69,7 +69,8 @@ impl Library {
     /// # Errors
     /// As [`Tokenizer::open`].
     pub fn tokenizer(&mut self, model: &Path) -> Result<Arc<Tokenizer>> {
-        let stamp = stamp(Tokenizer::FILES.iter().map(|name| model.join(name)));
+        let gguf = crate::gguf::find(model).ok().flatten().unwrap_or_default();
+        let stamp = stamp(Tokenizer::FILES.iter().map(|name| model.join(name)).chain(gguf));
         if let Some((known, tokenizer)) = &self.tokenizer
             && *known == stamp
         {

@@ -87,6 +87,7 @@ impl Example {
             rendered: self.rendered.get(begin..end).unwrap_or_default().to_owned(),
             truncated_from: None,
             learns_to_stop: self.learns_to_stop && window.end == self.ids.len(),
+            side: self.side.as_ref().map(|side| Box::new(side.window(&window))),
         }
     }
 }

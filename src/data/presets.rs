@@ -30,7 +30,7 @@ pub fn column_maps() -> Vec<Preset> {
 pub fn templates() -> Vec<Preset> {
     let preset = |preset: &crate::template::Preset| Preset {
         id: preset.name.to_owned(),
-        name: Text::new(preset.name, preset.name),
+        name: Text::fixed(preset.title.0, preset.title.1),
         help: Text::fixed(preset.help.0, preset.help.1),
         source: preset.source.to_owned(),
     };

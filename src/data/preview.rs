@@ -8,6 +8,7 @@ use protocol::{PreviewRow, Result, Text, UserError};
 use rayon::prelude::*;
 use serde_json::Value;
 
+use crate::bee::BeeRow;
 use crate::dataset::Dataset;
 use crate::deep::DeepPool;
 use crate::pieces::windows;
@@ -163,12 +164,28 @@ fn pieces(
 
 fn fill(row: &mut PreviewRow, example: Example, tokens: &dyn Fn(&[u32]) -> Vec<String>) {
     row.tokens = tokens(&example.ids);
+    if let Some(side) = &example.side {
+        spell_extension(&mut row.tokens, side, &example);
+    }
     row.offsets = example.offsets.iter().map(|(start, end)| (*start as u64, *end as u64)).collect();
     row.loss_mask = example.labels.iter().map(|label| *label != IGNORE).collect();
     row.rendered = example.rendered;
     row.ids = example.ids;
     row.roles = example.roles;
     row.truncated_from = example.truncated_from.map(|length| length as u64);
+}
+
+/// What the vocabulary lacks is told by the text it stands for.
+fn spell_extension(tokens: &mut [String], side: &BeeRow, example: &Example) {
+    let known: BTreeSet<_> = side.extension.iter().map(|token| (token.id, token.sub)).collect();
+    let places = example.ids.iter().zip(&side.subs).zip(&example.offsets);
+    for (token, ((id, sub), (start, end))) in tokens.iter_mut().zip(places) {
+        if known.contains(&(*id, *sub))
+            && let Some(text) = example.rendered.get(*start..*end)
+        {
+            text.clone_into(token);
+        }
+    }
 }
 
 /// The columns of a row as they stand in the file, long values cut.

@@ -4,6 +4,8 @@
 use protocol::{Result, TokenRole};
 use serde_json::{Map, Value};
 
+use crate::bee::BeeRow;
+
 /// The label of a token that bears no loss, as in Hugging Face's trainers.
 pub const IGNORE: i32 = -100;
 
@@ -35,6 +37,8 @@ pub enum Record {
     Text(String),
     /// Already tokenised; `labels` are not shifted, [`IGNORE`] marks tokens without loss.
     Tokens { input_ids: Vec<u32>, labels: Vec<i32> },
+    /// CPM-Bee's: texts and dicts by key, what is to be answered under `<ans>`.
+    Dict(Map<String, Value>),
 }
 
 /// Token ids and labels of one row, cut to the maximal length. All lists have one entry a token.
@@ -52,6 +56,8 @@ pub struct Example {
     pub truncated_from: Option<usize>,
     /// Whether the last answer ends with a learned end token (true where there is no answer).
     pub learns_to_stop: bool,
+    /// What else a model that reads dicts needs to know of the tokens.
+    pub side: Option<Box<BeeRow>>,
 }
 
 impl Example {
@@ -66,12 +72,31 @@ pub(crate) fn count_learned(labels: &[i32]) -> usize {
     labels.iter().skip(1).filter(|label| **label != IGNORE).count()
 }
 
+/// Which of many readings of a row this is: equal ones draw the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Draw {
+    pub seed: u64,
+    pub epoch: u64,
+    /// Index of the example in the dataset.
+    pub example: u32,
+}
+
 /// Turns records into examples. A trait, so that datasets can be tested without a tokenizer.
 pub trait Encode: Send + Sync {
     /// # Errors
     /// When the template refuses the conversation. What becomes of rows that are too long is for the
     /// dataset to decide: they are cut, and say so.
     fn encode(&self, record: &Record) -> Result<Example>;
+
+    /// As [`encode`](Self::encode), where some of it may be drawn anew at each read (the order of the answers in
+    /// a dict); never how many tokens there are.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    fn encode_drawn(&self, record: &Record, draw: Draw) -> Result<Example> {
+        let _ = draw;
+        self.encode(record)
+    }
 
     /// The text that [`encode`](Self::encode) would make tokens of: much cheaper where only that is wanted.
     ///

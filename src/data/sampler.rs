@@ -8,6 +8,7 @@ use protocol::{Result, Text, UserError, text};
 use serde::{Deserialize, Serialize};
 
 use crate::random::{generator, shuffle};
+use crate::record::Draw;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SamplerOptions {
@@ -104,6 +105,12 @@ fn count(key: &str, value: u64) -> Result<usize> {
 }
 
 impl Sampler {
+    /// How examples of a micro-batch are read; none where they come as they stand in the file.
+    pub fn draw(&self, batch: &MicroBatch, example: u32) -> Option<Draw> {
+        let SamplerOptions { seed, shuffle, .. } = self.options;
+        shuffle.then_some(Draw { seed, epoch: batch.position.epoch, example })
+    }
+
     /// Samples from `rows`, indices into a dataset in file order.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::Encoder;
 use super::turns::Turns;
+use crate::bee::{self, BeePrompt};
 use crate::record::{Message, Role};
 use crate::template::{Chat, ChatTemplate};
 use crate::tokenizer::Tokenizer;
@@ -16,18 +17,23 @@ use crate::tokenizer::Tokenizer;
 pub struct ChatPrompt {
     pub text: String,
     pub ids: Vec<u32>,
+    /// Where the model reads dicts: what answers are asked for, and what goes beside the ids.
+    pub bee: Option<Box<BeePrompt>>,
 }
 
 impl Encoder {
     /// Renders a conversation and what the template writes before an answer.
     ///
     /// # Errors
-    /// When there is no template, or it refuses the conversation.
+    /// When there is no template where the model needs one, or it refuses the conversation.
     pub fn render_chat(&self, messages: &[Message], tools: Option<&Value>) -> Result<ChatPrompt> {
+        if let Some(bee) = self.tokenizer.cpm_bee() {
+            return Self::ask(bee, &bee::conversation(messages));
+        }
         let chat = Chat { messages, tools, add_generation_prompt: true, ..Chat::default() };
         let text = self.need_template()?.render(&chat)?;
         let ids = self.tokenizer.encode(&text, false)?.ids;
-        Ok(ChatPrompt { text, ids })
+        Ok(ChatPrompt { text, ids, bee: None })
     }
 }
 
@@ -61,6 +67,7 @@ pub(super) fn end_of_turn(tokenizer: &Arc<Tokenizer>, template: &ChatTemplate) -
         encoding: &encoding,
         tokenizer,
         stop_ids: tokenizer.stop_ids(),
+        silent_end: template.has_silent_end().then(|| tokenizer.eos()).flatten(),
     };
     turns.end_token(rendered.answers.last()?)
 }

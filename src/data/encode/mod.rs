@@ -1,6 +1,7 @@
 //! Records to token ids and labels.
 
 mod chat;
+mod dicts;
 mod turns;
 
 use std::collections::BTreeSet;
@@ -13,7 +14,7 @@ use protocol::{Result, Text, TokenRole, UserError, text};
 
 pub use chat::{ChatPrompt, message};
 
-use crate::record::{Encode, Example, IGNORE, Record};
+use crate::record::{Draw, Encode, Example, IGNORE, Record};
 use crate::template::{Chat, ChatTemplate, find_template, no_template};
 use crate::tokenizer::{Encoding, Tokenizer};
 use turns::Turns;
@@ -70,7 +71,9 @@ impl Encoder {
                 )));
         }
         let turn_end = template.as_ref().and_then(|template| chat::end_of_turn(&tokenizer, template));
-        let stop_ids = tokenizer.stop_ids().iter().copied().chain(turn_end).collect();
+        let stops = template.as_ref().map_or(&[][..], ChatTemplate::stops);
+        let stops = stops.iter().filter_map(|token| tokenizer.id(token));
+        let stop_ids = tokenizer.stop_ids().iter().copied().chain(turn_end).chain(stops).collect();
         Ok(Self { tokenizer, template, options, stop_ids })
     }
 
@@ -113,6 +116,11 @@ impl Encoder {
         self.template.as_ref().ok_or_else(|| no_template(&self.tokenizer))
     }
 
+    /// The end token that is learned behind past answers, though the text does not have it there.
+    fn silent_end(&self) -> Option<u32> {
+        self.template.as_ref().filter(|template| template.has_silent_end()).and_then(|_| self.tokenizer.eos())
+    }
+
     fn conversation(&self, chat: &Chat<'_>) -> Result<Draft> {
         let rendered = self.need_template()?.render_with_spans(chat)?;
         let encoding = self.tokenizer.encode(&rendered.text, false)?;
@@ -122,10 +130,14 @@ impl Encoder {
             encoding: &encoding,
             tokenizer: &self.tokenizer,
             stop_ids: &self.stop_ids,
+            silent_end: self.silent_end(),
         };
         let learned = turns.learned(self.options.train_on)?;
         let roles = turns.roles();
-        let labels = self.labels(&encoding, |at| learned.covers(at));
+        let mut labels = self.labels(&encoding, |at| learned.covers(at));
+        if let Some(end) = self.silent_end().filter(|_| self.options.train_on != TrainOn::Everything) {
+            learned.silent_ends.iter().for_each(|at| labels[*at] = label(end));
+        }
         let has_answers = !learned.spans.is_empty();
         Ok(Draft { labels, roles, stop: learned.stop, has_answers, encoding, text: rendered.text })
     }
@@ -136,7 +148,8 @@ impl Encoder {
         let text = format!("{prompt}{completion}");
         let border = prompt.len();
         let mut encoding = self.tokenizer.encode(&text, true)?;
-        if encoding.offsets.iter().any(|(start, end)| *start < border && border < *end) {
+        let crosses = |(start, end): &(usize, usize)| *start < border && border < *end;
+        if self.tokenizer.asks_for_answer() || encoding.offsets.iter().any(crosses) {
             encoding = self.encode_apart(prompt, completion)?;
         }
         let stop = self.end_with_eos(&mut encoding, text.len());
@@ -153,14 +166,7 @@ impl Encoder {
     }
 
     fn encode_apart(&self, prompt: &str, completion: &str) -> Result<Encoding> {
-        let mut encoding = self.tokenizer.encode(prompt, true)?;
-        let trailing = encoding.added.iter().rev().take_while(|added| **added).count();
-        if trailing < encoding.ids.len() {
-            let keep = encoding.ids.len() - trailing;
-            encoding.ids.truncate(keep);
-            encoding.offsets.truncate(keep);
-            encoding.added.truncate(keep);
-        }
+        let mut encoding = self.tokenizer.prompt(prompt)?;
         let rest = self.tokenizer.encode(completion, false)?;
         encoding.ids.extend(rest.ids);
         encoding
@@ -171,7 +177,11 @@ impl Encoder {
     }
 
     fn plain_text(&self, text: &str) -> Result<Draft> {
-        let mut encoding = self.tokenizer.encode(text, true)?;
+        // Where a text is an answer, an empty prompt stands in front of it.
+        let mut encoding = match self.tokenizer.asks_for_answer() {
+            true => self.encode_apart("", text)?,
+            false => self.tokenizer.encode(text, true)?,
+        };
         let stop = self.end_with_eos(&mut encoding, text.len());
         let role = |added: &bool| if *added { TokenRole::Template } else { TokenRole::Text };
         let roles = encoding.added.iter().map(role).collect();
@@ -211,6 +221,7 @@ impl Encoder {
             rendered: text,
             truncated_from: (kept < length).then_some(length),
             learns_to_stop: !has_answers || stop.is_some_and(|at| at < kept),
+            side: None,
         };
         example.ids.truncate(kept);
         example.labels.truncate(kept);
@@ -246,6 +257,7 @@ impl Encoder {
             rendered: String::new(),
             truncated_from: (kept < ids).then_some(ids),
             learns_to_stop: true,
+            side: None,
         })
     }
 }
@@ -268,10 +280,12 @@ fn label(id: u32) -> i32 {
 
 impl Encode for Encoder {
     fn encode(&self, record: &Record) -> Result<Example> {
+        if let Some(bee) = self.tokenizer.cpm_bee() {
+            return self.dict(bee, record);
+        }
         let draft = match record {
-            Record::Conversation { messages, tools } => {
-                self.conversation(&Chat { messages, tools: tools.as_ref(), ..Chat::default() })?
-            }
+            Record::Conversation { messages, tools } => self.turns(messages, tools.as_ref())?,
+            Record::Dict(data) => self.turns(&Self::dict_as_turns(data), None)?,
             Record::Completion { prompt, completion } => self.completion(prompt, completion)?,
             Record::Text(text) => self.plain_text(text)?,
             Record::Tokens { input_ids, labels } => return self.tokens(input_ids, labels),
@@ -279,10 +293,26 @@ impl Encode for Encoder {
         self.finish(draft)
     }
 
+    fn encode_drawn(&self, record: &Record, draw: Draw) -> Result<Example> {
+        match (self.tokenizer.cpm_bee(), record) {
+            (Some(_), Record::Dict(data)) => {
+                self.encode(&Record::Dict(crate::bee::shuffled(data.clone(), draw)))
+            }
+            _ => self.encode(record),
+        }
+    }
+
     fn render(&self, record: &Record) -> Result<String> {
+        if let Some(bee) = self.tokenizer.cpm_bee() {
+            return Ok(self.dict(bee, record)?.rendered);
+        }
         Ok(match record {
             Record::Conversation { messages, tools } => {
                 self.need_template()?.render(&Chat { messages, tools: tools.as_ref(), ..Chat::default() })?
+            }
+            Record::Dict(data) => {
+                let messages = Self::dict_as_turns(data);
+                self.need_template()?.render(&Chat { messages: &messages, ..Chat::default() })?
             }
             Record::Completion { prompt, completion } => format!("{prompt}{completion}"),
             Record::Text(text) => text.clone(),

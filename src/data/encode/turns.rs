@@ -18,6 +18,8 @@ pub(super) struct Turns<'a> {
     pub tokenizer: &'a Tokenizer,
     /// Tokens that end an answer.
     pub stop_ids: &'a BTreeSet<u32>,
+    /// The end token of a template that writes none behind past answers.
+    pub silent_end: Option<u32>,
 }
 
 /// What bears loss.
@@ -26,6 +28,8 @@ pub(super) struct Learned {
     pub spans: Vec<Range<usize>>,
     /// Position of the learned token that ends the last answer.
     pub stop: Option<usize>,
+    /// Positions behind past answers, where the end token is learned instead of the token that stands there.
+    pub silent_ends: Vec<usize>,
 }
 
 impl Learned {
@@ -56,8 +60,22 @@ impl Turns<'_> {
             spans.drain(..first.min(spans.len().saturating_sub(1)));
         }
         let last = spans.last().and_then(|span| span.clone().next_back());
-        let stop = last.filter(|at| self.is_end(*at));
-        Ok(Learned { spans, stop })
+        let silent_ends = self.silent_ends(&spans);
+        let stop = last.filter(|at| self.is_end(*at)).or_else(|| {
+            let behind = last.map(|at| at + 1);
+            behind.filter(|at| silent_ends.contains(at))
+        });
+        Ok(Learned { spans, stop, silent_ends })
+    }
+
+    /// Behind each answer that is not closed by a token of its own and is not the end of the text.
+    fn silent_ends(&self, spans: &[Range<usize>]) -> Vec<usize> {
+        if self.silent_end.is_none() {
+            return Vec::new();
+        }
+        let is_open = |span: &&Range<usize>| !span.is_empty() && !self.is_stop(span.end - 1);
+        let open = spans.iter().filter(is_open);
+        open.map(|span| span.end).filter(|end| *end < self.encoding.ids.len()).collect()
     }
 
     fn known_tokens(&self, answer: &Answer) -> Result<Range<usize>> {
@@ -105,10 +123,15 @@ impl Turns<'_> {
     /// The position behind an answer's last token. The answer goes on after its content to the first
     /// of the model's end tokens; if the turn has none, to its last token that is a marker; if it has
     /// none either, to the last text that the template writes for it. A template that ends no turn (GLM)
-    /// lets the next turn's marker end it, if that is one of the model's end tokens.
+    /// lets the next turn's marker end it, if that is one of the model's end tokens. With a silent end,
+    /// nothing behind the content belongs to the answer but the end token, if it is there.
     fn end_of_answer(&self, answer: &Answer) -> usize {
         let from = self.first_token(answer.content_end.unwrap_or(answer.start));
         let behind = self.first_token(answer.limit);
+        if self.silent_end.is_some() {
+            let next = (from..behind).find(|at| !self.is_blank(*at));
+            return next.filter(|at| self.is_stop(*at)).map_or(from, |at| at + 1);
+        }
         let turn = from..behind.max(from);
         let is_stop = |at: &usize| self.is_stop(*at);
         if answer.turn_end.is_none() {

@@ -1,8 +1,10 @@
 //! What the verdict needs to know of one row.
 
 use protocol::{Result, UserError};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::bee::{self, FIRST_EXTENSION};
 use crate::dataset::Dataset;
 use crate::pieces::windows;
 use crate::record::{Example, Message, Record, Role, count_learned};
@@ -62,7 +64,10 @@ impl Facts {
 
 fn bad_id(example: &Example, vocab_size: Option<u64>) -> Option<u32> {
     let size = vocab_size?;
-    let labels = example.labels.iter().filter_map(|label| u32::try_from(*label).ok());
+    // Labels of extension tokens are no ids.
+    let ids_end = if example.side.is_some() { FIRST_EXTENSION } else { i32::MAX };
+    let labels = example.labels.iter().filter(|label| **label < ids_end);
+    let labels = labels.filter_map(|label| u32::try_from(*label).ok());
     example.ids.iter().copied().chain(labels).find(|id| u64::from(*id) >= size)
 }
 
@@ -77,6 +82,15 @@ fn has_empty_answer(record: &Record) -> bool {
         Record::Completion { completion, .. } => completion.trim().is_empty(),
         Record::Text(text) => text.trim().is_empty(),
         Record::Tokens { .. } => false,
+        Record::Dict(data) => data.get(bee::ANSWER).is_none_or(says_nothing_below),
+    }
+}
+
+/// Whether a value, or every value of a dict, is blank.
+fn says_nothing_below(value: &Value) -> bool {
+    match value {
+        Value::Object(inner) => inner.values().all(says_nothing_below),
+        other => other.as_str().is_none_or(|text| text.trim().is_empty()),
     }
 }
 
@@ -114,6 +128,10 @@ fn hash(record: &Record) -> u128 {
             part(b"tokens");
             part(&input_ids.iter().flat_map(|id| id.to_le_bytes()).collect::<Vec<_>>());
             part(&labels.iter().flat_map(|label| label.to_le_bytes()).collect::<Vec<_>>());
+        }
+        Record::Dict(data) => {
+            part(b"dict");
+            part(serde_json::to_string(data).unwrap_or_default().as_bytes());
         }
     }
     let mut first = [0; 16];

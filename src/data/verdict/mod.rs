@@ -231,6 +231,7 @@ impl<'a> Pass<'a> {
         Verdict {
             sources: self.dataset.sources(),
             template: None,
+            template_reason: None,
             rows: self.dataset.len() as u64,
             usable_rows: split.train.len() as u64,
             validation_rows: split.validation.len() as u64,
