@@ -5,7 +5,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Distribution, Int, Tensor};
-use engine::nn::ops::{self, AdamWArgs, Mask, compose};
+use engine::nn::ops::{self, AdamWArgs, Mask, Scores, compose};
 
 /// Tokens of a micro-batch, width, width of the MLP, heads, vocabulary: a Llama of 60 M.
 const BATCH: usize = 4;
@@ -145,26 +145,56 @@ fn elementwise(bench: &Bench) {
     bench.both(
         "rope",
         [Work::arrays(2, n), Work::arrays(4, n)],
-        |t| compose::rope(input(&q, t), cos.clone(), sin.clone()),
-        |t| ops::rope(input(&q, t), cos.clone(), sin.clone()),
+        |t| compose::rope(input(&q, t), cos.clone().unsqueeze(), sin.clone().unsqueeze(), false),
+        |t| ops::rope(input(&q, t), cos.clone().unsqueeze(), sin.clone().unsqueeze(), false),
+    );
+    bench.both(
+        "rope, neighbours",
+        [Work::arrays(2, n), Work::arrays(4, n)],
+        |t| compose::rope(input(&q, t), cos.clone().unsqueeze(), sin.clone().unsqueeze(), true),
+        |t| ops::rope(input(&q, t), cos.clone().unsqueeze(), sin.clone().unsqueeze(), true),
     );
 }
 
 fn attention(bench: &Bench) {
-    let mask = Mask::Causal { offset: 0 };
-    let width = WIDTH / HEADS;
     for (batch, time, kv_heads) in [(BATCH, TIME, HEADS), (BATCH, TIME, 2), (1, 2048, HEADS)] {
-        let head = |heads| random([batch, time, heads, width]).swap_dims(1, 2);
-        let [q, k, v] = [head(HEADS), head(kv_heads), head(kv_heads)];
-        // The lower triangle only; the backward pass has five products where the forward has two.
-        let flops = 2 * batch * HEADS * time * time * width;
-        bench.both(
-            &format!("attention {batch}x{time}, {kv_heads} kv heads"),
-            [Work::Flops(flops), Work::Flops(flops / 2 * 7)],
-            |t| compose::attention(input(&q, t), input(&k, t), input(&v, t), 0.125, &mask),
-            |t| ops::attention(input(&q, t), input(&k, t), input(&v, t), 0.125, &mask),
-        );
+        let name = format!("attention {batch}x{time}, {kv_heads} kv heads");
+        attend(bench, &name, [batch, time, kv_heads, WIDTH / HEADS], SCORES, &Mask::causal(0));
     }
+    let slopes = std::iter::repeat_n(0.1, HEADS).collect();
+    let causal = |window, slopes| Mask::Causal { offset: 0, window, slopes };
+    let capped = Scores { softcap: Some(50.0), ..SCORES };
+    for (name, width_v, scores, mask) in [
+        ("window 256", 64, SCORES, causal(Some(256), None)),
+        ("ALiBi", 64, SCORES, causal(None, Some(slopes))),
+        ("softcap", 64, capped, causal(None, None)),
+        ("values of 32", 32, SCORES, causal(None, None)),
+    ] {
+        attend(bench, &format!("attention 1x2048, {name}"), [1, 2048, HEADS, width_v], scores, &mask);
+    }
+}
+
+const SCORES: Scores = Scores { scale: 0.125, softcap: None };
+
+/// The rate counts the lower triangle as if values were as wide as keys.
+fn attend(
+    bench: &Bench,
+    name: &str,
+    [batch, time, kv_heads, width_v]: [usize; 4],
+    scores: Scores,
+    mask: &Mask,
+) {
+    let width = WIDTH / HEADS;
+    let head = |heads, width| random([batch, time, heads, width]).swap_dims(1, 2);
+    let [q, k, v] = [head(HEADS, width), head(kv_heads, width), head(kv_heads, width_v)];
+    // The backward pass has five products where the forward has two.
+    let flops = 2 * batch * HEADS * time * time * width;
+    bench.both(
+        name,
+        [Work::Flops(flops), Work::Flops(flops / 2 * 7)],
+        |t| compose::attention(input(&q, t), input(&k, t), input(&v, t), scores, mask),
+        |t| ops::attention(input(&q, t), input(&k, t), input(&v, t), scores, mask),
+    );
 }
 
 fn products(bench: &Bench) {

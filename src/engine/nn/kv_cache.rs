@@ -5,7 +5,7 @@ use burn::tensor::{Tensor, s};
 /// Room is taken in steps of this many tokens, so that shapes repeat and little is copied.
 const STEP: usize = 128;
 
-/// One pair of `[batch, kv_heads, capacity, head_dim]` buffers a layer.
+/// One pair of `[batch, kv_heads, capacity, head_dim]` buffers a layer; values may be narrower than keys.
 pub struct KvCache {
     layers: Vec<Option<Layer>>,
     len: usize,
@@ -42,7 +42,7 @@ impl KvCache {
         let slot = self.layers[layer].take();
         let mut room = match slot {
             Some(room) if room.keys.dims()[2] >= end => room,
-            other => grow(other, start, end, &keys),
+            other => grow(other, start, end, &keys, &values),
         };
         room.keys.inplace(|all| all.slice_assign(s![.., .., start..end, ..], keys));
         room.values.inplace(|all| all.slice_assign(s![.., .., start..end, ..], values));
@@ -55,11 +55,13 @@ impl KvCache {
     }
 }
 
-fn grow(old: Option<Layer>, used: usize, needed: usize, like: &Tensor<4>) -> Layer {
-    let [batch, heads, _, dim] = like.dims();
+fn grow(old: Option<Layer>, used: usize, needed: usize, keys: &Tensor<4>, values: &Tensor<4>) -> Layer {
     let capacity = needed.next_multiple_of(STEP);
-    let empty = || Tensor::<4>::zeros([batch, heads, capacity, dim], (&like.device(), like.dtype()));
-    let mut new = Layer { keys: empty(), values: empty() };
+    let empty = |like: &Tensor<4>| {
+        let [batch, heads, _, dim] = like.dims();
+        Tensor::<4>::zeros([batch, heads, capacity, dim], (&like.device(), like.dtype()))
+    };
+    let mut new = Layer { keys: empty(keys), values: empty(values) };
     if let (Some(old), true) = (old, used > 0) {
         let kept = s![.., .., 0..used, ..];
         new.keys = new.keys.slice_assign(kept, old.keys.slice(kept));

@@ -3,6 +3,7 @@
 //! training (frozen, trainable) are decided in one place.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use burn::tensor::{DType, FloatDType, Tensor};
 
@@ -72,6 +73,15 @@ pub enum Decay {
     No,
 }
 
+/// What a parameter holds before anything is learned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Initial {
+    /// Normal with the config's `initializer_range`.
+    Normal,
+    Zeros,
+    Ones,
+}
+
 /// One parameter.
 #[derive(Clone, Debug)]
 pub struct Param {
@@ -83,6 +93,10 @@ pub struct Param {
     pub decay: Decay,
     /// Factor on the run's learning rate (LoRA+).
     pub lr_scale: f64,
+    /// What training from scratch begins with.
+    pub initial: Initial,
+    /// See [`ParamStore::row_lengths`].
+    row_lengths: OnceLock<Tensor<1>>,
 }
 
 impl Param {
@@ -94,7 +108,14 @@ impl Param {
             trainable: false,
             decay,
             lr_scale: 1.0,
+            initial: Initial::Normal,
+            row_lengths: OnceLock::new(),
         }
+    }
+
+    /// The same, beginning otherwise.
+    pub fn initially(self, initial: Initial) -> Self {
+        Self { initial, ..self }
     }
 
     /// Number of elements.
@@ -133,7 +154,23 @@ impl ParamStore {
 
     pub fn get_mut(&mut self, id: ParamId) -> &mut Param {
         debug_assert_eq!(id.space, self.space);
-        &mut self.params[id.index]
+        let param = &mut self.params[id.index];
+        param.row_lengths.take();
+        param
+    }
+
+    /// Lengths of the rows of a matrix, `[rows]`, f32, at least [`SHORTEST_ROW`]. They are calculated once, and again
+    /// only after the parameter was handed out to be changed.
+    ///
+    /// # Panics
+    /// When the parameter is no loaded matrix.
+    pub fn row_lengths(&self, id: ParamId) -> Tensor<1> {
+        let param = self.get(id);
+        let lengths = param.row_lengths.get_or_init(|| match &param.value {
+            Value::Matrix(matrix) => row_lengths_of(matrix),
+            Value::Vector(_) | Value::Absent => panic!("{} is not a loaded matrix", param.name),
+        });
+        lengths.clone()
     }
 
     pub fn find(&self, name: &str) -> Option<ParamId> {
@@ -146,6 +183,9 @@ impl ParamStore {
     }
 
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Param> {
+        for param in &mut self.params {
+            param.row_lengths.take();
+        }
         self.params.iter_mut()
     }
 
@@ -157,6 +197,25 @@ impl ParamStore {
     pub fn trainable_elements(&self) -> u64 {
         self.params.iter().filter(|param| param.trainable).map(|param| param.elements() as u64).sum()
     }
+}
+
+/// What a shorter row is taken to be long (`torch.nn.functional.normalize`).
+pub const SHORTEST_ROW: f64 = 1e-12;
+
+/// Lengths of the rows of `[rows, columns]`, `[rows]`, f32, differentiable.
+pub fn row_lengths(matrix: Tensor<2>) -> Tensor<1> {
+    // The root of nothing has no slope.
+    let squares = matrix.cast(DType::F32).square().sum_dim(1).clamp_min(SHORTEST_ROW * SHORTEST_ROW);
+    squares.sqrt().flatten(0, 1)
+}
+
+/// The same outside every graph, piece by piece: a head is too large to be widened to f32 at once.
+fn row_lengths_of(matrix: &Tensor<2>) -> Tensor<1> {
+    const PIECE: usize = 1 << 24;
+    let [rows, columns] = matrix.dims();
+    let step = (PIECE / columns.max(1)).max(1);
+    let piece = |start: usize| row_lengths(matrix.clone().narrow(0, start, step.min(rows - start)));
+    Tensor::cat((0..rows).step_by(step).map(piece).collect(), 0)
 }
 
 /// Burn's float dtype for one of its dtypes, if it is a float.

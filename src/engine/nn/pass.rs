@@ -1,13 +1,14 @@
 //! One forward pass: which parameters, which adapter, with or without a graph, at which positions.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use burn::tensor::{DType, Gradients as BurnGradients, Int, Tensor};
 
-use super::ops::Mask;
-use super::params::float_dtype;
-use super::{KvCache, ParamId, ParamStore, SiteId, Space, Value};
+use super::params::{float_dtype, row_lengths};
+use super::{KvCache, ParamId, ParamStore, SiteId, Space, Value, View};
 
 /// Gradients of trainable parameters, flat, f32 where the parameter is.
 pub type Gradients = BTreeMap<ParamId, Tensor<1>>;
@@ -17,6 +18,10 @@ pub trait SiteAdapter: Send + Sync {
     /// Output of the site, given its input `x` `[batch, time, in]` and the frozen layer's output
     /// `base` `[batch, time, out]`. For an embedding `x` is absent and `ids` `[batch, time]` is there.
     fn apply(&self, pass: &Pass<'_>, input: SiteInput<'_>, base: Tensor<3>) -> Tensor<3>;
+
+    /// The matrix that this adapter makes of the site's `weight`, f32 and differentiable: for layers that need more
+    /// of it than its product.
+    fn weight(&self, pass: &Pass<'_>, weight: Tensor<2>) -> Tensor<2>;
 }
 
 /// What goes into a site.
@@ -39,11 +44,12 @@ pub trait AdapterView: Send + Sync {
 pub struct Positions {
     /// Number of tokens already in the cache.
     pub offset: usize,
-    /// Rotary tables `[time, rotated/2]`, for families that rotate.
-    pub rotary: Option<(Tensor<2>, Tensor<2>)>,
+    /// One a kind of attention layer, as the model's `ModelInfo::views` lists them.
+    pub views: Vec<View>,
     /// Position ids `[time]`, for families that learn an embedding of them.
     pub ids: Tensor<1, Int>,
-    pub mask: Mask,
+    /// What a family with an arrangement of its own keeps for its layers.
+    pub own: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 /// Draws the dropout masks of a micro-batch: equal keys give equal masks, so that the recomputed
@@ -84,6 +90,16 @@ impl Pass<'_> {
             Value::Vector(vector) if vector.dtype() == self.dtype => vector,
             Value::Vector(vector) => vector.cast(float_dtype(self.dtype)),
             Value::Matrix(_) | Value::Absent => panic!("{} is not a loaded vector", self.name(id)),
+        }
+    }
+
+    /// Lengths of the rows of a matrix, `[rows]`, f32; tracked when the matrix is, otherwise known from before.
+    pub fn row_lengths(&self, id: ParamId) -> Tensor<1> {
+        let own = self.adapter.and_then(|adapter| adapter.replacement(id)).unwrap_or(id);
+        let store = self.store(own);
+        match self.value(id) {
+            Value::Matrix(matrix) if self.tape.is_some() && store.get(own).trainable => row_lengths(matrix),
+            _ => store.row_lengths(own),
         }
     }
 

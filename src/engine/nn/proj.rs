@@ -1,18 +1,20 @@
 //! A linear map with whatever a method has attached to it.
 
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 
 use super::ops;
 use super::pass::SiteInput;
-use super::{ParamId, Pass, SiteId, SiteKind};
+use super::{ParamId, Pass, SiteId, SiteKind, row_lengths};
 
-/// y = x·Wᵀ + b (or x·W + b for Conv1D), plus the adapter's part.
+/// y = scale·x·Wᵀ + b (or x·W + b for Conv1D), plus the adapter's part.
 #[derive(Clone, Debug)]
 pub struct Proj {
     pub site: SiteId,
     pub kind: SiteKind,
     pub weight: ParamId,
     pub bias: Option<ParamId>,
+    /// Factor on the product, before the bias (CPM's 1/√inputs).
+    pub scale: f64,
 }
 
 impl Proj {
@@ -23,6 +25,9 @@ impl Proj {
             SiteKind::Conv1d => ops::linear_in_out(x.clone(), weight),
             SiteKind::Linear | SiteKind::Embedding => ops::linear(x.clone(), weight),
         };
+        if self.scale != 1.0 {
+            y = y.mul_scalar(self.scale);
+        }
         if let Some(bias) = self.bias {
             y = y + pass.vector(bias).unsqueeze();
         }
@@ -30,5 +35,17 @@ impl Proj {
             Some(adapter) => adapter.apply(pass, SiteInput::Hidden(&x), y),
             None => y,
         }
+    }
+
+    /// As [`forward`](Self::forward), with every row of the `[out, in]` weight divided by its length, an adapter's
+    /// part included. The products are divided instead of the rows, so that a frozen matrix is measured only once.
+    pub fn forward_unit_rows(&self, pass: &Pass<'_>, x: Tensor<3>) -> Tensor<3> {
+        let lengths = match pass.site_adapter(self.site) {
+            Some(adapter) => row_lengths(adapter.weight(pass, pass.matrix(self.weight))),
+            None => pass.row_lengths(self.weight),
+        };
+        let y = self.forward(pass, x);
+        let dtype = y.dtype();
+        (y.cast(DType::F32) / lengths.unsqueeze()).cast(dtype)
     }
 }

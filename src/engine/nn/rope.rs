@@ -25,6 +25,8 @@ pub enum RopeScaling {
         high: f64,
         original: f64,
     },
+    /// Frequencies rounded to f16, as ChatGLM-6B has always used them.
+    Rounded,
 }
 
 /// Peng et al. 2023, arXiv:2309.00071.
@@ -55,25 +57,34 @@ pub struct Rope {
     pub dim: usize,
     pub max_position: usize,
     pub scaling: RopeScaling,
+    /// Whether neighbours are turned together (ChatGLM2, GLM), not halves.
+    pub interleaved: bool,
 }
 
 impl Rope {
-    /// Tables `[time, dim/2]` (cosines, sines) for positions `offset..offset + time`, with the scaling
-    /// that a sequence of `offset + time` tokens has.
-    pub fn tables(&self, offset: usize, time: usize, device: &Device) -> (Tensor<2>, Tensor<2>) {
+    /// Tables `[rows, time, dim/2]` (cosines, sines) for `positions` `[rows, time]`, with the scaling that a
+    /// sequence of `length` tokens has.
+    pub fn tables(
+        &self,
+        positions: &[u32],
+        rows: usize,
+        length: usize,
+        device: &Device,
+    ) -> (Tensor<3>, Tensor<3>) {
         let half = self.dim / 2;
-        let frequencies = self.inverse_frequencies(offset + time);
+        let frequencies = self.inverse_frequencies(length);
         let factor = self.attention_factor() as f32;
-        let mut cos = Vec::with_capacity(time * half);
-        let mut sin = Vec::with_capacity(time * half);
-        for position in offset..offset + time {
+        let mut cos = Vec::with_capacity(positions.len() * half);
+        let mut sin = Vec::with_capacity(positions.len() * half);
+        for position in positions {
             for frequency in &frequencies {
-                let angle = position as f32 * *frequency as f32;
+                let angle = *position as f32 * *frequency as f32;
                 cos.push(angle.cos() * factor);
                 sin.push(angle.sin() * factor);
             }
         }
-        let tensor = |values| Tensor::from_data(TensorData::new(values, [time, half]), device);
+        let shape = [rows, positions.len() / rows.max(1), half];
+        let tensor = |values| Tensor::from_data(TensorData::new(values, shape), device);
         (tensor(cos), tensor(sin))
     }
 
@@ -83,6 +94,7 @@ impl Rope {
             |theta: f64| (0..self.dim / 2).map(move |i| 1.0 / theta.powf(2.0 * i as f64 / self.dim as f64));
         match &self.scaling {
             RopeScaling::None => base(self.theta).collect(),
+            RopeScaling::Rounded => base(self.theta).map(|f| half::f16::from_f64(f).to_f64()).collect(),
             RopeScaling::Linear { factor } => base(self.theta).map(|f| f / factor).collect(),
             RopeScaling::Dynamic { factor } => base(self.ntk_theta(*factor, length)).collect(),
             RopeScaling::Llama3 { factor, low, high, original } => {
@@ -101,6 +113,7 @@ impl Rope {
             RopeScaling::Yarn(yarn) => yarn.attention_factor,
             RopeScaling::LongRope(long) => long.attention_factor,
             RopeScaling::None
+            | RopeScaling::Rounded
             | RopeScaling::Linear { .. }
             | RopeScaling::Dynamic { .. }
             | RopeScaling::Llama3 { .. } => 1.0,
@@ -161,6 +174,7 @@ mod tests {
             dim: 64,
             max_position: 131_072,
             scaling: RopeScaling::Llama3 { factor: 32.0, low: 1.0, high: 4.0, original: 8192.0 },
+            interleaved: false,
         };
         let got = rope.inverse_frequencies(10);
         for (index, want) in

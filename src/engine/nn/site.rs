@@ -14,10 +14,16 @@ pub enum Role {
     Value,
     /// Query, key and value in one matrix.
     FusedQkv,
+    /// What key and value come from, through fewer dimensions (multi-head latent attention).
+    KeyValue,
     Output,
     Gate,
     Up,
+    /// Gate and up in one matrix.
+    FusedGateUp,
     Down,
+    /// How much each expert counts for a token.
+    Router,
     Embedding,
     Head,
 }
@@ -30,24 +36,30 @@ impl Role {
             Self::Key => "k",
             Self::Value => "v",
             Self::FusedQkv => "qkv",
+            Self::KeyValue => "kv",
             Self::Output => "o",
             Self::Gate => "gate",
             Self::Up => "up",
+            Self::FusedGateUp => "gate_up",
             Self::Down => "down",
+            Self::Router => "router",
             Self::Embedding => "embed",
             Self::Head => "head",
         }
     }
 
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Query,
         Self::Key,
         Self::Value,
         Self::FusedQkv,
+        Self::KeyValue,
         Self::Output,
         Self::Gate,
         Self::Up,
+        Self::FusedGateUp,
         Self::Down,
+        Self::Router,
         Self::Embedding,
         Self::Head,
     ];
@@ -78,4 +90,6 @@ pub struct Site {
     pub bias: Option<ParamId>,
     pub inputs: usize,
     pub outputs: usize,
+    /// Factor on the matrix's product; an adapter's part is added to what it gives.
+    pub scale: f64,
 }

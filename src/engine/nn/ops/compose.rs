@@ -6,7 +6,7 @@
 use burn::tensor::{DType, Device, IndexingUpdateOp, Int, Tensor};
 
 use super::matmul::assert_same_dtype;
-use super::{AdamWArgs, Mask};
+use super::{AdamWArgs, Mask, Scores};
 
 /// Added to the score of a key that must not be seen. Finite, so that no row becomes NaN.
 const NOT_VISIBLE: f32 = -1e9;
@@ -23,6 +23,15 @@ pub fn rms_norm(x: Tensor<3>, weight: Tensor<1>, eps: f64) -> Tensor<3> {
     let mean_square = x.clone().square().mean_dim(2);
     let y = (x * mean_square.add_scalar(eps).sqrt().recip()).cast(dtype);
     y * weight.cast(dtype).unsqueeze::<3>()
+}
+
+/// Root-mean-square norm whose gain is `1 + weight`, multiplied in `f32` (Gemma type).
+pub fn rms_norm_unit(x: Tensor<3>, weight: Tensor<1>, eps: f64) -> Tensor<3> {
+    let dtype = x.dtype();
+    let x = f32(x);
+    let mean_square = x.clone().square().mean_dim(2);
+    let y = x * mean_square.add_scalar(eps).sqrt().recip();
+    (y * f32(weight).add_scalar(1.0).unsqueeze::<3>()).cast(dtype)
 }
 
 /// Layer norm over the last axis of `[B, T, C]`: population variance, gain and bias `[C]`.
@@ -64,18 +73,29 @@ pub fn gelu_erf(x: Tensor<3>) -> Tensor<3> {
     (x * phi * 0.5).cast(dtype)
 }
 
-/// Rotary position embedding, half-split: `x` is `[B, H, T, D]`, `cos` and `sin` are constants
-/// `[T, R/2]` with `R <= D`; the first `R` dimensions of each head are rotated, the rest passes.
-pub fn rope(x: Tensor<4>, cos: Tensor<2>, sin: Tensor<2>) -> Tensor<4> {
+/// Rotary position embedding: `x` is `[B, H, T, D]`, `cos` and `sin` are constants `[1 or B, T, R/2]` with
+/// `R <= D`; the first `R` dimensions of each head are rotated, the rest passes. The partner of dimension `i` is
+/// `i + R/2` (half-split), or its neighbour where pairs are `interleaved`.
+pub fn rope(x: Tensor<4>, cos: Tensor<3>, sin: Tensor<3>, interleaved: bool) -> Tensor<4> {
     let dtype = x.dtype();
-    let d = x.dims()[3];
-    let half = cos.dims()[1];
+    let [b, h, t, d] = x.dims();
+    let half = cos.dims()[2];
     let x = f32(x);
-    let cos = f32(cos).unsqueeze::<4>();
-    let sin = f32(sin).unsqueeze::<4>();
-    let a = x.clone().narrow(3, 0, half);
-    let b = x.clone().narrow(3, half, half);
-    let mut parts = vec![a.clone() * cos.clone() - b.clone() * sin.clone(), b * cos + a * sin];
+    let cos = f32(cos).unsqueeze_dim::<4>(1);
+    let sin = f32(sin).unsqueeze_dim::<4>(1);
+    let (first, second) = if interleaved {
+        let pairs = x.clone().narrow(3, 0, 2 * half).reshape([b, h, t, half, 2]);
+        let part = |index| pairs.clone().narrow(4, index, 1).reshape([b, h, t, half]);
+        (part(0), part(1))
+    } else {
+        (x.clone().narrow(3, 0, half), x.clone().narrow(3, half, half))
+    };
+    let turned = [first.clone() * cos.clone() - second.clone() * sin.clone(), second * cos + first * sin];
+    let mut parts = if interleaved {
+        vec![Tensor::stack::<5>(turned.to_vec(), 4).reshape([b, h, t, 2 * half])]
+    } else {
+        turned.to_vec()
+    };
     if 2 * half < d {
         parts.push(x.narrow(3, 2 * half, d - 2 * half));
     }
@@ -83,11 +103,11 @@ pub fn rope(x: Tensor<4>, cos: Tensor<2>, sin: Tensor<2>) -> Tensor<4> {
 }
 
 /// Softmax attention with grouped queries: `q` `[B, H, Tq, D]`, `k` and `v` `[B, Hkv, Tk, D]`, query
-/// head `h` uses key head `h / (H / Hkv)`. The softmax is in `f32`.
+/// head `h` uses key head `h / (H / Hkv)`. The softmax is in `f32`. Values may be narrower than keys.
 ///
 /// # Panics
 /// If the element types of `q`, `k`, `v` differ or `H` is no multiple of `Hkv`.
-pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, scale: f64, mask: &Mask) -> Tensor<4> {
+pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, rule: Scores, mask: &Mask) -> Tensor<4> {
     assert_same_dtype("attention (q, k)", &q, &k);
     assert_same_dtype("attention (q, v)", &q, &v);
     let dtype = q.dtype();
@@ -97,22 +117,46 @@ pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, scale: f64, mask: &Ma
     // The heads of a group are neighbours, so a group's queries are rows of one matrix.
     let rows = h / hkv * tq;
     let scores = q.reshape([b, hkv, rows, d]).matmul(k.swap_dims(2, 3));
-    let scores = f32(scores).reshape([b, h, tq, tk]) * scale;
+    let scores = f32(scores).reshape([b, h, tq, tk]) * rule.scale;
+    let scores = match rule.softcap {
+        Some(cap) => (scores / cap).tanh() * cap,
+        None => scores,
+    };
     let bias = match mask {
-        Mask::Causal { offset } => causal_bias(tq, tk, *offset, &scores.device()),
+        Mask::Causal { offset, window, slopes } => {
+            causal_bias([tq, tk], *offset, *window, slopes.as_deref(), &scores.device())
+        }
         Mask::Bias(bias) => f32(bias.clone()),
     };
     let p = burn::tensor::activation::softmax(scores + bias, 3).cast(dtype);
     p.reshape([b, hkv, rows, tk]).matmul(v).reshape([b, h, tq, dv])
 }
 
-/// `[1, 1, Tq, Tk]`: zero where query `i` sees key `j <= i + offset`, else [`NOT_VISIBLE`].
-pub fn causal_bias(tq: usize, tk: usize, offset: usize, device: &Device) -> Tensor<4> {
+/// `[1, 1 or H, Tq, Tk]`: what is added to the scores of [`Mask::Causal`].
+pub fn causal_bias(
+    [tq, tk]: [usize; 2],
+    offset: usize,
+    window: Option<usize>,
+    slopes: Option<&[f32]>,
+    device: &Device,
+) -> Tensor<4> {
     let device = device.clone().inner();
-    let last = Tensor::<1, Int>::arange(offset as i64..(offset + tq) as i64, &device);
+    let queries = Tensor::<1, Int>::arange(offset as i64..(offset + tq) as i64, &device);
     let keys = Tensor::<1, Int>::arange(0..tk as i64, &device);
-    let hidden = keys.reshape([1, tk]).expand([tq, tk]).greater(last.reshape([tq, 1]).expand([tq, tk]));
-    f32(hidden.float() * NOT_VISIBLE).unsqueeze()
+    // How far a key lies ahead of its query.
+    let ahead = keys.reshape([1, tk]).expand([tq, tk]) - queries.reshape([tq, 1]).expand([tq, tk]);
+    let mut hidden = ahead.clone().greater_elem(0);
+    if let Some(window) = window {
+        hidden = hidden.bool_or(ahead.clone().lower_equal_elem(-(window as i64)));
+    }
+    let hidden = f32(hidden.float() * NOT_VISIBLE).unsqueeze::<4>();
+    match slopes {
+        None => hidden,
+        Some(slopes) => {
+            let slopes = Tensor::<1>::from_data(slopes, &device).reshape([1, slopes.len(), 1, 1]);
+            hidden + f32(ahead.float()).unsqueeze::<4>() * slopes
+        }
+    }
 }
 
 /// *Plain.* Cross-entropy and its gradient, from logits `[N, V]` and targets `[N]`: the sum over the

@@ -18,8 +18,10 @@ mod tests;
 pub use matmul::{linear, linear_in_out, matmul2};
 pub use route::{
     adamw, attention, backward_from, cross_entropy, cross_entropy_backward, gelu_erf, gelu_tanh, layer_norm,
-    logprobs, rms_norm, rope, silu, silu_mul, sum_of_squares,
+    logprobs, ready_mask, rms_norm, rms_norm_unit, rope, silu, silu_mul, sum_of_squares,
 };
+
+use std::sync::Arc;
 
 use burn::tensor::Tensor;
 
@@ -31,10 +33,38 @@ pub enum Mask {
     Causal {
         /// Number of keys that precede the first query.
         offset: usize,
+        /// Sliding window `w`: of those, query `i` sees only keys with `i + offset - j < w`
+        /// (transformers, `masking_utils.sliding_window_overlay`).
+        window: Option<usize>,
+        /// ALiBi (Press et al. 2021, arXiv:2108.12409): `slope · (j - i - offset)` is added to the score, one
+        /// slope a query head.
+        slopes: Option<Arc<[f32]>>,
     },
     /// Added to the scaled scores before the softmax: `[B, 1 or H, Tq, Tk]`, `f32`. Use a large
     /// negative finite number (`-1e9`) for "not visible".
     Bias(Tensor<4>),
+}
+
+impl Mask {
+    /// Every earlier key, and the query's own.
+    pub fn causal(offset: usize) -> Self {
+        Self::Causal { offset, window: None, slopes: None }
+    }
+}
+
+/// How scores come from the products of queries and keys.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scores {
+    /// Factor on `q·k`.
+    pub scale: f64,
+    /// `c · tanh(score / c)` before the mask (Gemma 2).
+    pub softcap: Option<f64>,
+}
+
+impl Scores {
+    pub fn scaled(scale: f64) -> Self {
+        Self { scale, softcap: None }
+    }
 }
 
 /// The numbers of one AdamW update (`torch.optim.AdamW`).

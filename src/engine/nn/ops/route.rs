@@ -1,9 +1,9 @@
 //! Chooses between the fused kernel and the composition. The documentation of each operation is at
 //! its composition in [`super::compose`].
 
-use burn::tensor::{DType, Gradients, Int, Tensor};
+use burn::tensor::{DType, Device, Gradients, Int, Tensor};
 
-use super::{AdamWArgs, Mask, compose, cpu};
+use super::{AdamWArgs, Mask, Scores, compose, cpu};
 
 /// See [`compose::rms_norm`].
 pub fn rms_norm(x: Tensor<3>, weight: Tensor<1>, eps: f64) -> Tensor<3> {
@@ -11,6 +11,14 @@ pub fn rms_norm(x: Tensor<3>, weight: Tensor<1>, eps: f64) -> Tensor<3> {
         return cpu::rms_norm(x, weight, eps);
     }
     compose::rms_norm(x, weight, eps)
+}
+
+/// See [`compose::rms_norm_unit`].
+pub fn rms_norm_unit(x: Tensor<3>, weight: Tensor<1>, eps: f64) -> Tensor<3> {
+    if cpu::fits(&x) && cpu::fits(&weight) {
+        return cpu::rms_norm(x, weight.add_scalar(1.0), eps);
+    }
+    compose::rms_norm_unit(x, weight, eps)
 }
 
 /// See [`compose::layer_norm`].
@@ -45,23 +53,36 @@ pub fn gelu_erf(x: Tensor<3>) -> Tensor<3> {
 }
 
 /// See [`compose::rope`].
-pub fn rope(x: Tensor<4>, cos: Tensor<2>, sin: Tensor<2>) -> Tensor<4> {
+pub fn rope(x: Tensor<4>, cos: Tensor<3>, sin: Tensor<3>, interleaved: bool) -> Tensor<4> {
     if cpu::fits(&x) && cpu::fits(&cos) && cpu::fits(&sin) {
-        return cpu::rope(x, cos, sin);
+        return cpu::rope(x, cos, sin, interleaved);
     }
-    compose::rope(x, cos, sin)
+    compose::rope(x, cos, sin, interleaved)
 }
 
 /// See [`compose::attention`].
-pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, scale: f64, mask: &Mask) -> Tensor<4> {
+pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, rule: Scores, mask: &Mask) -> Tensor<4> {
     let mask_fits = match mask {
         Mask::Causal { .. } => true,
-        Mask::Bias(bias) => cpu::fits(bias),
+        // A bias that is learned gets its gradient from the composition.
+        Mask::Bias(bias) => cpu::fits(bias) && !bias.is_tracked(),
     };
     if mask_fits && cpu::fits(&q) && cpu::fits(&k) && cpu::fits(&v) {
-        return cpu::attention(q, k, v, scale, mask);
+        return cpu::attention(q, k, v, rule, mask);
     }
-    compose::attention(q, k, v, scale, mask)
+    compose::attention(q, k, v, rule, mask)
+}
+
+/// The mask as [`attention`] wants it for `queries` of this element type on this device. Where no kernel knows what a
+/// causal mask hides, it becomes a bias: once for all layers of a pass.
+pub fn ready_mask(mask: Mask, queries: usize, device: &Device, dtype: DType) -> Mask {
+    match mask {
+        Mask::Causal { offset, window, slopes } if !cpu::serves(device, dtype) => {
+            let shape = [queries, offset + queries];
+            Mask::Bias(compose::causal_bias(shape, offset, window, slopes.as_deref(), device))
+        }
+        mask => mask,
+    }
 }
 
 /// See [`compose::cross_entropy`].

@@ -3,15 +3,17 @@
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
-use super::attention::{Attention, Heads, Joined, KEYS, QUERIES, Saved, Tile, copy_rows};
+use super::attention::{Attention, KEYS, QUERIES, Saved};
 use super::gemm::{Into, Matrix, product};
+use super::heads::{Heads, Joined, copy_rows};
+use super::scoring::{Scoring, Tile};
 use super::simd::{dot, exp, vectorised};
 
 /// Gradients of q, k and v.
 pub(super) fn gradients(attention: &Attention, saved: &Saved, gradient: &FlexTensor) -> [FlexTensor; 3] {
     let [q, k, v] = saved.inputs.each_ref().map(Heads::new);
     let (output, gradient) = (Heads::new(&saved.output), Heads::new(gradient));
-    let pass = Pass { attention, q, k, v, output, gradient, log_sums: &saved.log_sums };
+    let pass = Pass { scoring: &attention.scoring, q, k, v, output, gradient, log_sums: &saved.log_sums };
     let [batches, heads, ..] = pass.q.dims;
     let [mut dq, mut dk, mut dv] = [&pass.q, &pass.k, &pass.v].map(|x| Joined::new(x.dims));
     let partial: Vec<(Vec<f32>, Vec<f32>)> = dq
@@ -44,7 +46,7 @@ fn total<'a>(mut parts: impl Iterator<Item = &'a Vec<f32>>) -> std::borrow::Cow<
 }
 
 struct Pass<'a> {
-    attention: &'a Attention,
+    scoring: &'a Scoring,
     q: Heads<'a>,
     k: Heads<'a>,
     v: Heads<'a>,
@@ -66,9 +68,9 @@ impl Pass<'_> {
         let mut scratch = [vec![0.0; QUERIES * KEYS], vec![0.0; QUERIES * KEYS]];
         for query in (0..queries).step_by(QUERIES) {
             let rows = QUERIES.min(queries - query);
-            let visible = self.attention.visible(query + rows, keys);
-            for key in (0..visible).step_by(KEYS) {
-                let columns = KEYS.min(visible - key);
+            let visible = self.scoring.visible(query..query + rows, keys);
+            for key in visible.clone().step_by(KEYS) {
+                let columns = KEYS.min(visible.end - key);
                 let tile = Tile { batch, head, query, queries: rows, key, keys: columns };
                 self.weights(&tile, &mut scratch, &log_sums[query..], &delta[query..]);
                 let [weights, d_scores] = scratch.each_ref().map(|s| Matrix::by_rows(s, columns));
@@ -97,24 +99,27 @@ impl Pass<'_> {
         (0..self.q.dims[2]).map(row).collect()
     }
 
-    /// The tile's weights `p`, and the gradient of its scores `p·(g·vᵀ − delta)·scale`.
+    /// The tile's weights `p`, and the gradient of its products `p·(g·vᵀ − delta)·scale`, through the softcap.
     fn weights(&self, tile: &Tile, scratch: &mut [Vec<f32>; 2], log_sums: &[f32], delta: &[f32]) {
         let Tile { batch, head, .. } = *tile;
         let kv = head / (self.q.dims[1] / self.k.dims[1]);
         let [weights, d_scores] = scratch;
         let (q, k) = (self.q.rows(batch, head, tile.query), self.k.rows(batch, kv, tile.key));
-        self.attention.scores(tile, q, k, self.q.dims[3], weights);
+        self.scoring.products(tile, q, k, self.q.dims[3], weights);
         let g = self.gradient.rows(batch, head, tile.query);
         let v = self.v.rows(batch, kv, tile.key).transposed();
         let dims = [tile.queries, self.v.dims[3], tile.keys];
         product(dims, 1.0, g, v, d_scores, Into::Replace);
-        let scale = self.attention.scale;
+        let uncapped = self.scoring.uncap(tile, weights, d_scores, delta);
+        self.scoring.mask(tile, weights);
+        let scale = self.scoring.scale;
         vectorised(
             #[inline(always)]
             || {
                 let rows = weights.chunks_exact_mut(tile.keys).zip(d_scores.chunks_exact_mut(tile.keys));
                 let statistics = log_sums.iter().zip(delta).take(tile.queries);
                 for ((weights, d_scores), (log_sum, delta)) in rows.zip(statistics) {
+                    let delta = if uncapped { 0.0 } else { *delta };
                     for (weight, d) in weights.iter_mut().zip(d_scores) {
                         *weight = exp(*weight - log_sum);
                         *d = *weight * (*d - delta) * scale;

@@ -7,7 +7,7 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, AutodiffBackend, DispatchDevice, GradientCheckpointingStrategy};
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 use burn_flex::{Flex, FlexTensor};
 
 /// An operation on `N` tensors with a gradient of its own.
@@ -68,14 +68,18 @@ pub fn primitive<const D: usize>(tensor: Tensor<D>) -> FlexTensor {
     tensor.try_into_primitive::<Flex>().expect("an f32 tensor of the CPU backend")
 }
 
-/// Whether the kernels here can take this tensor: `f32`, on the CPU backend.
+/// Whether the kernels here can take this tensor.
 pub fn fits<const D: usize>(tensor: &Tensor<D>) -> bool {
-    let device = tensor.device();
+    serves(&tensor.device(), tensor.dtype())
+}
+
+/// Whether the kernels here serve tensors of this kind: `f32`, on the CPU backend.
+pub fn serves(device: &Device, dtype: DType) -> bool {
     let plain = matches!(
         device.gradient_checkpointing_strategy(),
         None | Some(GradientCheckpointingStrategy::Disabled)
     );
-    tensor.dtype() == DType::F32 && plain && matches!(device.inner().as_dispatch(), DispatchDevice::Flex(_))
+    dtype == DType::F32 && plain && matches!(device.clone().inner().as_dispatch(), DispatchDevice::Flex(_))
 }
 
 /// Runs the operation: inside autodiff if any operand is.

@@ -1,4 +1,4 @@
-//! Rotary position embedding, half-split.
+//! Rotary position embedding.
 
 use burn::tensor::Tensor;
 use burn_flex::{FlexTensor, Layout};
@@ -10,8 +10,10 @@ use super::simd::vectorised;
 /// Rotation by the tables' angles; `sign` is −1 for the gradient, which turns back.
 #[derive(Clone, Debug)]
 struct Rope {
+    /// `[1 or B, T, R/2]`, in order.
     cos: FlexTensor,
     sin: FlexTensor,
+    interleaved: bool,
 }
 
 /// Order of the axes in memory: heads within a token (as projections leave them), or tokens within
@@ -21,25 +23,28 @@ struct Order {
     heads: usize,
     time: usize,
     token_major: bool,
+    /// Whether every row of the batch has a table of its own.
+    by_batch: bool,
 }
 
 impl Order {
-    fn of(layout: &Layout) -> Self {
+    fn of(layout: &Layout, tables: usize) -> Self {
         let strides = layout.strides();
         let [_, heads, time, _] = layout.shape().dims();
-        Self { heads, time, token_major: strides[2] > strides[1] }
+        Self { heads, time, token_major: strides[2] > strides[1], by_batch: tables > 1 }
     }
 
-    /// Position of the row of one head and token.
+    /// Row of the tables for the row of one head and token.
     #[inline(always)]
     fn position(self, row: usize) -> usize {
-        if self.token_major { row / self.heads % self.time } else { row % self.time }
+        let position = if self.token_major { row / self.heads % self.time } else { row % self.time };
+        if self.by_batch { row / (self.heads * self.time) * self.time + position } else { position }
     }
 }
 
 impl Rope {
     fn rotate(&self, x: FlexTensor, sign: f32) -> FlexTensor {
-        let order = Order::of(x.layout());
+        let order = Order::of(x.layout(), self.cos.layout().shape()[0]);
         let width = x.layout().shape()[3];
         // Tokens outermost in memory: then the rows are in order after exchanging the axes.
         let mut rows = ordered(if order.token_major { x.transpose(1, 2) } else { x });
@@ -60,21 +65,41 @@ impl Rope {
 
     fn rows(&self, first: usize, rows: &mut [f32], order: Order, width: usize, sign: f32) {
         let (cos, sin) = (elements(&self.cos), elements(&self.sin));
-        let half = self.cos.layout().shape()[1];
+        let half = self.cos.layout().shape()[2];
         vectorised(
             #[inline(always)]
             || {
                 for (index, row) in rows.chunks_exact_mut(width).enumerate() {
                     let at = order.position(first + index) * half;
-                    let (a, b) = row.split_at_mut(half);
-                    let angles = cos[at..at + half].iter().zip(&sin[at..at + half]);
-                    for ((a, b), (c, s)) in a.iter_mut().zip(b).zip(angles) {
-                        let s = sign * s;
-                        (*a, *b) = (*a * c - *b * s, *b * c + *a * s);
+                    let (cos, sin) = (&cos[at..at + half], &sin[at..at + half]);
+                    if self.interleaved {
+                        turn_neighbours(row, cos, sin, sign);
+                    } else {
+                        turn_halves(row, cos, sin, sign);
                     }
                 }
             },
         );
+    }
+}
+
+/// Turns dimension `i` with `i + R/2`.
+#[inline(always)]
+fn turn_halves(row: &mut [f32], cos: &[f32], sin: &[f32], sign: f32) {
+    let (a, b) = row.split_at_mut(cos.len());
+    for ((a, b), (c, s)) in a.iter_mut().zip(b).zip(cos.iter().zip(sin)) {
+        let s = sign * s;
+        (*a, *b) = (*a * c - *b * s, *b * c + *a * s);
+    }
+}
+
+/// Turns dimension `2i` with `2i + 1`.
+#[inline(always)]
+fn turn_neighbours(row: &mut [f32], cos: &[f32], sin: &[f32], sign: f32) {
+    let (pairs, _) = row.as_chunks_mut::<2>();
+    for ([a, b], (c, s)) in pairs.iter_mut().zip(cos.iter().zip(sin)) {
+        let s = sign * s;
+        (*a, *b) = (*a * c - *b * s, *b * c + *a * s);
     }
 }
 
@@ -97,16 +122,17 @@ impl Fused<1> for Rope {
 /// See [`super::super::compose::rope`].
 ///
 /// # Panics
-/// If the tables are shorter than the sequence or wider than the heads.
-pub fn rope(x: Tensor<4>, cos: Tensor<2>, sin: Tensor<2>) -> Tensor<4> {
-    let [_, _, time, width] = x.dims();
+/// If the tables are not those of the sequence, or wider than the heads.
+pub fn rope(x: Tensor<4>, cos: Tensor<3>, sin: Tensor<3>, interleaved: bool) -> Tensor<4> {
+    let [batch, _, time, width] = x.dims();
+    let [tables, rows, half] = cos.dims();
     assert!(
-        cos.dims() == sin.dims() && cos.dims()[0] == time && 2 * cos.dims()[1] <= width,
+        cos.dims() == sin.dims() && (tables == 1 || tables == batch) && rows == time && 2 * half <= width,
         "rope: tables {:?} and {:?} for {:?}",
         cos.dims(),
         sin.dims(),
         x.dims(),
     );
-    let table = |table: Tensor<2>| ordered(primitive(table.inner()));
-    run(Rope { cos: table(cos), sin: table(sin) }, [Operand::new(x)])
+    let table = |table: Tensor<3>| ordered(primitive(table.inner()));
+    run(Rope { cos: table(cos), sin: table(sin), interleaved }, [Operand::new(x)])
 }

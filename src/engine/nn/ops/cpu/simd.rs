@@ -67,6 +67,23 @@ pub fn erf(x: f32) -> f32 {
     if x.abs() > 3.9 { 1.0_f32.copysign(x) } else { near * p / q }
 }
 
+/// The hyperbolic tangent within 4 ulp (rational approximation of Eigen's `tanh`).
+#[inline(always)]
+pub fn tanh(x: f32) -> f32 {
+    let near = x.clamp(-7.905_311, 7.905_311);
+    let x2 = near * near;
+    let p = (-2.760_768_5e-16_f32)
+        .mul_add(x2, 2.000_188e-13)
+        .mul_add(x2, -8.604_672e-11)
+        .mul_add(x2, 5.122_297e-8)
+        .mul_add(x2, 1.485_722_4e-5)
+        .mul_add(x2, 6.372_619e-4)
+        .mul_add(x2, 4.893_525e-3);
+    let q =
+        1.198_258_4e-6_f32.mul_add(x2, 1.185_347e-4).mul_add(x2, 2.268_434_6e-3).mul_add(x2, 4.893_525e-3);
+    near * p / q
+}
+
 /// Independent partial results: enough to fill two of the widest registers.
 const LANES: usize = 32;
 
@@ -169,4 +186,23 @@ fn fold(mut lanes: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> f32 {
         width /= 2;
     }
     lanes[0]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tanh;
+
+    #[test]
+    fn the_hyperbolic_tangent_is_that_of_doubles() {
+        for step in -4000..=4000_i32 {
+            let x = (step as f32 / 400.0).powi(3) / 50.0;
+            let want = f64::from(x).tanh();
+            let error = (f64::from(tanh(x)) - want).abs();
+            assert!(error <= 4.0 * f64::from(f32::EPSILON) * want.abs(), "{x}: {} is not {want}", tanh(x));
+        }
+        for (x, want) in [(-1e30, -1.0), (f32::INFINITY, 1.0)] {
+            assert!((tanh(x) - want).abs() < 1e-6, "{x}");
+        }
+        assert!(tanh(f32::NAN).is_nan());
+    }
 }

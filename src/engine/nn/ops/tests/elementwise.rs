@@ -98,24 +98,6 @@ fn frozen_gains_get_no_gradient() {
 }
 
 #[test]
-fn rope_agrees_with_the_composition_in_both_memory_orders() {
-    for (heads, time, width, half) in [(1, 1, 4, 2), (3, 7, 10, 3), (4, 200, 64, 32)] {
-        let (cos, sin) = (random([time, half], 5), random([time, half], 6));
-        let by_head = random([2, heads, time, width], 1);
-        let by_token = random([2, time, heads, width], 1).swap_dims(1, 2);
-        for x in [by_head, by_token] {
-            let want = compose::rope(x.clone(), cos.clone(), sin.clone());
-            let got = cpu::rope(x.clone(), cos.clone(), sin.clone());
-            assert_close("rope", got, want, TOLERANCE);
-            let (a, b) = (leaf(&x), leaf(&x));
-            let da = backward(cpu::rope(a.clone(), cos.clone(), sin.clone()));
-            let db = backward(compose::rope(b.clone(), cos.clone(), sin.clone()));
-            assert_close("dx", a.grad(&da).unwrap(), b.grad(&db).unwrap(), TOLERANCE);
-        }
-    }
-}
-
-#[test]
 fn half_precision_takes_the_composition() {
     let x = random([2, 3, 64], 1);
     let half = x.clone().cast(DType::BF16);

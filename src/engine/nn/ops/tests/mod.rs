@@ -3,6 +3,8 @@
 mod attention;
 mod elementwise;
 mod plain;
+mod rope;
+mod truth;
 
 use burn::tensor::{Device, Gradients, Int, Tensor, TensorData};
 

@@ -1,0 +1,186 @@
+//! What a block's graph holds on to, counted from the layers it is made of: for the forecast of memory.
+
+use super::attention::{Attention, QkvProj};
+use super::mla::{LatentQkv, LatentQuery};
+use super::mlp::{Activation, FeedForward, GateUp, GatedMlp, Mlp};
+use super::moe::Moe;
+use super::proj::Proj;
+use super::site::{Role, Site};
+use super::stack::Block;
+
+/// Elements a token, of one layer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Kept from the forward pass for the backward pass.
+    pub kept: usize,
+    /// Gradients of activations that are alive at once in the backward pass.
+    pub gradients: usize,
+    /// Kept besides, always in f32, where norms and activations are compositions of operations.
+    pub composed: usize,
+    /// For every pair of positions, kept in f32 where attention is a composition: heads times the maps of each.
+    pub scores: usize,
+}
+
+impl Held {
+    /// Of layers of which the `later` one's backward pass is over, and its activations gone, when the `earlier` one's
+    /// begins.
+    pub fn join(earlier: Self, later: Self) -> Self {
+        let gradients = later.gradients.max(earlier.gradients.saturating_sub(later.kept));
+        Self {
+            kept: earlier.kept + later.kept,
+            gradients,
+            composed: earlier.composed + later.composed,
+            scores: earlier.scores + later.scores,
+        }
+    }
+
+    /// Of a block of `heads` of which only the matrices are known.
+    pub fn of_sites<'a>(sites: impl Iterator<Item = &'a Site>, heads: usize) -> Self {
+        let (mut kept, mut hidden, mut inner) = (0, 0, 0);
+        for site in sites {
+            kept += site.outputs;
+            // What these read is a product or a mixture, made for them.
+            if matches!(site.role, Role::Output | Role::Down) {
+                kept += site.inputs;
+                hidden = site.outputs;
+            }
+            if site.role == Role::Down {
+                inner += site.inputs;
+            }
+        }
+        Self {
+            kept: kept + 4 * hidden,
+            gradients: 3 * inner + 2 * hidden,
+            composed: 4 * inner + 2 * hidden,
+            scores: heads,
+        }
+    }
+}
+
+impl Block {
+    pub fn held(&self, sites: &[Site]) -> Held {
+        let hidden = sites[self.attention.output.site.0].outputs;
+        // A norm before a layer keeps its result, one behind it also what it reads.
+        let normed = |half: Held, before: bool, behind: bool| {
+            let (before, behind) = (usize::from(before), usize::from(behind));
+            Held {
+                kept: half.kept + (before + 2 * behind) * hidden,
+                composed: half.composed + (before + behind) * hidden,
+                ..half
+            }
+        };
+        let (attention, mlp) = (self.attention.held(sites), self.mlp.held(sites));
+        let attention = normed(attention, self.pre_attention.is_some(), self.post_attention.is_some());
+        let mlp = normed(mlp, self.pre_mlp.is_some(), self.post_mlp.is_some());
+        let halves = Held::join(attention, mlp);
+        // The sums with the residual, and the gradients of both sides of one.
+        Held { kept: halves.kept + 2 * hidden, gradients: halves.gradients + 2 * hidden, ..halves }
+    }
+}
+
+impl Attention {
+    fn held(&self, sites: &[Site]) -> Held {
+        let (projected, cut) = match &self.qkv {
+            QkvProj::Split { q, k, v } => ([q, k, v].map(|proj| sites[proj.site.0].outputs).iter().sum(), 0),
+            // The gradient of each part is as wide as the whole.
+            QkvProj::Fused(all) | QkvProj::Grouped(all) => {
+                let width = sites[all.site.0].outputs;
+                (width, 2 * width)
+            }
+            QkvProj::Latent(latent) => {
+                let width = latent.outputs(sites);
+                // Queries and keys are put together from parts.
+                (width + 2 * self.heads * self.head_dim, 2 * width)
+            }
+        };
+        let normed = if self.norm.is_some() { (self.heads + self.kv_heads) * self.head_dim } else { 0 };
+        let mixed = sites[self.output.site.0].inputs;
+        // Shares of the query heads in the gradients of keys and values, before they are summed.
+        let shares = 2 * self.heads * self.head_dim;
+        Held {
+            kept: projected + 2 * normed + mixed,
+            gradients: projected + cut + 2 * normed + shares + mixed,
+            composed: normed,
+            // The exponentials, and the hyperbolic tangents of a softcap.
+            scores: self.heads * (1 + usize::from(self.scores.softcap.is_some())),
+        }
+    }
+}
+
+impl LatentQkv {
+    fn outputs(&self, sites: &[Site]) -> usize {
+        let outputs = |proj: &Proj| sites[proj.site.0].outputs;
+        let query = match &self.query {
+            LatentQuery::Direct(query) => outputs(query),
+            // The latent, before and after its norm.
+            LatentQuery::Latent { down, up, .. } => 2 * outputs(down) + outputs(up),
+        };
+        query + 2 * outputs(&self.kv_down) + outputs(&self.kv_up)
+    }
+}
+
+impl FeedForward {
+    fn held(&self, sites: &[Site]) -> Held {
+        match self {
+            Self::Gated(mlp) => mlp.held(sites),
+            Self::Plain(mlp) => mlp.held(sites),
+            Self::Moe(moe) => moe.held(sites),
+        }
+    }
+}
+
+impl Activation {
+    /// Copies of its input's size that its composition keeps.
+    fn composed(self) -> usize {
+        match self {
+            Self::Relu => 1,
+            Self::Silu => 2,
+            Self::GeluErf => 3,
+            Self::GeluTanh => 4,
+        }
+    }
+}
+
+impl GatedMlp {
+    fn held(&self, sites: &[Site]) -> Held {
+        let inner = sites[self.down.site.0].inputs;
+        // Gate, up and product; the activated gate too where gate and product are not one kernel.
+        let apart = usize::from(self.activation != Activation::Silu);
+        let cut = if matches!(self.gate_up, GateUp::Fused(_)) { 4 } else { 0 };
+        Held {
+            kept: (3 + apart) * inner,
+            gradients: (2 + apart + cut) * inner,
+            composed: self.activation.composed() * inner,
+            scores: 0,
+        }
+    }
+}
+
+impl Mlp {
+    fn held(&self, sites: &[Site]) -> Held {
+        let inner = sites[self.down.site.0].inputs;
+        let composed = self.activation.composed() * inner;
+        Held { kept: 2 * inner, gradients: 2 * inner, composed, scores: 0 }
+    }
+}
+
+impl Moe {
+    /// As if the tokens were shared out evenly, which sums to the same over all experts.
+    fn held(&self, sites: &[Site]) -> Held {
+        let router = 4 * sites[self.router.site.0].outputs;
+        let Some(expert) = self.experts.first() else { return Held::default() };
+        let hidden = sites[expert.down.site.0].outputs;
+        let one = expert.held(sites);
+        let shared = self.shared.as_ref().map_or(Held::default(), |shared| shared.mlp.held(sites));
+        Held {
+            // An expert reads rows of its own, and what it gives is weighted before it is added.
+            kept: router
+                + self.chosen * (one.kept + 2 * hidden)
+                + shared.kept
+                + 2 * hidden * usize::from(self.shared.is_some()),
+            gradients: one.gradients.max(shared.gradients) + 2 * hidden,
+            composed: self.chosen * one.composed + shared.composed,
+            scores: 0,
+        }
+    }
+}
