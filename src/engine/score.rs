@@ -3,8 +3,10 @@
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
+use std::sync::Arc;
 
-use data::Tokenizer;
+use data::{Encode as _, EncodeOptions, Encoder, Example, IGNORE, Record, Tokenizer};
+use protocol::config::TrainOn;
 use protocol::{Result, Text, UserError, text};
 use serde::Deserialize;
 
@@ -20,14 +22,14 @@ struct Row {
     completion: String,
 }
 
-/// The ids of every row, in order.
+/// Every row, in order: all tokens of it are scored, or for a model that reads dicts those of the answer.
 ///
 /// # Errors
 /// When the file cannot be read or a row has neither form; names the row.
-pub fn read_ids(file: &Path, model: &Path) -> Result<Vec<Vec<u32>>> {
+pub fn read_rows(file: &Path, model: &Path) -> Result<Vec<Example>> {
     let opened = File::open(file)
         .map_err(|err| UserError::io(Text::fixed("read the rows", "读取数据"), file, &err))?;
-    let mut tokenizer = None;
+    let mut encoder = None;
     let mut rows = Vec::new();
     for (index, line) in BufReader::new(opened).lines().enumerate() {
         let number = index as u64 + 1;
@@ -37,12 +39,12 @@ pub fn read_ids(file: &Path, model: &Path) -> Result<Vec<Vec<u32>>> {
         if line.is_empty() {
             continue;
         }
-        rows.push(row_ids(line, model, &mut tokenizer).map_err(|err| err.in_file(file).at_row(number))?);
+        rows.push(row(line, model, &mut encoder).map_err(|err| err.in_file(file).at_row(number))?);
     }
     Ok(rows)
 }
 
-fn row_ids(line: &str, model: &Path, tokenizer: &mut Option<Tokenizer>) -> Result<Vec<u32>> {
+fn row(line: &str, model: &Path, encoder: &mut Option<Encoder>) -> Result<Example> {
     if line.len() > MAX_LINE {
         return Err(UserError::bad_input(Text::fixed("The row is too long", "该行过长")));
     }
@@ -53,7 +55,7 @@ fn row_ids(line: &str, model: &Path, tokenizer: &mut Option<Tokenizer>) -> Resul
         ))
     })?;
     if let Some(ids) = row.ids {
-        return Ok(ids);
+        return Ok(scored(ids));
     }
     if row.prompt.is_empty() && row.completion.is_empty() {
         return Err(UserError::bad_input(Text::fixed(
@@ -61,11 +63,26 @@ fn row_ids(line: &str, model: &Path, tokenizer: &mut Option<Tokenizer>) -> Resul
             "该行既无 ids 也无 prompt",
         )));
     }
-    let tokenizer = match tokenizer {
-        Some(tokenizer) => tokenizer,
-        None => tokenizer.insert(Tokenizer::open(model)?),
+    let encoder = match encoder {
+        Some(encoder) => encoder,
+        None => encoder.insert(plain_encoder(model)?),
     };
+    let tokenizer = encoder.tokenizer();
+    if tokenizer.cpm_bee().is_some() {
+        return encoder.encode(&Record::Completion { prompt: row.prompt, completion: row.completion });
+    }
     let mut ids = tokenizer.encode_prompt(&row.prompt)?;
     ids.extend(tokenizer.encode(&row.completion, false)?.ids);
-    Ok(ids)
+    Ok(scored(ids))
+}
+
+fn plain_encoder(model: &Path) -> Result<Encoder> {
+    let options = EncodeOptions { train_on: TrainOn::Responses, max_length: usize::MAX };
+    Encoder::new(Arc::new(Tokenizer::open(model)?), None, options)
+}
+
+/// All tokens are to be scored; an id beyond the labels' range is beyond every vocabulary, too.
+pub(crate) fn scored(ids: Vec<u32>) -> Example {
+    let labels = ids.iter().map(|id| i32::try_from(*id).unwrap_or(IGNORE)).collect();
+    Example { ids, labels, ..Example::default() }
 }

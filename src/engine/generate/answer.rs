@@ -39,7 +39,10 @@ impl Speaker<'_> {
         stopped: &mut dyn FnMut() -> bool,
         told: &mut dyn FnMut(String, Vec<u32>),
     ) -> Result<Answered> {
-        let ids = prompt_ids(self.encoder, prompt)?;
+        let ChatPrompt { ids, bee, .. } = rendered(self.encoder, prompt)?;
+        if let (Some(asked), Some(words)) = (bee, self.encoder.tokenizer().cpm_bee()) {
+            return self.answer_dict((prompt, &asked), words, sampling, stopped, told);
+        }
         let mut answer = Draft::new(self.encoder, prompt, sampling, &ids);
         let decoding = Decoding::new(self.model, self.adapter);
         let began = Instant::now();
@@ -97,10 +100,8 @@ pub fn prompt_ids(encoder: &Encoder, prompt: &Prompt) -> Result<Vec<u32>> {
 /// As [`prompt_ids`].
 pub fn rendered(encoder: &Encoder, prompt: &Prompt) -> Result<ChatPrompt> {
     Ok(match prompt {
-        Prompt::Ids(ids) => ChatPrompt { text: String::new(), ids: ids.clone() },
-        Prompt::Text(text) => {
-            ChatPrompt { text: text.clone(), ids: encoder.tokenizer().encode_prompt(text)? }
-        }
+        Prompt::Ids(ids) => ChatPrompt { text: String::new(), ids: ids.clone(), bee: None },
+        Prompt::Text(text) => encoder.plain_prompt(text)?,
         Prompt::Messages(messages) | Prompt::Templated { messages, .. } => {
             let messages: Vec<_> = messages.iter().map(|turn| message(&turn.role, &turn.content)).collect();
             encoder.render_chat(&messages, None)?
@@ -109,23 +110,23 @@ pub fn rendered(encoder: &Encoder, prompt: &Prompt) -> Result<ChatPrompt> {
 }
 
 /// The answer so far.
-struct Draft<'a> {
+pub(super) struct Draft<'a> {
     sampler: Sampler,
     /// Prompt and answer: what the repetition penalty looks at.
     so_far: Vec<u32>,
-    ids: Vec<u32>,
-    text: String,
+    pub ids: Vec<u32>,
+    pub text: String,
     /// Text held back because a stop text may be beginning in it.
     held: String,
     stream: DecodeStream<'a>,
     tokenizer: &'a Tokenizer,
     stop_ids: Vec<u32>,
     stop_texts: Vec<String>,
-    stopped: bool,
+    pub stopped: bool,
 }
 
 impl<'a> Draft<'a> {
-    fn new(encoder: &'a Encoder, prompt: &Prompt, sampling: &Sampling, ids: &[u32]) -> Self {
+    pub fn new(encoder: &'a Encoder, prompt: &Prompt, sampling: &Sampling, ids: &[u32]) -> Self {
         let tokenizer = encoder.tokenizer();
         let stop_ids = match (sampling.ignore_eos, prompt) {
             (true, _) => Vec::new(),
@@ -178,7 +179,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Text up to a stop text, or up to where one may be beginning.
-    fn release(&mut self, piece: &str, all: bool) -> Option<String> {
+    pub fn release(&mut self, piece: &str, all: bool) -> Option<String> {
         self.held.push_str(piece);
         let found = self.stop_texts.iter().filter_map(|stop| self.held.find(stop.as_str())).min();
         let end = match found {

@@ -3,9 +3,10 @@
 use std::cell::RefCell;
 
 use burn::tensor::{DType, s};
+use data::{BeeBatch, BeeRow, Column};
 use protocol::{Result, Text, UserError};
 
-use crate::models::{Model, PassOptions};
+use crate::models::{Model, PassOptions, Rows};
 use crate::nn::{AdapterView, KvCache};
 
 /// Longest piece of a prompt that goes through the model at once: bounds the scores' memory.
@@ -16,6 +17,10 @@ pub struct Decoding<'a> {
     model: &'a Model,
     adapter: Option<&'a dyn AdapterView>,
     cache: RefCell<KvCache>,
+    /// Everything fed so far.
+    ids: RefCell<Vec<u32>>,
+    /// What goes beside the ids, where a dict is asked.
+    side: Option<RefCell<BeeBatch>>,
 }
 
 /// Logits of the last position.
@@ -25,12 +30,38 @@ pub struct Step {
 
 impl<'a> Decoding<'a> {
     pub fn new(model: &'a Model, adapter: Option<&'a dyn AdapterView>) -> Self {
-        Self { model, adapter, cache: RefCell::new(KvCache::new(model.info.num_layers)) }
+        let cache = RefCell::new(KvCache::new(model.info.num_layers));
+        // What is fed first is the prompt, and its tokens see one another.
+        let side = model.info.whole_prompt.then(|| RefCell::new(BeeBatch::plain(&[0])));
+        Self { model, adapter, cache, ids: RefCell::default(), side }
     }
 
-    /// Tokens in the cache.
+    /// A dict is asked, whose tokens come with `row`.
+    pub fn asked(model: &'a Model, adapter: Option<&'a dyn AdapterView>, row: BeeRow) -> Self {
+        let side = Some(RefCell::new(BeeBatch::asked(row)));
+        Self { side, ..Self::new(model, adapter) }
+    }
+
+    /// The logits' columns behind the vocabulary's.
+    pub fn columns(&self) -> Vec<Column> {
+        self.side.as_ref().map(|side| side.borrow().columns().to_vec()).unwrap_or_default()
+    }
+
+    /// Feeds a token of an answer to a dict.
+    ///
+    /// # Errors
+    /// As [`feed`](Self::feed).
+    pub fn say(&self, id: u32, sub: u32, segment: u32) -> Result<Step> {
+        if let Some(side) = &self.side {
+            side.borrow_mut().push(sub, segment, false);
+        }
+        self.feed_piece(&[id])
+    }
+
+    /// Tokens fed so far.
     pub fn position(&self) -> usize {
-        self.cache.borrow().len()
+        // What the family has in front of them lies in the cache, too.
+        self.cache.borrow().len().saturating_sub(self.model.decoder.lead())
     }
 
     /// Feeds tokens and returns the logits after the last one.
@@ -39,7 +70,8 @@ impl<'a> Decoding<'a> {
     /// When an id or position lies outside the model, there is nothing to feed, or the device fails.
     pub fn feed(&self, ids: &[u32]) -> Result<Step> {
         let mut logits = None;
-        for piece in ids.chunks(PREFILL) {
+        let piece = if self.model.info.whole_prompt { ids.len().max(1) } else { PREFILL };
+        for piece in ids.chunks(piece) {
             logits = Some(self.feed_piece(piece)?);
         }
         logits.ok_or_else(|| {
@@ -49,12 +81,21 @@ impl<'a> Decoding<'a> {
     }
 
     fn feed_piece(&self, ids: &[u32]) -> Result<Step> {
-        let time = ids.len();
-        let positions = self.model.positions(self.position(), time)?;
+        let offset = self.position();
+        let mut fed = self.ids.borrow_mut();
+        fed.truncate(offset);
+        fed.extend(ids);
+        if let Some(side) = &self.side {
+            side.borrow_mut().fill(fed.len(), offset == 0);
+        }
+        let side = self.side.as_ref().map(RefCell::borrow);
+        let rows = Rows { ids: &fed, rows: 1, offset, batch: None, side: side.as_deref() };
+        let positions = self.model.positions(&rows)?;
         let options =
             PassOptions { adapter: self.adapter, cache: Some(&self.cache), ..PassOptions::default() };
         let pass = self.model.pass(&positions, options);
         let hidden = self.model.hidden(&pass, self.model.ids(ids, 1)?);
+        let time = hidden.dims()[1];
         self.cache.borrow_mut().advance(time);
         let last = hidden.slice(s![.., time - 1..time, ..]);
         let logits = self.model.decoder.head(&pass, self.model.decoder.final_norm(&pass, last));

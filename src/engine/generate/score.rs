@@ -1,18 +1,30 @@
 //! Log-probabilities of given tokens.
 
-use burn::tensor::{DType, Int, Tensor, TensorData};
+use burn::tensor::{DType, Int, Tensor};
+use data::{Batch, BeeBatch, Example, IGNORE};
 use protocol::Result;
 
-use crate::models::{Model, PassOptions};
+use crate::models::{Model, PassOptions, Rows};
 use crate::nn::{AdapterView, ops};
-use crate::train::chunk_rows;
+use crate::score::scored;
+use crate::train::{Labels, chunk_rows};
 
 /// Log-probability of each token given those before it, and the token the model would have chosen in
 /// its place; the first token has neither.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RowScore {
+    /// Not a number where a token is not scored.
     pub logprobs: Vec<f32>,
+    /// `u32::MAX` where a token is not scored.
     pub argmax: Vec<u32>,
+}
+
+impl RowScore {
+    /// The log-probabilities of the tokens that were scored.
+    pub fn given(&self) -> impl Iterator<Item = f64> {
+        let scored = self.logprobs.iter().zip(&self.argmax).filter(|(_, best)| **best != u32::MAX);
+        scored.map(|(logprob, _)| f64::from(*logprob))
+    }
 }
 
 /// Scores rows of ids, padded to the longest; the answers are in the rows' order.
@@ -24,53 +36,67 @@ pub fn score_rows(
     adapter: Option<&dyn AdapterView>,
     rows: &[Vec<u32>],
 ) -> Result<Vec<RowScore>> {
-    let time = rows.iter().map(Vec::len).max().unwrap_or(0);
-    if time < 2 {
-        return Ok(vec![RowScore::default(); rows.len()]);
+    let examples: Vec<_> = rows.iter().map(|ids| scored(ids.clone())).collect();
+    score_examples(model, adapter, &examples)
+}
+
+/// Scores the labelled tokens of examples, padded to the longest; the others get no number.
+///
+/// # Errors
+/// As [`score_rows`].
+pub fn score_examples(
+    model: &Model,
+    adapter: Option<&dyn AdapterView>,
+    examples: &[Example],
+) -> Result<Vec<RowScore>> {
+    if examples.iter().all(|example| example.ids.len() < 2) {
+        return Ok(vec![RowScore::default(); examples.len()]);
     }
-    let padded: Vec<u32> = rows
-        .iter()
-        .flat_map(|row| row.iter().copied().chain(std::iter::repeat_n(0, time - row.len())))
-        .collect();
-    let positions = model.positions(0, time)?;
+    let batch = Batch::collate(&never_empty(examples), 0)?;
+    let ids = model.ids(&batch.ids, batch.rows)?;
+    // Each token is scored by those before it: no row is a prompt, which some families read as a whole.
+    let plain = || BeeBatch::plain(&batch.lengths.iter().map(|length| *length as usize).collect::<Vec<_>>());
+    let plain = (batch.side.is_none() && model.info.whole_prompt).then(plain);
+    let rows = Rows { side: batch.side.as_deref().or(plain.as_ref()), ..Rows::fresh(&batch.ids, batch.rows) };
+    let positions = model.positions(&rows)?;
     let pass = model.pass(&positions, PassOptions { adapter, ..PassOptions::default() });
-    let hidden = model.hidden(&pass, model.ids(&padded, rows.len())?);
-    let wanted: Vec<(i32, i32)> = rows
-        .iter()
-        .enumerate()
-        .flat_map(|(row, ids)| {
-            ids.iter().skip(1).enumerate().map(move |(t, id)| ((row * time + t) as i32, *id as i32))
-        })
-        .collect();
-    let width = model.info.hidden;
-    let hidden = hidden.reshape([rows.len() * time, width]);
-    let int = |values: Vec<i32>| -> Tensor<1, Int> {
-        let len = values.len();
-        Tensor::from_data(TensorData::new(values, [len]), &model.device)
-    };
+    let hidden = model.hidden(&pass, ids);
+    let [count, time, width] = hidden.dims();
+    let hidden = hidden.reshape([count * time, width]);
+    let labels = Labels::of(&batch, model);
     let (mut logprobs, mut argmax) = (Vec::new(), Vec::new());
-    for chunk in wanted.chunks(chunk_rows(model.info.vocabulary)) {
-        let selected = hidden.clone().select(0, int(chunk.iter().map(|pair| pair.0).collect()));
+    for chunk in labels.chunks(chunk_rows(model.info.vocabulary)) {
+        let selected = hidden.clone().select(0, chunk.positions());
         let logits = model.decoder.head(&pass, model.decoder.final_norm(&pass, selected.unsqueeze()));
-        let logits = logits.reshape([chunk.len(), model.info.vocabulary]);
-        let (chosen, best) = ops::logprobs(logits, int(chunk.iter().map(|pair| pair.1).collect()));
+        let columns = logits.dims()[2];
+        let (chosen, best) = ops::logprobs(logits.reshape([chunk.len(), columns]), chunk.targets());
         logprobs.extend(read_f32(chosen)?);
         argmax.extend(read_ids(best)?);
     }
-    Ok(split(rows, &logprobs, &argmax))
+    Ok(split(examples, &logprobs, &argmax))
 }
 
-fn split(rows: &[Vec<u32>], logprobs: &[f32], argmax: &[u32]) -> Vec<RowScore> {
-    let mut start = 0;
-    rows.iter()
-        .map(|row| {
-            let end = start + row.len().saturating_sub(1);
-            let score =
-                RowScore { logprobs: logprobs[start..end].to_vec(), argmax: argmax[start..end].to_vec() };
-            start = end;
-            score
-        })
-        .collect()
+/// Rows without tokens as rows of one token that is not scored.
+fn never_empty(examples: &[Example]) -> Vec<Example> {
+    let kept = |example: &Example| match example.ids.is_empty() {
+        true => Example { ids: vec![0], labels: vec![IGNORE], ..Example::default() },
+        false => example.clone(),
+    };
+    examples.iter().map(kept).collect()
+}
+
+fn split(examples: &[Example], logprobs: &[f32], argmax: &[u32]) -> Vec<RowScore> {
+    let mut found = logprobs.iter().zip(argmax);
+    let score = |example: &Example| {
+        let labels = example.labels.iter().skip(1);
+        let numbers = labels.map(|label| match label {
+            &IGNORE => (f32::NAN, u32::MAX),
+            _ => found.next().map_or((f32::NAN, u32::MAX), |(logprob, best)| (*logprob, *best)),
+        });
+        let (logprobs, argmax) = numbers.unzip();
+        RowScore { logprobs, argmax }
+    };
+    examples.iter().map(score).collect()
 }
 
 fn read_f32(tensor: Tensor<1>) -> Result<Vec<f32>> {

@@ -43,7 +43,7 @@ pub fn bench(
     let trainable: u64 = learner.trained_params().map(|(_, param)| param.elements() as u64).sum();
     let batch = made_up_batch(wanted, learner.model.info.vocabulary)?;
     let needs = Needs {
-        info: &learner.model.info,
+        model: &learner.model,
         frozen: parameters,
         trained: trainable,
         element: if dtype == DType::F32 { 4 } else { 2 },
@@ -51,7 +51,8 @@ pub fn bench(
         rows: wanted.batch_size,
         time: wanted.length,
         kept_graphs: 0,
-        fused_attention: device::fuses_attention(&chosen, dtype),
+        base_learns: learner.adapter.is_none(),
+        fused: device::fuses(&chosen, dtype),
     };
     let settings =
         StepSettings::new(&train, affordable_graphs(&needs, device::memory_free(&chosen) / 10 * 9));

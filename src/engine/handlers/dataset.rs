@@ -97,6 +97,7 @@ fn describe(dataset: &Dataset, encoding: &Encoding, shown: &Shown) -> PreviewSou
     // Without rows it is not known whether a template is needed; one that was chosen is shown then.
     if !shown.conversations && !shown.rows.is_empty() {
         source.template = None;
+        source.template_reason = None;
         source.template_source.clear();
     } else {
         let problem = encoding.problem.clone().or_else(|| shown.failure.clone());

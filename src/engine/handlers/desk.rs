@@ -36,6 +36,7 @@ impl Encoding {
     pub fn source(&self) -> PreviewSource {
         PreviewSource {
             template: self.template.as_ref().map(|template| template.name.clone()),
+            template_reason: self.template.as_ref().and_then(|template| template.reason.clone()),
             template_source: self
                 .template
                 .as_ref()

@@ -8,7 +8,6 @@ use protocol::{Estimate, Event, RequestId, Result, RunConfig, UserError};
 use crate::costs::Costs;
 use crate::device::Chosen;
 use crate::export::{StoredAs, model_bytes};
-use crate::memory;
 use crate::methods::{self, Footprint};
 use crate::models::ModelFolder;
 use crate::optim::Schedule;
@@ -96,9 +95,7 @@ impl Weigher<'_> {
         if !forecast.fits {
             let standing =
                 Standing { config: self.config, costs, footprint, rows, time, forecast: &forecast };
-            let mut problem = memory::too_large(&forecast, forecast.available);
-            problem.remedies = standing.mend_memory();
-            self.note(problem);
+            self.note(standing.refusal());
         }
         self.estimate.forecast = forecast;
     }

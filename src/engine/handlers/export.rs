@@ -5,6 +5,8 @@ use std::cell::RefCell;
 use protocol::{Control, Event, ExportRequest, RequestId, Result, Text};
 
 use crate::device::compute_dtype;
+use crate::models::ModelFolder;
+use crate::room::require_room;
 use crate::session::Session;
 use crate::sink::Sink;
 
@@ -18,6 +20,11 @@ pub fn export(
 ) -> Result<()> {
     session.release();
     let dtype = compute_dtype(&wanted.model.dtype, &session.chosen)?;
+    if wanted.verify {
+        // The comparison holds the live model and the one that was written.
+        let folder = ModelFolder::open(&wanted.model.path, &wanted.model.overrides)?;
+        require_room(&folder, dtype, &session.chosen, 2)?;
+    }
     let sink = RefCell::new(sink);
     let progress = |done, total| {
         sink.borrow_mut().progress(request, Text::fixed("writing tensors", "写入张量"), done, total, None);

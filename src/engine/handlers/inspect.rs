@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use data::Tokenizer;
+use data::{TemplateChoice, Tokenizer};
 use protocol::{Event, LinearReport, ModelRef, ModelReport, RequestId, Result, Text, text};
 
 use crate::export::licence_files;
@@ -14,6 +14,8 @@ pub fn inspect(request: RequestId, model: &ModelRef, sink: &mut Sink) -> Result<
     let folder = ModelFolder::open(&model.path, &model.overrides)?;
     let mut notes = Vec::new();
     let (tokenizer, template) = read_tokenizer(&folder, &mut notes);
+    let (template, template_reason) =
+        template.map_or((None, None), |found| (Some(short_name(&found.name)), found.reason));
     note_dropout(&folder, &mut notes);
     let mut dtypes = BTreeMap::new();
     let mut file_bytes = 0;
@@ -28,6 +30,7 @@ pub fn inspect(request: RequestId, model: &ModelRef, sink: &mut Sink) -> Result<
         path: model.path.clone(),
         family: folder.family.id.into(),
         class: folder.config.class().into(),
+        variant: info.variant.clone(),
         parameters: folder.model().params.elements(),
         file_bytes,
         dtypes,
@@ -40,11 +43,18 @@ pub fn inspect(request: RequestId, model: &ModelRef, sink: &mut Sink) -> Result<
         default_targets: folder.family.default_targets.iter().map(|role| (*role).into()).collect(),
         tokenizer,
         template,
+        template_reason,
         licence_files: licence_files(&folder.dir),
         notes,
     };
     sink.emit(Event::Inspected { request, report: Box::new(report) });
     Ok(())
+}
+
+/// A file's name without its folder; a preset's name as it is.
+fn short_name(template: &str) -> String {
+    let file = std::path::Path::new(template).file_name();
+    file.map_or_else(|| template.to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 fn linears(folder: &ModelFolder) -> Vec<LinearReport> {
@@ -61,7 +71,7 @@ fn linears(folder: &ModelFolder) -> Vec<LinearReport> {
     model.sites.iter().map(report).collect()
 }
 
-fn read_tokenizer(folder: &ModelFolder, notes: &mut Vec<Text>) -> (Option<String>, Option<String>) {
+fn read_tokenizer(folder: &ModelFolder, notes: &mut Vec<Text>) -> (Option<String>, Option<TemplateChoice>) {
     match Tokenizer::open(&folder.dir) {
         Ok(tokenizer) => {
             let (largest, rows) = (tokenizer.largest_id() as usize, folder.info.vocabulary);
@@ -71,14 +81,19 @@ fn read_tokenizer(folder: &ModelFolder, notes: &mut Vec<Text>) -> (Option<String
                     "分词器的编号可达 {largest}，词嵌入只有 {rows} 行"
                 ));
             }
-            let template = tokenizer.chat_templates().first().map(|source| source.name.clone());
-            if template.is_none() {
+            let template = TemplateChoice::find("auto", &tokenizer, &folder.dir).unwrap_or_else(|error| {
+                notes.push(error.what);
+                None
+            });
+            // Dicts need none.
+            if template.is_none() && tokenizer.cpm_bee().is_none() {
                 notes.push(Text::fixed(
                     "No chat template: choose a preset for conversations",
                     "没有对话模板：对话数据请选择一个预设模板",
                 ));
             }
-            (Some(format!("tokenizer.json, {} tokens", tokenizer.vocab_size())), template)
+            let file = tokenizer.file().file_name().unwrap_or_default().to_string_lossy();
+            (Some(format!("{file}, {} tokens", tokenizer.vocab_size())), template)
         }
         Err(error) => {
             notes.push(error.what);

@@ -2,13 +2,14 @@
 
 use std::io::Write as _;
 
+use data::Example;
 use protocol::{Control, Event, RequestId, Result, ScoreRequest, Text, UserError};
 use serde_json::json;
 
 use crate::files::AtomicFile;
-use crate::generate::{RowScore, score_rows};
-use crate::models::Model;
-use crate::score::read_ids;
+use crate::generate::{RowScore, score_examples};
+use crate::models::{Model, Rows};
+use crate::score::read_rows;
 use crate::session::Session;
 use crate::sink::Sink;
 
@@ -23,7 +24,7 @@ pub fn score(
     control: &Control,
     sink: &mut Sink,
 ) -> Result<()> {
-    let rows = read_ids(&wanted.input, &wanted.model.path)?;
+    let rows = read_rows(&wanted.input, &wanted.model.path)?;
     let loaded = session.load(&wanted.model, &mut |_, _| {})?;
     let adapter = loaded.adapter(wanted.model.adapters.first());
     let mut output = AtomicFile::create(&wanted.output)?;
@@ -34,19 +35,19 @@ pub fn score(
         }
         let count = batch_rows(&rows[done..]);
         let batch = &rows[done..done + count];
-        let scores = score_rows(&loaded.model, adapter, batch).map_err(|err| {
+        let scores = score_examples(&loaded.model, adapter, batch).map_err(|err| {
             match guilty_row(&loaded.model, batch) {
                 Some(row) => err.in_file(&wanted.input).at_row((done + row) as u64 + 1),
                 None => err,
             }
         })?;
-        for (ids, score) in batch.iter().zip(&scores) {
-            let line = line(ids, score);
+        for (row, score) in batch.iter().zip(&scores) {
+            let line = line(&row.ids, score);
             output.file().write_all(line.as_bytes()).map_err(|err| {
                 UserError::io(Text::fixed("write the scores", "写入评分"), &wanted.output, &err)
             })?;
-            tokens += score.logprobs.len() as u64;
-            sum += score.logprobs.iter().map(|logprob| f64::from(*logprob)).sum::<f64>();
+            tokens += score.given().count() as u64;
+            sum += score.given().sum::<f64>();
         }
         done += count;
         sink.progress(request, Text::fixed("scoring", "评分"), done as u64, rows.len() as u64, None);
@@ -59,16 +60,19 @@ pub fn score(
 }
 
 /// The first row of a failed batch that the model cannot take.
-fn guilty_row(model: &Model, batch: &[Vec<u32>]) -> Option<usize> {
-    batch.iter().position(|ids| model.ids(ids, 1).and_then(|_| model.positions(0, ids.len())).is_err())
+fn guilty_row(model: &Model, batch: &[Example]) -> Option<usize> {
+    batch
+        .iter()
+        .map(|row| &row.ids)
+        .position(|ids| model.ids(ids, 1).and_then(|_| model.positions(&Rows::fresh(ids, 1))).is_err())
 }
 
 /// How many of the next rows fit into one batch, padded to their longest.
-fn batch_rows(rows: &[Vec<u32>]) -> usize {
+fn batch_rows(rows: &[Example]) -> usize {
     let mut longest = 0;
     let mut count = 0;
     for row in rows {
-        longest = longest.max(row.len());
+        longest = longest.max(row.ids.len());
         if count > 0 && longest * (count + 1) > BATCH_TOKENS {
             break;
         }
@@ -79,10 +83,12 @@ fn batch_rows(rows: &[Vec<u32>]) -> usize {
 
 fn line(ids: &[u32], score: &RowScore) -> String {
     let first = std::iter::once(serde_json::Value::Null).take(ids.len().min(1));
+    // What is no number is written as null.
     let logprobs: Vec<serde_json::Value> =
         first.clone().chain(score.logprobs.iter().map(|p| json!(p))).collect();
-    let argmax: Vec<serde_json::Value> = first.chain(score.argmax.iter().map(|id| json!(id))).collect();
-    let sum: f64 = score.logprobs.iter().map(|logprob| f64::from(*logprob)).sum();
+    let best = |id: &u32| if *id == u32::MAX { json!(null) } else { json!(id) };
+    let argmax: Vec<serde_json::Value> = first.chain(score.argmax.iter().map(best)).collect();
+    let sum: f64 = score.given().sum();
     let mut line = json!({ "ids": ids, "logprobs": logprobs, "argmax": argmax, "sum": sum }).to_string();
     line.push('\n');
     line

@@ -2,50 +2,86 @@
 //! anything is sized by them.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use protocol::{Result, Text, UserError, text};
 use serde_json::{Map, Value};
 
-use crate::nn::{LongRopeParts, Rope, RopeScaling, YarnParts};
+use crate::nn::Activation;
 
 /// No published model has a dimension beyond this; a file that does is damaged or hostile.
 const LARGEST_SIZE: u64 = 1 << 24;
+/// Nor has one more layers, or more heads or experts in a layer, than this.
+const LARGEST_COUNT: usize = 4096;
+
+/// Keys of configs that name no `model_type` (the original files of CPM), the first one there decides.
+const IMPLIED: [(&str, &str); 2] =
+    [("position_bias_num_segment_buckets", "cpmbee"), ("prompt_types", "cpmant")];
 
 /// A config.json with the user's overrides applied.
 #[derive(Debug)]
 pub struct ConfigJson {
     map: Map<String, Value>,
+    overrides: Map<String, Value>,
     file: PathBuf,
+    tensors: Option<BTreeSet<String>>,
     problems: RefCell<Vec<String>>,
 }
 
 impl ConfigJson {
+    /// The config.json of a folder; of a GGUF model without one, what its metadata say.
     pub fn open(dir: &Path, overrides: &Map<String, Value>) -> Result<Self> {
         let file = dir.join("config.json");
-        let bytes = std::fs::read(&file).map_err(|err| {
-            UserError::io(Text::fixed("read the model's config.json", "读取模型的 config.json"), &file, &err)
-                .mend(Text::fixed(
-                    "choose a Hugging Face model folder: one with config.json, weights and tokenizer files",
-                    "请选择 Hugging Face 模型文件夹：其中应有 config.json、权重和分词器文件",
-                ))
-        })?;
-        let mut map: Map<String, Value> = serde_json::from_slice(&bytes).map_err(|err| {
-            UserError::bad_input(text!(
-                "config.json is not a JSON object: {err}",
-                "config.json 不是 JSON 对象：{err}"
-            ))
-            .in_file(&file)
-        })?;
-        for (key, value) in overrides {
-            map.insert(key.clone(), value.clone());
-        }
-        Ok(Self { map, file, problems: RefCell::default() })
+        let gguf = if file.is_file() { None } else { data::gguf::find(dir)? };
+        let (mut map, file) = match gguf {
+            Some(files) => crate::weights::gguf::config(&files)?,
+            None => (read(&file)?, file),
+        };
+        map.extend(overrides.clone());
+        Ok(Self { map, overrides: overrides.clone(), file, tensors: None, problems: RefCell::default() })
     }
 
     /// From values alone: made-up models of the benchmark.
     pub fn from_map(map: Map<String, Value>) -> Self {
-        Self { map, file: PathBuf::from("config.json"), problems: RefCell::default() }
+        let (overrides, problems) = (Map::new(), RefCell::default());
+        Self { map, overrides, file: PathBuf::from("config.json"), tensors: None, problems }
+    }
+
+    /// Tells what tensors lie beside the config, where it leaves things to be found out from them.
+    pub fn with_tensors(self, names: impl Iterator<Item = String>) -> Self {
+        Self { tensors: Some(names.collect()), ..self }
+    }
+
+    /// Names of the tensors beside the config; none where only the config is read.
+    pub fn tensors(&self) -> Option<&BTreeSet<String>> {
+        self.tensors.as_ref()
+    }
+
+    /// With values for keys that are absent (not those that are null): what the reference's class has by itself, and
+    /// files therefore leave out. `defaults` is a JSON object.
+    pub fn with_defaults(&self, defaults: &Value) -> Self {
+        let mut map = defaults.as_object().cloned().unwrap_or_default();
+        map.extend(self.map.clone());
+        self.with_map(map)
+    }
+
+    /// The config of a part of the model, under `key`, with the user's overrides applied.
+    pub fn section(&self, key: &str) -> Option<Self> {
+        let mut map = self.map.get(key)?.as_object()?.clone();
+        map.extend(self.overrides.clone());
+        Some(self.with_map(map))
+    }
+
+    fn with_map(&self, map: Map<String, Value>) -> Self {
+        let Self { overrides, file, tensors, problems, .. } = self;
+        Self {
+            map,
+            overrides: overrides.clone(),
+            file: file.clone(),
+            tensors: tensors.clone(),
+            problems: problems.clone(),
+        }
     }
 
     pub fn raw(&self) -> &Map<String, Value> {
@@ -56,8 +92,11 @@ impl ConfigJson {
         &self.file
     }
 
+    /// `model_type`; where the file has none, what a key that only one kind of config has implies.
     pub fn model_type(&self) -> &str {
-        self.map.get("model_type").and_then(Value::as_str).unwrap_or("")
+        let given = self.map.get("model_type").and_then(Value::as_str);
+        let implied = || IMPLIED.iter().find(|(key, _)| self.map.contains_key(*key)).map(|(_, kind)| *kind);
+        given.or_else(implied).unwrap_or("")
     }
 
     pub fn class(&self) -> &str {
@@ -83,6 +122,36 @@ impl ConfigJson {
         }
     }
 
+    /// How many layers, heads or experts: a [`size`](Self::size) that so many tensors or slopes are made for, before any
+    /// file is looked at.
+    pub fn count(&self, key: &str) -> usize {
+        let count = self.size(key);
+        if count > LARGEST_COUNT {
+            self.problem(format!("`{key}` is {count}, wanted at most {LARGEST_COUNT}"));
+            return 1;
+        }
+        count
+    }
+
+    /// A number above 0; None where the key is absent or null.
+    pub fn positive(&self, key: &str) -> Option<f64> {
+        let number = self.number_in(&self.map, key)?;
+        if number > 0.0 {
+            return Some(number);
+        }
+        self.problem(format!("`{key}` is {number}, wanted more than 0"));
+        None
+    }
+
+    /// Like [`size`](Self::size), where 0 and an absent key mean 0.
+    pub fn size_or_zero(&self, key: &str) -> usize {
+        match self.map.get(key) {
+            None | Some(Value::Null) => 0,
+            Some(zero) if zero.as_u64() == Some(0) => 0,
+            Some(value) => self.check_size(key, value),
+        }
+    }
+
     pub fn number_or(&self, key: &str, default: f64) -> f64 {
         self.number_in(&self.map, key).unwrap_or(default)
     }
@@ -93,6 +162,17 @@ impl ConfigJson {
 
     pub fn text_or<'a>(&'a self, key: &str, default: &'a str) -> &'a str {
         self.map.get(key).and_then(Value::as_str).unwrap_or(default)
+    }
+
+    /// The activation under the first of `keys` that is there.
+    pub fn activation(&self, keys: &[&str], default: Activation) -> Activation {
+        let name = keys.iter().find_map(|key| self.map.get(*key).and_then(Value::as_str));
+        name.map_or(default, |name| {
+            Activation::from_name(name).unwrap_or_else(|| {
+                self.problem(format!("activation `{name}` is not known"));
+                default
+            })
+        })
     }
 
     /// Records a problem to be reported with all others.
@@ -124,7 +204,7 @@ impl ConfigJson {
         }
     }
 
-    fn number_in(&self, map: &Map<String, Value>, key: &str) -> Option<f64> {
+    pub(super) fn number_in(&self, map: &Map<String, Value>, key: &str) -> Option<f64> {
         let value = map.get(key).filter(|value| !value.is_null())?;
         let number = value.as_f64().filter(|number| number.is_finite());
         if number.is_none() {
@@ -132,108 +212,21 @@ impl ConfigJson {
         }
         number
     }
+}
 
-    /// Rotary embedding in the spelling of transformers 4 (`rope_theta`, `rope_scaling`) or 5
-    /// (`rope_parameters`).
-    pub fn rope(&self, head_dim: usize, default_theta: f64) -> Rope {
-        let empty = Map::new();
-        let section = ["rope_parameters", "rope_scaling"]
-            .iter()
-            .find_map(|key| self.map.get(*key).and_then(Value::as_object))
-            .unwrap_or(&empty);
-        let theta = self
-            .number_in(section, "rope_theta")
-            .unwrap_or_else(|| self.number_or("rope_theta", default_theta));
-        let partial = self
-            .number_in(section, "partial_rotary_factor")
-            .unwrap_or_else(|| self.number_or("partial_rotary_factor", 1.0));
-        let dim = (head_dim as f64 * partial) as usize;
-        if dim == 0 || dim % 2 == 1 || dim > head_dim {
-            self.problem(format!("{dim} rotary dimensions of a head of {head_dim}: wanted an even number"));
-        }
-        let max_position = self.size_or("max_position_embeddings", 2048);
-        Rope { theta, dim, max_position, scaling: self.rope_scaling(section, theta, dim, max_position) }
-    }
-
-    fn rope_scaling(&self, section: &Map<String, Value>, theta: f64, dim: usize, max: usize) -> RopeScaling {
-        let kind = ["rope_type", "type"].iter().find_map(|key| section.get(*key).and_then(Value::as_str));
-        let number = |key: &str, default: f64| self.number_in(section, key).unwrap_or(default);
-        let factor = number("factor", 1.0);
-        let original = number(
-            "original_max_position_embeddings",
-            self.number_or("original_max_position_embeddings", max as f64),
-        );
-        if !(theta > 1.0 && factor > 0.0 && original >= 1.0) {
-            self.problem(format!("rotary embedding with base {theta}, factor {factor}, length {original}"));
-        }
-        match kind.unwrap_or("default") {
-            "default" => RopeScaling::None,
-            "linear" => RopeScaling::Linear { factor },
-            "dynamic" => RopeScaling::Dynamic { factor },
-            "llama3" => RopeScaling::Llama3 {
-                factor,
-                low: number("low_freq_factor", 1.0),
-                high: number("high_freq_factor", 4.0),
-                original,
-            },
-            "yarn" => RopeScaling::Yarn(YarnParts {
-                factor,
-                beta_fast: number("beta_fast", 32.0),
-                beta_slow: number("beta_slow", 1.0),
-                original,
-                truncate: section.get("truncate").and_then(Value::as_bool).unwrap_or(true),
-                attention_factor: self.yarn_attention_factor(section, factor),
-            }),
-            "longrope" | "su" => self.long_rope(section, factor, original, max, dim),
-            other => {
-                self.problem(format!("rotary scaling `{other}` is not known"));
-                RopeScaling::None
-            }
-        }
-    }
-
-    fn yarn_attention_factor(&self, section: &Map<String, Value>, factor: f64) -> f64 {
-        let scale = |factor: f64, m: f64| if factor <= 1.0 { 1.0 } else { 0.1 * m * factor.ln() + 1.0 };
-        let number = |key: &str| self.number_in(section, key).filter(|number| *number != 0.0);
-        match (number("attention_factor"), number("mscale"), number("mscale_all_dim")) {
-            (Some(given), ..) => given,
-            (None, Some(m), Some(all)) => scale(factor, m) / scale(factor, all),
-            _ => scale(factor, 1.0),
-        }
-    }
-
-    fn long_rope(
-        &self,
-        section: &Map<String, Value>,
-        factor: f64,
-        original: f64,
-        max: usize,
-        dim: usize,
-    ) -> RopeScaling {
-        let list = |key: &str| -> Vec<f64> {
-            let values = section.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-            let numbers: Vec<f64> = values.iter().filter_map(Value::as_f64).filter(|n| *n > 0.0).collect();
-            if numbers.len() != dim / 2 {
-                self.problem(format!("`{key}` has {} positive numbers, wanted {}", numbers.len(), dim / 2));
-            }
-            numbers
-        };
-        // Phi-3 writes the original length at the top level; the factor then follows from it.
-        let factor = if self.map.contains_key("original_max_position_embeddings") {
-            max as f64 / original
-        } else {
-            factor
-        };
-        let attention_factor = self.number_in(section, "attention_factor").unwrap_or(if factor <= 1.0 {
-            1.0
-        } else {
-            (1.0 + factor.ln() / original.ln()).sqrt()
-        });
-        RopeScaling::LongRope(LongRopeParts {
-            short: list("short_factor"),
-            long: list("long_factor"),
-            original: original as usize,
-            attention_factor,
-        })
-    }
+fn read(file: &Path) -> Result<Map<String, Value>> {
+    let bytes = std::fs::read(file).map_err(|err| {
+        UserError::io(Text::fixed("read the model's config.json", "读取模型的 config.json"), file, &err)
+            .mend(Text::fixed(
+                "choose a Hugging Face model folder: one with config.json, weights and tokenizer files; or a .gguf file",
+                "请选择 Hugging Face 模型文件夹：其中应有 config.json、权重和分词器文件；或选择 .gguf 文件",
+            ))
+    })?;
+    serde_json::from_slice(&bytes).map_err(|err| {
+        UserError::bad_input(text!(
+            "config.json is not a JSON object: {err}",
+            "config.json 不是 JSON 对象：{err}"
+        ))
+        .in_file(file)
+    })
 }

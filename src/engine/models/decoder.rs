@@ -1,8 +1,11 @@
 //! What every family's layers can do.
 
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use data::{Batch, BeeBatch};
+use protocol::Result;
 
-use crate::nn::Pass;
+use super::ModelInfo;
+use crate::nn::{Held, Pass, Positions, Site, Stack};
 
 /// Shape of the hidden state between blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,8 +15,61 @@ pub struct HiddenShape {
     pub width: usize,
 }
 
+/// The tokens of a pass.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a> {
+    /// All tokens of every row from its first on, those in the cache too, `[rows, len]`, row-major.
+    pub ids: &'a [u32],
+    pub rows: usize,
+    /// Tokens of each row that are in the cache already.
+    pub offset: usize,
+    /// What else the data says of the rows, in training.
+    pub batch: Option<&'a Batch>,
+    /// What goes beside the ids, for families that read dicts or know context.
+    pub side: Option<&'a BeeBatch>,
+}
+
+impl<'a> Rows<'a> {
+    /// Rows from their first token on.
+    pub fn fresh(ids: &'a [u32], rows: usize) -> Self {
+        Self { ids, rows, offset: 0, batch: None, side: None }
+    }
+
+    pub fn of_batch(batch: &'a Batch) -> Self {
+        let side = batch.side.as_deref();
+        Self { ids: &batch.ids, rows: batch.rows, offset: 0, batch: Some(batch), side }
+    }
+
+    /// Tokens a row, those in the cache included.
+    pub fn len(&self) -> usize {
+        self.ids.len() / self.rows.max(1)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    /// Tokens a row that the pass computes.
+    pub fn time(&self) -> usize {
+        self.len() - self.offset
+    }
+}
+
 /// A decoder-only transformer, cut where the block-wise backward pass cuts it.
 pub trait Decoder: Send + Sync {
+    /// Where the tokens stand: one after the other and causal, unless the family has an order of its own.
+    ///
+    /// # Errors
+    /// When the rows cannot be arranged as the family wants them.
+    fn positions(&self, info: &ModelInfo, rows: &Rows<'_>, device: &Device) -> Result<Positions> {
+        Ok(in_order(info, rows, device))
+    }
+
+    /// Positions of the family's own that a pass has in front of the first token (a soft prompt).
+    fn lead(&self) -> usize {
+        0
+    }
+
     /// Ids `[batch, time]` → input of block 0 `[batch, time, hidden]`.
     fn embed(&self, pass: &Pass<'_>, ids: Tensor<2, Int>) -> Tensor<3>;
 
@@ -23,6 +79,61 @@ pub trait Decoder: Send + Sync {
     /// The norm after the last block. Works on any selection of rows: it looks at one at a time.
     fn final_norm(&self, pass: &Pass<'_>, hidden: Tensor<3>) -> Tensor<3>;
 
-    /// Normed hidden state → logits `[batch, time, vocabulary]`.
+    /// Normed hidden state → logits `[batch, time, vocabulary]`, with more columns behind them where the rows
+    /// have tokens of their own ([`BeeBatch::columns`]).
     fn head(&self, pass: &Pass<'_>, hidden: Tensor<3>) -> Tensor<3>;
+
+    /// What block `index` holds in training, for the forecast: by its matrices, unless the layers can tell.
+    fn held(&self, index: usize, info: &ModelInfo, sites: &[Site]) -> Held {
+        Held::of_sites(sites.iter().filter(|site| site.layer == Some(index)), info.heads)
+    }
+
+    /// The bias that the family's own masks have for every pair of positions of every row; none where all views are
+    /// those of the config.
+    fn pair_bias(&self, _: &ModelInfo) -> Option<PairBias> {
+        None
+    }
+}
+
+/// A [`Mask::Bias`](crate::nn::ops::Mask::Bias) that a family makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PairBias {
+    /// 1 where all heads share it.
+    pub heads: usize,
+    /// Whether it comes from parameters: while these learn, attention is no single kernel.
+    pub learned: bool,
+}
+
+/// Positions `offset..len` in every row.
+pub fn in_order(info: &ModelInfo, rows: &Rows<'_>, device: &Device) -> Positions {
+    let (offset, time) = (rows.offset, rows.time());
+    let ids: Vec<i32> = (offset..offset + time).map(|position| position as i32).collect();
+    Positions {
+        offset,
+        views: info.views.iter().map(|view| view.view(offset, time, device)).collect(),
+        ids: Tensor::from_data(TensorData::new(ids, [time]), device),
+        own: None,
+    }
+}
+
+impl Decoder for Stack {
+    fn embed(&self, pass: &Pass<'_>, ids: Tensor<2, Int>) -> Tensor<3> {
+        Self::embed(self, pass, ids)
+    }
+
+    fn block(&self, index: usize, pass: &Pass<'_>, hidden: Tensor<3>) -> Tensor<3> {
+        self.blocks[index].forward(pass, hidden)
+    }
+
+    fn final_norm(&self, pass: &Pass<'_>, hidden: Tensor<3>) -> Tensor<3> {
+        self.norm.forward(pass, hidden)
+    }
+
+    fn head(&self, pass: &Pass<'_>, hidden: Tensor<3>) -> Tensor<3> {
+        self.head.forward(pass, hidden)
+    }
+
+    fn held(&self, index: usize, _info: &ModelInfo, sites: &[Site]) -> Held {
+        self.blocks[index].held(sites)
+    }
 }

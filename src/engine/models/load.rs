@@ -9,8 +9,11 @@ use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 use serde_json::{Map, Value as Json};
 
 use super::{Builder, ConfigJson, FAMILIES, Family, Model, ModelInfo, family_of};
-use crate::nn::{Param, ParamId, ParamStore, Value, float_dtype};
+use crate::nn::{Initial, Param, ParamId, ParamStore, Value, float_dtype};
 use crate::weights::{Checkpoint, Wanted, load_tensor};
+
+/// No published model has as many parameters; a config that does is damaged or hostile.
+const MOST_PARAMETERS: u128 = 1 << 45;
 
 /// A model folder that was opened and checked, but not loaded.
 pub struct ModelFolder {
@@ -29,8 +32,12 @@ impl ModelFolder {
     /// # Errors
     /// When config.json cannot be understood, or tensors and config disagree: all mismatches at once.
     pub fn open(dir: &Path, overrides: &Map<String, Json>) -> Result<Self> {
-        let mut folder = Self::open_config(dir, overrides)?;
+        let config = ConfigJson::open(dir, overrides)?;
+        // What nobody knows is told before its files are looked at.
+        family_of(&config).ok_or_else(|| unknown_family(&config))?;
         let checkpoint = Checkpoint::open(dir)?;
+        let names = checkpoint.names().map(str::to_owned);
+        let mut folder = Self::from_config(dir, config.with_tensors(names))?;
         folder.check(&checkpoint)?;
         folder.checkpoint = Some(checkpoint);
         Ok(folder)
@@ -49,9 +56,10 @@ impl ModelFolder {
     /// # Errors
     /// When the config cannot be understood.
     pub fn from_config(dir: &Path, config: ConfigJson) -> Result<Self> {
-        let family = family_of(config.model_type()).ok_or_else(|| unknown_family(&config))?;
+        let family = family_of(&config).ok_or_else(|| unknown_family(&config))?;
         let mut builder = Builder::default();
         let (decoder, info) = (family.build)(&config, &mut builder)?;
+        refuse_giant(&config, &builder.params)?;
         let blueprint = Model {
             family,
             info: info.clone(),
@@ -76,14 +84,21 @@ impl ModelFolder {
     /// The parameter that a tensor of the files stands for.
     pub fn param_of(&self, file_name: &str) -> Option<ParamId> {
         let params = &self.blueprint.params;
-        let long = || params.find(&format!("{}{file_name}", self.family.optional_prefix));
-        params.find(file_name).or_else(long)
+        let respelled = |(ours, theirs): &(&str, &str)| {
+            file_name.strip_prefix(theirs).and_then(|rest| params.find(&format!("{ours}{rest}")))
+        };
+        params.find(file_name).or_else(|| self.family.spellings.iter().find_map(respelled))
     }
 
     /// The name that the folder's files use for a parameter.
     pub fn file_name(&self, name: &str) -> Option<String> {
         let checkpoint = self.checkpoint.as_ref()?;
         names(self.family, name).into_iter().find(|name| checkpoint.info(name).is_some())
+    }
+
+    /// Whether a tensor of the files is a second copy of a tied embedding.
+    pub fn repeats_embedding(&self, file_name: &str) -> bool {
+        self.info.tied_head && names(self.family, "lm_head.weight").iter().any(|name| name == file_name)
     }
 
     fn check(&self, checkpoint: &Checkpoint) -> Result<()> {
@@ -96,8 +111,7 @@ impl ModelFolder {
                 names(self.family, &param.name).into_iter().skip(1).fold(wanted, Wanted::or)
             })
             .collect();
-        let tied = self.info.tied_head;
-        let ignorable = |name: &str| (self.family.ignorable)(name) || (tied && name == "lm_head.weight");
+        let ignorable = |name: &str| (self.family.ignorable)(name) || self.repeats_embedding(name);
         checkpoint.check(&wanted, &ignorable)
     }
 
@@ -137,7 +151,7 @@ impl ModelFolder {
     }
 
     /// Draws random weights instead of reading them: normal with the config's `initializer_range`,
-    /// biases 0, norms 1.
+    /// biases and what is added to 1 are 0, norms 1.
     pub fn initialise(mut self, device: &Device, dtype: DType, seed: u64) -> Model {
         random_weights(&mut self.blueprint.params, self.info.initializer_range, device, dtype, seed);
         self.placed(device, dtype)
@@ -150,15 +164,20 @@ impl ModelFolder {
     }
 }
 
+/// Sizes that are each possible may not be so together; counts of bytes need not be checked for overflow after this.
+fn refuse_giant(config: &ConfigJson, params: &ParamStore) -> Result<()> {
+    let elements = |param: &Param| param.shape.iter().map(|size| *size as u128).product::<u128>();
+    let total: u128 = params.iter().map(|(_, param)| elements(param)).sum();
+    if total > MOST_PARAMETERS {
+        config.problem(format!("{total} parameters in all, wanted at most {MOST_PARAMETERS}"));
+    }
+    config.finish()
+}
+
 /// Spellings of a parameter's name: the canonical one first.
 fn names(family: &Family, name: &str) -> Vec<String> {
-    let mut all = vec![name.to_owned()];
-    if let Some(short) =
-        name.strip_prefix(family.optional_prefix).filter(|_| !family.optional_prefix.is_empty())
-    {
-        all.push(short.to_owned());
-    }
-    all
+    let respelled = |(ours, theirs): &(&str, &str)| Some(format!("{theirs}{}", name.strip_prefix(ours)?));
+    std::iter::once(name.to_owned()).chain(family.spellings.iter().filter_map(respelled)).collect()
 }
 
 fn unknown_family(config: &ConfigJson) -> UserError {
@@ -186,10 +205,10 @@ pub fn random_weights(params: &mut ParamStore, range: f64, device: &Device, dtyp
 
 fn initial_values(param: &Param, range: f64, seed: u64, stream: u64) -> Vec<f32> {
     let len = param.elements();
-    match (param.shape.len(), param.name.ends_with(".bias")) {
-        (1, true) => vec![0.0; len],
-        (1, false) => vec![1.0; len],
-        _ => {
+    match param.initial {
+        Initial::Zeros => vec![0.0; len],
+        Initial::Ones => vec![1.0; len],
+        Initial::Normal => {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             rng.set_stream(stream);
             (0..len).map(|_| (normal(&mut rng) * range) as f32).collect()

@@ -3,12 +3,11 @@
 use std::cell::RefCell;
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use protocol::{Result, UserError, text};
+use protocol::{Result, Text, UserError, text};
 
-use super::{Decoder, Family, HiddenShape};
-use crate::nn::ops::Mask;
+use super::{Decoder, Family, HiddenShape, Rows};
 use crate::nn::{
-    AdapterView, DropoutKey, KvCache, ParamStore, Pass, Positions, Role, Rope, Site, SiteKind, Tape,
+    AdapterView, DropoutKey, KvCache, ParamStore, Pass, Positions, Role, Site, SiteKind, Tape, ViewSpec, ops,
 };
 
 /// Sizes of a model, as config.json gives them.
@@ -16,7 +15,7 @@ use crate::nn::{
 pub struct ModelInfo {
     pub num_layers: usize,
     pub hidden: usize,
-    /// Width of the feed-forward layer.
+    /// Width of the feed-forward layer; with experts, of all that a token goes through in one.
     pub inner: usize,
     pub vocabulary: usize,
     pub heads: usize,
@@ -27,8 +26,13 @@ pub struct ModelInfo {
     /// Positions beyond `context` do not exist (learned embedding), rather than merely being untrained.
     pub learned_positions: bool,
     pub tied_head: bool,
-    pub rope: Option<Rope>,
+    /// One a kind of attention layer; see [`Attention::view`](crate::nn::Attention).
+    pub views: Vec<ViewSpec>,
+    /// A prompt must go through the model in one piece, because its tokens see one another (prefix-LM).
+    pub whole_prompt: bool,
     pub initializer_range: f64,
+    /// Which of several members of the family this is, where they differ in kind.
+    pub variant: Option<Text>,
 }
 
 /// A decoder with its parameters.
@@ -53,12 +57,12 @@ pub struct PassOptions<'a> {
 }
 
 impl Model {
-    /// Positions `offset..offset + time`, causal.
+    /// Where the tokens of a pass stand.
     ///
     /// # Errors
-    /// When the family has no such positions (GPT-2 beyond its position embedding).
-    pub fn positions(&self, offset: usize, time: usize) -> Result<Positions> {
-        let (end, context) = (offset + time, self.info.context);
+    /// When the family has no such positions (GPT-2 beyond its position embedding), or cannot arrange the rows.
+    pub fn positions(&self, rows: &Rows<'_>) -> Result<Positions> {
+        let (end, context) = (rows.len(), self.info.context);
         if self.info.learned_positions && end > context {
             return Err(UserError::bad_input(text!(
                 "{end} tokens do not fit: this model has positions for {context}",
@@ -69,13 +73,11 @@ impl Model {
                 "请缩短文本，或将 `max_length` 设为不超过 {context}"
             )));
         }
-        let ids: Vec<i32> = (offset..end).map(|position| position as i32).collect();
-        Ok(Positions {
-            offset,
-            rotary: self.info.rope.as_ref().map(|rope| rope.tables(offset, time, &self.device)),
-            ids: Tensor::from_data(TensorData::new(ids, [time]), &self.device),
-            mask: Mask::Causal { offset },
-        })
+        let mut positions = self.decoder.positions(&self.info, rows, &self.device)?;
+        for view in &mut positions.views {
+            view.mask = ops::ready_mask(view.mask.clone(), rows.time(), &self.device, self.dtype);
+        }
+        Ok(positions)
     }
 
     pub fn pass<'a>(&'a self, positions: &'a Positions, options: PassOptions<'a>) -> Pass<'a> {
@@ -114,10 +116,11 @@ impl Model {
     /// # Errors
     /// As [`ids`](Self::ids) and [`positions`](Self::positions).
     pub fn logits(&self, ids: &[u32], batch: usize, adapter: Option<&dyn AdapterView>) -> Result<Tensor<3>> {
+        let positions = self.positions(&Rows::fresh(ids, batch))?;
         let ids = self.ids(ids, batch)?;
-        let positions = self.positions(0, ids.dims()[1])?;
         let pass = self.pass(&positions, PassOptions { adapter, ..PassOptions::default() });
-        let hidden = self.hidden(&pass, ids);
+        let time = ids.dims()[1];
+        let hidden = self.hidden(&pass, ids).narrow(1, self.decoder.lead(), time);
         Ok(self.decoder.head(&pass, self.decoder.final_norm(&pass, hidden)))
     }
 
@@ -125,10 +128,13 @@ impl Model {
         HiddenShape { batch, time, width: self.info.hidden }
     }
 
-    /// Every matrix of the blocks: what `all-linear` means (PEFT leaves out the output embedding).
+    /// Every matrix of the blocks: what `all-linear` means. PEFT leaves out the output embedding, and routers, which
+    /// are no linear modules in transformers 5.
     pub fn block_linears(&self) -> impl Iterator<Item = &Site> {
         self.sites.iter().filter(|site| {
-            site.layer.is_some() && site.kind != SiteKind::Embedding && site.role != Role::Head
+            site.layer.is_some()
+                && site.kind != SiteKind::Embedding
+                && !matches!(site.role, Role::Head | Role::Router)
         })
     }
 }

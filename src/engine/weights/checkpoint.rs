@@ -9,28 +9,67 @@ use protocol::{Result, Text, UserError, text};
 
 use super::dtype::{FileDtype, OutOfRange, convert, decode_f32};
 use super::folder::{Index, Source};
+use super::made::Made;
 use super::mapping::Mapping;
 use super::stored::Stored;
-use super::{folder, header, pickle};
+use super::{folder, gguf, header, pickle, quantised};
 
 /// Every tensor of a model by name; the bytes stay in the mapped files until they are asked for.
 #[derive(Debug)]
 pub struct Checkpoint {
-    files: Vec<Arc<Mapping>>,
-    tensors: BTreeMap<String, Located>,
+    pub(super) files: Vec<Arc<Mapping>>,
+    pub(super) tensors: BTreeMap<String, Located>,
 }
 
 #[derive(Debug)]
-struct Located {
-    stored: Stored,
-    /// Index into `files`.
-    file: usize,
+pub(super) struct Located {
+    pub content: Content,
+    /// Index into `files`; of a tensor made from several files, the first.
+    pub file: usize,
+}
+
+#[derive(Debug)]
+pub(super) enum Content {
+    /// In the file as it is.
+    Stored(Stored),
+    Made(Made),
+}
+
+impl Content {
+    pub fn dtype(&self) -> FileDtype {
+        match self {
+            Self::Stored(stored) => stored.dtype,
+            Self::Made(made) => made.dtype,
+        }
+    }
+
+    pub fn shape(&self) -> &[usize] {
+        match self {
+            Self::Stored(stored) => &stored.shape,
+            Self::Made(made) => &made.shape,
+        }
+    }
+
+    /// Bytes in the file.
+    fn stored_bytes(&self) -> usize {
+        match self {
+            Self::Stored(stored) => stored.byte_len(),
+            Self::Made(made) => made.stored_bytes,
+        }
+    }
+
+    fn elements(&self) -> usize {
+        self.shape().iter().product()
+    }
 }
 
 /// Form of a stored tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TensorInfo<'a> {
+    /// The format in which its elements are given.
     pub dtype: FileDtype,
+    /// The format in the file: the same, or one that is dequantised, such as `Q4_K`.
+    pub stored_as: &'static str,
     pub shape: &'a [usize],
     pub file: &'a Path,
 }
@@ -40,23 +79,28 @@ impl TensorInfo<'_> {
         self.shape.iter().product()
     }
 
-    /// Bytes as stored.
+    /// Bytes of the elements as given.
     pub fn byte_len(&self) -> usize {
         self.elements() * self.dtype.size()
     }
 }
 
 impl Checkpoint {
-    /// A Hugging Face folder: `model.safetensors`, its shards, `pytorch_model.bin` or its shards, whichever
-    /// is there first. Reads headers only.
+    /// A Hugging Face folder: `model.safetensors`, its shards, `pytorch_model.bin` or its shards, or a GGUF
+    /// model, whichever is there first; or the path of a GGUF file. Reads headers only.
     ///
     /// # Errors
     /// No weights, missing shards (all listed), a malformed file, an index that disagrees with its shards.
     pub fn open(folder: &Path) -> Result<Self> {
-        match folder::find(folder)? {
+        let checkpoint = match folder::find(folder)? {
             Source::Single(file) => open_file(&file),
             Source::Sharded(index) => Self::open_shards(&index),
-        }
+            Source::Gguf(files) => {
+                let (files, tensors) = gguf::open(&files)?;
+                Ok(Self { files, tensors })
+            }
+        }?;
+        quantised::unfold(checkpoint, folder)
     }
 
     fn open_shards(index: &Index) -> Result<Self> {
@@ -95,7 +139,8 @@ impl Checkpoint {
         };
         let file = self.files.len();
         self.files.push(Arc::new(mapping));
-        Ok(tensors.into_iter().map(|(name, stored)| (name, Located { stored, file })).collect())
+        let located = |stored| Located { content: Content::Stored(stored), file };
+        Ok(tensors.into_iter().map(|(name, stored)| (name, located(stored))).collect())
     }
 
     /// All names, sorted.
@@ -108,23 +153,31 @@ impl Checkpoint {
     }
 
     pub fn info(&self, name: &str) -> Option<TensorInfo<'_>> {
-        let Located { stored, file } = self.tensors.get(name)?;
-        Some(TensorInfo { dtype: stored.dtype, shape: &stored.shape, file: self.files[*file].path() })
+        let Located { content, file } = self.tensors.get(name)?;
+        let stored_as = match content {
+            Content::Stored(stored) => stored.dtype.name(),
+            Content::Made(made) => made.stored_as,
+        };
+        let (dtype, shape) = (content.dtype(), content.shape());
+        Some(TensorInfo { dtype, stored_as, shape, file: self.files[*file].path() })
     }
 
     /// The elements in row-major order, little-endian: the mapped bytes themselves unless the file holds
-    /// a strided view.
+    /// a strided view, or something that has to be dequantised or put in order.
     ///
     /// # Errors
     /// No such tensor.
     pub fn bytes(&self, name: &str) -> Result<Cow<'_, [u8]>> {
-        let Located { stored, file } = self.locate(name)?;
-        Ok(stored.read(&self.files[*file]))
+        let Located { content, file } = self.locate(name)?;
+        Ok(match content {
+            Content::Stored(stored) => stored.read(&self.files[*file]),
+            Content::Made(made) => Cow::Owned(made.recipe.bytes()),
+        })
     }
 
     /// The file that a tensor lies in and its bytes' range there, if they are contiguous.
     pub(super) fn region(&self, name: &str) -> Result<Option<(Arc<Mapping>, std::ops::Range<usize>)>> {
-        let Located { stored, file } = self.locate(name)?;
+        let Located { content: Content::Stored(stored), file } = self.locate(name)? else { return Ok(None) };
         let start = stored.layout.start();
         let range = start..start + stored.byte_len();
         Ok(stored.layout.is_contiguous().then(|| (Arc::clone(&self.files[*file]), range)))
@@ -133,7 +186,10 @@ impl Checkpoint {
     /// Do both names stand for the same elements of the same file (tied weights of a PyTorch file)?
     pub fn same_storage(&self, one: &str, other: &str) -> bool {
         match (self.tensors.get(one), self.tensors.get(other)) {
-            (Some(one), Some(other)) => one.file == other.file && one.stored == other.stored,
+            (Some(one), Some(other)) => match (&one.content, &other.content) {
+                (Content::Stored(a), Content::Stored(b)) => one.file == other.file && a == b,
+                _ => false,
+            },
             _ => false,
         }
     }
@@ -182,12 +238,12 @@ impl Checkpoint {
 
     /// Elements of all tensors; tied ones count once.
     pub fn parameters(&self) -> u64 {
-        self.distinct().map(|(_, stored)| (stored.byte_len() / stored.dtype.size()) as u64).sum()
+        self.distinct().map(|content| content.elements() as u64).sum()
     }
 
     /// Bytes of all tensors as stored; tied ones count once.
     pub fn total_bytes(&self) -> u64 {
-        self.distinct().map(|(_, stored)| stored.byte_len() as u64).sum()
+        self.distinct().map(|content| content.stored_bytes() as u64).sum()
     }
 
     /// The files that hold the tensors.
@@ -196,12 +252,16 @@ impl Checkpoint {
     }
 
     /// Tensors with a storage of their own.
-    fn distinct(&self) -> impl Iterator<Item = (&str, &Stored)> {
+    fn distinct(&self) -> impl Iterator<Item = &Content> {
         let mut seen = BTreeSet::new();
-        self.tensors.iter().filter_map(move |(name, located)| {
-            let start = (located.file, located.stored.layout.start());
-            let fresh = located.stored.byte_len() == 0 || seen.insert(start);
-            fresh.then_some((name.as_str(), &located.stored))
+        self.tensors.values().filter_map(move |located| {
+            let fresh = match &located.content {
+                Content::Stored(stored) => {
+                    stored.byte_len() == 0 || seen.insert((located.file, stored.layout.start()))
+                }
+                Content::Made(_) => true,
+            };
+            fresh.then_some(&located.content)
         })
     }
 
@@ -217,8 +277,8 @@ impl Checkpoint {
     }
 
     fn float_dtype(&self, name: &str) -> Result<FileDtype> {
-        let Located { stored, file } = self.locate(name)?;
-        let dtype = stored.dtype;
+        let Located { content, file } = self.locate(name)?;
+        let dtype = content.dtype();
         if dtype.is_float() {
             return Ok(dtype);
         }

@@ -21,6 +21,8 @@ const MAX_INDEX: u64 = 100_000_000;
 pub enum Source {
     Single(PathBuf),
     Sharded(Index),
+    /// A GGUF model: one file, or its parts in order.
+    Gguf(Vec<PathBuf>),
 }
 
 /// `*.index.json`: which shard holds which tensor.
@@ -39,9 +41,11 @@ pub struct Index {
 pub fn find(folder: &Path) -> Result<Source> {
     let metadata = std::fs::metadata(folder)
         .map_err(|err| UserError::io(Text::fixed("open the model folder", "打开模型文件夹"), folder, &err))?;
+    let gguf = || data::gguf::find(folder);
     if !metadata.is_dir() {
-        let what = Text::fixed("The model must be a folder", "模型必须是一个文件夹");
-        return Err(UserError::bad_input(what).in_file(folder));
+        let what =
+            Text::fixed("The model must be a folder, or a .gguf file", "模型必须是一个文件夹或 .gguf 文件");
+        return gguf()?.map(Source::Gguf).ok_or_else(|| UserError::bad_input(what).in_file(folder));
     }
     for (single, index) in CANDIDATES {
         if folder.join(single).is_file() {
@@ -51,8 +55,11 @@ pub fn find(folder: &Path) -> Result<Source> {
             return read_index(folder, index).map(Source::Sharded);
         }
     }
+    if let Some(files) = gguf()? {
+        return Ok(Source::Gguf(files));
+    }
     let what = Text::fixed("The folder holds no weights", "文件夹中没有权重文件");
-    let looked = CANDIDATES.into_iter().flat_map(|(single, index)| [single, index]);
+    let looked = CANDIDATES.into_iter().flat_map(|(single, index)| [single, index]).chain(["*.gguf"]);
     Err(UserError::bad_input(what)
         .in_file(folder)
         .details(looked.map(|name| format!("looked for {name}")))
@@ -74,6 +81,9 @@ fn read_index(folder: &Path, name: &str) -> Result<Index> {
     if let Some(name) = index.weight_map.duplicate() {
         let what = text!("The index names {name} twice", "索引中 {name} 出现两次");
         return Err(malformed(what).at_item(name));
+    }
+    if index.weight_map.0.is_empty() {
+        return Err(malformed(Text::fixed("The index names no weights", "索引中没有任何权重")));
     }
     let names: BTreeSet<&String> = index.weight_map.0.iter().map(|(_, shard)| shard).collect();
     let outside: Vec<String> =
