@@ -17,7 +17,8 @@ pub struct Costs<'a> {
     pub dtype: DType,
     /// Bytes that may be used; 0 if unknown.
     pub budget: u64,
-    fused_attention: bool,
+    fused: bool,
+    chosen: &'a Chosen,
 }
 
 /// What one micro-batch costs.
@@ -29,18 +30,24 @@ pub struct Cost {
 impl<'a> Costs<'a> {
     /// # Errors
     /// When optimizer, dtype or memory budget of the run file cannot be used.
-    pub fn new(folder: &'a ModelFolder, config: &RunConfig, chosen: &Chosen) -> Result<Self> {
+    pub fn new(folder: &'a ModelFolder, config: &RunConfig, chosen: &'a Chosen) -> Result<Self> {
         let optimizer = optimizer_of(&config.train.optimizer)?;
         let dtype = device::compute_dtype(&config.model.dtype, chosen)?;
         let budget = memory::budget(&config.train, device::memory_free(chosen))?;
-        let fused_attention = device::fuses_attention(chosen, dtype);
-        Ok(Self { folder, optimizer, dtype, budget, fused_attention })
+        let fused = device::fuses(chosen, dtype);
+        Ok(Self { folder, optimizer, dtype, budget, fused, chosen })
+    }
+
+    /// The same settings computed in bf16, where the device does that and they are not already.
+    pub fn in_bf16(&self) -> Option<Self> {
+        let dtype = device::compute_dtype("bf16", self.chosen).ok().filter(|dtype| *dtype != self.dtype)?;
+        Some(Self { dtype, fused: device::fuses(self.chosen, dtype), ..*self })
     }
 
     /// Micro-batches of `rows` rows of `time` tokens.
     pub fn of(&self, footprint: &Footprint, rows: u64, time: u64) -> Cost {
         let needs = Needs {
-            info: &self.folder.info,
+            model: self.folder.model(),
             frozen: self.folder.model().params.elements() - footprint.own,
             trained: footprint.trainable(),
             element: if self.dtype == DType::F32 { 4 } else { 2 },
@@ -48,7 +55,8 @@ impl<'a> Costs<'a> {
             rows,
             time,
             kept_graphs: 0,
-            fused_attention: self.fused_attention,
+            base_learns: footprint.own > 0,
+            fused: self.fused,
         };
         let kept_graphs = memory::affordable_graphs(&needs, self.budget);
         let needs = Needs { kept_graphs: kept_graphs as u64, ..needs };

@@ -20,6 +20,7 @@ pub mod optim;
 pub mod plan;
 mod project;
 mod remedies;
+mod room;
 mod runs;
 pub mod score;
 mod session;

@@ -3,13 +3,15 @@
 use protocol::config::TrainConfig;
 use protocol::{MemoryForecast, Result, Text, UserError, text};
 
-use crate::models::ModelInfo;
+use crate::models::Model;
+use crate::nn::{Held, ViewSpec};
 use crate::train::CHUNK_BYTES;
 
 /// Everything the forecast depends on. Counts are elements.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Needs<'a> {
-    pub info: &'a ModelInfo,
+    /// Its layers and sizes; weights need not be there.
+    pub model: &'a Model,
     pub frozen: u64,
     /// Trained parameters and adapters; kept in f32.
     pub trained: u64,
@@ -20,23 +22,27 @@ pub struct Needs<'a> {
     pub rows: u64,
     pub time: u64,
     pub kept_graphs: u64,
-    /// Whether attention is one kernel that never holds the scores of all pairs of positions.
-    pub fused_attention: bool,
+    /// Whether the model's own parameters learn, not only an adapter's.
+    pub base_learns: bool,
+    /// Whether attention, norms and activations are single kernels: no scores of all pairs of positions are held.
+    pub fused: bool,
 }
 
 /// The forecast, against `available` bytes.
 pub fn forecast(needs: &Needs<'_>, available: u64) -> MemoryForecast {
-    let info = needs.info;
+    let info = &needs.model.info;
     let inputs =
         product(&[info.num_layers as u64, needs.rows, needs.time, info.hidden as u64, needs.element]);
-    // One block is always at work with its graph and the gradients of its activations.
-    let graphs = product(&[block_graph_bytes(needs), needs.kept_graphs + 2]);
+    let block = BlockBytes::of(needs);
+    // Blocks give up their graph one after the other: the last of them with the gradients of its activations, when the
+    // others still have theirs. With none kept, one at a time is built anew.
+    let graphs = product(&[block.graph, needs.kept_graphs.max(1)]).saturating_add(block.gradients);
     let mut forecast = MemoryForecast {
         weights: needs.frozen * needs.element,
         trainable: needs.trained * 4,
         gradients: needs.trained * 4,
         optimizer: needs.trained * needs.optimizer_bytes_per_element,
-        activations: inputs.saturating_add(graphs),
+        activations: inputs.saturating_add(graphs).saturating_add(mask_bytes(needs)),
         head: head_bytes(needs),
         total: 0,
         available,
@@ -56,30 +62,73 @@ pub fn forecast(needs: &Needs<'_>, available: u64) -> MemoryForecast {
     forecast
 }
 
-/// Activations that the graph of one block holds on to.
-fn block_graph_bytes(needs: &Needs<'_>) -> u64 {
-    let info = needs.info;
-    let (hidden, inner) = (info.hidden as u64, info.inner as u64);
-    let query = (info.heads * info.head_dim) as u64;
-    let key = (info.kv_heads * info.head_dim) as u64;
-    // Norms and residuals; q, k, v before and after rotation; gate, up and their product.
-    let per_token = 6 * hidden + 3 * query + 4 * key + 4 * inner;
-    let activations = product(&[needs.rows, needs.time, per_token, needs.element]);
-    activations.saturating_add(attention_score_bytes(needs))
+/// What the largest block holds.
+struct BlockBytes {
+    /// Kept by its graph.
+    graph: u64,
+    /// Gradients of activations, in its backward pass.
+    gradients: u64,
 }
 
-/// Scores, scores with the mask, and probabilities of every pair of positions, where they exist.
-fn attention_score_bytes(needs: &Needs<'_>) -> u64 {
-    if needs.fused_attention {
-        return 0;
+impl BlockBytes {
+    fn of(needs: &Needs<'_>) -> Self {
+        let model = needs.model;
+        let blocks =
+            (0..model.info.num_layers).map(|index| model.decoder.held(index, &model.info, &model.sites));
+        let bytes = blocks.map(|held| Self::of_block(needs, held));
+        bytes.max_by_key(|bytes| bytes.graph).unwrap_or(Self { graph: 0, gradients: 0 })
     }
-    let pairs = product(&[needs.rows, needs.info.heads as u64, needs.time, needs.time]);
-    product(&[pairs, 4 + 4 + needs.element])
+
+    fn of_block(needs: &Needs<'_>, held: Held) -> Self {
+        let tokens = product(&[needs.rows, needs.time]);
+        let of_tokens = |elements: usize, size: u64| product(&[tokens, elements as u64, size]);
+        let mut bytes = Self {
+            graph: of_tokens(held.kept, needs.element),
+            gradients: of_tokens(held.gradients, needs.element),
+        };
+        if !needs.fused {
+            let composed = of_tokens(held.composed, 4);
+            bytes.graph = bytes.graph.saturating_add(composed);
+            bytes.gradients = bytes.gradients.saturating_add(composed);
+        }
+        if !needs.fused || needs.base_learns && learns_bias(needs) {
+            let pairs = product(&[tokens, needs.time]);
+            let heads = needs.model.info.heads as u64;
+            // Beside what the softmax keeps: its result in the element type. Backwards, three maps of gradients.
+            let kept = product(&[pairs, 4 * held.scores as u64 + needs.element * heads]);
+            bytes.graph = bytes.graph.saturating_add(kept);
+            bytes.gradients = bytes.gradients.saturating_add(product(&[pairs, 3 * 4 * heads]));
+        }
+        bytes
+    }
+}
+
+fn learns_bias(needs: &Needs<'_>) -> bool {
+    needs.model.decoder.pair_bias(&needs.model.info).is_some_and(|bias| bias.learned)
+}
+
+/// Biases for all pairs of positions, which all blocks share: a family's own, and where attention is a composition, those
+/// of causal views ([`ready_mask`](crate::nn::ops::ready_mask)).
+fn mask_bytes(needs: &Needs<'_>) -> u64 {
+    let pairs = product(&[needs.time, needs.time, 4]);
+    if let Some(bias) = needs.model.decoder.pair_bias(&needs.model.info) {
+        // A learned one is gathered from its table by an index, and summed with the mask.
+        let maps = bias.heads as u64 * if bias.learned { 3 } else { 1 } + if bias.learned { 2 } else { 0 };
+        return product(&[needs.rows, maps, pairs]);
+    }
+    let maps = |view: &ViewSpec| match (&view.key_bias, &view.slopes) {
+        // Falcon's is a bias on every device.
+        (Some(bias), _) => bias.slopes.len() as u64,
+        _ if needs.fused => 0,
+        (None, Some(slopes)) => slopes.len() as u64,
+        (None, None) => 1,
+    };
+    product(&[needs.model.info.views.iter().map(maps).sum(), pairs])
 }
 
 /// Logits of one chunk: as computed, their gradient, and the product of the two.
 fn head_bytes(needs: &Needs<'_>) -> u64 {
-    let all = product(&[needs.rows, needs.time, needs.info.vocabulary as u64, 4]);
+    let all = product(&[needs.rows, needs.time, needs.model.info.vocabulary as u64, 4]);
     4 * all.min(CHUNK_BYTES as u64)
 }
 
@@ -91,9 +140,10 @@ fn product(factors: &[u64]) -> u64 {
 /// How many of the last blocks can keep their graph within `budget` bytes.
 pub fn affordable_graphs(needs: &Needs<'_>, budget: u64) -> usize {
     let bare = forecast(&Needs { kept_graphs: 0, ..needs.clone() }, 0).total;
-    let block = block_graph_bytes(needs).max(1);
-    let room = budget.saturating_sub(bare) / block;
-    (room as usize).min(needs.info.num_layers)
+    let Some(room) = budget.checked_sub(bare) else { return 0 };
+    // The first costs nothing: a block's graph is there in any case.
+    let more = room / BlockBytes::of(needs).graph.max(1);
+    (more.saturating_add(1) as usize).min(needs.model.info.num_layers)
 }
 
 /// The run file's `memory_budget` in bytes: `auto` is nine tenths of what is free.
@@ -148,7 +198,8 @@ pub fn too_large(forecast: &MemoryForecast, budget: u64) -> UserError {
     ))
 }
 
-fn size(bytes: u64) -> String {
+/// Bytes, for people.
+pub fn size(bytes: u64) -> String {
     let mib = bytes as f64 / (1u64 << 20) as f64;
     if mib < 1024.0 { format!("{mib:.1} MiB") } else { format!("{:.1} GiB", mib / 1024.0) }
 }

@@ -12,7 +12,6 @@ use protocol::{DeviceKind, MemoryForecast, Remedy, Result, RunConfig, Text, User
 use crate::costs::{Cost, Costs};
 use crate::device::Chosen;
 use crate::generate;
-use crate::memory;
 use crate::methods;
 use crate::models::{ModelFolder, ModelInfo};
 use crate::optim::{OptimizerEntry, Schedule};
@@ -34,7 +33,7 @@ pub struct Plan {
     pub forecast: MemoryForecast,
     pub kept_graphs: usize,
     /// Where the forecast does not fit: what would.
-    memory_remedies: Vec<Remedy>,
+    too_large: Option<UserError>,
     pub trainable: u64,
     pub parameters: u64,
     /// Fills a row's end; never learned from.
@@ -115,10 +114,11 @@ impl Plan {
             forecast: &forecast,
         };
         standing.mend_findings(&mut survey.verdict);
-        let memory_remedies = if forecast.fits { Vec::new() } else { standing.mend_memory() };
+        let too_large = (!forecast.fits).then(|| standing.refusal());
         survey.verdict.forecast = Some(forecast.clone());
         survey.verdict.steps = total_steps;
         survey.verdict.template = encoder.template().map(|template| template.name().to_owned());
+        survey.verdict.template_reason = encoder.template().and_then(|template| template.reason().cloned());
         survey.verdict.ok &= forecast.fits;
         let (optimizer, dtype) = (costs.optimizer, costs.dtype);
         Ok(Self {
@@ -135,7 +135,7 @@ impl Plan {
             dtype,
             forecast,
             kept_graphs,
-            memory_remedies,
+            too_large,
             trainable: footprint.trainable(),
             pad,
             now,
@@ -148,12 +148,7 @@ impl Plan {
         if let Some(error) = self.survey.refusal() {
             return Err(error);
         }
-        if !self.forecast.fits {
-            let mut error = memory::too_large(&self.forecast, self.forecast.available);
-            error.remedies.clone_from(&self.memory_remedies);
-            return Err(error);
-        }
-        Ok(())
+        self.too_large.clone().map_or(Ok(()), Err)
     }
 
     pub fn dtype_name(&self) -> &'static str {
@@ -208,7 +203,7 @@ fn open_tokenizer(
             "The tokenizer has ids up to {largest}, but the model's embedding has {rows} rows",
             "分词器的编号可达 {largest}，而模型的词嵌入只有 {rows} 行"
         ))
-        .in_file(config.model.path.join("tokenizer.json"))
+        .in_file(tokenizer.file())
         .mend(Text::fixed("use the tokenizer that belongs to this model", "请使用该模型自己的分词器")));
     }
     check_length(config, info)?;

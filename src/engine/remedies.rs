@@ -1,9 +1,11 @@
 //! Changes of settings that mend a refusal, with what they cost. One is offered only where the run would then go.
 
-use protocol::{FindingKind, MemoryForecast, Remedy, RunConfig, Verdict, text};
+use burn::tensor::DType;
+use protocol::{FindingKind, MemoryForecast, Remedy, RunConfig, UserError, Verdict, text};
 use serde_json::Value;
 
 use crate::costs::Costs;
+use crate::memory;
 use crate::methods::{self, Footprint};
 
 /// `max_length` is raised and lowered to multiples of this.
@@ -48,10 +50,83 @@ impl Standing<'_> {
 
     /// Ways to need less memory, each of which is enough by itself.
     pub fn mend_memory(&self) -> Vec<Remedy> {
-        [self.smaller_batch(), self.shorter_rows(), self.lower_rank(), self.lora_instead()]
-            .into_iter()
-            .flatten()
-            .collect()
+        [
+            self.smaller_batch(),
+            self.shorter_rows(),
+            self.smaller_dtype(),
+            self.lower_rank(),
+            self.lora_instead(),
+            self.everything_least(),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    /// The refusal of a run that does not fit, with every way to mend it; where there is none, with what the model
+    /// would need at the very least.
+    pub fn refusal(&self) -> UserError {
+        let mut error = memory::too_large(self.forecast, self.forecast.available);
+        error.remedies = self.mend_memory();
+        if error.remedies.is_empty() {
+            let (least, dtype) = self.least();
+            let (need, name) = (memory::size(least.total), crate::plan::dtype_name(dtype));
+            error = error.mend(text!(
+                "even a LoRA of rank 1 on one short row in {name} needs {need}: use a device with that much memory, or a smaller model",
+                "即使只训练秩为 1 的 LoRA、每次一条短数据、以 {name} 计算，也需要 {need}：请换用内存足够的设备或更小的模型"
+            ));
+        }
+        error
+    }
+
+    /// bf16 in place of f32.
+    fn smaller_dtype(&self) -> Option<Remedy> {
+        let then = self.costs.in_bf16()?.of(self.footprint, self.rows, self.time).forecast;
+        let price = self.price(&then);
+        then.fits.then(|| Remedy {
+            label: text!("Compute in bf16{price}", "改用 bf16 计算{price}"),
+            changes: vec![("model.dtype".into(), "bf16".into())],
+        })
+    }
+
+    /// All of it together, where nothing less is enough: bf16, one row at a time, LoRA.
+    fn everything_least(&self) -> Option<Remedy> {
+        let alone = [self.smaller_batch(), self.shorter_rows(), self.smaller_dtype(), self.lora_instead()];
+        if alone.iter().any(Option::is_some) {
+            return None;
+        }
+        let lora = !self.footprint.is_adapter();
+        let instead = if lora { Some(self.lora(Vec::new())?) } else { None };
+        let footprint = instead.as_ref().unwrap_or(self.footprint);
+        let costs = self.costs.in_bf16();
+        let then = costs.as_ref().unwrap_or(self.costs).of(footprint, 1, self.time).forecast;
+        let mut changes: Vec<(String, Value)> = vec![("train.batch_size".into(), 1.into())];
+        let step_rows = self.config.train.batch_size.checked_mul(self.config.train.gradient_accumulation)?;
+        changes.push(("train.gradient_accumulation".into(), step_rows.into()));
+        changes.extend(costs.is_some().then(|| ("model.dtype".into(), "bf16".into())));
+        changes.extend(lora.then(|| ("method.kind".into(), "lora".into())));
+        let price = self.price(&then);
+        then.fits.then(|| Remedy {
+            label: text!("Take every one of these savings{price}", "同时采用所有节省方式{price}"),
+            changes,
+        })
+    }
+
+    /// The smallest run that the model allows, and its dtype.
+    fn least(&self) -> (MemoryForecast, DType) {
+        let costs = self.costs.in_bf16();
+        let costs = costs.as_ref().unwrap_or(self.costs);
+        let smallest = self.lora(vec![("rank".into(), 1.into())]);
+        let footprint = smallest.as_ref().unwrap_or(self.footprint);
+        (costs.of(footprint, 1, LENGTH_STEP).forecast, costs.dtype)
+    }
+
+    fn lora(&self, changes: Vec<(String, Value)>) -> Option<Footprint> {
+        let mut method = self.config.method.clone();
+        "lora".clone_into(&mut method.kind);
+        method.params.clear();
+        method.params.extend(changes);
+        methods::footprint(self.costs.folder.model(), &method, &self.config.model.path).ok()
     }
 
     /// Fewer rows at once, and as many in an optimizer step.

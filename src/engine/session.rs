@@ -13,6 +13,7 @@ use crate::device::{self, Chosen};
 use crate::methods::{Adapter, load_adapter};
 use crate::models::{Model, ModelFolder};
 use crate::nn::AdapterView;
+use crate::room::require_room;
 
 /// The work thread's memory.
 pub struct Session {
@@ -54,6 +55,7 @@ impl Session {
         if self.loaded.as_ref().is_none_or(|loaded| loaded.key != key) {
             self.release();
             let folder = ModelFolder::open(&wanted.path, &wanted.overrides)?;
+            require_room(&folder, dtype, &self.chosen, 1)?;
             let model = folder.load(&self.chosen.device, dtype, progress)?;
             let encoder = open_encoder(&wanted.path, None);
             self.loaded = Some(Loaded { key, model, adapters: BTreeMap::new(), encoder, templated: None });

@@ -81,8 +81,9 @@ fn fallback_note(reason: &Unusable) -> Text {
     )
 }
 
-/// Whether attention runs in one kernel that holds no scores (`nn::ops::route`): f32 on the CPU.
-pub fn fuses_attention(chosen: &Chosen, dtype: DType) -> bool {
+/// Whether attention, with everything that its scores may have but a bias that learns, norms and activations are single
+/// kernels that hold nothing in between (`nn::ops::route`): f32 on the CPU.
+pub fn fuses(chosen: &Chosen, dtype: DType) -> bool {
     chosen.report.kind == DeviceKind::Cpu && dtype == DType::F32
 }
 

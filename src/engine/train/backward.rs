@@ -11,7 +11,7 @@ use protocol::{Control, Result};
 
 use super::clock::Clock;
 use super::head::{self, Labels};
-use crate::models::{Model, PassOptions};
+use crate::models::{Model, PassOptions, Rows};
 use crate::nn::{AdapterView, DropoutKey, Gradients, Positions, Tape, ops};
 
 /// One micro-batch's way through the model.
@@ -48,8 +48,8 @@ impl Backward<'_> {
     pub fn run(&self, batch: &Batch, weight: f32, gradients: &mut Gradients) -> Result<Option<Tensor<1>>> {
         self.clock.start();
         let ids = self.model.ids(&batch.ids, batch.rows)?;
-        let labels = Labels::of(batch, &self.model.device);
-        let positions = self.model.positions(0, batch.len)?;
+        let labels = Labels::of(batch, self.model);
+        let positions = self.model.positions(&Rows::of_batch(batch))?;
         let embedding = Tape::default();
         let embedded = self.embed(&positions, &embedding, ids);
         let embedding_learns = embedded.is_tracked();

@@ -5,7 +5,7 @@ use data::{Batch, Dataset};
 use protocol::{Control, Result};
 
 use super::head::{Labels, loss};
-use crate::models::{Model, PassOptions};
+use crate::models::{Model, PassOptions, Rows};
 use crate::nn::{AdapterView, Value};
 
 /// What is evaluated, and on what.
@@ -48,8 +48,8 @@ impl Evaluation<'_> {
 /// # Errors
 /// When an id or position lies outside the model, or the device fails.
 pub fn batch_loss(model: &Model, adapter: Option<&dyn AdapterView>, batch: &Batch) -> Result<f64> {
-    let labels = Labels::of(batch, &model.device);
-    let positions = model.positions(0, batch.len)?;
+    let labels = Labels::of(batch, model);
+    let positions = model.positions(&Rows::of_batch(batch))?;
     let options = PassOptions { adapter, ..PassOptions::default() };
     let hidden = model.hidden(&model.pass(&positions, options), model.ids(&batch.ids, batch.rows)?);
     let sum: Tensor<1> = loss(model, &positions, options, hidden, &labels);

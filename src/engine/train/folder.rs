@@ -187,9 +187,12 @@ impl PlanFile {
 }
 
 fn model_identity(plan: &Plan) -> Result<(String, Vec<FileIdentity>)> {
+    // The model may be a file.
     let dir = &plan.folder.dir;
+    let dir = if dir.is_file() { dir.parent().unwrap_or(dir) } else { dir };
     let weights = plan.folder.checkpoint.iter().flat_map(|checkpoint| checkpoint.files());
     let names = weights.filter_map(|file| file.strip_prefix(dir).ok().map(Path::to_owned));
-    let others = ["config.json", "tokenizer.json"].map(PathBuf::from);
-    identity_of_folder(dir, names.chain(others))
+    let vocabulary = plan.encoder.tokenizer().files();
+    let vocabulary = vocabulary.iter().filter_map(|file| file.file_name().map(PathBuf::from));
+    identity_of_folder(dir, names.chain(vocabulary).chain([PathBuf::from("config.json")]))
 }

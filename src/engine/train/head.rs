@@ -2,7 +2,7 @@
 //! rows, so that the logits of a whole batch never exist.
 
 use burn::tensor::{Device, IndexingUpdateOp, Int, Tensor, TensorData};
-use data::{Batch, IGNORE};
+use data::{Batch, FIRST_EXTENSION, IGNORE};
 
 use crate::models::{Model, PassOptions};
 use crate::nn::{Gradients, Positions, Tape, ops};
@@ -12,35 +12,60 @@ pub const CHUNK_BYTES: usize = 64 << 20;
 
 /// Positions that predict a label, and the labels.
 pub struct Labels {
-    /// Flat positions `row · time + t`, for labels at `t + 1`.
+    /// Flat positions `row · time + t`, for labels at `t + 1`; `time` counts what stands in front, too.
     positions: Vec<i32>,
     targets: Vec<i32>,
     device: Device,
 }
 
 impl Labels {
-    pub fn of(batch: &Batch, device: &Device) -> Self {
+    pub fn of(batch: &Batch, model: &Model) -> Self {
+        let lead = model.decoder.lead();
         let mut positions = Vec::new();
         let mut targets = Vec::new();
         for (row, labels) in batch.labels.chunks(batch.len.max(1)).enumerate() {
             for (t, label) in labels.iter().skip(1).enumerate().filter(|(_, label)| **label != IGNORE) {
-                positions.push((row * batch.len + t) as i32);
-                targets.push(*label);
+                positions.push((row * (lead + batch.len) + lead + t) as i32);
+                targets.push(column(*label, model.info.vocabulary));
             }
         }
-        Self { positions, targets, device: device.clone() }
+        Self { positions, targets, device: model.device.clone() }
     }
 
     pub fn len(&self) -> usize {
         self.targets.len()
     }
 
+    /// The same in pieces of `size` at most.
+    pub fn chunks(&self, size: usize) -> impl Iterator<Item = Self> {
+        let pieces = self.positions.chunks(size).zip(self.targets.chunks(size));
+        pieces.map(|(positions, targets)| Self {
+            positions: positions.to_vec(),
+            targets: targets.to_vec(),
+            device: self.device.clone(),
+        })
+    }
+
+    /// Columns of the logits.
+    pub fn targets(&self) -> Tensor<1, Int> {
+        self.tensor(&self.targets)
+    }
+
+    /// Rows of the hidden state.
+    pub fn positions(&self) -> Tensor<1, Int> {
+        self.tensor(&self.positions)
+    }
+
     fn tensor(&self, values: &[i32]) -> Tensor<1, Int> {
         Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), &self.device)
     }
+}
 
-    fn all_positions(&self) -> Tensor<1, Int> {
-        self.tensor(&self.positions)
+/// The logits' column of a label.
+fn column(label: i32, vocabulary: usize) -> i32 {
+    match label.checked_sub(FIRST_EXTENSION) {
+        Some(entry) if entry >= 0 => vocabulary as i32 + entry,
+        _ => label,
     }
 }
 
@@ -66,7 +91,7 @@ pub fn backward(
     if labels.len() == 0 {
         return (loss, zeros.reshape([batch, time, width]));
     }
-    let rows = labels.all_positions();
+    let rows = labels.positions();
     let selected = hidden.reshape([batch * time, width]).select(0, rows.clone());
     let mut parts = Vec::new();
     let step = chunk_rows(model.info.vocabulary);
@@ -76,7 +101,8 @@ pub fn backward(
         let leaf = chunk.autodiff().require_grad();
         let pass = model.pass(positions, PassOptions { tape: Some(&tape), ..options });
         let logits = model.decoder.head(&pass, model.decoder.final_norm(&pass, leaf.clone().unsqueeze()));
-        let flat = logits.reshape([targets.len(), model.info.vocabulary]);
+        let columns = logits.dims()[2];
+        let flat = logits.reshape([targets.len(), columns]);
         let (sum, mut all) = ops::cross_entropy_backward(flat, labels.tensor(targets), weight);
         tape.collect(&mut all, gradients);
         parts.extend(leaf.grad_remove(&mut all));
@@ -99,13 +125,14 @@ pub fn loss(
     if labels.len() == 0 {
         return loss;
     }
-    let selected = hidden.reshape([batch * time, width]).select(0, labels.all_positions());
+    let selected = hidden.reshape([batch * time, width]).select(0, labels.positions());
     let step = chunk_rows(model.info.vocabulary);
     for (index, targets) in labels.targets.chunks(step).enumerate() {
         let chunk = selected.clone().narrow(0, index * step, targets.len()).unsqueeze();
         let pass = model.pass(positions, options);
         let logits = model.decoder.head(&pass, model.decoder.final_norm(&pass, chunk));
-        let flat = logits.reshape([targets.len(), model.info.vocabulary]);
+        let columns = logits.dims()[2];
+        let flat = logits.reshape([targets.len(), columns]);
         loss = loss - ops::logprobs(flat, labels.tensor(targets)).0.sum();
     }
     loss

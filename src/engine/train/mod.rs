@@ -16,6 +16,7 @@ pub use backward::Backward;
 pub use clock::Clock;
 pub use evaluate::batch_loss;
 pub use folder::{PlanFile, RunFolder};
+pub(crate) use head::Labels;
 pub use head::{CHUNK_BYTES, chunk_rows};
 pub use run::{Meanwhile, Run, Surroundings};
 pub use state::RunState;

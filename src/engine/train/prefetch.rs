@@ -76,8 +76,11 @@ fn next(dataset: &Dataset, sampler: &mut Sampler, pad: u32) -> Result<StepBatche
     let mut batches = Vec::with_capacity(micro.len());
     let mut rows = Vec::new();
     for batch in micro {
-        let examples =
-            batch.rows.iter().map(|row| dataset.example(*row as usize)).collect::<Result<Vec<_>>>()?;
+        let read = |row: &u32| match sampler.draw(&batch, *row) {
+            Some(draw) => dataset.example_drawn(*row as usize, draw),
+            None => dataset.example(*row as usize),
+        };
+        let examples = batch.rows.iter().map(read).collect::<Result<Vec<_>>>()?;
         batches.push(Batch::collate(&examples, pad)?);
         rows.extend(batch.rows);
     }

@@ -41,9 +41,8 @@ impl LoraAdapter {
         let sum = site.merge(weight.clone(), a.clone(), b.clone());
         let Some(magnitude) = site.magnitude else { return Some(Value::Matrix(sum)) };
         let Value::Vector(magnitude) = &self.params.get(magnitude).value else { return None };
-        let factor = magnitude.clone() / site.row_norm(weight, a, b);
-        let factor = if site.transposed() { factor.unsqueeze_dim::<2>(0) } else { factor.unsqueeze_dim::<2>(1) };
-        Some(Value::Matrix(sum * factor))
+        let factors = magnitude.clone() / site.row_norm(weight, a, b);
+        Some(Value::Matrix(site.rescaled(sum, factors)))
     }
 }
 

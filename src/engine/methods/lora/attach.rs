@@ -167,6 +167,7 @@ pub fn declare_site(adapter: &mut LoraAdapter, site: &Site, layout: &SiteLayout)
         rank,
         alpha: layout.alpha,
         scale: layout.alpha / divisor,
+        frozen_scale: site.scale,
         dropout: if site.kind == SiteKind::Embedding { 0.0 } else { layout.dropout },
     }
 }

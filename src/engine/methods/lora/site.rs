@@ -24,6 +24,8 @@ pub struct LoraSite {
     pub rank: usize,
     pub alpha: f64,
     pub scale: f64,
+    /// Factor that the frozen matrix's product has and the adapter's has not.
+    pub frozen_scale: f64,
     pub dropout: f64,
 }
 
@@ -33,6 +35,19 @@ impl SiteAdapter for LoraSite {
             (SiteInput::Ids(ids), _) => self.embedding(pass, ids, base),
             (SiteInput::Hidden(x), None) => base + self.low_rank(pass, self.dropped(pass, x)),
             (SiteInput::Hidden(x), Some(magnitude)) => self.dora(pass, x, base, magnitude),
+        }
+    }
+
+    fn weight(&self, pass: &Pass<'_>, weight: Tensor<2>) -> Tensor<2> {
+        let wide = |tensor: &Tensor<2>| tensor.clone().cast(FloatDType::F32);
+        let (a, b) = (pass.matrix(self.a), pass.matrix(self.b));
+        let sum = self.merge(wide(&weight), wide(&a), wide(&b));
+        match self.magnitude {
+            None => sum,
+            Some(magnitude) => {
+                let norm = self.row_norm(weight, a.inner(), b.inner());
+                self.rescaled(sum, pass.vector(magnitude).cast(FloatDType::F32) / norm)
+            }
         }
     }
 }
@@ -61,21 +76,27 @@ impl LoraSite {
             SiteKind::Conv1d => ops::linear_in_out(dropped.clone(), weight),
             SiteKind::Linear | SiteKind::Embedding => ops::linear(dropped.clone(), weight),
         };
+        let plain = if self.frozen_scale == 1.0 { plain } else { plain * self.frozen_scale };
         base + plain * (factor.clone() - 1.0) + self.low_rank(pass, dropped) * factor
     }
 
-    /// ‖W + s·B·A‖ of each output, `[out]`, f32, outside every graph.
+    /// ‖c·W + s·B·A‖ of each output (c: the factor of the frozen product), `[out]`, f32, outside every graph.
     pub fn row_norm(&self, weight: Tensor<2>, a: Tensor<2>, b: Tensor<2>) -> Tensor<1> {
         let wide = |tensor: Tensor<2>| tensor.inner().cast(FloatDType::F32);
-        let sum = self.merge(wide(weight), wide(a), wide(b));
+        let sum = self.merge(wide(weight), wide(a), wide(b)) * self.frozen_scale;
         let outputs = if self.transposed() { 1 } else { 0 };
         sum.square().sum_dim(1 - outputs).sqrt().flatten(0, 1)
     }
 
-    /// W + s·B·A in the layout of W.
+    /// W + s/c·B·A in the layout of W, whose product with the factor c is that of frozen part and adapter.
     pub fn merge(&self, weight: Tensor<2>, a: Tensor<2>, b: Tensor<2>) -> Tensor<2> {
-        let delta = ops::matmul2(b, a) * self.scale;
+        let delta = ops::matmul2(b, a) * (self.scale / self.frozen_scale);
         weight + if self.transposed() { delta.transpose() } else { delta }
+    }
+
+    /// A matrix in the layout of W with each output multiplied by its factor, `[out]`.
+    pub fn rescaled(&self, matrix: Tensor<2>, factors: Tensor<1>) -> Tensor<2> {
+        matrix * factors.unsqueeze_dim(if self.transposed() { 0 } else { 1 })
     }
 
     /// Whether the stored matrix has its outputs along the second axis.
