@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use protocol::{
-    Command, Event, Finding, Histogram, MemoryForecast, Remedy, Result, Severity, Text, Verdict, text,
-};
+use protocol::{Command, Event, Finding, Histogram, MemoryForecast, Result, Severity, Text, Verdict, text};
 
 use super::client::{Client, View};
+use super::failure::offer;
 use super::screen::Screen;
 use super::{format, run_file};
 
@@ -80,7 +79,8 @@ fn sources(verdict: &Verdict, screen: &Screen) -> String {
 }
 
 fn figures(verdict: &Verdict, screen: &Screen) -> String {
-    let template = verdict.template.clone().unwrap_or_else(|| "–".into());
+    let template = format::with_reason(verdict.template.as_deref(), verdict.template_reason.as_ref(), screen);
+    let template = template.unwrap_or_else(|| "–".into());
     let facts = [
         (Text::fixed("rows", "行数"), format::count(verdict.rows)),
         (Text::fixed("trained on", "用于训练"), format::count(verdict.usable_rows)),
@@ -147,14 +147,8 @@ fn describe(finding: &Finding, screen: &Screen) -> String {
     if let Some(mend) = &finding.mend {
         lines.push(format!("    → {}", screen.pick(mend)));
     }
-    lines.extend(finding.remedies.iter().map(|remedy| format!("    ⇒ {}", offer(remedy, screen))));
+    lines.extend(finding.remedies.iter().map(|remedy| format!("    ⇒ {}", offer(remedy, screen.language()))));
     lines.join("\n")
-}
-
-/// What can be changed and to what: `Drop 3 rows: data.on_too_long = "drop"`.
-fn offer(remedy: &Remedy, screen: &Screen) -> String {
-    let changes = remedy.changes.iter().map(|(key, value)| format!("{key} = {value}"));
-    format!("{}: {}", screen.pick(&remedy.label), changes.collect::<Vec<_>>().join(", "))
 }
 
 #[cfg(test)]

@@ -12,17 +12,17 @@ use super::{format, values};
 
 #[derive(Debug, Args)]
 pub struct Flags {
-    /// Model folder in Hugging Face's layout
+    /// Model folder in Hugging Face's layout, or a GGUF file
     #[arg(long, value_name = "DIR")]
     pub model: PathBuf,
     /// Adapter folder in PEFT's layout; may be given again where several adapters are of use
     #[arg(long, value_name = "DIR")]
     pub adapter: Vec<PathBuf>,
-    /// What to write: merged (a whole model) or adapter
+    /// What to write: merged (a whole model), adapter, or gguf (for llama.cpp and Ollama)
     #[arg(long, value_name = "TARGET")]
     pub to: String,
-    /// Type of the written weights
-    #[arg(long, default_value = "keep", value_parser = ["keep", "f32", "f16", "bf16"])]
+    /// Type of the written weights; q8_0 for gguf only
+    #[arg(long, default_value = "keep", value_parser = ["keep", "f32", "f16", "bf16", "q8_0"])]
     pub dtype: String,
     /// Folder to write; must not hold anything yet
     #[arg(long, value_name = "DIR")]
@@ -62,6 +62,10 @@ impl View for Report {
             screen.line(&report.dir.display().to_string());
             let words = written(report, screen);
             screen.say(&words);
+            for note in &report.notes {
+                let words = screen.pick(note);
+                screen.say(&words);
+            }
             if let Some(verify) = &report.verify {
                 let words = verified(verify, screen);
                 screen.line(&words);

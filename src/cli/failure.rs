@@ -1,6 +1,6 @@
 //! Errors as the user reads them: what, the details, how to mend it, and the place last.
 
-use protocol::{Event, Language, Place, Text, UserError};
+use protocol::{Event, Language, Place, Remedy, Text, UserError};
 
 use super::screen::Screen;
 
@@ -28,6 +28,7 @@ fn describe(error: &UserError, language: Language) -> String {
             Language::Chinese => format!("  解决办法：{}", mend.zh),
         });
     }
+    lines.extend(error.remedies.iter().map(|remedy| format!("  ⇒ {}", offer(remedy, language))));
     if error.place != Place::default() {
         lines.push(match language {
             Language::English => format!("  where: {}", error.place),
@@ -35,6 +36,12 @@ fn describe(error: &UserError, language: Language) -> String {
         });
     }
     lines.join("\n")
+}
+
+/// What can be changed and to what: `Drop 3 rows: data.on_too_long = "drop"`.
+pub fn offer(remedy: &Remedy, language: Language) -> String {
+    let changes = remedy.changes.iter().map(|(key, value)| format!("{key} = {value}"));
+    format!("{}: {}", remedy.label.get(language), changes.collect::<Vec<_>>().join(", "))
 }
 
 fn chinese_place(place: &Place) -> String {

@@ -1,6 +1,18 @@
 //! Numbers as people read them.
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use protocol::Text;
+
+use super::screen::Screen;
+
+/// A template, and in brackets why it is this one.
+pub fn with_reason(template: Option<&str>, reason: Option<&Text>, screen: &Screen) -> Option<String> {
+    let template = template?;
+    Some(match reason {
+        Some(reason) => format!("{template} ({})", screen.pick(reason)),
+        None => template.to_owned(),
+    })
+}
 
 /// `1,234,567`
 pub fn count(value: u64) -> String {

@@ -43,7 +43,9 @@ fn summary(report: &ModelReport, screen: &Screen) -> String {
     let dtypes: Vec<_> = report.dtypes.iter().map(|(dtype, count)| format!("{dtype} × {count}")).collect();
     let none = Text::fixed("none", "无");
     let or_none = |value: &Option<String>| value.clone().unwrap_or_else(|| screen.pick(&none));
+    let template = format::with_reason(report.template.as_deref(), report.template_reason.as_ref(), screen);
     let tied = if report.tied_head { Text::fixed("yes", "是") } else { Text::fixed("no", "否") };
+    let variant = report.variant.iter().map(|variant| (Text::fixed("variant", "型号"), screen.pick(variant)));
     let facts = [
         (Text::fixed("folder", "文件夹"), report.path.display().to_string()),
         (Text::fixed("family", "模型家族"), format!("{} ({})", report.family, report.class)),
@@ -59,10 +61,12 @@ fn summary(report: &ModelReport, screen: &Screen) -> String {
         (Text::fixed("context length", "上下文长度"), format::count(report.context_length)),
         (Text::fixed("tied head", "共享输出层"), screen.pick(&tied)),
         (Text::fixed("tokenizer", "分词器"), or_none(&report.tokenizer)),
-        (Text::fixed("chat template", "对话模板"), or_none(&report.template)),
+        (Text::fixed("chat template", "对话模板"), or_none(&template)),
         (Text::fixed("licence files", "许可证文件"), report.licence_files.join(", ")),
         (Text::fixed("default targets", "默认目标层"), report.default_targets.join(", ")),
     ];
+    let mut facts = facts.to_vec();
+    facts.splice(2..2, variant);
     let rows = facts.into_iter().map(|(name, value)| vec![screen.pick(&name), format::printable(&value)]);
     format::facts(rows.collect())
 }

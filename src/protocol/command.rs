@@ -211,9 +211,9 @@ pub struct ExportTarget(pub String);
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ExportRequest {
     pub model: ModelRef,
-    /// Id in the `targets!` registry: `merged`, `adapter`.
+    /// Id in the `targets!` registry: `merged`, `adapter`, `gguf`.
     pub target: ExportTarget,
-    /// `keep`, `f32`, `f16` or `bf16`.
+    /// `keep`, `f32`, `f16`, `bf16`, or for `gguf` `q8_0`.
     pub dtype: String,
     pub out: PathBuf,
     /// Reload what was written and compare it with the live model.

@@ -61,6 +61,9 @@ pub struct PreviewSource {
     pub columns: Vec<String>,
     /// Where the template comes from: a preset's name or a file; None for formats that use none.
     pub template: Option<String>,
+    /// Why `auto` means this template, where it is not the model's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template_reason: Option<Text>,
     /// The template's text.
     pub template_source: String,
     /// What is wrong with the template, with its line; the rows then have their fields and no tokens.
@@ -84,6 +87,9 @@ pub struct SourceReport {
 pub struct Verdict {
     pub sources: Vec<SourceReport>,
     pub template: Option<String>,
+    /// Why `auto` means this template, where it is not the model's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template_reason: Option<Text>,
     pub rows: u64,
     /// Rows that will be trained on, after drops.
     pub usable_rows: u64,

@@ -272,6 +272,9 @@ pub struct ExportReport {
     pub bytes: u64,
     pub seconds: f64,
     pub verify: Option<VerifyReport>,
+    /// What the user should know about the result; not fatal.
+    #[serde(default)]
+    pub notes: Vec<Text>,
 }
 
 /// The exported model against the live one, on the same rows.

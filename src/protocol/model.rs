@@ -8,13 +8,16 @@ use serde::{Deserialize, Serialize};
 use crate::Text;
 
 /// A model folder, read without loading its weights.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModelReport {
     pub path: PathBuf,
     /// Id in the `families!` registry, such as `llama`.
     pub family: String,
     /// `architectures[0]` of config.json.
     pub class: String,
+    /// Which of several members of the family this is, where they differ in kind.
+    #[serde(default)]
+    pub variant: Option<Text>,
     pub parameters: u64,
     pub file_bytes: u64,
     /// Stored dtype → number of tensors.
@@ -30,6 +33,9 @@ pub struct ModelReport {
     pub tokenizer: Option<String>,
     /// Where the chat template comes from, if there is one.
     pub template: Option<String>,
+    /// Why it is this one, where it is not the folder's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template_reason: Option<Text>,
     pub licence_files: Vec<String>,
     /// What is missing or odd; not fatal.
     pub notes: Vec<Text>,

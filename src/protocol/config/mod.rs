@@ -56,7 +56,7 @@ pub struct DataConfig {
     pub train: Vec<PathBuf>,
     /// `auto`, or the id of a dataset format.
     pub format: String,
-    /// `auto` (the model's chat template), the name of a preset, a file, or the template itself (a text with `{{` or
+    /// `auto` (the model's chat template, else its family's known one), the name of a preset, a file, or the template itself (a text with `{{` or
     /// `{%` in it).
     pub template: String,
     /// For `format = "columns"`: field → column name or minijinja expression.

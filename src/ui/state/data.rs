@@ -103,18 +103,12 @@ impl DataState {
                 self.found.supersede(*request);
                 self.verdict.supersede(*request);
             }
-            Event::Progress { request, stage, done, total, seconds_left } => {
-                let progress = Progress {
-                    stage: stage.clone(),
-                    done: *done,
-                    total: *total,
-                    seconds_left: *seconds_left,
-                };
-                self.page.tell_progress(*request, &progress);
-                self.found.tell_progress(*request, &progress);
-                self.verdict.tell_progress(*request, &progress);
+            Event::Progress { request, .. } => {
+                self.page.tell_progress(event);
+                self.found.tell_progress(event);
+                self.verdict.tell_progress(event);
                 if self.again(*request) {
-                    self.counting = Some(progress);
+                    self.counting = Progress::of(event, *request);
                 }
             }
             _ => {}

@@ -3,17 +3,19 @@
 use std::path::{Path, PathBuf};
 
 use protocol::{
-    Event, ExportReport, ExportRequest, ExportTarget, ModelRef, Outcome, RequestId, RunEvent, RunReport,
-    Text, UserError,
+    Event, ExportReport, ExportRequest, ExportTarget, ModelRef, Outcome, ParamKind, RequestId, RunEvent,
+    RunReport, Text, UserError,
 };
 
 use super::tuned::{Tuned, TunedKind};
-use super::{AppState, Progress, Requested};
+use super::{AppState, Requested};
 
 /// The target that takes an adapter alone.
 pub const ADAPTER: &str = "adapter";
 /// The target that writes a whole model.
 pub const MERGED: &str = "merged";
+/// The target for llama.cpp and Ollama.
+pub const GGUF: &str = "gguf";
 const GIB: u64 = 1 << 30;
 
 /// What the Export panel wants.
@@ -38,7 +40,7 @@ pub enum ExportAction {
 pub struct ExportChoices {
     /// Id of a target of the catalog.
     pub target: String,
-    /// `keep`, `f32`, `f16` or `bf16`.
+    /// One of [`dtypes`].
     pub dtype: String,
     pub verify: bool,
     /// The largest file, in GiB.
@@ -110,15 +112,7 @@ impl ExportState {
                 let forecast = Forecast { bytes: *bytes, free_bytes: *free_bytes };
                 self.forecast.answer(*request, forecast);
             }
-            Event::Progress { request, stage, done, total, seconds_left } => {
-                let progress = Progress {
-                    stage: stage.clone(),
-                    done: *done,
-                    total: *total,
-                    seconds_left: *seconds_left,
-                };
-                self.export.tell_progress(*request, &progress);
-            }
+            Event::Progress { .. } => self.export.tell_progress(event),
             Event::Run {
                 run, update: RunEvent::Ended { outcome: Outcome::Finished { result, .. } }, ..
             } => {
@@ -228,6 +222,20 @@ fn suggested_name(source: &Tuned, choices: &ExportChoices) -> String {
     name
 }
 
+/// Words for how a target can store numbers, the default first; none where it has no choice. A target that says nothing
+/// stores them as any model does.
+pub fn dtypes(state: &AppState, target: &str) -> Vec<String> {
+    if target == ADAPTER {
+        return Vec::new();
+    }
+    let known = state.engine.catalog.targets.iter().find(|known| known.id == target);
+    let param = known.and_then(|known| known.params.iter().find(|param| param.key == "dtype"));
+    match param.map(|param| &param.kind) {
+        Some(ParamKind::Choice { choices, .. }) => choices.clone(),
+        _ => ["keep", "bf16", "f16", "f32"].map(String::from).to_vec(),
+    }
+}
+
 /// The export as it is set; None while nothing is chosen that could be exported.
 pub fn request(state: &AppState) -> Option<ExportRequest> {
     let source = state.export.source.as_ref()?;
@@ -265,7 +273,7 @@ mod tests {
 
     fn report(dir: &Path) -> ExportReport {
         let files = vec!["model.safetensors".into()];
-        ExportReport { dir: dir.into(), files, bytes: 7, seconds: 1.0, verify: None }
+        ExportReport { dir: dir.into(), files, bytes: 7, seconds: 1.0, verify: None, notes: Vec::new() }
     }
 
     #[test]

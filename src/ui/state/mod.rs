@@ -91,15 +91,7 @@ impl AppState {
                 self.estimate.supersede(*request);
                 self.full_cost.supersede(*request);
             }
-            Event::Progress { request, stage, done, total, seconds_left } => {
-                let progress = Progress {
-                    stage: stage.clone(),
-                    done: *done,
-                    total: *total,
-                    seconds_left: *seconds_left,
-                };
-                self.model.tell_progress(*request, &progress);
-            }
+            Event::Progress { .. } => self.model.tell_progress(event),
             Event::ProjectRead { request, path, config } if self.opening.awaits(*request) => {
                 self.opened(path, config);
             }

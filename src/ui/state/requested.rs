@@ -1,6 +1,6 @@
 //! A value that the engine is asked for: it stays visible while a newer one is under way.
 
-use protocol::{RequestId, Text, UserError};
+use protocol::{Event, RequestId, Text, UserError};
 
 /// How far long work is.
 #[derive(Clone, Debug, PartialEq)]
@@ -10,6 +10,18 @@ pub struct Progress {
     /// 0: unknown.
     pub total: u64,
     pub seconds_left: Option<f64>,
+}
+
+impl Progress {
+    /// What an event says of a request's progress, if it does.
+    pub fn of(event: &Event, wanted: RequestId) -> Option<Self> {
+        match event {
+            Event::Progress { request, stage, done, total, seconds_left } if *request == wanted => {
+                Some(Self { stage: stage.clone(), done: *done, total: *total, seconds_left: *seconds_left })
+            }
+            _ => None,
+        }
+    }
 }
 
 /// What is known of an answer: the newest value, and the request or error that came after it.
@@ -69,9 +81,10 @@ impl<T> Requested<T> {
         }
     }
 
-    pub fn tell_progress(&mut self, request: RequestId, progress: &Progress) {
-        if self.awaits(request) {
-            self.progress = Some(progress.clone());
+    /// Takes a [`Event::Progress`] of this request; others pass.
+    pub fn tell_progress(&mut self, event: &Event) {
+        if let Some(progress) = self.request.and_then(|request| Progress::of(event, request)) {
+            self.progress = Some(progress);
         }
     }
 

@@ -88,15 +88,8 @@ impl TrainState {
     pub fn reduce(&mut self, event: &Event) {
         match event {
             Event::Run { request, run, update } => self.reduce_run(*request, run, update),
-            Event::Progress { request, stage, done, total, seconds_left }
-                if self.request == Some(*request) =>
-            {
-                self.progress = Some(Progress {
-                    stage: stage.clone(),
-                    done: *done,
-                    total: *total,
-                    seconds_left: *seconds_left,
-                });
+            Event::Progress { request, .. } if self.request == Some(*request) => {
+                self.progress = Progress::of(event, *request);
             }
             // What this window did not see of a run it attached to, or of one that is resumed.
             Event::RunRead { dir, steps, evals, samples, report, .. } if self.dir.as_ref() == Some(dir) => {

@@ -26,7 +26,7 @@ pub fn error_whole(ui: &mut Ui, ctx: &PanelCtx<'_>, error: &UserError) {
 
 fn with_details(ui: &mut Ui, ctx: &PanelCtx<'_>, error: &UserError, most: usize) {
     let tokens = ui.tokens();
-    surface(ui, tokens.error_wash, Icon::Error, tokens.error, |ui| {
+    washed(ui, tokens.error_wash, Icon::Error, tokens.error, |ui| {
         ui.add(
             egui::Label::new(RichText::new(ctx.t(&error.what)).color(tokens.text_strong))
                 .wrap()
@@ -72,12 +72,13 @@ pub fn remedies(ui: &mut Ui, ctx: &PanelCtx<'_>, remedies: &[protocol::Remedy]) 
 /// A line with an icon: something to know.
 pub fn notice(ui: &mut Ui, ctx: &PanelCtx<'_>, text: &Text) {
     let tokens = ui.tokens();
-    surface(ui, tokens.warning_wash, Icon::Warning, tokens.warning, |ui| {
+    washed(ui, tokens.warning_wash, Icon::Warning, tokens.warning, |ui| {
         ui.add(egui::Label::new(RichText::new(ctx.t(text)).color(tokens.text)).wrap());
     });
 }
 
-fn surface(ui: &mut Ui, fill: Color32, icon: Icon, colour: Color32, contents: impl FnOnce(&mut Ui)) {
+/// A wash of colour with an icon at its left.
+pub fn washed(ui: &mut Ui, fill: Color32, icon: Icon, colour: Color32, contents: impl FnOnce(&mut Ui)) {
     Frame::new().fill(fill).corner_radius(6).inner_margin(Margin::symmetric(10, 8)).show(ui, |ui| {
         ui.horizontal_top(|ui| {
             icon.ui(ui, 16.0, colour);

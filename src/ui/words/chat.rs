@@ -19,8 +19,6 @@ words! {
     STARTING_HELP => "The run is starting: answers come with its first step", "训练正在启动：第一步之后才会回答";
     CHOOSE_FOLDER => "Choose an adapter folder…", "选择适配器文件夹…";
     NO_RUNS => "No run has a result yet", "尚无训练结果";
-    RESULT => "result", "最终结果";
-    BEST => "best", "最佳";
     SEND => "Send", "发送";
     STOP => "Stop", "停止";
     MESSAGE => "Message", "消息";

@@ -6,8 +6,6 @@ words! {
     SOURCE => "What", "导出内容";
     NOBODY => "Choose a run's result", "选择训练结果";
     FROM_CHAT => "As in Chat", "与对话相同";
-    RESULT => "result", "最终结果";
-    BEST => "best", "最佳";
     ON_BASE => "on", "基于";
     AS => "As", "导出为";
     STORED => "Stored as", "存储精度";
@@ -48,6 +46,7 @@ words! {
     OPEN_FOLDER => "Open the folder", "打开文件夹";
     COPY_PATH => "Copy the path", "复制路径";
     LOAD_IT => "How to load it in Python", "如何在 Python 中加载";
+    RUN_IT => "How to run it with Ollama or llama.cpp", "如何用 Ollama 或 llama.cpp 运行";
     COPY_CODE => "Copy the code", "复制代码";
     AGAIN => "Export something else", "导出其他内容";
     FAILED => "The export failed; nothing was written", "导出失败；未写入任何文件";

@@ -15,6 +15,7 @@ words! {
     READING => "Reading the model's files…", "正在读取模型文件…";
     FAMILY => "Family", "模型家族";
     CLASS => "Class", "模型类";
+    VARIANT => "Variant", "型号";
     PARAMETERS => "Parameters", "参数量";
     FILE_SIZE => "Size on disk", "文件大小";
     DTYPES => "Stored as", "存储精度";

@@ -56,5 +56,6 @@ words! {
     NO_CHECKPOINTS => "None kept", "未保留检查点";
     BEST => "best", "最佳";
     RESULT => "Result", "结果";
+    FINAL => "result", "最终结果";
     FOLDER => "Folder", "文件夹";
 }

@@ -1,7 +1,7 @@
 //! Which columns, who speaks in them, and how answers are drawn.
 
-use egui::{Align, Layout, RichText, ScrollArea, Ui};
-use protocol::{RunReport, Text};
+use egui::{Align, Layout, RichText, Ui};
+use protocol::Text;
 
 use super::{Kept, columns};
 use crate::action::Action;
@@ -10,9 +10,9 @@ use crate::panels::PanelCtx;
 use crate::state::chat::ask::{Floor, is_plain, right};
 use crate::state::chat::{ChatAction, Columns, Side};
 use crate::state::train::RunPhase;
-use crate::state::tuned::{Origin, Tuned, TunedKind, trains_whole_model};
+use crate::state::tuned::{Origin, Tuned, TunedKind};
 use crate::theme::{UiTokens, semibold};
-use crate::widgets::{Icon, hint, icon_button, notice, segmented, toggle};
+use crate::widgets::{Icon, hint, icon_button, menu_choice, notice, run_menu, segmented, toggle};
 use crate::words::chat as words;
 
 /// Below this width, as beside the plots, rows are broken in two.
@@ -128,52 +128,18 @@ fn tuned(ui: &mut Ui, ctx: &PanelCtx<'_>) {
 fn pick(ui: &mut Ui, ctx: &PanelCtx<'_>) {
     let state = ctx.state;
     if state.train.is_active() {
-        choice(ui, ctx, ctx.t(&words::LIVE), ChatAction::UseLive);
+        menu_choice(ui, ctx, ctx.t(&words::LIVE), || Action::Chat(ChatAction::UseLive));
         ui.separator();
     }
     let runs = || state.runs.runs.iter().filter(|run| run.result.is_some() || !run.checkpoints.is_empty());
     if runs().next().is_none() {
         hint(ui, ctx.t(&words::NO_RUNS));
     }
-    ScrollArea::vertical().max_height(320.0).show(ui, |ui| {
-        for run in runs() {
-            of_run(ui, ctx, run);
-        }
-    });
+    run_menu(ui, ctx, runs(), |run, checkpoint| Action::Chat(ChatAction::UseRun { run, checkpoint }));
     ui.separator();
     if ui.button(ctx.t(&words::CHOOSE_FOLDER)).clicked() {
         let start = state.runs.dir.clone();
         ctx.push(Action::Desktop(DesktopRequest::PickFolder { purpose: Purpose::AdapterFolder, start }));
-        ui.close();
-    }
-}
-
-fn of_run(ui: &mut Ui, ctx: &PanelCtx<'_>, run: &RunReport) {
-    let used = |checkpoint| ChatAction::UseRun { run: Box::new(run.clone()), checkpoint };
-    if run.result.is_some() {
-        let text = format!("{} · {}", run.name, ctx.t(&words::RESULT));
-        // Made only when clicked: a run's report is not copied in every frame.
-        choice_with(ui, ctx, &text, || used(None));
-    }
-    if trains_whole_model(run) {
-        return;
-    }
-    for checkpoint in run.checkpoints.iter().rev() {
-        let (name, step) = (&run.name, checkpoint.step);
-        let text = protocol::text!("{name} · step {step}", "{name} · 第 {step} 步");
-        let best = if checkpoint.best { format!("  ({})", ctx.t(&words::BEST)) } else { String::new() };
-        let text = format!("{}{best}", ctx.t(&text));
-        choice_with(ui, ctx, &text, || used(Some(checkpoint.dir.clone())));
-    }
-}
-
-fn choice(ui: &mut Ui, ctx: &PanelCtx<'_>, text: &str, action: ChatAction) {
-    choice_with(ui, ctx, text, || action);
-}
-
-fn choice_with(ui: &mut Ui, ctx: &PanelCtx<'_>, text: &str, action: impl FnOnce() -> ChatAction) {
-    if ui.button(text).clicked() {
-        ctx.push(Action::Chat(action()));
         ui.close();
     }
 }

@@ -192,6 +192,7 @@ mod tests {
         let mut verdict = Verdict {
             sources: vec![source("/x/a.jsonl", 100), source("/x/b.jsonl", 50)],
             template: None,
+            template_reason: None,
             rows: 150,
             usable_rows: 150,
             validation_rows: 0,

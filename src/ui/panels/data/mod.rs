@@ -346,6 +346,7 @@ mod tests {
         let verdict = Verdict {
             sources: Vec::new(),
             template: None,
+            template_reason: None,
             rows: 9,
             usable_rows: 9,
             validation_rows: 0,

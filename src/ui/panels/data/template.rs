@@ -105,7 +105,10 @@ fn foot_line(ui: &mut Ui, ctx: &PanelCtx<'_>, editor: &Editor, source: &PreviewS
                 (ctx.t(&said).to_owned(), tokens.error)
             }
             Some((None, what)) => (what.to_owned(), tokens.error),
-            None => (ctx.t(&words::LINE_OK).to_owned(), tokens.text_weak),
+            None => {
+                let said = source.template_reason.as_ref().unwrap_or(&words::LINE_OK);
+                (ctx.t(said).to_owned(), tokens.text_weak)
+            }
         }
     };
     ui.horizontal(|ui| {
@@ -126,8 +129,17 @@ fn chooser(ui: &mut Ui, ctx: &PanelCtx<'_>, source: &PreviewSource) {
     let setting = ctx.state.project.config.data.template.as_str();
     let presets = &ctx.state.engine.catalog.templates;
     let preset = presets.iter().find(|preset| preset.id == setting);
+    // Without a template of its own the model has its family's.
+    let known = source.template_reason.as_ref().and(source.template.as_deref());
+    let known = known.and_then(|id| presets.iter().find(|preset| preset.id == id));
     let shown = if setting == "auto" {
-        ctx.t(&words::FROM_MODEL).to_owned()
+        match known {
+            Some(known) => {
+                let protocol::Text { en, zh } = &known.name;
+                ctx.t(&protocol::text!("Auto: {en}", "自动：{zh}")).to_owned()
+            }
+            None => ctx.t(&words::FROM_MODEL).to_owned(),
+        }
     } else if is_text(setting) {
         ctx.t(&words::OWN_TEXT).to_owned()
     } else if let Some(preset) = preset {
@@ -135,7 +147,7 @@ fn chooser(ui: &mut Ui, ctx: &PanelCtx<'_>, source: &PreviewSource) {
     } else {
         std::path::Path::new(setting).file_name().unwrap_or_default().to_string_lossy().into_owned()
     };
-    let combo = ComboBox::from_id_salt("template").selected_text(shown).width(150.0).show_ui(ui, |ui| {
+    let combo = ComboBox::from_id_salt("template").selected_text(&shown).width(150.0).show_ui(ui, |ui| {
         if ui.selectable_label(setting == "auto", ctx.t(&words::FROM_MODEL)).clicked() {
             set(ctx, "auto");
         }
@@ -152,7 +164,10 @@ fn chooser(ui: &mut Ui, ctx: &PanelCtx<'_>, source: &PreviewSource) {
         }
     });
     let name = ctx.t(&words::TEMPLATE);
-    combo.response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::ComboBox, true, name));
+    combo.response.widget_info(|| {
+        let labelled = egui::WidgetInfo::labeled(egui::Role::ComboBox, true, name);
+        egui::WidgetInfo { current_text_value: Some(shown.clone()), ..labelled }
+    });
     if let Some(from) = source.template.as_ref().filter(|from| from.len() < 200) {
         combo.response.on_hover_text(from);
     }

@@ -8,7 +8,7 @@ use protocol::{Descriptor, Text};
 use crate::action::Action;
 use crate::desktop::{DesktopRequest, Purpose};
 use crate::panels::PanelCtx;
-use crate::state::export::{ADAPTER, ExportAction, ExportChoices, out};
+use crate::state::export::{ADAPTER, ExportAction, ExportChoices, MERGED, dtypes, out};
 use crate::state::tuned::TunedKind;
 use crate::theme::{UiTokens, semibold};
 use crate::widgets::{button, card, field, hint, section, segmented, toggle};
@@ -18,13 +18,19 @@ use crate::words::export as words;
 static F32: Text = Text::fixed("32-bit", "32 位");
 static BF16: Text = Text::fixed("bf16", "bf16");
 static F16: Text = Text::fixed("f16", "f16");
+static Q8_0: Text = Text::fixed("8-bit", "8 位");
 
 pub(super) fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, name: &mut Option<String>) {
     let mut choices = ctx.state.export.choices.clone();
     card(ui, |ui| {
         section(ui, ctx.t(&words::AS));
         targets(ui, ctx, &mut choices);
-        if choices.target != ADAPTER {
+        // Another target may know other ways.
+        let offered = dtypes(ctx.state, &choices.target);
+        if !offered.is_empty() {
+            if !offered.contains(&choices.dtype) {
+                choices.dtype.clone_from(&offered[0]);
+            }
             ui.add_space(2.0);
             stored(ui, ctx, &mut choices);
         }
@@ -86,18 +92,30 @@ fn target_card(ui: &mut Ui, ctx: &PanelCtx<'_>, target: &Descriptor, on: bool) -
     response.clicked()
 }
 
+/// What is said of a way to store numbers.
+fn label<'a>(ctx: &PanelCtx<'a>, id: &'a str) -> &'a str {
+    match id {
+        "keep" => ctx.t(&words::DTYPE_KEEP),
+        "f32" => ctx.t(&F32),
+        "bf16" => ctx.t(&BF16),
+        "f16" => ctx.t(&F16),
+        "q8_0" => ctx.t(&Q8_0),
+        other => other,
+    }
+}
+
 fn stored(ui: &mut Ui, ctx: &PanelCtx<'_>, choices: &mut ExportChoices) {
-    let dtypes = [("keep", &words::DTYPE_KEEP), ("bf16", &BF16), ("f16", &F16), ("f32", &F32)];
-    let shown = dtypes.map(|(id, text)| (id, ctx.t(text)));
-    let current = dtypes.map(|(id, _)| id).into_iter().find(|id| *id == choices.dtype).unwrap_or("keep");
+    let offered = dtypes(ctx.state, &choices.target);
+    let shown: Vec<_> = offered.iter().map(|id| (id.as_str(), label(ctx, id))).collect();
+    let current = choices.dtype.clone();
     field(ui, ctx.t(&words::STORED), ctx.t(&words::DTYPE_HELP), |ui| {
-        let inner = ui.scope(|ui| segmented(ui, current, &shown));
+        let inner = ui.scope(|ui| segmented(ui, current.as_str(), &shown));
         if let Some(dtype) = inner.inner {
             dtype.clone_into(&mut choices.dtype);
         }
         inner.response
     });
-    if ctx.state.preferences.expert {
+    if ctx.state.preferences.expert && choices.target == MERGED {
         field(ui, ctx.t(&words::SHARD), ctx.t(&words::SHARD_HELP), |ui| {
             ui.add(DragValue::new(&mut choices.shard_gib).range(1..=1024).suffix(" GB"))
         });

@@ -26,6 +26,19 @@ pub(super) fn python(wanted: Option<&ExportRequest>, dir: &Path) -> String {
     }
 }
 
+/// What Ollama and llama.cpp are told at a command line.
+pub(super) fn commands(dir: &Path, files: &[String]) -> String {
+    let name = dir.file_name().map_or_else(String::new, |name| name.to_string_lossy().to_lowercase());
+    let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let file = files.iter().find(|file| file.ends_with(".gguf")).map_or("model.gguf", String::as_str);
+    let quoted = |path: &Path| format!("'{}'", path.display().to_string().replace('\'', "'\\''"));
+    format!(
+        "cd {} && ollama create {name} -f Modelfile && ollama run {name}\n\nllama-cli -m {}",
+        quoted(dir),
+        quoted(&dir.join(file))
+    )
+}
+
 /// A path as a Python string: JSON's escapes are Python's, too.
 fn literal(path: &Path) -> String {
     serde_json::to_string(&path.to_string_lossy()).unwrap_or_else(|_| "\"\"".into())
@@ -34,6 +47,13 @@ fn literal(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn commands_quote_what_a_shell_would_take_apart() {
+        let commands = commands(Path::new("/out/It's mine"), &["Modelfile".into(), "model-q8_0.gguf".into()]);
+        assert!(commands.starts_with(r"cd '/out/It'\''s mine' && ollama create it-s-mine -f Modelfile"), "{commands}");
+        assert!(commands.ends_with(r"llama-cli -m '/out/It'\''s mine/model-q8_0.gguf'"), "{commands}");
+    }
 
     #[test]
     fn paths_are_python_strings_and_an_adapter_names_its_base() {

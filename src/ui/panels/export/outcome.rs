@@ -1,16 +1,16 @@
 //! The button, the work, and what came of it.
 
-use egui::{CollapsingHeader, Color32, Frame, Label, Margin, RichText, Ui};
+use egui::{CollapsingHeader, Frame, Label, Margin, RichText, Ui};
 use protocol::{ExportReport, Text, VerifyReport, text};
 
 use super::load;
 use crate::action::Action;
 use crate::desktop::DesktopRequest;
 use crate::panels::PanelCtx;
-use crate::state::export::{ExportAction, request};
+use crate::state::export::{ExportAction, GGUF, request};
 use crate::theme::{UiTokens, semibold};
 use crate::widgets::number::{bytes, duration, scientific};
-use crate::widgets::{Icon, button, card, error_box, hint, notice, primary_button, progress_line, section};
+use crate::widgets::{Icon, button, card, error_box, hint, notice, primary_button, progress_line, section, washed};
 use crate::words::export as words;
 
 /// Files of a report that are listed.
@@ -95,6 +95,9 @@ fn done(ui: &mut Ui, ctx: &PanelCtx<'_>, report: &ExportReport) {
                 hint(ui, ctx.t(&words::UNCHECKED));
             }
         }
+        for note in &report.notes {
+            notice(ui, ctx, note);
+        }
         written(ui, ctx, report);
     });
 }
@@ -129,19 +132,6 @@ fn figures(verify: &VerifyReport) -> Text {
     )
 }
 
-fn washed(ui: &mut Ui, fill: Color32, icon: Icon, colour: Color32, contents: impl FnOnce(&mut Ui)) {
-    Frame::new().fill(fill).corner_radius(6).inner_margin(Margin::symmetric(10, 8)).show(ui, |ui| {
-        ui.horizontal_top(|ui| {
-            icon.ui(ui, 16.0, colour);
-            ui.vertical(|ui| {
-                ui.set_width(ui.available_width());
-                ui.spacing_mut().item_spacing.y = 3.0;
-                contents(ui);
-            });
-        });
-    });
-}
-
 fn wrapped(ui: &mut Ui, text: RichText) {
     ui.add(Label::new(text).wrap().selectable(true));
 }
@@ -171,8 +161,12 @@ fn written(ui: &mut Ui, ctx: &PanelCtx<'_>, report: &ExportReport) {
             ui.label(RichText::new(ctx.t(&text!("{more} more", "另有 {more} 个"))).small());
         }
     });
-    CollapsingHeader::new(ctx.t(&words::LOAD_IT)).id_salt("load").show(ui, |ui| {
-        let code = load::python(ctx.state.export.wanted.as_ref(), &report.dir);
+    let wanted = ctx.state.export.wanted.as_ref();
+    let gguf = wanted.is_some_and(|wanted| wanted.target.0 == GGUF);
+    let title = if gguf { &words::RUN_IT } else { &words::LOAD_IT };
+    CollapsingHeader::new(ctx.t(title)).id_salt("load").show(ui, |ui| {
+        let code =
+            if gguf { load::commands(&report.dir, &report.files) } else { load::python(wanted, &report.dir) };
         Frame::new().fill(ui.tokens().field).corner_radius(6).inner_margin(Margin::same(10)).show(ui, |ui| {
             ui.set_width(ui.available_width());
             wrapped(ui, RichText::new(&code).monospace());

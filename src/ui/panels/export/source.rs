@@ -1,14 +1,13 @@
 //! Which result is exported.
 
-use egui::{RichText, ScrollArea, Ui};
-use protocol::RunReport;
+use egui::{RichText, Ui};
 
 use crate::action::Action;
 use crate::panels::PanelCtx;
 use crate::state::export::ExportAction;
-use crate::state::tuned::{TunedKind, trains_whole_model};
+use crate::state::tuned::TunedKind;
 use crate::theme::UiTokens;
-use crate::widgets::{Icon, card, section};
+use crate::widgets::{Icon, card, menu_choice, run_menu, section};
 use crate::words::export as words;
 
 pub(super) fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>) {
@@ -46,37 +45,9 @@ fn pick(ui: &mut Ui, ctx: &PanelCtx<'_>) {
     let other = chat.tuned.as_ref().filter(|tuned| tuned.kind != TunedKind::Live);
     if let Some(tuned) = other.filter(|tuned| Some(*tuned) != export.source.as_ref()) {
         let text = format!("{}: {}", ctx.t(&words::FROM_CHAT), ctx.t(&tuned.label));
-        choice(ui, ctx, &text, || ExportAction::UseChat);
+        menu_choice(ui, ctx, &text, || Action::Export(ExportAction::UseChat));
         ui.separator();
     }
-    ScrollArea::vertical().max_height(320.0).show(ui, |ui| {
-        for run in &ctx.state.runs.runs {
-            of_run(ui, ctx, run);
-        }
-    });
-}
-
-fn of_run(ui: &mut Ui, ctx: &PanelCtx<'_>, run: &RunReport) {
-    let used = |checkpoint| ExportAction::UseRun { run: Box::new(run.clone()), checkpoint };
-    if run.result.is_some() {
-        let text = format!("{} · {}", run.name, ctx.t(&words::RESULT));
-        choice(ui, ctx, &text, || used(None));
-    }
-    if trains_whole_model(run) {
-        return;
-    }
-    for checkpoint in run.checkpoints.iter().rev() {
-        let (name, step) = (&run.name, checkpoint.step);
-        let text = protocol::text!("{name} · step {step}", "{name} · 第 {step} 步");
-        let best = if checkpoint.best { format!("  ({})", ctx.t(&words::BEST)) } else { String::new() };
-        let text = format!("{}{best}", ctx.t(&text));
-        choice(ui, ctx, &text, || used(Some(checkpoint.dir.clone())));
-    }
-}
-
-fn choice(ui: &mut Ui, ctx: &PanelCtx<'_>, text: &str, action: impl FnOnce() -> ExportAction) {
-    if ui.button(text).clicked() {
-        ctx.push(Action::Export(action()));
-        ui.close();
-    }
+    let action = |run, checkpoint| Action::Export(ExportAction::UseRun { run, checkpoint });
+    run_menu(ui, ctx, ctx.state.runs.runs.iter(), action);
 }

@@ -24,6 +24,9 @@ pub fn facts(ui: &mut Ui, ctx: &PanelCtx<'_>, report: &ModelReport) {
         let family = family.map_or(report.family.as_str(), |family| ctx.t(&family.name));
         fact(ui, ctx.t(&words::FAMILY), family);
         fact(ui, ctx.t(&words::CLASS), &report.class);
+        if let Some(variant) = &report.variant {
+            fact(ui, ctx.t(&words::VARIANT), ctx.t(variant));
+        }
         let exact = number::count(report.parameters);
         let parameters = match report.parameters {
             0..10_000 => exact,
@@ -44,6 +47,9 @@ pub fn facts(ui: &mut Ui, ctx: &PanelCtx<'_>, report: &ModelReport) {
         ui.add_space(4.0);
         found(ui, ctx, ctx.t(&words::TOKENIZER), report.tokenizer.as_deref());
         found(ui, ctx, ctx.t(&words::TEMPLATE), report.template.as_deref());
+        if let Some(reason) = &report.template_reason {
+            hint(ui, ctx.t(reason));
+        }
         let licences = report.licence_files.join(", ");
         found(ui, ctx, ctx.t(&words::LICENCE), Some(licences.as_str()).filter(|text| !text.is_empty()));
     });

@@ -177,6 +177,7 @@ mod tests {
             path: "/projects/models/tiny".into(),
             family: "gpt2".into(),
             class: String::new(),
+            variant: None,
             parameters: 1,
             file_bytes: 1,
             dtypes: std::collections::BTreeMap::new(),
@@ -189,6 +190,7 @@ mod tests {
             default_targets: Vec::new(),
             tokenizer: None,
             template: None,
+            template_reason: None,
             licence_files: Vec::new(),
             notes: Vec::new(),
         };

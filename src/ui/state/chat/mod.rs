@@ -87,14 +87,10 @@ pub struct ChatState {
 impl ChatState {
     pub fn reduce(&mut self, event: &Event) {
         match event {
-            Event::Progress { request, stage, done, total, seconds_left } => {
-                let progress = Progress {
-                    stage: stage.clone(),
-                    done: *done,
-                    total: *total,
-                    seconds_left: *seconds_left,
-                };
-                self.conversation.progress(*request, progress);
+            Event::Progress { request, .. } => {
+                if let Some(progress) = Progress::of(event, *request) {
+                    self.conversation.progress(*request, progress);
+                }
             }
             Event::Delta { request, text, .. } => self.conversation.delta(*request, text),
             Event::Generated { request, text, stats, .. } => {

@@ -14,7 +14,7 @@ use crate::widgets::{Icon, button, input};
 use crate::words::method as words;
 
 const ATTENTION: [&str; 5] = ["q", "k", "v", "qkv", "o"];
-const MLP: [&str; 3] = ["gate", "up", "down"];
+const MLP: [&str; 4] = ["gate", "up", "gate_up", "down"];
 
 impl TargetsPart {
     pub(super) fn bar(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>, spec: &ParamSpec, config: &mut RunConfig) {

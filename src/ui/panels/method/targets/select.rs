@@ -247,6 +247,7 @@ pub(super) mod tests {
             path: "m".into(),
             family: "llama".into(),
             class: "LlamaForCausalLM".into(),
+            variant: None,
             parameters: 1,
             file_bytes: 1,
             dtypes: BTreeMap::new(),
@@ -259,6 +260,7 @@ pub(super) mod tests {
             default_targets: vec!["q".into(), "v".into()],
             tokenizer: None,
             template: None,
+            template_reason: None,
             licence_files: Vec::new(),
             notes: Vec::new(),
         }
