@@ -72,6 +72,101 @@ fn missing_shards_and_indexes_that_lead_astray() {
 }
 
 #[test]
+fn indexes_of_torch_files_that_lead_astray() {
+    let workshop = Workshop::new("");
+    std::fs::remove_dir_all(workshop.path("model")).unwrap();
+    copy(&golden("gpt2-base/model"), &workshop.path("model"));
+    let first = "pytorch_model-00001-of-00002.bin";
+    let whole = workshop.path("model/pytorch_model.bin");
+    let shard = workshop.path("model").join(first);
+    std::fs::rename(&whole, &shard).unwrap();
+    let index = |second: &str| {
+        let map = serde_json::json!({
+            "transformer.wte.weight": first, "transformer.ln_f.weight": first, "transformer.ln_f.bias": second,
+        });
+        let index = serde_json::json!({ "metadata": {}, "weight_map": map });
+        workshop.write("model/pytorch_model.bin.index.json", index.to_string());
+    };
+    let name = "pytorch_model.bin.index.json";
+    for outside in ["../pytorch_model.bin", "/etc/hostname", "sub/x.bin", ""] {
+        index(outside);
+        refuses_the_model(&workshop, &["outside its folder", outside, name]);
+    }
+    index("pytorch_model-00002-of-00002.bin");
+    refuses_the_model(
+        &workshop,
+        &["1 of 2 weight files are missing", "pytorch_model-00002-of-00002.bin", name, "download"],
+    );
+    // The second file is there and is no file of torch, then is the first once more.
+    let second = workshop.path("model/pytorch_model-00002-of-00002.bin");
+    std::fs::write(&second, b"import os").unwrap();
+    refuses_the_model(&workshop, &["no file of torch.save", "pytorch_model-00002-of-00002.bin"]);
+    std::fs::copy(&shard, &second).unwrap();
+    refuses_the_model(&workshop, &["is in several shards", name]);
+    workshop.write("model/pytorch_model.bin.index.json", r#"{"weight_map":{}}"#);
+    refuses_the_model(&workshop, &["names no weights", name]);
+}
+
+#[test]
+fn pickles_that_are_cut_off_or_want_to_run_something() {
+    let workshop = Workshop::new("");
+    std::fs::remove_dir_all(workshop.path("model")).unwrap();
+    copy(&golden("gpt2-base/model"), &workshop.path("model"));
+    let file = "model/pytorch_model.bin";
+    let bytes = std::fs::read(workshop.path(file)).unwrap();
+    for length in [bytes.len() - 1, bytes.len() / 2, 7, 0] {
+        workshop.write(file, &bytes[..length]);
+        refuses_the_model(&workshop, &["pytorch_model.bin"]);
+    }
+    // The legacy form: magic number, protocol, system, then the program.
+    let magic = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.";
+    let system = b"\x80\x02}X\x0d\x00\x00\x00little_endian\x88s.";
+    let call = b"\x80\x02cos\nsystem\nX\x04\x00\x00\x00true\x85R.";
+    workshop.write(file, [&magic[..], system, call].concat());
+    refuses_the_model(&workshop, &["os.system", "nothing was executed", "pytorch_model.bin"]);
+}
+
+#[test]
+fn gguf_files_that_lie() {
+    let workshop = Workshop::new("");
+    let done =
+        workshop.run(&["export", "--model", "model", "--to", "gguf", "--dtype", "f32", "--out", "gguf"]);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    let bytes = std::fs::read(workshop.path("gguf/model-f32.gguf")).unwrap();
+    std::fs::remove_dir_all(workshop.path("model")).unwrap();
+    std::fs::create_dir(workshop.path("model")).unwrap();
+    let file = "model/model-f32.gguf";
+    workshop.write(file, &bytes);
+    assert_eq!(workshop.run(&["generate", "--model", "model", "--ids", "1"]).code, Some(0));
+    for length in [bytes.len() / 2, 300, 20, 7, 0] {
+        workshop.write(file, &bytes[..length]);
+        refuses_the_model(&workshop, &["GGUF file is malformed", "model-f32.gguf"]);
+    }
+    // Magic, version, number of tensors, number of metadata entries.
+    let changed = |at: usize, part: &[u8]| {
+        let mut changed = bytes.clone();
+        changed[at..at + part.len()].copy_from_slice(part);
+        changed
+    };
+    for (at, part, words) in [
+        (0, &b"GGML"[..], "does not begin with GGUF"),
+        (4, &[1, 0, 0, 0], "version 1"),
+        (4, &[0, 0, 0, 3], "big-endian"),
+        (8, &[0xFF; 8], "it claims"),
+        (16, &[0xFF; 8], "it claims"),
+    ] {
+        workshop.write(file, changed(at, part));
+        refuses_the_model(&workshop, &[words, "model-f32.gguf"]);
+    }
+    let llama = (0..bytes.len()).find(|at| bytes[*at..].starts_with(b"llama")).unwrap();
+    workshop.write(file, changed(llama, b"rwkv7"));
+    refuses_the_model(&workshop, &["`rwkv7` are not read", "general.architecture"]);
+    workshop.write(file, &bytes);
+    workshop.write("model/other.gguf", &bytes);
+    refuses_the_model(&workshop, &["several GGUF models", "model-f32.gguf", "other.gguf"]);
+}
+
+#[test]
 fn all_tensors_that_do_not_fit_are_named() {
     let workshop = Workshop::new("");
     let mut tensors = Tensors::parse(&weights(&workshop));
@@ -114,6 +209,7 @@ fn configs_that_describe_no_model() {
         (&config.replace("\"llama\"", "\"lama\""), "`lama`"),
         (&config.replace("\"hidden_size\": 48", "\"hidden_size\": 1e99"), "hidden_size"),
         (&config.replace("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 0"), "num_hidden_layers"),
+        (&config.replace("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 16777216"), "at most 4096"),
         (
             &config.replace("\"num_key_value_heads\": 2", "\"num_key_value_heads\": 4"),
             "6 query heads cannot share 4 key heads",

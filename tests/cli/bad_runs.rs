@@ -104,10 +104,10 @@ fn runs_that_do_not_fit_into_memory() {
     let ids = vec!["7"; 50_000].join(",");
     let row = format!("{{\"input_ids\":[{ids}],\"labels\":[{ids}]}}\n");
     let settings =
-        "batch_size = 100000\nmemory_budget = \"8GB\"\n[data]\nmax_length = 1000000\nvalidation = 0.0\n";
+        "batch_size = 100000\nmemory_budget = \"2GB\"\n[data]\nmax_length = 1000000\nvalidation = 0.0\n";
     let workshop = Workshop::new(settings);
     workshop.write("data.jsonl", row.repeat(32));
-    does_not_fit(&workshop, "8.0 GiB");
+    does_not_fit(&workshop, "2.0 GiB");
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod bad_runs;
 mod disk;
 mod engine_process;
 mod figures;
+mod large;
 mod program;
 mod real;
 mod run_files;

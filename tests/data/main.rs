@@ -9,10 +9,13 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod cpm_bee;
 mod dataset;
 mod detection;
 mod encode;
 mod formats;
+mod gguf;
+mod known;
 mod library;
 mod presets;
 mod sampler;
@@ -21,4 +24,6 @@ mod speed;
 mod support;
 mod templates;
 mod tokenizer;
+mod tokenizer_hostile;
+mod tokenizer_sources;
 mod verdict;

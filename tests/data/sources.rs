@@ -310,8 +310,11 @@ fn a_large_file_is_not_held() {
     assert!(grown < 4 << 20, "{grown} bytes more");
 }
 
-/// Memory of this process in bytes; 0 where it cannot be told.
+/// Memory of this process in bytes, without the pages of its own program file that it happens to have
+/// touched; 0 where it cannot be told.
 fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    status.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096
+    let pages: Vec<u64> = status.split(' ').filter_map(|field| field.parse().ok()).collect();
+    let [_, resident, shared, ..] = pages.as_slice() else { return 0 };
+    resident.saturating_sub(*shared) * 4096
 }

@@ -113,3 +113,23 @@ fn the_number_of_threads_changes_no_figure() {
         );
     }
 }
+
+/// Says how long the tokenizer of the folder `EMBERWRIGHT_SPEED_MODEL` takes to open, and how fast it reads the file
+/// `EMBERWRIGHT_SPEED_DATA`, line by line.
+#[test]
+#[ignore = "measures; needs a large file"]
+fn bytes_tokenized_a_second() {
+    let path = |name: &str| PathBuf::from(std::env::var_os(name).unwrap());
+    let begun = Instant::now();
+    let tokenizer = data::Tokenizer::open(&path("EMBERWRIGHT_SPEED_MODEL")).unwrap();
+    println!("opened {:?}", begun.elapsed());
+    let text = std::fs::read_to_string(path("EMBERWRIGHT_SPEED_DATA")).unwrap();
+    let begun = Instant::now();
+    let tokens: usize = text.lines().map(|line| tokenizer.encode(line, false).unwrap().ids.len()).sum();
+    let seconds = begun.elapsed().as_secs_f64();
+    println!("{tokens} tokens, {:.1} MB/s", text.len() as f64 / 1e6 / seconds);
+    let begun = Instant::now();
+    let tokens = tokenizer.encode(&text, false).unwrap().ids.len();
+    let seconds = begun.elapsed().as_secs_f64();
+    println!("as one text: {tokens} tokens, {:.1} MB/s", text.len() as f64 / 1e6 / seconds);
+}

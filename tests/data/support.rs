@@ -77,6 +77,9 @@ impl Encode for Words {
                 example.roles = vec![TokenRole::Text; input_ids.len()];
                 example.offsets = vec![(0, 0); input_ids.len()];
             }
+            Record::Dict(data) => {
+                self.say(&mut example, &serde_json::to_string(data).unwrap(), TokenRole::Text, true);
+            }
         }
         let length = example.ids.len();
         if length > self.max_length {

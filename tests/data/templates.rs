@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use chrono::NaiveDateTime;
-use data::{Chat, ChatTemplate, Message, PRESETS, TemplateSource, Tokenizer, message};
+use data::{Chat, ChatTemplate, Message, PRESETS, Preset, TemplateSource, Tokenizer, message};
 use serde_json::{Map, Value, json};
 
 use crate::common;
@@ -330,9 +330,8 @@ fn presets_render_and_agree_with_the_reference_where_it_has_them() {
         ("zephyr", "<|system|>\nS</s>\n<|user|>\nU</s>\n<|assistant|>\nA</s>\n"),
         ("plain", "<s>S\nU\nA</s>\n"),
     ];
-    assert_eq!(expected.len(), PRESETS.len());
-    for (preset, (name, text)) in PRESETS.iter().zip(expected) {
-        assert_eq!(preset.name, name);
+    for (name, text) in expected {
+        let preset = Preset::named(name).unwrap();
         let template = compile(preset.source).unwrap();
         let rendered = template.render_with_spans(&Chat { messages: &turns, ..Chat::default() }).unwrap();
         assert_eq!(rendered.text, text, "{name}");
@@ -360,6 +359,9 @@ fn hostile_templates_are_stopped() {
         ("{{ 1 | tojson(indent='a', nonsense=1) }}", "nonsense"),
         ("\n{{ raise_exception('no thanks') }}", "no thanks"),
         ("{{ strftime_now('%Q') }}", "%Q"),
+        ("{{ 'a' | indent(99999999999999) }}", "more than any template needs"),
+        ("{{ 'a' | indent(width=99999999999999) }}", "more than any template needs"),
+        ("{{ [1] | slice(99999999999999) | list }}", "more than any template needs"),
     ];
     for (source, part) in cases {
         let error = compile(source).unwrap().render(&chat).unwrap_err().to_string();
@@ -412,6 +414,9 @@ fn python_methods_that_templates_use() {
         ),
         ("{{ [1, {'a': []}] | tojson(indent=2) }}", "[\n  1,\n  {\n    \"a\": []\n  }\n]"),
         ("{{ [1, 2] | tojson(separators=(',', ':')) }}", "[1,2]"),
+        ("{{ 'a\nb' | indent(2) }}", "a\n  b"),
+        ("{{ 'a\n\nb' | indent(width=1, first=true, blank=true) }}", " a\n \n b"),
+        ("{{ [1, 2, 3] | slice(2) | list }}", "[[1, 2], [3]]"),
         (
             "{% for i in range(5) %}{% if i == 1 %}{% continue %}{% endif %}{% if i == 3 %}{% break %}{% endif %}{{ i }}{% endfor %}",
             "02",

@@ -14,7 +14,9 @@ mod tensors;
 
 mod desk;
 mod device;
+mod families;
 mod files;
 mod golden;
 mod runs;
+mod unit_rows;
 mod weights;

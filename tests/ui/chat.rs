@@ -525,7 +525,6 @@ fn a_model_without_a_template_goes_on_with_the_text() {
 
 fn plain_model() -> ModelReport {
     ModelReport {
-        path: PathBuf::new(),
         family: "gpt2".into(),
         class: "GPT2LMHeadModel".into(),
         parameters: 124_000_000,
@@ -536,12 +535,8 @@ fn plain_model() -> ModelReport {
         vocab_size: 50_257,
         context_length: 1024,
         tied_head: true,
-        linears: Vec::new(),
-        default_targets: Vec::new(),
         tokenizer: Some("tokenizer.json".into()),
-        template: None,
-        licence_files: Vec::new(),
-        notes: Vec::new(),
+        ..ModelReport::default()
     }
 }
 

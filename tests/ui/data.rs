@@ -160,6 +160,23 @@ fn a_template_is_copied_edited_and_reset_and_its_error_is_told_at_its_line() {
 }
 
 #[test]
+fn a_family_s_known_template_is_told_and_the_presets_are_offered_by_name() {
+    for (language, shown) in
+        [(Language::English, "Auto: Llama 3 Instruct"), (Language::Chinese, "自动：Llama 3 Instruct")]
+    {
+        let window = Window { language, ..Window::default() };
+        let (mut harness, _) = Workshop { known: true, ..Workshop::default() }.open(&window);
+        let name = if language == Language::English { "Template" } else { "模板" };
+        press(&mut harness, name);
+        harness.get_by_label(workshop::known().get(language));
+        harness.get_by_value(shown).click();
+        harness.run();
+        press(&mut harness, "Llama 3 Instruct");
+        assert_eq!(harness.state().state().project.config.data.template, "llama3");
+    }
+}
+
+#[test]
 fn columns_are_mapped_by_guess_and_by_preset() {
     let (mut harness, _) = Workshop { format: "columns", ..Workshop::default() }.open(&Window::default());
     press(&mut harness, "Columns");

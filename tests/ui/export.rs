@@ -8,8 +8,8 @@ use egui::accesskit::Role;
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 use protocol::{
-    Catalog, Command, Descriptor, Event, ExportReport, ExportRequest, Language, RequestId, Text, UserError,
-    VerifyReport, Wish,
+    Catalog, Command, Descriptor, Event, ExportReport, ExportRequest, Language, ParamKind, ParamSpec,
+    RequestId, Text, UserError, VerifyReport, Wish,
 };
 use ui::App;
 use ui::action::Action;
@@ -38,8 +38,28 @@ fn catalog() -> Catalog {
             Text::fixed("Adapter", "适配器"),
             Text::fixed("A PEFT folder: small, needs the base model", "PEFT 文件夹：体积小，需配合基础模型"),
         ),
+        Descriptor {
+            params: vec![dtypes(&["keep", "bf16", "f16", "q8_0", "f32"])],
+            ..target(
+                "gguf",
+                Text::fixed("GGUF", "GGUF"),
+                Text::fixed("One file for llama.cpp", "供 llama.cpp 使用的单个文件"),
+            )
+        },
     ];
     Catalog { targets, ..Catalog::default() }
+}
+
+/// How a target can store numbers.
+fn dtypes(words: &[&str]) -> ParamSpec {
+    let choices: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+    ParamSpec {
+        key: "dtype".into(),
+        name: Text::fixed("Stored as", "存储精度"),
+        help: Text::fixed("", ""),
+        kind: ParamKind::Choice { default: choices[0].clone(), choices },
+        advanced: false,
+    }
 }
 
 /// The panel with a run's result chosen.
@@ -112,6 +132,7 @@ fn done(harness: &mut Harness<'static, App>, engine: &FakeEngine, verify: Option
         bytes: 988 << 20,
         seconds: 14.2,
         verify,
+        notes: Vec::new(),
     };
     engine.tell(Event::Exported { request, report });
     harness.run();
@@ -166,6 +187,48 @@ fn the_size_is_asked_whenever_it_changes_and_only_then() {
     let (_, adapter) = forecast(&engine).unwrap();
     assert_eq!((adapter.target.0.as_str(), adapter.dtype.as_str()), ("adapter", "keep"));
     assert!(harness.query_by_label("32-bit").is_none(), "an adapter is written as it is");
+}
+
+#[test]
+fn a_target_offers_the_numbers_it_can_store() {
+    let engine = learned();
+    let mut harness = chosen(&Window::default(), &engine, &FakeDesktop::default());
+    assert!(harness.query_by_label("8-bit").is_none(), "a folder has no such format");
+    harness.get_by_role_and_label(Role::RadioButton, "GGUF").click();
+    harness.run();
+    harness.get_by_label("8-bit").click();
+    harness.run();
+    let (_, gguf) = forecast(&engine).unwrap();
+    assert_eq!((gguf.target.0.as_str(), gguf.dtype.as_str()), ("gguf", "q8_0"));
+    assert_eq!(gguf.out, PathBuf::from("/runs/my-assistant-2-gguf-q8_0"));
+    harness.get_by_role_and_label(Role::RadioButton, "Merged model").click();
+    harness.run();
+    harness.run();
+    let (_, merged) = forecast(&engine).unwrap();
+    assert_eq!((merged.target.0.as_str(), merged.dtype.as_str()), ("merged", "keep"));
+}
+
+#[test]
+fn what_is_to_know_about_a_result_is_said() {
+    let engine = learned();
+    let mut harness = chosen(&Window::default(), &engine, &FakeDesktop::default());
+    harness.get_by_role_and_label(Role::RadioButton, "GGUF").click();
+    harness.run();
+    push(&mut harness, ExportAction::Start);
+    harness.run();
+    let (request, wanted) = export(&engine).unwrap();
+    let report = ExportReport {
+        dir: wanted.out,
+        files: vec!["model-bf16.gguf".into(), "Modelfile".into()],
+        bytes: 988 << 20,
+        seconds: 14.2,
+        verify: None,
+        notes: vec![Text::fixed("The chat template cannot be written for Ollama", "无法写出对话模板")],
+    };
+    engine.tell(Event::Exported { request, report });
+    harness.run();
+    harness.get_by_label_contains("cannot be written for Ollama");
+    harness.get_by_label("How to run it with Ollama or llama.cpp");
 }
 
 #[test]

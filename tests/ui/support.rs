@@ -105,6 +105,7 @@ pub fn verdict() -> Verdict {
     Verdict {
         sources: Vec::new(),
         template: Some("chatml".into()),
+        template_reason: None,
         rows: 52_002,
         usable_rows: 51_985,
         validation_rows: 2_600,

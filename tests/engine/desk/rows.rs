@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use protocol::{Command, Event, PreviewRow, PreviewSource, RequestId, RunConfig, Wish};
+use protocol::{Command, Event, ModelRef, PreviewRow, PreviewSource, RequestId, RunConfig, Wish};
 
-use super::{config, told};
+use super::{check, config, told};
 use crate::project::conversations;
 use crate::runs::support::{Engine, Project};
 
@@ -43,6 +43,38 @@ fn a_preview_says_how_its_rows_were_read() {
     let (rows, source) = preview(&mut engine, &project, &plain, 0);
     assert_eq!((rows[0].fields[0].1.as_str(), source.template), ("one", None));
     assert!(source.template_error.is_none() && source.template_source.is_empty());
+}
+
+/// A folder without a template: its family's is taken, and every report says so.
+#[test]
+fn a_family_s_known_template_is_taken_and_told() {
+    let project = Project::new();
+    let file = project.path("model/tokenizer_config.json");
+    let mut settings: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    settings.as_object_mut().unwrap().remove("chat_template");
+    project.write("model/tokenizer_config.json", &settings.to_string());
+    let mut engine = Engine::start();
+    let config = config("");
+    let (rows, source) = preview(&mut engine, &project, &config, 0);
+    let reason = source.template_reason.unwrap();
+    assert_eq!(source.template.as_deref(), Some("chatml"));
+    assert!(reason.en.starts_with("the folder has none; the known one of"), "{reason}");
+    assert!(rows[0].rendered.starts_with("<|im_start|>"), "{}", rows[0].rendered);
+    let verdict = check(&mut engine, &project, &config);
+    assert_eq!(
+        (verdict.template.as_deref(), verdict.template_reason.as_ref()),
+        (Some("chatml"), Some(&reason))
+    );
+    let model = ModelRef { path: project.path("model"), dtype: "auto".into(), ..ModelRef::default() };
+    let report = engine.ask(
+        |request| Command::Inspect { request, model },
+        |event| match event {
+            Event::Inspected { report, .. } => Some(*report),
+            other => panic!("{other:?}"),
+        },
+    );
+    assert_eq!((report.template.as_deref(), report.template_reason), (Some("chatml"), Some(reason)));
+    assert!(report.notes.iter().all(|note| !note.en.contains("template")), "{:?}", report.notes);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use engine::train::StepSettings;
 use protocol::Control;
 
 use super::methods::{all, logits, train_config};
-use super::{cases, chosen, distance, floats, load_in, values};
+use super::{chosen, distance, floats, load_in, values};
 
 /// Of the distance between the lowest and the highest logit.
 const LOGITS: f64 = 0.03;
@@ -35,7 +35,7 @@ fn dtype_of(value: &Value) -> Option<DType> {
 #[test]
 fn logits_of_every_model_are_near_those_of_f32() {
     let chosen = chosen();
-    for (entry, dir) in cases("model") {
+    for (entry, dir) in super::models::models() {
         let model = load_in(&dir.join("model"), &chosen.device, DType::BF16);
         let stored: Vec<_> = model.params.iter().filter_map(|(_, param)| dtype_of(&param.value)).collect();
         assert!(!stored.is_empty() && stored.iter().all(|dtype| *dtype == DType::BF16), "{}", entry["case"]);

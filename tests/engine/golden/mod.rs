@@ -3,8 +3,12 @@
 //! times as wide.
 
 mod bf16;
+mod cpm;
 mod methods;
 mod models;
+mod seed;
+
+pub use models::integers;
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,6 @@
 //! Whole runs through [`engine::spawn`], as a client sees them.
 
+mod dicts;
 mod ends;
 mod faults;
 mod guard;

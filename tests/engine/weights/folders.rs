@@ -67,7 +67,7 @@ fn safetensors_come_before_pickles_and_single_files_before_shards() {
     assert!(refused(folder.path()).what.en.contains("PyTorch file"));
     fs::remove_file(folder.path().join("pytorch_model.bin")).unwrap();
     let error = refused(folder.path());
-    assert_eq!(error.details.len(), 4, "{error}");
+    assert_eq!(error.details.len(), 5, "{error}");
 }
 
 #[test]
@@ -111,6 +111,7 @@ fn malformed_indexes_are_refused() {
         "{}",
         "[]",
         r#"{"weight_map":[]}"#,
+        r#"{"weight_map":{}}"#,
         r#"{"weight_map":{"a":1}}"#,
         r#"{"weight_map":{"a":"x","a":"y"}}"#,
         r#"{"weight_map":{"a":"x"}"#,

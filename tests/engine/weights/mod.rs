@@ -2,6 +2,7 @@
 
 mod check;
 mod folders;
+mod gguf;
 mod golden;
 mod pickle;
 mod safetensors;

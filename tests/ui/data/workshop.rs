@@ -32,12 +32,22 @@ pub struct Workshop {
     pub long: bool,
     /// A check does not come to its end.
     pub slow: bool,
+    /// The model's folder has no template of its own.
+    pub known: bool,
 }
 
 impl Default for Workshop {
     fn default() -> Self {
-        Self { format: "messages", broken: false, long: false, slow: false }
+        Self { format: "messages", broken: false, long: false, slow: false, known: false }
     }
+}
+
+/// Why the template is not the folder's own.
+pub fn known() -> Text {
+    Text::fixed(
+        "the folder has none; the known one of Llama-3-Instruct",
+        "该文件夹没有模板；采用 Llama-3-Instruct 的已知模板",
+    )
 }
 
 /// The commands of a kind that were sent.
@@ -118,7 +128,8 @@ impl Workshop {
             total: Some(ROWS),
             formats: vec![("/data/chats.jsonl".into(), self.format.into(), Some(reason()))],
             columns: vec!["question".into(), "answer".into(), "source".into()],
-            template: Some("tokenizer_config.json".into()),
+            template: Some(if self.known { "llama3" } else { "tokenizer_config.json" }.into()),
+            template_reason: self.known.then(known),
             template_source: if config.data.template == "auto" {
                 TEMPLATE.into()
             } else {
@@ -306,6 +317,7 @@ fn verdict(config: &RunConfig, format: &str) -> Verdict {
             bytes: 2_413_000,
         }],
         template: Some("tokenizer_config.json".into()),
+        template_reason: None,
         rows: ROWS,
         usable_rows: 380,
         validation_rows: 20,
@@ -331,6 +343,7 @@ fn model_report(path: &std::path::Path) -> ModelReport {
         path: PathBuf::from(path),
         family: "qwen2".into(),
         class: "Qwen2ForCausalLM".into(),
+        variant: None,
         parameters: 494_032_768,
         file_bytes: 988_097_824,
         dtypes: [("bf16".to_owned(), 290)].into(),
@@ -343,6 +356,7 @@ fn model_report(path: &std::path::Path) -> ModelReport {
         default_targets: Vec::new(),
         tokenizer: Some("tokenizer.json".into()),
         template: Some("tokenizer_config.json".into()),
+        template_reason: None,
         licence_files: Vec::new(),
         notes: Vec::new(),
     }
@@ -385,7 +399,7 @@ fn catalog() -> Catalog {
         ],
         templates: vec![
             preset("chatml", Text::fixed("chatml", "chatml"), TEMPLATE),
-            preset("llama3", Text::fixed("llama3", "llama3"), TEMPLATE),
+            preset("llama3", Text::fixed("Llama 3 Instruct", "Llama 3 Instruct"), TEMPLATE),
         ],
         column_maps: vec![preset(
             "title",

@@ -37,6 +37,7 @@ pub fn report(layers: u64) -> ModelReport {
         path: "/models/Qwen2.5-0.5B-Instruct".into(),
         family: "qwen2".into(),
         class: "Qwen2ForCausalLM".into(),
+        variant: None,
         parameters: 494_032_768,
         file_bytes: 988_097_824,
         dtypes: BTreeMap::from([("bf16".into(), 290)]),
@@ -49,6 +50,7 @@ pub fn report(layers: u64) -> ModelReport {
         default_targets: ["q", "k", "v", "o", "gate", "up", "down"].map(String::from).to_vec(),
         tokenizer: Some("tokenizer.json, 151665 tokens".into()),
         template: Some("tokenizer_config.json".into()),
+        template_reason: None,
         licence_files: vec!["LICENSE".into()],
         notes: Vec::new(),
     }
