@@ -161,6 +161,9 @@ pub fn export(
         .iter()
         .map(|dir| load_adapter(dir, folder.model()))
         .collect::<Result<Vec<_>>>()?;
+    if !target.is_adapter {
+        adapters.iter().zip(&request.model.adapters).try_for_each(|(it, dir)| refuse_unmergeable(&**it, dir))?;
+    }
     let card = Card::of_request(request);
     let notes = RefCell::default();
     let job = Job {
@@ -193,6 +196,20 @@ pub fn export(
     let dir = hidden.commit()?;
     let notes = notes.into_inner();
     Ok(ExportReport { dir, files, bytes, seconds: started.elapsed().as_secs_f64(), verify, notes })
+}
+
+fn refuse_unmergeable(adapter: &dyn Adapter, dir: &Path) -> Result<()> {
+    let Some(why) = adapter.not_mergeable() else { return Ok(()) };
+    let (en, zh) = (&why.en, &why.zh);
+    Err(UserError::bad_input(Text::new(
+        format!("This adapter cannot be merged: {en}"),
+        format!("该适配器无法合并：{zh}"),
+    ))
+    .in_file(dir)
+    .mend(Text::fixed(
+        "export it as an adapter, and load it beside the model",
+        "请导出为适配器，与模型一起加载",
+    )))
 }
 
 /// What a finished run leaves: `adapter/`, or after full fine-tuning `model/`. Takes the place of an earlier

@@ -6,8 +6,8 @@ use burn::tensor::{DType, s};
 use data::{BeeBatch, BeeRow, Column};
 use protocol::{Result, Text, UserError};
 
-use crate::models::{Model, PassOptions, Rows};
-use crate::nn::{AdapterView, KvCache};
+use crate::models::{Front, Model, PassOptions, Rows};
+use crate::nn::{AdapterView, KeysValues, KvCache};
 
 /// Longest piece of a prompt that goes through the model at once: bounds the scores' memory.
 const PREFILL: usize = 512;
@@ -61,7 +61,12 @@ impl<'a> Decoding<'a> {
     /// Tokens fed so far.
     pub fn position(&self) -> usize {
         // What the family has in front of them lies in the cache, too.
-        self.cache.borrow().len().saturating_sub(self.model.decoder.lead())
+        self.cache.borrow().len().saturating_sub(self.lead())
+    }
+
+    /// Places in the cache in front of the first token.
+    fn lead(&self) -> usize {
+        self.model.lead(self.adapter) + Front::of(self.adapter, self.model.family.prefix).prefix
     }
 
     /// Feeds tokens and returns the logits after the last one.
@@ -89,14 +94,14 @@ impl<'a> Decoding<'a> {
             side.borrow_mut().fill(fed.len(), offset == 0);
         }
         let side = self.side.as_ref().map(RefCell::borrow);
-        let rows = Rows { ids: &fed, rows: 1, offset, batch: None, side: side.as_deref() };
-        let positions = self.model.positions(&rows)?;
+        let rows = Rows { offset, side: side.as_deref(), ..Rows::fresh(&fed, 1) };
+        let positions = self.model.positions(&rows, self.adapter)?;
         let options =
             PassOptions { adapter: self.adapter, cache: Some(&self.cache), ..PassOptions::default() };
         let pass = self.model.pass(&positions, options);
         let hidden = self.model.hidden(&pass, self.model.ids(ids, 1)?);
         let time = hidden.dims()[1];
-        self.cache.borrow_mut().advance(time);
+        self.cache.borrow_mut().advance(time + positions.prefix.first().map_or(0, KeysValues::tokens));
         let last = hidden.slice(s![.., time - 1..time, ..]);
         let logits = self.model.decoder.head(&pass, self.model.decoder.final_norm(&pass, last));
         let data = logits.try_into_data().map_err(|err| crate::device_failure(&err))?;

@@ -58,12 +58,12 @@ pub fn score_examples(
     let plain = || BeeBatch::plain(&batch.lengths.iter().map(|length| *length as usize).collect::<Vec<_>>());
     let plain = (batch.side.is_none() && model.info.whole_prompt).then(plain);
     let rows = Rows { side: batch.side.as_deref().or(plain.as_ref()), ..Rows::fresh(&batch.ids, batch.rows) };
-    let positions = model.positions(&rows)?;
+    let positions = model.positions(&rows, adapter)?;
     let pass = model.pass(&positions, PassOptions { adapter, ..PassOptions::default() });
     let hidden = model.hidden(&pass, ids);
     let [count, time, width] = hidden.dims();
     let hidden = hidden.reshape([count * time, width]);
-    let labels = Labels::of(&batch, model);
+    let labels = Labels::of(&batch, model, model.lead(adapter));
     let (mut logprobs, mut argmax) = (Vec::new(), Vec::new());
     for chunk in labels.chunks(chunk_rows(model.info.vocabulary)) {
         let selected = hidden.clone().select(0, chunk.positions());

@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::files::AtomicFile;
 use crate::generate::{RowScore, score_examples};
 use crate::models::{Model, Rows};
+use crate::nn::AdapterView;
 use crate::score::read_rows;
 use crate::session::Session;
 use crate::sink::Sink;
@@ -36,7 +37,7 @@ pub fn score(
         let count = batch_rows(&rows[done..]);
         let batch = &rows[done..done + count];
         let scores = score_examples(&loaded.model, adapter, batch).map_err(|err| {
-            match guilty_row(&loaded.model, batch) {
+            match guilty_row(&loaded.model, adapter, batch) {
                 Some(row) => err.in_file(&wanted.input).at_row((done + row) as u64 + 1),
                 None => err,
             }
@@ -60,11 +61,9 @@ pub fn score(
 }
 
 /// The first row of a failed batch that the model cannot take.
-fn guilty_row(model: &Model, batch: &[Example]) -> Option<usize> {
-    batch
-        .iter()
-        .map(|row| &row.ids)
-        .position(|ids| model.ids(ids, 1).and_then(|_| model.positions(&Rows::fresh(ids, 1))).is_err())
+fn guilty_row(model: &Model, adapter: Option<&dyn AdapterView>, batch: &[Example]) -> Option<usize> {
+    let taken = |ids: &[u32]| model.ids(ids, 1).and_then(|_| model.positions(&Rows::fresh(ids, 1), adapter));
+    batch.iter().position(|row| taken(&row.ids).is_err())
 }
 
 /// How many of the next rows fit into one batch, padded to their longest.

@@ -24,6 +24,11 @@ pub trait Adapter: AdapterView {
     /// changes nothing.
     fn merged(&self, base: ParamId, value: &Value) -> Option<Value>;
 
+    /// Why it cannot become part of the base's own matrices; None where [`merged`](Self::merged) says all of it.
+    fn not_mergeable(&self) -> Option<&Text> {
+        None
+    }
+
     /// Takes over the values of another adapter of the same shape.
     ///
     /// # Errors

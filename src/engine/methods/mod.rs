@@ -2,7 +2,9 @@
 
 mod adapter;
 mod footprint;
+mod front;
 mod params;
+mod parts;
 mod peft;
 mod targets;
 
@@ -61,7 +63,9 @@ macro_rules! methods {
     };
 }
 
-methods! { full, lora }
+methods! {
+    full, freeze, lora, p_tuning_v2, prefix, prompt, p_tuning, bottleneck, ia3, bitfit, ln_tuning,
+}
 
 /// The method of a run file.
 ///
@@ -157,7 +161,7 @@ pub fn adapter_bytes(model: &Model, dir: &Path) -> Result<u64> {
 }
 
 fn method_of_adapter(dir: &Path) -> Result<&'static Method> {
-    let kind = peft::adapter_type(dir)?;
+    let kind = if front::is_chatglm_checkpoint(dir) { "PREFIX_ENCODER".into() } else { peft::adapter_type(dir)? };
     METHODS.iter().copied().find(|method| method.peft_type == Some(kind.as_str())).ok_or_else(|| {
         UserError::bad_input(text!("Adapters of type {kind} are not supported", "不支持 {kind} 类型的适配器"))
             .at_item("peft_type")

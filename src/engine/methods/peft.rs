@@ -48,6 +48,27 @@ pub fn read_config(dir: &Path) -> Result<Map<String, Json>> {
     })
 }
 
+/// A config with the base's path.
+pub fn with_base(mut config: Map<String, Json>, base: &str) -> Map<String, Json> {
+    config.insert("base_model_name_or_path".into(), base.into());
+    config
+}
+
+/// What every config of PEFT has, with the settings of one type.
+pub fn config_of(peft_type: &str, settings: Json) -> Map<String, Json> {
+    let mut config = Map::new();
+    for (key, value) in [("auto_mapping", Json::Null), ("modules_to_save", Json::Null), ("revision", Json::Null)] {
+        config.insert(key.into(), value);
+    }
+    config.insert("inference_mode".into(), true.into());
+    config.insert("peft_type".into(), peft_type.into());
+    config.insert("task_type".into(), "CAUSAL_LM".into());
+    if let Json::Object(settings) = settings {
+        config.extend(settings);
+    }
+    config
+}
+
 /// The tensors of an adapter folder (`.safetensors`, or an old `.bin`).
 pub fn open_weights(dir: &Path) -> Result<Checkpoint> {
     let file = dir.join(WEIGHTS);

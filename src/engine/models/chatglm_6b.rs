@@ -178,6 +178,10 @@ fn mask(contexts: &[Option<Context>], offset: usize, len: usize, device: &Device
 const NOT_VISIBLE: f32 = -1e9;
 
 impl Decoder for ChatGlm {
+    fn prefix_shape(&self, info: &ModelInfo) -> Option<[usize; 2]> {
+        self.stack.prefix_shape(info)
+    }
+
     fn pair_bias(&self, _: &ModelInfo) -> Option<PairBias> {
         Some(PairBias { heads: 1, learned: false })
     }

@@ -106,6 +106,7 @@ fn given<'a>(config: &ConfigJson, original: &'a str, port: &'a str) -> &'a str {
 pub struct CpmBlock {
     pub attention: Option<(Norm, Attention)>,
     pub mlp: Option<(Norm, FeedForward)>,
+    layer: usize,
     divisor: f64,
 }
 
@@ -133,7 +134,7 @@ impl CpmBlock {
             let norm = builder.norm(kind, &format!("{path}.ffn.layernorm_before_ffn"), sizes.hidden);
             (norm, mlp(builder, sizes, plan, &format!("{path}.ffn.ffn")))
         });
-        Self { attention, mlp, divisor: plan.scaling.divisor() }
+        Self { attention, mlp, layer: plan.layer, divisor: plan.scaling.divisor() }
     }
 
     /// `[batch, time, hidden]` → the same shape.
@@ -143,10 +144,17 @@ impl CpmBlock {
             hidden = self.sum(hidden, mixed);
         }
         if let Some((norm, mlp)) = &self.mlp {
-            let mixed = mlp.forward(pass, norm.forward(pass, hidden.clone()));
+            let input = norm.forward(pass, hidden.clone());
+            let mut mixed = mlp.forward(pass, input.clone());
+            if let Some(adapter) = pass.block_adapter(self.layer) {
+                mixed = adapter.mlp(pass, &input, mixed);
+            }
             hidden = self.sum(hidden, mixed);
         }
-        hidden
+        match pass.block_adapter(self.layer) {
+            Some(adapter) => adapter.output(pass, hidden),
+            None => hidden,
+        }
     }
 
     fn sum(&self, residual: Tensor<3>, added: Tensor<3>) -> Tensor<3> {

@@ -4,8 +4,8 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use data::{Batch, BeeBatch};
 use protocol::Result;
 
-use super::ModelInfo;
-use crate::nn::{Held, Pass, Positions, Site, Stack};
+use super::{ModelInfo, PrefixPositions};
+use crate::nn::{AdapterView, Held, Pass, Positions, Prefix, QkvProj, Site, Stack};
 
 /// Shape of the hidden state between blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,17 +27,38 @@ pub struct Rows<'a> {
     pub batch: Option<&'a Batch>,
     /// What goes beside the ids, for families that read dicts or know context.
     pub side: Option<&'a BeeBatch>,
+    /// What an adapter has in front of every row.
+    pub front: Front,
+}
+
+/// How much an adapter puts in front of every row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Front {
+    /// Hidden states, which go through the blocks as tokens do.
+    pub prompt: usize,
+    /// Keys and values of every layer.
+    pub prefix: usize,
+    /// Of these, how many positions the tokens stand further behind.
+    pub shift: usize,
+}
+
+impl Front {
+    pub fn of(adapter: Option<&dyn AdapterView>, positions: PrefixPositions) -> Self {
+        let prompt = adapter.and_then(AdapterView::prompt).map_or(0, |prompt| prompt.tokens());
+        let prefix = adapter.and_then(AdapterView::prefix).map_or(0, |prefix| prefix.tokens());
+        Self { prompt, prefix, shift: if positions == PrefixPositions::Shifted { prefix } else { 0 } }
+    }
 }
 
 impl<'a> Rows<'a> {
     /// Rows from their first token on.
     pub fn fresh(ids: &'a [u32], rows: usize) -> Self {
-        Self { ids, rows, offset: 0, batch: None, side: None }
+        Self { ids, rows, offset: 0, batch: None, side: None, front: Front::default() }
     }
 
     pub fn of_batch(batch: &'a Batch) -> Self {
         let side = batch.side.as_deref();
-        Self { ids: &batch.ids, rows: batch.rows, offset: 0, batch: Some(batch), side }
+        Self { batch: Some(batch), side, ..Self::fresh(&batch.ids, batch.rows) }
     }
 
     /// Tokens a row, those in the cache included.
@@ -52,6 +73,15 @@ impl<'a> Rows<'a> {
     /// Tokens a row that the pass computes.
     pub fn time(&self) -> usize {
         self.len() - self.offset
+    }
+
+    /// First position of the pass, and how many it computes: what is put in front of the tokens counts.
+    pub fn span(&self) -> (usize, usize) {
+        let Front { prompt, shift, .. } = self.front;
+        match self.offset {
+            0 => (shift, prompt + self.time()),
+            offset => (shift + prompt + offset, self.time()),
+        }
     }
 }
 
@@ -68,6 +98,16 @@ pub trait Decoder: Send + Sync {
     /// Positions of the family's own that a pass has in front of the first token (a soft prompt).
     fn lead(&self) -> usize {
         0
+    }
+
+    /// Heads and width of the keys and values that a method may put in front of every row; None where it cannot.
+    fn prefix_shape(&self, _: &ModelInfo) -> Option<[usize; 2]> {
+        None
+    }
+
+    /// Whether a method may put hidden states in front of the embedded tokens.
+    fn takes_prompt(&self) -> bool {
+        false
     }
 
     /// Ids `[batch, time]` → input of block 0 `[batch, time, hidden]`.
@@ -104,12 +144,14 @@ pub struct PairBias {
     pub learned: bool,
 }
 
-/// Positions `offset..len` in every row.
+/// One position behind the other in every row.
 pub fn in_order(info: &ModelInfo, rows: &Rows<'_>, device: &Device) -> Positions {
-    let (offset, time) = (rows.offset, rows.time());
+    let (offset, time) = rows.span();
     let ids: Vec<i32> = (offset..offset + time).map(|position| position as i32).collect();
     Positions {
         offset,
+        prompt: if rows.offset == 0 { rows.front.prompt } else { 0 },
+        prefix: Prefix::new(),
         views: info.views.iter().map(|view| view.view(offset, time, device)).collect(),
         ids: Tensor::from_data(TensorData::new(ids, [time]), device),
         own: None,
@@ -117,6 +159,15 @@ pub fn in_order(info: &ModelInfo, rows: &Rows<'_>, device: &Device) -> Positions
 }
 
 impl Decoder for Stack {
+    fn prefix_shape(&self, info: &ModelInfo) -> Option<[usize; 2]> {
+        let latent = self.blocks.iter().any(|block| matches!(block.attention.qkv, QkvProj::Latent(_)));
+        (!latent).then_some([info.kv_heads, info.head_dim])
+    }
+
+    fn takes_prompt(&self) -> bool {
+        true
+    }
+
     fn embed(&self, pass: &Pass<'_>, ids: Tensor<2, Int>) -> Tensor<3> {
         Self::embed(self, pass, ids)
     }

@@ -133,8 +133,7 @@ mod tests {
         device: &Device,
         forward: impl Fn(&Pass<'_>, Tensor<3>) -> Tensor<3>,
     ) -> (Vec<f32>, Vec<f32>, BTreeMap<String, Vec<f32>>) {
-        let positions =
-            Positions { offset: 0, views: Vec::new(), ids: Tensor::<1, Int>::zeros([7], device), own: None };
+        let positions = Positions::none(device);
         let tape = Tape::default();
         let pass = Pass {
             base: &builder.params,
@@ -142,6 +141,7 @@ mod tests {
             dtype: DType::F32,
             positions: &positions,
             tape: Some(&tape),
+            prefix: None,
             cache: None,
             dropout: None,
         };

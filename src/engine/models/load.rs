@@ -61,6 +61,7 @@ impl ModelFolder {
         let (decoder, info) = (family.build)(&config, &mut builder)?;
         refuse_giant(&config, &builder.params)?;
         let blueprint = Model {
+            dir: dir.to_owned(),
             family,
             info: info.clone(),
             decoder,
@@ -194,12 +195,20 @@ fn unknown_family(config: &ConfigJson) -> UserError {
 pub fn random_weights(params: &mut ParamStore, range: f64, device: &Device, dtype: DType, seed: u64) {
     for (index, param) in params.iter_mut().enumerate() {
         let values = initial_values(param, range, seed, index as u64);
-        let data = TensorData::new(values, param.shape.clone());
-        param.value = match param.shape.len() {
-            1 => Value::Vector(Tensor::from_data(data, device)),
-            _ => Value::Matrix(Tensor::from_data(data, device)),
-        }
-        .cast(float_dtype(dtype));
+        param.value = on_device(values, &param.shape, device).cast(float_dtype(dtype));
+    }
+}
+
+/// What a parameter of an adapter begins with, f32; its stream of random numbers is its own.
+pub fn initial_value(param: &Param, device: &Device, seed: u64, stream: u64) -> Value {
+    on_device(initial_values(param, 1.0, seed, stream), &param.shape, device)
+}
+
+fn on_device(values: Vec<f32>, shape: &[usize], device: &Device) -> Value {
+    let data = TensorData::new(values, shape.to_vec());
+    match shape.len() {
+        1 => Value::Vector(Tensor::from_data(data, device)),
+        _ => Value::Matrix(Tensor::from_data(data, device)),
     }
 }
 
@@ -208,17 +217,25 @@ fn initial_values(param: &Param, range: f64, seed: u64, stream: u64) -> Vec<f32>
     match param.initial {
         Initial::Zeros => vec![0.0; len],
         Initial::Ones => vec![1.0; len],
-        Initial::Normal => {
-            let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            rng.set_stream(stream);
-            (0..len).map(|_| (normal(&mut rng) * range) as f32).collect()
-        }
+        Initial::Normal => draw(len, seed, stream, &|rng| normal(rng) * range),
+        Initial::Spread(deviation) => draw(len, seed, stream, &|rng| normal(rng) * deviation),
+        Initial::Uniform(bound) => draw(len, seed, stream, &|rng| (2.0 * unit(rng) - 1.0) * bound),
     }
+}
+
+fn draw(len: usize, seed: u64, stream: u64, number: &dyn Fn(&mut ChaCha8Rng) -> f64) -> Vec<f32> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(stream);
+    (0..len).map(|_| number(&mut rng) as f32).collect()
+}
+
+/// Between 0 and 1, neither of them.
+fn unit(rng: &mut ChaCha8Rng) -> f64 {
+    ((rng.next_u64() >> 11) as f64 + 0.5) / (1u64 << 53) as f64
 }
 
 /// A standard normal number (Box and Muller 1958).
 fn normal(rng: &mut ChaCha8Rng) -> f64 {
-    let unit = |bits: u64| ((bits >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
-    let (u, v) = (unit(rng.next_u64()), unit(rng.next_u64()));
+    let (u, v) = (unit(rng), unit(rng));
     (-2.0 * u.ln()).sqrt() * (2.0 * std::f64::consts::PI * v).cos()
 }

@@ -16,8 +16,8 @@ use protocol::{Descriptor, Result, Text};
 
 pub use build::{Builder, NormKind};
 pub use config::ConfigJson;
-pub use decoder::{Decoder, HiddenShape, PairBias, Rows, in_order};
-pub use load::{ModelFolder, random_weights};
+pub use decoder::{Decoder, Front, HiddenShape, PairBias, Rows, in_order};
+pub use load::{ModelFolder, initial_value, random_weights};
 pub use model::{Model, ModelInfo, PassOptions};
 
 /// How a family is put together.

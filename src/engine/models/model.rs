@@ -1,13 +1,14 @@
 //! A model on a device: layers, parameters, sites.
 
 use std::cell::RefCell;
+use std::path::PathBuf;
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use protocol::{Result, Text, UserError, text};
 
-use super::{Decoder, Family, HiddenShape, Rows};
+use super::{Decoder, Family, Front, HiddenShape, Rows};
 use crate::nn::{
-    AdapterView, DropoutKey, KvCache, ParamStore, Pass, Positions, Role, Site, SiteKind, Tape, ViewSpec, ops,
+    AdapterView, DropoutKey, KeysValues, KvCache, ParamStore, Pass, Positions, Prefix, Role, Site, SiteKind, Tape, ViewSpec, ops,
 };
 
 /// Sizes of a model, as config.json gives them.
@@ -37,6 +38,8 @@ pub struct ModelInfo {
 
 /// A decoder with its parameters.
 pub struct Model {
+    /// The folder it comes from.
+    pub dir: PathBuf,
     pub family: &'static Family,
     pub info: ModelInfo,
     pub decoder: Box<dyn Decoder>,
@@ -52,17 +55,22 @@ pub struct Model {
 pub struct PassOptions<'a> {
     pub adapter: Option<&'a dyn AdapterView>,
     pub tape: Option<&'a Tape>,
+    /// Stands in place of the positions' prefix while that learns.
+    pub prefix: Option<&'a [KeysValues]>,
     pub cache: Option<&'a RefCell<KvCache>>,
     pub dropout: Option<DropoutKey>,
 }
 
 impl Model {
-    /// Where the tokens of a pass stand.
+    /// Where the tokens of a pass stand, behind whatever the adapter puts in front of them.
     ///
     /// # Errors
     /// When the family has no such positions (GPT-2 beyond its position embedding), or cannot arrange the rows.
-    pub fn positions(&self, rows: &Rows<'_>) -> Result<Positions> {
-        let (end, context) = (rows.len(), self.info.context);
+    pub fn positions(&self, rows: &Rows<'_>, adapter: Option<&dyn AdapterView>) -> Result<Positions> {
+        let front = Front::of(adapter, self.family.prefix);
+        let rows = &Rows { front, ..*rows };
+        let (first, time) = rows.span();
+        let (end, context) = (first + time, self.info.context);
         if self.info.learned_positions && end > context {
             return Err(UserError::bad_input(text!(
                 "{end} tokens do not fit: this model has positions for {context}",
@@ -75,14 +83,29 @@ impl Model {
         }
         let mut positions = self.decoder.positions(&self.info, rows, &self.device)?;
         for view in &mut positions.views {
-            view.mask = ops::ready_mask(view.mask.clone(), rows.time(), &self.device, self.dtype);
+            let mask = ops::behind(view.mask.clone(), front.prefix - front.shift);
+            view.mask = ops::ready_mask(mask, time, &self.device, self.dtype);
+        }
+        if rows.offset == 0 {
+            positions.prefix = self.prefix(&positions, PassOptions { adapter, ..PassOptions::default() });
         }
         Ok(positions)
     }
 
+    /// The keys and values that the adapter puts in front of every row: the same graph for all of them.
+    pub fn prefix(&self, positions: &Positions, options: PassOptions<'_>) -> Prefix {
+        let prefix = options.adapter.and_then(AdapterView::prefix);
+        prefix.map(|prefix| prefix.states(&self.pass(positions, options))).unwrap_or_default()
+    }
+
+    /// Positions in front of the first token in a pass that begins with it: those of the family's, and of the adapter's.
+    pub fn lead(&self, adapter: Option<&dyn AdapterView>) -> usize {
+        self.decoder.lead() + Front::of(adapter, self.family.prefix).prompt
+    }
+
     pub fn pass<'a>(&'a self, positions: &'a Positions, options: PassOptions<'a>) -> Pass<'a> {
-        let PassOptions { adapter, tape, cache, dropout } = options;
-        Pass { base: &self.params, adapter, dtype: self.dtype, positions, tape, cache, dropout }
+        let PassOptions { adapter, tape, prefix, cache, dropout } = options;
+        Pass { base: &self.params, adapter, dtype: self.dtype, positions, tape, prefix, cache, dropout }
     }
 
     /// Ids to the device, `[batch, time]`.
@@ -116,16 +139,25 @@ impl Model {
     /// # Errors
     /// As [`ids`](Self::ids) and [`positions`](Self::positions).
     pub fn logits(&self, ids: &[u32], batch: usize, adapter: Option<&dyn AdapterView>) -> Result<Tensor<3>> {
-        let positions = self.positions(&Rows::fresh(ids, batch))?;
+        let positions = self.positions(&Rows::fresh(ids, batch), adapter)?;
         let ids = self.ids(ids, batch)?;
         let pass = self.pass(&positions, PassOptions { adapter, ..PassOptions::default() });
         let time = ids.dims()[1];
-        let hidden = self.hidden(&pass, ids).narrow(1, self.decoder.lead(), time);
+        let hidden = self.hidden(&pass, ids).narrow(1, self.lead(adapter), time);
         Ok(self.decoder.head(&pass, self.decoder.final_norm(&pass, hidden)))
     }
 
     pub fn hidden_shape(&self, batch: usize, time: usize) -> HiddenShape {
         HiddenShape { batch, time, width: self.info.hidden }
+    }
+
+    /// What the names of a block's parameters begin with, such as `model.layers.3.`; None for a block without matrices.
+    pub fn block_path(&self, layer: usize) -> Option<String> {
+        let number = layer.to_string();
+        let site = self.sites.iter().find(|site| site.layer == Some(layer))?;
+        let parts: Vec<&str> = site.path.split('.').collect();
+        let at = parts.iter().position(|part| *part == number)?;
+        Some(format!("{}.", parts[..=at].join(".")))
     }
 
     /// Every matrix of the blocks: what `all-linear` means. PEFT leaves out the output embedding, and routers, which

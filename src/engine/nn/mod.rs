@@ -2,6 +2,7 @@
 
 mod attention;
 mod embed;
+mod front;
 mod held;
 mod kv_cache;
 mod mla;
@@ -20,6 +21,7 @@ mod view;
 
 pub use attention::{Attention, QkNorm, QkvProj};
 pub use embed::Embedding;
+pub use front::{BlockAdapter, KeysValues, Prefix, PrefixAdapter, PromptAdapter, backward_prefix};
 pub use held::Held;
 pub use kv_cache::KvCache;
 pub use mla::{LatentDims, LatentQkv, LatentQuery};

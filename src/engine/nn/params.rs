@@ -74,10 +74,14 @@ pub enum Decay {
 }
 
 /// What a parameter holds before anything is learned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Initial {
     /// Normal with the config's `initializer_range`.
     Normal,
+    /// Normal around 0 with this standard deviation.
+    Spread(f64),
+    /// Uniform between the negative of this and it.
+    Uniform(f64),
     Zeros,
     Ones,
 }

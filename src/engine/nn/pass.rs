@@ -5,16 +5,22 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use burn::tensor::{DType, Gradients as BurnGradients, Int, Tensor};
+use burn::tensor::{DType, Device, Gradients as BurnGradients, Int, Tensor};
 
 use super::params::{float_dtype, row_lengths};
-use super::{KvCache, ParamId, ParamStore, SiteId, Space, Value, View};
+use super::{BlockAdapter, KeysValues, KvCache, ParamId, ParamStore, Prefix, PrefixAdapter, PromptAdapter};
+use super::{SiteId, Space, Value, View};
 
 /// Gradients of trainable parameters, flat, f32 where the parameter is.
 pub type Gradients = BTreeMap<ParamId, Tensor<1>>;
 
 /// What an adapter does at one site.
 pub trait SiteAdapter: Send + Sync {
+    /// What the frozen layer gets instead of `x` `[batch, time, in]`.
+    fn input(&self, _: &Pass<'_>, x: Tensor<3>) -> Tensor<3> {
+        x
+    }
+
     /// Output of the site, given its input `x` `[batch, time, in]` and the frozen layer's output
     /// `base` `[batch, time, out]`. For an embedding `x` is absent and `ids` `[batch, time]` is there.
     fn apply(&self, pass: &Pass<'_>, input: SiteInput<'_>, base: Tensor<3>) -> Tensor<3>;
@@ -37,6 +43,21 @@ pub trait AdapterView: Send + Sync {
     fn site(&self, site: SiteId) -> Option<&dyn SiteAdapter>;
     /// A parameter of the adapter that stands for one of the base (modules saved whole, biases).
     fn replacement(&self, base: ParamId) -> Option<ParamId>;
+
+    /// What it does to block `layer` as a whole.
+    fn block(&self, _layer: usize) -> Option<&dyn BlockAdapter> {
+        None
+    }
+
+    /// Keys and values in front of every row.
+    fn prefix(&self) -> Option<&dyn PrefixAdapter> {
+        None
+    }
+
+    /// Hidden states in front of every row's embedded tokens.
+    fn prompt(&self) -> Option<&dyn PromptAdapter> {
+        None
+    }
 }
 
 /// Positions of the tokens of a pass.
@@ -46,10 +67,29 @@ pub struct Positions {
     pub offset: usize,
     /// One a kind of attention layer, as the model's `ModelInfo::views` lists them.
     pub views: Vec<View>,
+    /// Hidden states of an adapter that this pass has in front of its tokens.
+    pub prompt: usize,
+    /// Keys and values of an adapter that this pass has in front of its own; empty where it has none, or they lie in
+    /// the cache.
+    pub prefix: Prefix,
     /// Position ids `[time]`, for families that learn an embedding of them.
     pub ids: Tensor<1, Int>,
     /// What a family with an arrangement of its own keeps for its layers.
     pub own: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+impl Positions {
+    /// Of no tokens: for what looks at none.
+    pub fn none(device: &Device) -> Self {
+        Self {
+            offset: 0,
+            views: Vec::new(),
+            prompt: 0,
+            prefix: Prefix::new(),
+            ids: Tensor::zeros([1], device),
+            own: None,
+        }
+    }
 }
 
 /// Draws the dropout masks of a micro-batch: equal keys give equal masks, so that the recomputed
@@ -69,6 +109,8 @@ pub struct Pass<'a> {
     pub dtype: DType,
     pub positions: &'a Positions,
     pub tape: Option<&'a Tape>,
+    /// Stands in place of the positions' prefix while that learns.
+    pub prefix: Option<&'a [KeysValues]>,
     pub cache: Option<&'a RefCell<KvCache>>,
     /// None outside training.
     pub dropout: Option<DropoutKey>,
@@ -101,6 +143,27 @@ impl Pass<'_> {
             Value::Matrix(matrix) if self.tape.is_some() && store.get(own).trainable => row_lengths(matrix),
             _ => store.row_lengths(own),
         }
+    }
+
+    /// Keys and values in front of those of block `layer`.
+    pub fn prefix(&self, layer: usize) -> Option<&KeysValues> {
+        self.prefix.unwrap_or(&self.positions.prefix).get(layer)
+    }
+
+    /// Embedded tokens `[batch, time, hidden]` with the adapter's prompt in front, where this pass has one.
+    pub fn behind_prompt(&self, tokens: Tensor<3>) -> Tensor<3> {
+        match self.adapter.and_then(AdapterView::prompt) {
+            Some(prompt) if self.positions.prompt > 0 => {
+                let front = prompt.states(self).cast(float_dtype(self.dtype)).unsqueeze::<3>();
+                let [_, time, hidden] = front.dims();
+                Tensor::cat(vec![front.expand([tokens.dims()[0], time, hidden]), tokens], 1)
+            }
+            _ => tokens,
+        }
+    }
+
+    pub fn block_adapter(&self, layer: usize) -> Option<&dyn BlockAdapter> {
+        self.adapter.and_then(|adapter| adapter.block(layer))
     }
 
     pub fn site_adapter(&self, site: SiteId) -> Option<&dyn SiteAdapter> {

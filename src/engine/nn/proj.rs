@@ -20,6 +20,11 @@ pub struct Proj {
 impl Proj {
     /// `[batch, time, in]` → `[batch, time, out]`.
     pub fn forward(&self, pass: &Pass<'_>, x: Tensor<3>) -> Tensor<3> {
+        let adapter = pass.site_adapter(self.site);
+        let x = match adapter {
+            Some(adapter) => adapter.input(pass, x),
+            None => x,
+        };
         let weight = pass.matrix(self.weight);
         let mut y = match self.kind {
             SiteKind::Conv1d => ops::linear_in_out(x.clone(), weight),
@@ -31,7 +36,7 @@ impl Proj {
         if let Some(bias) = self.bias {
             y = y + pass.vector(bias).unsqueeze();
         }
-        match pass.site_adapter(self.site) {
+        match adapter {
             Some(adapter) => adapter.apply(pass, SiteInput::Hidden(&x), y),
             None => y,
         }

@@ -41,8 +41,16 @@ impl Block {
             let input = normed(self.pre_mlp.as_ref(), pass, sum.clone());
             (self.residual(sum, &input), input)
         };
-        let mixed = self.mlp.forward(pass, input);
-        residual + self.added(normed(self.post_mlp.as_ref(), pass, mixed))
+        let adapter = pass.block_adapter(self.attention.layer);
+        let mut mixed = self.mlp.forward(pass, input.clone());
+        if let Some(adapter) = adapter {
+            mixed = adapter.mlp(pass, &input, mixed);
+        }
+        let output = residual + self.added(normed(self.post_mlp.as_ref(), pass, mixed));
+        match adapter {
+            Some(adapter) => adapter.output(pass, output),
+            None => output,
+        }
     }
 
     fn residual(&self, stream: Tensor<3>, normed: &Tensor<3>) -> Tensor<3> {
@@ -108,9 +116,10 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Ids `[batch, time]` → `[batch, time, hidden]`.
+    /// Ids `[batch, time]` → `[batch, time, hidden]`, behind an adapter's prompt where there is one.
     pub fn embed(&self, pass: &Pass<'_>, ids: Tensor<2, Int>) -> Tensor<3> {
-        let mut hidden = scaled(self.embedding.forward(pass, ids), self.embedding_scale);
+        let tokens = scaled(self.embedding.forward(pass, ids), self.embedding_scale);
+        let mut hidden = pass.behind_prompt(tokens);
         if let Some(table) = self.positions {
             hidden = hidden + pass.matrix(table).select(0, pass.positions.ids.clone()).unsqueeze();
         }

@@ -5,6 +5,8 @@
 //! taken, and the graph dies. Memory is that of one block; where there is room,
 //! the last blocks keep their graph from the forward pass and need no second one.
 
+use std::cell::RefCell;
+
 use burn::tensor::{Int, Tensor};
 use data::Batch;
 use protocol::{Control, Result};
@@ -12,7 +14,9 @@ use protocol::{Control, Result};
 use super::clock::Clock;
 use super::head::{self, Labels};
 use crate::models::{Model, PassOptions, Rows};
-use crate::nn::{AdapterView, DropoutKey, Gradients, Positions, Tape, ops};
+use crate::nn::{
+    AdapterView, DropoutKey, Gradients, KeysValues, Positions, Prefix, Tape, backward_prefix, ops,
+};
 
 /// One micro-batch's way through the model.
 pub struct Backward<'a> {
@@ -35,8 +39,58 @@ enum Saved {
 /// A block's forward pass, recorded.
 struct Graph {
     input: Tensor<3>,
+    /// The block's keys and values of the adapter, as leaves.
+    prefix: Option<KeysValues>,
     output: Tensor<3>,
     tape: Tape,
+}
+
+/// What stands in front of every row, recorded: its graph is one for all blocks.
+struct Front {
+    made: Prefix,
+    tape: Tape,
+    /// The same outside of it, for the blocks.
+    plain: Prefix,
+    /// One a block, as far as the backward pass has come.
+    gradients: RefCell<Vec<Option<KeysValues>>>,
+}
+
+/// Where the tokens stand, and what stands in front of them.
+struct Place {
+    positions: Positions,
+    front: Front,
+}
+
+impl Front {
+    fn record(backward: &Backward<'_>, positions: &Positions) -> Self {
+        let tape = Tape::default();
+        let made = backward.model.prefix(positions, backward.options(Some(&tape)));
+        let plain: Prefix = made.iter().map(KeysValues::inner).collect();
+        let gradients = RefCell::new(plain.iter().map(|_| None).collect());
+        Self { made, tape, plain, gradients }
+    }
+
+    /// The prefix with that of block `index` as leaves, and these.
+    fn leaves(&self, index: usize) -> (Prefix, Option<KeysValues>) {
+        let mut prefix = self.plain.clone();
+        let leaves = prefix.get(index).map(KeysValues::leaves);
+        if let (Some(place), Some(leaves)) = (prefix.get_mut(index), &leaves) {
+            *place = leaves.clone();
+        }
+        (prefix, leaves)
+    }
+
+    fn keep(&self, index: usize, gradient: Option<KeysValues>) {
+        if let Some(place) = self.gradients.borrow_mut().get_mut(index) {
+            *place = gradient;
+        }
+    }
+
+    fn backward(self, gradients: &mut Gradients) {
+        if let Some(mut all) = backward_prefix(&self.made, self.gradients.into_inner()) {
+            self.tape.collect(&mut all, gradients);
+        }
+    }
 }
 
 impl Backward<'_> {
@@ -48,22 +102,24 @@ impl Backward<'_> {
     pub fn run(&self, batch: &Batch, weight: f32, gradients: &mut Gradients) -> Result<Option<Tensor<1>>> {
         self.clock.start();
         let ids = self.model.ids(&batch.ids, batch.rows)?;
-        let labels = Labels::of(batch, self.model);
-        let positions = self.model.positions(&Rows::of_batch(batch))?;
+        let labels = Labels::of(batch, self.model, self.model.lead(self.adapter));
+        let positions = self.model.positions(&Rows::of_batch(batch), self.adapter)?;
+        let place = Place { front: Front::record(self, &positions), positions };
         let embedding = Tape::default();
-        let embedded = self.embed(&positions, &embedding, ids);
+        let embedded = self.embed(&place, &embedding, ids);
         let embedding_learns = embedded.is_tracked();
-        let Some((saved, last)) = self.forward(&positions, embedded.clone().inner(), embedding_learns) else {
+        let Some((saved, last)) = self.forward(&place, embedded.clone().inner(), embedding_learns) else {
             return Ok(None);
         };
         self.clock.lap(|phases| &mut phases.forward);
-        let options = PassOptions { adapter: self.adapter, dropout: self.dropout, ..PassOptions::default() };
+        let options = self.options(None);
         let (loss, gradient) =
-            head::backward(self.model, &positions, options, last, &labels, weight, gradients);
+            head::backward(self.model, &place.positions, options, last, &labels, weight, gradients);
         self.clock.lap(|phases| &mut phases.head);
-        let Some(gradient) = self.backward(&positions, saved, gradient, embedding_learns, gradients) else {
+        let Some(gradient) = self.backward(&place, saved, gradient, embedding_learns, gradients) else {
             return Ok(None);
         };
+        place.front.backward(gradients);
         if let (true, Some(gradient)) = (embedding_learns, gradient) {
             let mut all = ops::backward_from(embedded, gradient);
             embedding.collect(&mut all, gradients);
@@ -72,14 +128,18 @@ impl Backward<'_> {
         Ok(Some(loss))
     }
 
-    fn embed(&self, positions: &Positions, tape: &Tape, ids: Tensor<2, Int>) -> Tensor<3> {
-        let options = PassOptions { adapter: self.adapter, tape: Some(tape), ..PassOptions::default() };
-        self.model.decoder.embed(&self.model.pass(positions, options), ids)
+    fn options<'t>(&'t self, tape: Option<&'t Tape>) -> PassOptions<'t> {
+        PassOptions { adapter: self.adapter, dropout: self.dropout, tape, ..PassOptions::default() }
+    }
+
+    fn embed(&self, place: &Place, tape: &Tape, ids: Tensor<2, Int>) -> Tensor<3> {
+        let options = PassOptions { dropout: None, ..self.options(Some(tape)) };
+        self.model.decoder.embed(&self.model.pass(&place.positions, options), ids)
     }
 
     fn forward(
         &self,
-        positions: &Positions,
+        place: &Place,
         mut x: Tensor<3>,
         input_learns: bool,
     ) -> Option<(Vec<Saved>, Tensor<3>)> {
@@ -90,14 +150,13 @@ impl Backward<'_> {
                 return None;
             }
             if index + self.kept_graphs >= count {
-                let graph = self.record(positions, index, x, input_learns || index > 0);
+                let graph = self.record(place, index, x, input_learns || index > 0);
                 x = graph.output.clone().inner();
                 saved.push(Saved::Graph(graph));
                 continue;
             }
-            let options =
-                PassOptions { adapter: self.adapter, dropout: self.dropout, ..PassOptions::default() };
-            let y = self.model.decoder.block(index, &self.model.pass(positions, options), x.clone());
+            let options = PassOptions { prefix: Some(&place.front.plain), ..self.options(None) };
+            let y = self.model.decoder.block(index, &self.model.pass(&place.positions, options), x.clone());
             saved.push(Saved::Input(x));
             x = y;
         }
@@ -105,23 +164,20 @@ impl Backward<'_> {
     }
 
     /// The block's forward pass with a graph.
-    fn record(&self, positions: &Positions, index: usize, input: Tensor<3>, input_learns: bool) -> Graph {
+    fn record(&self, place: &Place, index: usize, input: Tensor<3>, input_learns: bool) -> Graph {
         let tape = Tape::default();
         let input = if input_learns { input.autodiff().require_grad() } else { input };
-        let options = PassOptions {
-            adapter: self.adapter,
-            dropout: self.dropout,
-            tape: Some(&tape),
-            ..PassOptions::default()
-        };
-        let output = self.model.decoder.block(index, &self.model.pass(positions, options), input.clone());
-        Graph { input, output, tape }
+        let (all, prefix) = place.front.leaves(index);
+        let options = PassOptions { prefix: Some(&all), ..self.options(Some(&tape)) };
+        let pass = self.model.pass(&place.positions, options);
+        let output = self.model.decoder.block(index, &pass, input.clone());
+        Graph { input, prefix, output, tape }
     }
 
     /// The gradient for the embedding's output; the outer None means the user stopped.
     fn backward(
         &self,
-        positions: &Positions,
+        place: &Place,
         saved: Vec<Saved>,
         gradient: Tensor<3>,
         input_learns: bool,
@@ -134,8 +190,8 @@ impl Backward<'_> {
             }
             let Some(outgoing) = gradient.take() else { break };
             let learns = input_learns || index > 0;
-            let Graph { input, output, tape } = match block {
-                Saved::Input(input) => self.record(positions, index, input, learns),
+            let Graph { input, prefix, output, tape } = match block {
+                Saved::Input(input) => self.record(place, index, input, learns),
                 Saved::Graph(graph) => graph,
             };
             if !output.is_tracked() {
@@ -143,6 +199,7 @@ impl Backward<'_> {
             }
             let mut all = ops::backward_from(output, outgoing);
             tape.collect(&mut all, gradients);
+            place.front.keep(index, prefix.and_then(|leaves| leaves.gradients(&mut all)));
             gradient = if learns { input.grad_remove(&mut all) } else { None };
         }
         Some(gradient)

@@ -48,8 +48,8 @@ impl Evaluation<'_> {
 /// # Errors
 /// When an id or position lies outside the model, or the device fails.
 pub fn batch_loss(model: &Model, adapter: Option<&dyn AdapterView>, batch: &Batch) -> Result<f64> {
-    let labels = Labels::of(batch, model);
-    let positions = model.positions(&Rows::of_batch(batch))?;
+    let labels = Labels::of(batch, model, model.lead(adapter));
+    let positions = model.positions(&Rows::of_batch(batch), adapter)?;
     let options = PassOptions { adapter, ..PassOptions::default() };
     let hidden = model.hidden(&model.pass(&positions, options), model.ids(&batch.ids, batch.rows)?);
     let sum: Tensor<1> = loss(model, &positions, options, hidden, &labels);

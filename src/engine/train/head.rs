@@ -19,8 +19,8 @@ pub struct Labels {
 }
 
 impl Labels {
-    pub fn of(batch: &Batch, model: &Model) -> Self {
-        let lead = model.decoder.lead();
+    /// `lead` positions stand in front of each row ([`Model::lead`]).
+    pub fn of(batch: &Batch, model: &Model, lead: usize) -> Self {
         let mut positions = Vec::new();
         let mut targets = Vec::new();
         for (row, labels) in batch.labels.chunks(batch.len.max(1)).enumerate() {

@@ -100,7 +100,7 @@ fn prompted(model: &Model, ids: &[u32]) -> Vec<f32> {
     let mut side = BeeBatch::plain(&[0]);
     side.fill(PROMPT, true);
     side.fill(ids.len(), false);
-    let positions = model.positions(&Rows { side: Some(&side), ..Rows::fresh(ids, 1) }).unwrap();
+    let positions = model.positions(&Rows { side: Some(&side), ..Rows::fresh(ids, 1) }, None).unwrap();
     let pass = model.pass(&positions, PassOptions::default());
     let hidden = model.hidden(&pass, model.ids(ids, 1).unwrap());
     let hidden = hidden.narrow(1, model.decoder.lead(), ids.len());

@@ -112,7 +112,7 @@ fn outputs(
     rows: &Rows<'_>,
     adapter: Option<&dyn AdapterView>,
 ) -> (Vec<Vec<f32>>, Vec<Vec<f32>>) {
-    let positions = model.positions(rows).unwrap();
+    let positions = model.positions(rows, None).unwrap();
     let pass = model.pass(&positions, PassOptions { adapter, ..PassOptions::default() });
     let hidden = model.hidden(&pass, model.ids(rows.ids, rows.rows).unwrap());
     let hidden = model.decoder.final_norm(&pass, hidden.narrow(1, model.decoder.lead(), rows.len()));

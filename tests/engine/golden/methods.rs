@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use burn::tensor::DType;
+use burn::tensor::{DType, Tensor, TensorData};
 use data::Batch;
 use engine::methods::{self, Adapter, Attach, load_adapter};
 use engine::models::Model;
@@ -13,14 +13,24 @@ use engine::train::{Backward, Clock, Learner, StepSettings, batch_loss};
 use engine::weights::{load_tensor, open_file};
 use protocol::Control;
 use protocol::config::{MethodConfig, TrainConfig};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
-use super::{cases, chosen, distance, floats, json, load, load_in, slack, values};
+use super::{cases, chosen, distance, floats, json as read_json, load, load_in, slack, values};
 use crate::common;
 
-/// Every case of LoRA and full fine-tuning.
-const LORA: [&str; 6] =
-    ["method-lora", "method-rslora", "method-loraplus", "method-dora", "method-pissa", "method-full"];
+/// Cases that are tested elsewhere.
+const ELSEWHERE: [&str; 1] = ["method-qlora"];
+
+/// What a case begins with and ends at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// PEFT's folders.
+    Folders,
+    /// The trained tensors of the base.
+    Trained,
+    /// All tensors of what makes a soft prompt; the folders hold what comes out of it.
+    Encoder,
+}
 
 pub fn batch_of(micro: &Json) -> Batch {
     let rows: Vec<&Vec<Json>> =
@@ -69,13 +79,13 @@ pub fn all() -> Vec<Case> {
     let mut missing = 0;
     for (entry, dir) in cases("method") {
         let name = entry["case"].as_str().unwrap().to_owned();
-        if !LORA.iter().any(|start| name.starts_with(start)) {
+        if ELSEWHERE.iter().any(|start| name.starts_with(start)) {
             continue;
         }
-        let train = json(&dir.join("train.json"));
+        let train = read_json(&dir.join("train.json"));
         match common::golden(train["base"].as_str().unwrap()) {
             Some(base) => {
-                let expected = json(&dir.join("expected.json"));
+                let expected = read_json(&dir.join("expected.json"));
                 found.push(Case { name, dir, base: base.join("model"), entry, train, expected, steps: 12 });
             }
             None => missing += 1,
@@ -90,6 +100,46 @@ impl Case {
         self.name.starts_with("method-full")
     }
 
+    pub fn kept(&self) -> Kept {
+        let is = |starts: &[&str]| starts.iter().any(|start| self.name.starts_with(&format!("method-{start}")));
+        match () {
+            () if is(&["full", "freeze", "bitfit"]) => Kept::Trained,
+            () if is(&["prefix", "prompt", "ptuning"]) => Kept::Encoder,
+            () => Kept::Folders,
+        }
+    }
+
+    /// The method as a run file names it, where no folder does.
+    fn method(&self) -> MethodConfig {
+        let word = self.name.trim_start_matches("method-");
+        let file = self.dir.join("final/adapter_config.json");
+        let mut config = if file.exists() { read_json(&file) } else { Json::Null };
+        let mut take = |key: &str| config.as_object_mut().and_then(|map| map.remove(key)).unwrap_or_default();
+        let tokens = take("num_virtual_tokens");
+        let width = take("encoder_hidden_size");
+        let (kind, params) = match word {
+            "bitfit" => ("bitfit", json!({})),
+            "prompt" | "prompt-gpt2" => ("prompt", json!({ "tokens": tokens })),
+            "prefix" | "prefix-gpt2" => ("prefix", json!({ "tokens": tokens })),
+            "prefix-projection" => {
+                ("prefix", json!({ "tokens": tokens, "projection": true, "projection_width": width }))
+            }
+            "ptuning-mlp" | "ptuning-lstm" => {
+                let encoder = word.trim_start_matches("ptuning-");
+                let layers = take("encoder_num_layers");
+                let network = json!({ "encoder_width": width, "encoder_layers": layers });
+                let mut params = json!({ "tokens": tokens, "encoder": encoder });
+                params.as_object_mut().unwrap().extend(network.as_object().unwrap().clone());
+                ("p-tuning", params)
+            }
+            word if word.starts_with("freeze") => ("freeze", json!({ "blocks": 1 })),
+            word if word.starts_with("full") => ("full", json!({})),
+            word => panic!("nobody knows how to train {word}"),
+        };
+        let Json::Object(params) = params else { unreachable!() };
+        MethodConfig { kind: kind.into(), params, ..MethodConfig::default() }
+    }
+
     fn tolerance(&self, key: &str) -> f64 {
         self.entry["tolerance"][key].as_f64().unwrap() * slack(&chosen())
     }
@@ -101,17 +151,36 @@ impl Case {
     pub fn learner_in(&self, adapter: &str, dtype: DType) -> Learner {
         let mut model = load_in(&self.base, &chosen().device, dtype);
         let config = train_config(&self.train["hyperparameters"]);
-        let adapter = if self.is_full() {
-            let method = MethodConfig { kind: "full".into(), ..MethodConfig::default() };
-            methods::attach(&mut model, &method, &Attach { seed: 0, learning_rate: 1.0 }).unwrap()
-        } else {
-            self.subtract_principal_part(&mut model);
-            Some(self.adapter(&self.dir.join(adapter), &model))
+        let adapter = match self.kept() {
+            Kept::Folders => {
+                self.subtract_principal_part(&mut model);
+                Some(self.adapter(&self.dir.join(adapter), &model))
+            }
+            Kept::Trained | Kept::Encoder => self.attached(&mut model, adapter),
         };
         let optimizer = (optimizer_of("adamw").unwrap().build)(&config);
         let mut learner = Learner { model, adapter, optimizer, updates: 0 };
         self.scale_rates(&mut learner);
         learner
+    }
+
+    /// The method as the program attaches it, with the case's values in place of what it drew.
+    fn attached(&self, model: &mut Model, state: &str) -> Option<Box<dyn Adapter>> {
+        let context = Attach { seed: 0, learning_rate: 1.0 };
+        let mut adapter = methods::attach(model, &self.method(), &context).unwrap();
+        if let (Kept::Encoder, Some(adapter)) = (self.kept(), &mut adapter) {
+            let file = self.dir.join(format!("{}_state.safetensors", state.trim_start_matches("initial_")));
+            let stored = open_file(&file).unwrap();
+            assert_eq!(stored.names().count(), adapter.params().iter().count(), "{}", self.name);
+            for param in adapter.params_mut().iter_mut() {
+                let data = TensorData::new(stored.read_f32(&param.name).unwrap(), param.shape.clone());
+                param.value = match param.shape.len() {
+                    1 => Value::Vector(Tensor::from_data(data, &model.device)),
+                    _ => Value::Matrix(Tensor::from_data(data, &model.device)),
+                };
+            }
+        }
+        adapter
     }
 
     fn changes_base(&self) -> bool {
@@ -141,7 +210,7 @@ impl Case {
         let plain = tempfile::tempdir().unwrap();
         let weights = "adapter_model.safetensors";
         std::fs::copy(folder.join(weights), plain.path().join(weights)).unwrap();
-        let mut config = json(&folder.join("adapter_config.json"));
+        let mut config = read_json(&folder.join("adapter_config.json"));
         config["init_lora_weights"] = true.into();
         std::fs::write(plain.path().join("adapter_config.json"), config.to_string()).unwrap();
         load_adapter(plain.path(), model).unwrap()
@@ -166,6 +235,17 @@ impl Case {
         println!("{}: {what} differ by {got:.2e}, allowed {allowed:.2e}", self.name);
         assert!(got <= allowed, "{}: {what} differ by {got:.3e}, allowed {allowed:.3e}", self.name);
     }
+}
+
+/// Logits that a case holds: behind those of the virtual tokens, which nobody compares.
+fn expected_logits(case: &Case, name: &str) -> Vec<f32> {
+    let file = open_file(&case.dir.join("expected.safetensors")).unwrap();
+    let eval = batch_of(&case.train["eval"]);
+    let [rows, time, columns] = file.info(name).unwrap().shape[..] else { panic!("{name} has another shape") };
+    assert_eq!(rows, eval.rows);
+    let all = file.read_f32(name).unwrap();
+    let behind = |row: &[f32]| row[(time - eval.len) * columns..].to_vec();
+    all.chunks(time * columns).flat_map(behind).collect()
 }
 
 pub fn logits(model: &Model, adapter: Option<&dyn Adapter>, eval: &Json) -> Vec<f32> {
@@ -224,20 +304,37 @@ pub fn trains(case: &Case) {
         case.tolerance("eval_loss_abs"),
     );
     let got = logits(&learner.model, learner.adapter.as_deref(), eval);
-    let want = floats(&case.dir.join("expected.safetensors"), "logits_final");
+    let want = expected_logits(case, "logits_final");
     case.check("final logits", distance(&got, &want), case.tolerance("logits_final_abs"));
     final_tensors(case, &learner);
-    if learner.adapter.is_some() {
-        merged(case, learner);
+    match &learner.adapter {
+        Some(adapter) if adapter.not_mergeable().is_some() => saved(case, adapter.as_ref(), &learner.model),
+        Some(_) => merged(case, learner),
+        None => {}
+    }
+}
+
+/// What comes out of an encoder is what PEFT stores, and a folder of ours gives the trained encoder back.
+fn saved(case: &Case, adapter: &dyn Adapter, model: &Model) {
+    let out = tempfile::tempdir().unwrap();
+    adapter.save(out.path(), "base").unwrap();
+    let made = floats(&out.path().join("adapter_model.safetensors"), "prompt_embeddings");
+    let want = floats(&case.dir.join("final/adapter_model.safetensors"), "prompt_embeddings");
+    case.check("states", distance(&made, &want), case.tolerance("final_tensors_abs"));
+    let again = load_adapter(out.path(), model).unwrap();
+    for (_, param) in adapter.params().iter() {
+        let read = again.params().get(again.params().find(&param.name).unwrap());
+        assert_eq!(values(&read.value), values(&param.value), "{}: {}", case.name, param.name);
     }
 }
 
 fn final_tensors(case: &Case, learner: &Learner) {
-    let (file, prefix) = if case.is_full() {
-        (case.dir.join("final/trainable.safetensors"), "")
-    } else {
-        (case.dir.join("final/adapter_model.safetensors"), "base_model.model.")
+    let (file, prefix) = match case.kept() {
+        Kept::Trained => ("final/trainable.safetensors", ""),
+        Kept::Encoder => ("final_state.safetensors", ""),
+        Kept::Folders => ("final/adapter_model.safetensors", "base_model.model."),
     };
+    let file = case.dir.join(file);
     let stored = open_file(&file).unwrap();
     let mut compared = 0;
     let excluded = case.entry["tolerance"]["final_tensors_excluded_elements"].as_array().unwrap();
@@ -275,7 +372,7 @@ fn merged(case: &Case, learner: Learner) {
     let got = logits(&model, None, &case.train["eval"]);
     if !file.exists() {
         // Where nothing is said of the merged model, it has to do what the adapter did.
-        let want = floats(&case.dir.join("expected.safetensors"), "logits_final");
+        let want = expected_logits(case, "logits_final");
         case.check("merged logits", distance(&got, &want), case.tolerance("merged_logits_abs"));
         return;
     }
@@ -297,9 +394,9 @@ pub fn has_gradients(case: &Case) {
     let learner = case.learner("initial_nonzero");
     let file = case.dir.join("expected.safetensors");
     let eval = &case.train["eval"];
-    if !case.is_full() {
+    if case.kept() != Kept::Trained {
         let got = logits(&learner.model, learner.adapter.as_deref(), eval);
-        let off = distance(&got, &floats(&file, "logits_nonzero"));
+        let off = distance(&got, &expected_logits(case, "logits_nonzero"));
         case.check("logits of a nonzero adapter", off, case.tolerance("logits_nonzero_abs"));
     }
     let batch = batch_of(eval);
@@ -317,7 +414,7 @@ pub fn has_gradients(case: &Case) {
     let expected = open_file(&file).unwrap();
     let mut compared = 0;
     for (id, param) in learner.trained_params() {
-        let name = gradient_name(&expected, param, case.is_full());
+        let name = gradient_name(&expected, param, case.kept());
         let want = expected.read_f32(&name).unwrap();
         let got = values(&Value::Vector(gradients.remove(&id).unwrap()));
         let off = distance(&got, &want);
@@ -329,8 +426,8 @@ pub fn has_gradients(case: &Case) {
 }
 
 /// PEFT inserts the wrapper's own levels into the names of the live model.
-fn gradient_name(expected: &engine::weights::Checkpoint, param: &Param, full: bool) -> String {
-    if full {
+fn gradient_name(expected: &engine::weights::Checkpoint, param: &Param, kept: Kept) -> String {
+    if kept != Kept::Folders {
         return format!("grad_nonzero.{}", param.name);
     }
     let plain = format!("grad_nonzero.base_model.model.{}", param.name);
@@ -344,7 +441,7 @@ fn gradient_name(expected: &engine::weights::Checkpoint, param: &Param, full: bo
 /// What we write is what PEFT would: same tensors, bit for bit, and a config it understands.
 #[test]
 fn an_adapter_that_is_read_and_written_is_the_same() {
-    all().iter().filter(|case| !case.is_full()).for_each(survives_a_round_trip);
+    all().iter().filter(|case| case.kept() != Kept::Trained).for_each(survives_a_round_trip);
 }
 
 pub fn survives_a_round_trip(case: &Case) {
@@ -354,7 +451,7 @@ pub fn survives_a_round_trip(case: &Case) {
     adapter.save(out.path(), "base").unwrap();
     same_tensors(case, out.path());
     let (ours, theirs) =
-        (json(&out.path().join("adapter_config.json")), json(&case.dir.join("final/adapter_config.json")));
+        (read_json(&out.path().join("adapter_config.json")), read_json(&case.dir.join("final/adapter_config.json")));
     for key in [
         "r",
         "lora_alpha",
@@ -364,11 +461,18 @@ pub fn survives_a_round_trip(case: &Case) {
         "bias",
         "fan_in_fan_out",
         "modules_to_save",
+        "feedforward_modules",
+        "num_virtual_tokens",
+        "token_dim",
+        "num_attention_heads",
+        "num_layers",
+        "prefix_projection",
+        "encoder_reparameterization_type",
     ] {
         assert_eq!(ours[key], theirs[key], "{}: {key}", case.name);
     }
     let sorted = |list: &Json| {
-        let mut names: Vec<String> = list.as_array().unwrap().iter().map(|name| name.to_string()).collect();
+        let mut names: Vec<String> = list.as_array().into_iter().flatten().map(|name| name.to_string()).collect();
         names.sort();
         names
     };

@@ -45,6 +45,19 @@ pub enum Mask {
     Bias(Tensor<4>),
 }
 
+/// The same mask over keys that have `tokens` more in front, which every query sees.
+pub fn behind(mask: Mask, tokens: usize) -> Mask {
+    match mask {
+        mask if tokens == 0 => mask,
+        Mask::Causal { offset, window, slopes } => Mask::Causal { offset: offset + tokens, window, slopes },
+        Mask::Bias(bias) => {
+            let [batch, heads, queries, _] = bias.dims();
+            let seen = Tensor::zeros([batch, heads, queries, tokens], (&bias.device(), bias.dtype()));
+            Mask::Bias(Tensor::cat(vec![seen, bias], 3))
+        }
+    }
+}
+
 impl Mask {
     /// Every earlier key, and the query's own.
     pub fn causal(offset: usize) -> Self {
