@@ -1,10 +1,12 @@
-//! Models whose families have no class in transformers, against the reference code that published them; and LoRA on
-//! Baichuan's fused matrix against PEFT.
+//! Models whose families have no class in transformers, against the reference code that published them; LoRA on
+//! Baichuan's fused matrix against PEFT, and P-tuning v2 as ChatGLM's own code does it.
 
 use std::path::{Path, PathBuf};
 
 use burn::tensor::DType;
 use data::Batch;
+use engine::generate::{Decoding, argmax};
+use engine::methods::load_adapter;
 use engine::models::{FAMILIES, Model, ModelFolder};
 use engine::nn::Value;
 use engine::train::batch_loss;
@@ -51,13 +53,7 @@ struct Rows {
 
 impl Rows {
     fn read(expected: &Path, vocabulary: usize) -> Self {
-        // ChatGLM-6B's `attention_mask` is a matrix of what is hidden.
-        let mask = if engine::weights::open_file(expected).unwrap().contains("visible") {
-            "visible"
-        } else {
-            "attention_mask"
-        };
-        let seen = integers(expected, mask);
+        let seen = integers(expected, mask_of(expected));
         let (ids, labels) = (integers(expected, "input_ids"), integers(expected, "labels"));
         let len = ids.len() / 2;
         let kept = |row: usize| (row * len..(row + 1) * len).filter(|index| seen[*index] == 1);
@@ -146,13 +142,13 @@ fn a_variant_is_known_without_hints() {
     }
 }
 
-/// The LoRA cases, put into the shape of those made with transformers.
-fn lora_cases() -> Vec<Case> {
-    let wanted = |entry: &Json| entry["case"].as_str().unwrap().starts_with("method-lora");
-    cases("method", wanted).into_iter().filter_map(lora_case).collect()
+/// The method cases of one kind, put into the shape of those made with transformers.
+fn method_cases(start: &str) -> Vec<Case> {
+    let wanted = |entry: &Json| entry["case"].as_str().unwrap().starts_with(start);
+    cases("method", wanted).into_iter().filter_map(method_case).collect()
 }
 
-fn lora_case((mut entry, dir): (Json, PathBuf)) -> Option<Case> {
+fn method_case((mut entry, dir): (Json, PathBuf)) -> Option<Case> {
     let mut train = json(&dir.join("train.json"));
     let mut expected = json(&dir.join("expected.json"));
     let Some(base) = common::golden(&format!("seed/{}", train["base"].as_str().unwrap())) else {
@@ -181,27 +177,71 @@ fn lora_case((mut entry, dir): (Json, PathBuf)) -> Option<Case> {
     })
 }
 
-/// Evaluated is what the base case computed with.
+/// Evaluated is what the base case computed with, its padding moved to the right.
 fn eval_batch(expected: &Path) -> Json {
-    let matrix = |name: &str| {
-        let all = integers(expected, name);
-        let rows: Vec<Vec<i64>> = all.chunks(all.len() / 2).map(<[i64]>::to_vec).collect();
-        json!(rows)
+    let seen = rows_of(expected, mask_of(expected));
+    let left: Vec<usize> =
+        seen.iter().map(|row| row.iter().position(|seen| *seen == 1).unwrap()).collect();
+    let moved = |name: &str| {
+        let mut rows = rows_of(expected, name);
+        rows.iter_mut().zip(&left).for_each(|(row, left)| row.rotate_left(*left));
+        rows
     };
-    json!({ "input_ids": matrix("input_ids"), "attention_mask": matrix("attention_mask"), "labels": matrix("labels") })
+    let mask = moved(mask_of(expected));
+    json!({ "input_ids": moved("input_ids"), "attention_mask": mask, "labels": moved("labels"), "left": left })
+}
+
+fn rows_of(expected: &Path, name: &str) -> Vec<Vec<i64>> {
+    let all = integers(expected, name);
+    all.chunks(all.len() / 2).map(<[i64]>::to_vec).collect()
+}
+
+/// ChatGLM-6B's `attention_mask` is a matrix of what is hidden.
+fn mask_of(expected: &Path) -> &'static str {
+    let file = engine::weights::open_file(expected).unwrap();
+    if file.contains("visible") { "visible" } else { "attention_mask" }
 }
 
 #[test]
 fn lora_on_a_fused_matrix_trains_as_with_peft() {
-    lora_cases().iter().for_each(methods::trains);
+    method_cases("method-lora").iter().for_each(methods::trains);
 }
 
 #[test]
 fn gradients_of_lora_on_a_fused_matrix_are_those_of_torch() {
-    lora_cases().iter().for_each(methods::has_gradients);
+    method_cases("method-lora").iter().for_each(methods::has_gradients);
 }
 
 #[test]
 fn an_adapter_on_a_fused_matrix_is_read_and_written_the_same() {
-    lora_cases().iter().for_each(methods::survives_a_round_trip);
+    method_cases("method-lora").iter().for_each(methods::survives_a_round_trip);
+}
+
+#[test]
+fn a_prefix_of_chatglm_trains_as_with_its_own_code() {
+    method_cases("method-ptuning-v2").iter().for_each(methods::trains);
+}
+
+#[test]
+fn gradients_of_a_prefix_are_those_of_torch() {
+    method_cases("method-ptuning-v2").iter().for_each(methods::has_gradients);
+}
+
+/// With the prefix in the cache.
+#[test]
+fn answers_behind_a_prefix_are_those_of_its_own_code() {
+    for case in method_cases("method-ptuning-v2") {
+        let model = load(&case.base, &Map::new());
+        let adapter = load_adapter(&case.dir.join("final"), &model).unwrap();
+        let wanted = &case.expected["greedy_final"];
+        let ids = |key: &str| -> Vec<u32> {
+            wanted[key].as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect()
+        };
+        let decoding = Decoding::new(&model, Some(adapter.view()));
+        let mut step = decoding.feed(&ids("prompt_ids")).unwrap();
+        for want in ids("without_cache") {
+            assert_eq!(argmax(&step.logits), want, "{}", case.name);
+            step = decoding.feed(&[want]).unwrap();
+        }
+    }
 }
