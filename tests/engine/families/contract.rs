@@ -20,7 +20,7 @@ use crate::project::run_file;
 use crate::runs::support::Engine;
 
 /// A row as [`Made`]'s template writes it: `user wood iron assistant [gMASK] <sop> river stone </s>`.
-const ROW: [u32; 9] = [10, 5, 6, 11, 90, 91, 7, 8, 2];
+pub const ROW: [u32; 9] = [10, 5, 6, 11, 90, 91, 7, 8, 2];
 /// Tokens of [`ROW`] before the answer: what a model that reads its prompt as a whole gets in one piece.
 const PROMPT: usize = 6;
 
@@ -109,7 +109,7 @@ fn prompted(model: &Model, ids: &[u32]) -> Vec<f32> {
 }
 
 #[track_caller]
-fn near(got: f32, want: f32, what: &str) {
+pub fn near(got: f32, want: f32, what: &str) {
     assert!((got - want).abs() <= 2e-4 * want.abs().max(1.0), "{what}: {got} is not {want}");
 }
 
@@ -122,7 +122,7 @@ pub fn trains_whole(family: &Family) {
     assert!(after < before, "full fine-tuning took the loss from {before} to {after}");
 }
 
-fn batch() -> Batch {
+pub fn batch() -> Batch {
     let labels: Vec<i32> =
         ROW.iter().enumerate().map(|(at, id)| if at < PROMPT { -100 } else { *id as i32 }).collect();
     Batch {

@@ -4,6 +4,7 @@
 mod contract;
 pub mod made;
 mod members;
+mod methods;
 mod pickled;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
