@@ -52,6 +52,11 @@ pub fn run(flags: Flags, client: &mut Client, screen: &mut Screen) -> Result<u8>
                 screen.tell(&Text::fixed("The conversation begins anew.", "已重新开始对话。"));
             }
             Order::Use(wanted) => chat.switch(wanted, screen),
+            Order::Weigh(weights) => chat.weigh(weights, screen),
+            Order::Merge(merged) => {
+                chat.model.merged = merged;
+                screen.tell(&chat.speaker());
+            }
             Order::Unknown(word) => {
                 screen.tell(&text!("`{word}` is not known.", "无法识别 `{word}`。"));
                 screen.tell(&HELP);
@@ -65,18 +70,24 @@ pub fn run(flags: Flags, client: &mut Client, screen: &mut Screen) -> Result<u8>
 }
 
 const HELP: Text = Text::fixed(
-    "/reset begins anew, /base and /adapter N change who speaks, /help shows this, /quit ends.",
-    "/reset 重新开始，/base 与 /adapter N 切换模型，/help 显示本说明，/quit 结束。",
+    "/reset begins anew, /base and /adapter N change who speaks, /weights 1,0.5 lets all adapters speak together, /merge \
+     works them into the loaded matrices and /unmerge takes them out, /help shows this, /quit ends.",
+    "/reset 重新开始，/base 与 /adapter N 切换模型，/weights 1,0.5 让所有适配器同时起作用，/merge 将其并入已加载的矩阵，\
+     /unmerge 将其取出，/help 显示本说明，/quit 结束。",
 );
 
 /// What a line asks for.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 enum Order<'a> {
     Nothing,
     Say(&'a str),
     Reset,
     /// An adapter by its number from 1; None is the base.
     Use(Option<usize>),
+    /// All adapters together, with these factors.
+    Weigh(Vec<f64>),
+    /// Whether adapters are worked into the matrices.
+    Merge(bool),
     Help,
     Quit,
     Unknown(&'a str),
@@ -96,6 +107,12 @@ impl<'a> Order<'a> {
                 Ok(number) => Self::Use(Some(number)),
                 Err(_) => Self::Unknown(line),
             },
+            ("/weights", list) => match list.split(',').map(|number| number.trim().parse()).collect() {
+                Ok(weights) => Self::Weigh(weights),
+                Err(_) => Self::Unknown(line),
+            },
+            ("/merge", "") => Self::Merge(true),
+            ("/unmerge", "") => Self::Merge(false),
             ("/help", "") => Self::Help,
             ("/quit" | "/exit", "") => Self::Quit,
             _ => Self::Unknown(line),
@@ -145,6 +162,7 @@ impl Chat {
 
     fn switch(&mut self, wanted: Option<usize>, screen: &Screen) {
         let there = self.model.adapters.len();
+        self.model.weights.clear();
         match wanted {
             None => self.adapter = None,
             Some(number) if (1..=there).contains(&number) => self.adapter = Some(number - 1),
@@ -163,7 +181,25 @@ impl Chat {
         screen.tell(&self.speaker());
     }
 
+    fn weigh(&mut self, weights: Vec<f64>, screen: &Screen) {
+        let (there, given) = (self.model.adapters.len(), weights.len());
+        if given != there || there == 0 {
+            return screen.tell(&text!(
+                "There are {there} adapters, and {given} numbers.",
+                "共有 {there} 个适配器，却给了 {given} 个数。"
+            ));
+        }
+        self.model.weights = weights;
+        self.adapter = Some(0);
+        screen.tell(&self.speaker());
+    }
+
     fn speaker(&self) -> Text {
+        if self.adapter.is_some() && !self.model.weights.is_empty() {
+            let weights: Vec<String> = self.model.weights.iter().map(f64::to_string).collect();
+            let weights = weights.join(", ");
+            return text!("All adapters speak, with the weights {weights}.", "所有适配器同时起作用，权重为 {weights}。");
+        }
         match self.adapter.and_then(|index| Some((index + 1, self.model.adapters.get(index)?.display()))) {
             Some((number, dir)) => text!("Adapter {number} speaks: {dir}", "当前为适配器 {number}：{dir}"),
             None => Text::fixed("The base model speaks.", "当前为基础模型。"),
@@ -197,6 +233,9 @@ mod tests {
         assert_eq!(Order::read("/base"), Order::Use(None));
         assert_eq!(Order::read("/adapter  2"), Order::Use(Some(2)));
         assert_eq!(Order::read("/adapter two"), Order::Unknown("/adapter two"));
+        assert_eq!(Order::read("/weights 1, -0.5"), Order::Weigh(vec![1.0, -0.5]));
+        assert_eq!(Order::read("/weights one"), Order::Unknown("/weights one"));
+        assert_eq!(Order::read("/unmerge"), Order::Merge(false));
         assert_eq!(Order::read("/reste"), Order::Unknown("/reste"));
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use protocol::{Command, Event, ExportReport, ExportRequest, ExportTarget, Result, VerifyReport, text};
+use protocol::{Command, Event, ExportReport, ExportRequest, ExportTarget, ModelRef, Result, VerifyReport, text};
 
 use super::client::{Client, View};
 use super::flags::{OverrideFlags, absolute, model_ref};
@@ -18,6 +18,9 @@ pub struct Flags {
     /// Adapter folder in PEFT's layout; may be given again where several adapters are of use
     #[arg(long, value_name = "DIR")]
     pub adapter: Vec<PathBuf>,
+    /// Factors of the adapters in the merged model; a negative one takes a task away
+    #[arg(long, value_name = "W,…", value_delimiter = ',', allow_negative_numbers = true)]
+    pub weights: Vec<f64>,
     /// What to write: merged (a whole model), adapter, or gguf (for llama.cpp and Ollama)
     #[arg(long, value_name = "TARGET")]
     pub to: String,
@@ -43,7 +46,10 @@ pub struct Flags {
 /// Exit code 1 when the export does not behave as the live model.
 pub fn run(flags: Flags, client: &mut Client, screen: &mut Screen) -> Result<u8> {
     let export = ExportRequest {
-        model: model_ref(&flags.model, &flags.adapter, "auto".into(), flags.overrides)?,
+        model: ModelRef {
+            weights: flags.weights,
+            ..model_ref(&flags.model, &flags.adapter, "auto".into(), flags.overrides)?
+        },
         target: ExportTarget(flags.to),
         dtype: flags.dtype,
         out: absolute(&flags.out)?,

@@ -47,6 +47,12 @@ pub struct ModelFlags {
     /// Adapter folder in PEFT's layout; may be given again where several adapters are of use
     #[arg(long, value_name = "DIR")]
     pub adapter: Vec<PathBuf>,
+    /// Factors of the adapters, when all of them act together; a negative one takes a task away
+    #[arg(long, value_name = "W,…", value_delimiter = ',', allow_negative_numbers = true)]
+    pub weights: Vec<f64>,
+    /// Work the adapters into the loaded matrices: faster answers, nothing is written
+    #[arg(long)]
+    pub merged: bool,
     /// Compute in this type (auto: bf16 on CUDA, f32 on the CPU)
     #[arg(long, default_value = "auto", value_parser = ["auto", "f32", "bf16"])]
     pub dtype: String,
@@ -56,7 +62,8 @@ pub struct ModelFlags {
 
 impl ModelFlags {
     pub fn resolve(self) -> Result<ModelRef> {
-        model_ref(&self.model, &self.adapter, self.dtype, self.overrides)
+        let model = model_ref(&self.model, &self.adapter, self.dtype, self.overrides)?;
+        Ok(ModelRef { weights: self.weights, merged: self.merged, ..model })
     }
 }
 
@@ -77,7 +84,7 @@ pub fn model_ref(
 ) -> Result<ModelRef> {
     let overrides: Map<String, Value> = overrides.overrides.into_iter().collect();
     let adapters = adapters.iter().map(|dir| absolute(dir)).collect::<Result<_>>()?;
-    Ok(ModelRef { path: absolute(path)?, adapters, dtype, overrides })
+    Ok(ModelRef { path: absolute(path)?, adapters, dtype, overrides, ..ModelRef::default() })
 }
 
 /// The same path from the root, so that it means the same to the worker. Nothing is looked up.

@@ -10,7 +10,7 @@ use protocol::config::DataConfig;
 use protocol::{ModelRef, Prompt, Result, Text, UserError};
 
 use crate::device::{self, Chosen};
-use crate::methods::{Adapter, load_adapter};
+use crate::methods::{Adapter, Member, Merged, Stack, check_weights, load_adapter};
 use crate::models::{Model, ModelFolder};
 use crate::nn::AdapterView;
 use crate::room::require_room;
@@ -25,11 +25,22 @@ pub struct Session {
 pub struct Loaded {
     key: (PathBuf, DType, String),
     pub model: Model,
-    adapters: BTreeMap<PathBuf, Box<dyn Adapter>>,
+    adapters: BTreeMap<PathBuf, Arc<dyn Adapter>>,
+    /// What the adapters that speak are, and how they act on the model.
+    speaking: (Vec<(PathBuf, f64)>, Speaking),
     /// Or why there is none: ids can be scored without a tokenizer.
     encoder: Result<Arc<Encoder>>,
     /// The newest of other templates that were asked for, by what the run file calls it.
     templated: Option<(String, Arc<Encoder>)>,
+}
+
+/// How adapters act on the loaded model.
+enum Speaking {
+    Base,
+    /// Beside the matrices.
+    Beside(Stack),
+    /// In the matrices, whose earlier values are kept.
+    Within(Merged),
 }
 
 impl Session {
@@ -58,14 +69,38 @@ impl Session {
             require_room(&folder, dtype, &self.chosen, 1)?;
             let model = folder.load(&self.chosen.device, dtype, progress)?;
             let encoder = open_encoder(&wanted.path, None);
-            self.loaded = Some(Loaded { key, model, adapters: BTreeMap::new(), encoder, templated: None });
+            self.loaded = Some(Loaded {
+                key,
+                model,
+                adapters: BTreeMap::new(),
+                speaking: (Vec::new(), Speaking::Base),
+                encoder,
+                templated: None,
+            });
         }
         let loaded = self.loaded.as_mut().ok_or_else(nothing_loaded)?;
         for dir in &wanted.adapters {
             if !loaded.adapters.contains_key(dir) {
-                loaded.adapters.insert(dir.clone(), load_adapter(dir, &loaded.model)?);
+                loaded.adapters.insert(dir.clone(), load_adapter(dir, &loaded.model)?.into());
             }
         }
+        Ok(loaded)
+    }
+
+    /// As [`load`](Self::load), with those adapters at work that the request names: the one of that number, or all of
+    /// them where they have weights; none without a number.
+    ///
+    /// # Errors
+    /// When there is no such adapter, or it cannot act as it is asked to.
+    pub fn speak(
+        &mut self,
+        wanted: &ModelRef,
+        number: Option<usize>,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<&Loaded> {
+        self.load(wanted, progress)?;
+        let loaded = self.loaded.as_mut().ok_or_else(nothing_loaded)?;
+        loaded.set_speaking(speakers(wanted, number)?, wanted.merged)?;
         Ok(loaded)
     }
 
@@ -84,9 +119,33 @@ impl Session {
 }
 
 impl Loaded {
-    /// The adapter of a folder, as layers see it.
-    pub fn adapter(&self, dir: Option<&PathBuf>) -> Option<&dyn AdapterView> {
-        dir.and_then(|dir| self.adapters.get(dir)).map(|adapter| adapter.view())
+    /// The adapters at work, as layers see them.
+    pub fn adapter(&self) -> Option<&dyn AdapterView> {
+        match &self.speaking.1 {
+            Speaking::Beside(stack) => Some(stack),
+            Speaking::Base | Speaking::Within(_) => None,
+        }
+    }
+
+    fn set_speaking(&mut self, wanted: Vec<(PathBuf, f64)>, merged: bool) -> Result<()> {
+        if self.speaking.0 == wanted && merged == matches!(self.speaking.1, Speaking::Within(_)) {
+            return Ok(());
+        }
+        let before = std::mem::replace(&mut self.speaking, (Vec::new(), Speaking::Base));
+        if let Speaking::Within(merged) = before.1 {
+            merged.undo(&mut self.model);
+        }
+        let member = |(dir, weight): &(PathBuf, f64)| {
+            Some(Member { adapter: self.adapters.get(dir)?.clone(), weight: *weight })
+        };
+        let members: Vec<Member> = wanted.iter().filter_map(member).collect();
+        let speaking = match (members.is_empty(), merged) {
+            (true, _) => Speaking::Base,
+            (false, true) => Speaking::Within(Merged::into(&mut self.model, &members)?),
+            (false, false) => Speaking::Beside(Stack::new(&self.model, members)?),
+        };
+        self.speaking = (wanted, speaking);
+        Ok(())
     }
 
     /// # Errors
@@ -105,6 +164,19 @@ impl Loaded {
             _ => self.encoder(),
         }
     }
+}
+
+/// Folders and weights of the adapters that a request wants at work.
+fn speakers(wanted: &ModelRef, number: Option<usize>) -> Result<Vec<(PathBuf, f64)>> {
+    let Some(number) = number else { return Ok(Vec::new()) };
+    if !wanted.weights.is_empty() {
+        check_weights(wanted)?;
+        return Ok(wanted.adapters.iter().cloned().zip(wanted.weights.iter().copied()).collect());
+    }
+    let dir = wanted.adapters.get(number).ok_or_else(|| {
+        UserError::bad_input(Text::fixed("There is no adapter of that number", "没有该编号的适配器"))
+    })?;
+    Ok(vec![(dir.clone(), 1.0)])
 }
 
 /// With the model's own template, or with another one.

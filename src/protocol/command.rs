@@ -10,8 +10,15 @@ use crate::{RequestId, RunConfig};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModelRef {
     pub path: PathBuf,
-    /// Adapter folders; the first one is active where a command takes only one.
+    /// Adapter folders; the first one is active where a command takes only one and there are no weights.
     pub adapters: Vec<PathBuf>,
+    /// A factor for each adapter, when all of them act together; empty where they take turns.
+    #[serde(default)]
+    pub weights: Vec<f64>,
+    /// Works the adapters into the loaded matrices, so that answers come faster; asked otherwise, these are put back
+    /// as they were.
+    #[serde(default)]
+    pub merged: bool,
     /// `auto`, `f32` or `bf16`.
     pub dtype: String,
     /// Keys of config.json to replace.

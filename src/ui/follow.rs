@@ -115,9 +115,9 @@ impl Follow {
         let request = apply.state.next_request();
         let model = ModelRef {
             path: seen.base.join(&seen.config.model.path),
-            adapters: Vec::new(),
             dtype: seen.config.model.dtype.clone(),
             overrides: seen.config.model.overrides.clone(),
+            ..ModelRef::default()
         };
         apply.state.model.ask(request);
         apply.engine.send(Command::Inspect { request, model });

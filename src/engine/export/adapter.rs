@@ -5,7 +5,7 @@ use std::path::Path;
 use protocol::{Result, Text, UserError};
 
 use super::{Job, Target};
-use crate::methods::adapter_bytes;
+use crate::methods::{Member, adapter_bytes};
 
 pub const TARGET: Target = Target {
     id: "adapter",
@@ -21,7 +21,7 @@ pub const TARGET: Target = Target {
 };
 
 fn write(job: &Job<'_>, dir: &Path) -> Result<Vec<String>> {
-    let [adapter] = job.adapters else { return Err(one_adapter()) };
+    let [Member { adapter, weight: 1.0 }] = job.adapters else { return Err(one_adapter()) };
     adapter.save(dir, &job.folder.dir.display().to_string())?;
     let card = job.card.write(dir)?;
     Ok(vec!["adapter_config.json".into(), "adapter_model.safetensors".into(), card])

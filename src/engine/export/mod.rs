@@ -15,7 +15,7 @@ use protocol::{
 };
 
 use crate::files::AtomicDir;
-use crate::methods::{Adapter, load_adapter};
+use crate::methods::{Member, members, not_mergeable};
 use crate::models::ModelFolder;
 use crate::nn::{ParamId, Value};
 use crate::plan::Plan;
@@ -43,7 +43,7 @@ pub struct Target {
 /// One export.
 pub struct Job<'a> {
     pub folder: &'a ModelFolder,
-    pub adapters: &'a [Box<dyn Adapter>],
+    pub adapters: &'a [Member],
     pub stored_as: StoredAs,
     pub shard_bytes: u64,
     pub card: &'a Card,
@@ -155,14 +155,9 @@ pub fn export(
     let started = std::time::Instant::now();
     let target = target_of_request(request)?;
     let folder = ModelFolder::open(&request.model.path, &request.model.overrides)?;
-    let adapters = request
-        .model
-        .adapters
-        .iter()
-        .map(|dir| load_adapter(dir, folder.model()))
-        .collect::<Result<Vec<_>>>()?;
+    let adapters = members(&request.model, folder.model())?;
     if !target.is_adapter {
-        adapters.iter().zip(&request.model.adapters).try_for_each(|(it, dir)| refuse_unmergeable(&**it, dir))?;
+        adapters.iter().zip(&request.model.adapters).try_for_each(|(it, dir)| refuse_unmergeable(it, dir))?;
     }
     let card = Card::of_request(request);
     let notes = RefCell::default();
@@ -198,18 +193,8 @@ pub fn export(
     Ok(ExportReport { dir, files, bytes, seconds: started.elapsed().as_secs_f64(), verify, notes })
 }
 
-fn refuse_unmergeable(adapter: &dyn Adapter, dir: &Path) -> Result<()> {
-    let Some(why) = adapter.not_mergeable() else { return Ok(()) };
-    let (en, zh) = (&why.en, &why.zh);
-    Err(UserError::bad_input(Text::new(
-        format!("This adapter cannot be merged: {en}"),
-        format!("该适配器无法合并：{zh}"),
-    ))
-    .in_file(dir)
-    .mend(Text::fixed(
-        "export it as an adapter, and load it beside the model",
-        "请导出为适配器，与模型一起加载",
-    )))
+fn refuse_unmergeable(member: &Member, dir: &Path) -> Result<()> {
+    member.adapter.not_mergeable().map_or(Ok(()), |why| Err(not_mergeable(why).in_file(dir)))
 }
 
 /// What a finished run leaves: `adapter/`, or after full fine-tuning `model/`. Takes the place of an earlier

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use burn::tensor::{DType, Device};
-use protocol::{Control, ExportRequest, Result, Text, UserError, VerifyReport, text};
+use protocol::{Control, ExportRequest, ModelRef, Result, Text, UserError, VerifyReport, text};
 
 use super::{StoredAs, Target};
 use crate::generate::{Decoding, argmax};
-use crate::methods::{Adapter, load_adapter};
+use crate::methods::{Stack, members};
 use crate::models::{Model, ModelFolder};
 use crate::nn::{AdapterView, Value};
 use crate::score::read_rows;
@@ -35,7 +35,7 @@ pub struct VerifyInput<'a> {
 /// A model with at most a few adapters on it, active together.
 struct Speaker {
     model: Model,
-    adapter: Option<Box<dyn Adapter>>,
+    adapter: Option<Stack>,
 }
 
 /// Compares logits and greedy tokens on the user's rows.
@@ -130,15 +130,10 @@ impl VerifyInput<'_> {
     fn live(&self) -> Result<Speaker> {
         let request = &self.request.model;
         let folder = ModelFolder::open(&request.path, &request.overrides)?;
-        let mut model = folder.load(self.device, self.dtype, &mut |_, _| {})?;
-        let mut adapters =
-            request.adapters.iter().map(|dir| load_adapter(dir, &model)).collect::<Result<Vec<_>>>()?;
-        let active = adapters.pop();
-        // Several adapters act together only when merged: all but the last into the live weights.
-        for adapter in &adapters {
-            merge_into(&mut model, adapter.as_ref());
-        }
-        Ok(Speaker { model, adapter: active })
+        let model = folder.load(self.device, self.dtype, &mut |_, _| {})?;
+        let members = members(request, &model)?;
+        let adapter = (!members.is_empty()).then(|| Stack::new(&model, members)).transpose()?;
+        Ok(Speaker { model, adapter })
     }
 
     fn reload(&self) -> Result<Speaker> {
@@ -146,7 +141,9 @@ impl VerifyInput<'_> {
         let dir = if self.target.is_adapter { request.path.as_path() } else { self.written };
         let folder = ModelFolder::open(dir, &request.overrides)?;
         let model = folder.load(self.device, self.dtype, &mut |_, _| {})?;
-        let adapter = if self.target.is_adapter { Some(load_adapter(self.written, &model)?) } else { None };
+        let written = ModelRef { adapters: vec![self.written.to_owned()], ..ModelRef::default() };
+        let members = if self.target.is_adapter { members(&written, &model)? } else { Vec::new() };
+        let adapter = (!members.is_empty()).then(|| Stack::new(&model, members)).transpose()?;
         Ok(Speaker { model, adapter })
     }
 
@@ -187,20 +184,9 @@ fn made_up(model: &Model) -> Vec<Vec<u32>> {
     (0..4).map(|row| (0..length).map(|t| id(row, t)).collect()).collect()
 }
 
-fn merge_into(model: &mut Model, adapter: &dyn Adapter) {
-    let ids: Vec<_> = model.params.iter().map(|(id, _)| id).collect();
-    for id in ids {
-        let value = model.params.get(id).value.clone().cast(burn::tensor::FloatDType::F32);
-        if let Some(merged) = adapter.merged(id, &value) {
-            let dtype = crate::nn::float_dtype(model.dtype);
-            model.params.get_mut(id).value = merged.cast(dtype);
-        }
-    }
-}
-
 impl Speaker {
     fn view(&self) -> Option<&dyn AdapterView> {
-        self.adapter.as_deref().map(Adapter::view)
+        self.adapter.as_ref().map(|stack| stack as &dyn AdapterView)
     }
 
     fn logits(&self, row: &[u32]) -> Result<Vec<f32>> {

@@ -23,21 +23,15 @@ pub fn generate(
     }
     let loading = Text::fixed("loading the model", "加载模型");
     let mut told = |done, total| sink.progress(request, loading.clone(), done, total, None);
-    session.load(&wanted.model, &mut told)?;
+    session.speak(&wanted.model, wanted.adapter, &mut told)?;
     if let Prompt::Templated { template, .. } = &wanted.prompt {
         session.use_template(template)?;
     }
     // At hand by now: this loads nothing.
     let loaded = session.load(&wanted.model, &mut |_, _| {})?;
-    let adapter = match wanted.adapter {
-        None => None,
-        Some(index) => Some(wanted.model.adapters.get(index).ok_or_else(|| {
-            UserError::bad_input(Text::fixed("There is no adapter of that number", "没有该编号的适配器"))
-        })?),
-    };
     let speaker = Speaker {
         model: &loaded.model,
-        adapter: loaded.adapter(adapter),
+        adapter: loaded.adapter(),
         encoder: loaded.encoder_for(&wanted.prompt)?,
     };
     speak(request, wanted, &speaker, control, sink)

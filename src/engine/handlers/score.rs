@@ -26,8 +26,9 @@ pub fn score(
     sink: &mut Sink,
 ) -> Result<()> {
     let rows = read_rows(&wanted.input, &wanted.model.path)?;
-    let loaded = session.load(&wanted.model, &mut |_, _| {})?;
-    let adapter = loaded.adapter(wanted.model.adapters.first());
+    let first = (!wanted.model.adapters.is_empty()).then_some(0);
+    let loaded = session.speak(&wanted.model, first, &mut |_, _| {})?;
+    let adapter = loaded.adapter();
     let mut output = AtomicFile::create(&wanted.output)?;
     let (mut done, mut tokens, mut sum) = (0, 0u64, 0f64);
     while done < rows.len() {

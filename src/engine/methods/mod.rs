@@ -6,16 +6,18 @@ mod front;
 mod params;
 mod parts;
 mod peft;
+mod stack;
 mod targets;
 
 use std::path::Path;
 
 use protocol::config::MethodConfig;
-use protocol::{Descriptor, ParamSpec, Result, Text, UserError, text};
+use protocol::{Descriptor, ModelRef, ParamSpec, Result, Text, UserError, text};
 use serde_json::{Map, Value};
 
 pub use adapter::Adapter;
 pub use footprint::Footprint;
+pub use stack::{Member, Merged, Stack, not_mergeable};
 pub use targets::select_sites;
 
 use crate::models::Model;
@@ -149,6 +151,34 @@ fn no_adapter_to_continue(config: &MethodConfig) -> UserError {
 /// When the folder is not one, or does not fit the model.
 pub fn load_adapter(dir: &Path, model: &Model) -> Result<Box<dyn Adapter>> {
     (method_of_adapter(dir)?.load)(dir, model)
+}
+
+/// # Errors
+/// When there are weights for another number of adapters, or one is no number.
+pub fn check_weights(wanted: &ModelRef) -> Result<()> {
+    let (adapters, weights) = (wanted.adapters.len(), wanted.weights.len());
+    if weights == 0 || weights == adapters && wanted.weights.iter().all(|weight| weight.is_finite()) {
+        return Ok(());
+    }
+    Err(UserError::bad_input(text!(
+        "There are {weights} weights for {adapters} adapters, or one of them is no number",
+        "有 {adapters} 个适配器和 {weights} 个权重，数目不符，或其中有非数字"
+    ))
+    .at_item("--weights")
+    .mend(Text::fixed("give one number for each adapter", "请为每个适配器给出一个数字")))
+}
+
+/// The adapters of a request with their weights, which are 1 where nothing is said.
+///
+/// # Errors
+/// As [`load_adapter`]; when there are weights for another number of adapters.
+pub fn members(wanted: &ModelRef, model: &Model) -> Result<Vec<Member>> {
+    check_weights(wanted)?;
+    let weights = wanted.weights.iter().copied().chain(std::iter::repeat(1.0));
+    let member = |(dir, weight): (&std::path::PathBuf, f64)| {
+        Ok(Member { adapter: load_adapter(dir, model)?.into(), weight })
+    };
+    wanted.adapters.iter().zip(weights).map(member).collect()
 }
 
 /// Bytes of an adapter folder's files once written again.

@@ -59,6 +59,12 @@ impl KeysValues {
         (joined(&self.keys, keys), joined(&self.values, values))
     }
 
+    /// These, and others behind them.
+    pub fn joined(self, behind: Self) -> Self {
+        let (keys, values) = self.before(behind.keys, behind.values);
+        Self { keys, values }
+    }
+
     /// The same numbers as leaves of a new graph.
     pub fn leaves(&self) -> Self {
         let leaf = |tensor: &Tensor<4>| tensor.clone().inner().autodiff().require_grad();

@@ -125,9 +125,9 @@ impl Origin {
     fn new(config: &protocol::RunConfig, base: &Path) -> Self {
         let model = ModelRef {
             path: base.join(&config.model.path),
-            adapters: Vec::new(),
             dtype: config.model.dtype.clone(),
             overrides: config.model.overrides.clone(),
+            ..ModelRef::default()
         };
         Self { model, template: absolute_template(&config.data.template, base) }
     }

@@ -6,6 +6,7 @@ pub mod made;
 mod members;
 mod methods;
 mod pickled;
+mod stacks;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
