@@ -39,12 +39,13 @@ fn lookup(table: &[(&str, &'static str)], wanted: &str) -> Option<&'static str> 
     table.iter().find(|(name, _)| *name == wanted).map(|(_, words)| *words)
 }
 
-const ABOUT: [(&str, &str); 11] = [
+const ABOUT: [(&str, &str); 12] = [
     ("emberwright", "在自己的工作站上微调语言模型"),
     ("inspect", "查看模型文件夹：模型家族、参数量、线性层、缺失或异常之处"),
     ("preview", "逐词元查看模型将看到的数据"),
     ("check", "检查整个数据集并预估内存；不进行训练"),
     ("train", "训练，并打印运行文件夹"),
+    ("compare", "用多种方法训练同一任务，列出各自的效果与代价"),
     ("score", "写出文件中每个词元的对数概率"),
     ("generate", "续写提示词"),
     ("chat", "与模型对话，可随时切换适配器"),
@@ -53,12 +54,15 @@ const ABOUT: [(&str, &str); 11] = [
     ("engine", "为图形窗口提供服务；由窗口启动"),
 ];
 
-const FLAGS: [(&str, &str); 49] = [
+const FLAGS: [(&str, &str); 52] = [
     ("json", "在标准输出以 JSON 行打印引擎事件；日志输出到标准错误"),
     ("device", "计算设备：auto、cpu 或 cuda:N"),
     ("lang", "消息语言（默认由 LANG 决定）"),
     ("model", "Hugging Face 格式的模型文件夹"),
     ("adapter", "PEFT 格式的适配器文件夹；可多次指定"),
+    ("weights", "各适配器同时起作用时的权重；负数表示减去该任务"),
+    ("merged", "将适配器并入已加载的矩阵：回答更快，不写任何文件"),
+    ("arms", "对比文件：一个运行文件及各项对它的修改"),
     ("dtype", "计算或写出所用的数值类型"),
     ("overrides", "替换 config.json 中的键；值为 JSON，否则按文本处理"),
     ("run", "运行文件"),

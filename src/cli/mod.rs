@@ -8,6 +8,7 @@ mod bench;
 mod chat;
 mod check;
 mod client;
+mod compare;
 mod engine_process;
 mod export;
 mod failure;
@@ -59,6 +60,8 @@ enum Task {
     Check(check::Flags),
     /// Train, and print the run folder
     Train(train::Flags),
+    /// Train the same task by several methods and show what each reached and cost
+    Compare(compare::Flags),
     /// Write the log-probability of every token of a file's rows
     Score(score::Flags),
     /// Continue a prompt
@@ -113,6 +116,7 @@ fn perform(task: Task, client: &mut Client, screen: &mut Screen) -> Result<u8> {
         Task::Preview(flags) => preview::run(flags, client, screen),
         Task::Check(flags) => check::run(flags, client, screen),
         Task::Train(flags) => train::run(flags, client, screen),
+        Task::Compare(flags) => compare::run(flags, client, screen),
         Task::Score(flags) => score::run(flags, client, screen),
         Task::Generate(flags) => generate::run(flags, client, screen),
         Task::Chat(flags) => chat::run(flags, client, screen),
