@@ -136,7 +136,7 @@ impl View {
 
     fn method(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>, config: &mut RunConfig) {
         let methods = &ctx.state.engine.catalog.methods;
-        catalogue::cards(ui, ctx, config);
+        catalogue::names(ui, ctx, config);
         let Some(method) = methods.iter().find(|method| method.id == ctx.state.project.config.method.kind) else {
             hint(ui, ctx.t(&words::UNKNOWN_METHOD));
             return;
