@@ -1,6 +1,7 @@
 """Adapters and merged models, back and forth between emberwright and transformers + PEFT.
 
-    python tests/reference/peft_roundtrip.py --emberwright target/release/emberwright --base MODEL [--adapter DIR]
+    python tests/reference/peft_roundtrip.py --emberwright target/release/emberwright --base MODEL
+        [--method lora|…|all] [--adapter DIR]
 
 Run by hand (needs torch, transformers, peft); CI does not need it. Four checks, each printed with its figures:
 
@@ -9,6 +10,8 @@ Run by hand (needs torch, transformers, peft); CI does not need it. Four checks,
 3. merged: `emberwright export --to merged` is loaded by plain transformers; log-probabilities agree;
 4. greedy tokens of the merged model agree between transformers and `emberwright generate`, which also gives the same
    tokens from base and adapter.
+
+The last two concern methods that merge.
 
 Before each comparison the adapter is shown to change the base's log-probabilities, so that agreement means something.
 """
@@ -22,7 +25,8 @@ import subprocess
 import sys
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import (IA3Config, LNTuningConfig, LoraConfig, PeftModel, PrefixTuningConfig, PromptEncoderConfig,
+                  PromptTuningConfig, get_peft_model)
 from transformers import AutoModelForCausalLM
 from transformers.utils import logging
 
@@ -30,6 +34,50 @@ logging.disable_progress_bar()
 
 ROWS, LONGEST, NEW_TOKENS = 6, 40, 24
 GPT2_LINEAR = ["c_attn", "c_proj", "c_fc"]
+
+
+
+def lora_config(conv):
+    """With a rank and an alpha of its own for one module."""
+    pattern = "attn.c_proj" if conv else "self_attn.v_proj"
+    return LoraConfig(r=6, lora_alpha=12, lora_dropout=0.0, task_type="CAUSAL_LM", fan_in_fan_out=conv,
+                      target_modules=GPT2_LINEAR if conv else "all-linear", rank_pattern={pattern: 3},
+                      alpha_pattern={pattern: 9})
+
+
+def ia3_config(conv):
+    down = "mlp.c_proj" if conv else "down_proj"
+    return IA3Config(task_type="CAUSAL_LM", fan_in_fan_out=conv, feedforward_modules=[down],
+                     target_modules=["c_attn", down] if conv else ["k_proj", "v_proj", down])
+
+
+def prompt_encoder(kind):
+    return lambda _: PromptEncoderConfig(task_type="CAUSAL_LM", num_virtual_tokens=5, encoder_hidden_size=16,
+                                         encoder_reparameterization_type=kind)
+
+
+# Method of a run file, PEFT's config of its like (given whether the base has Conv1D), whether it merges.
+METHODS = {
+    "lora": ('kind = "lora"\nrank = 4\nalpha = 16\ntargets = "all-linear"', lora_config, True),
+    "dora": ('kind = "lora"\nrank = 4\nalpha = 16\ndora = true\ntargets = "all-linear"',
+             lambda conv: LoraConfig(r=4, use_dora=True, task_type="CAUSAL_LM", fan_in_fan_out=conv,
+                                     target_modules=GPT2_LINEAR if conv else "all-linear"), True),
+    "ia3": ('kind = "ia3"', ia3_config, True),
+    "ln-tuning": ('kind = "ln-tuning"', lambda conv: LNTuningConfig(
+        task_type="CAUSAL_LM", target_modules=["ln_1", "ln_2", "ln_f"] if conv else
+        ["input_layernorm", "post_attention_layernorm", "norm"]), True),
+    "prefix": ('kind = "prefix"\ntokens = 6', lambda _: PrefixTuningConfig(
+        task_type="CAUSAL_LM", num_virtual_tokens=6), False),
+    "prefix-projection": ('kind = "prefix"\ntokens = 6\nprojection = true\nprojection_width = 16',
+                          lambda _: PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=6,
+                                                       prefix_projection=True, encoder_hidden_size=16), False),
+    "p-tuning-v2": ('kind = "p-tuning-v2"\ntokens = 9', None, False),
+    "prompt": ('kind = "prompt"\ntokens = 7', lambda _: PromptTuningConfig(
+        task_type="CAUSAL_LM", num_virtual_tokens=7), False),
+    "p-tuning": ('kind = "p-tuning"\ntokens = 5\nencoder_width = 16', prompt_encoder("MLP"), False),
+    "p-tuning-lstm": ('kind = "p-tuning"\ntokens = 5\nencoder = "lstm"\nencoder_width = 16',
+                      prompt_encoder("LSTM"), False),
+}
 
 
 def call(*command):
@@ -50,7 +98,8 @@ def logprobs_of(model, rows):
     """For every row, the log-probability of each token but the first, given those before it."""
     found = []
     for ids in rows:
-        logits = model(input_ids=torch.tensor([ids])).logits[0].double()
+        # Virtual tokens stand in front.
+        logits = model(input_ids=torch.tensor([ids])).logits[0, -len(ids):].double()
         table = torch.log_softmax(logits, -1)
         found.append([float(table[place - 1, ids[place]]) for place in range(1, len(ids))])
     return found
@@ -104,7 +153,7 @@ def rows_for(vocabulary, seed):
     return [[draw.randrange(vocabulary) for _ in range(length)] for length in lengths]
 
 
-def train_adapter(binary, folder, base, vocabulary):
+def train_adapter(binary, folder, base, vocabulary, method):
     """Twenty quick steps, so that B is far from zero."""
     tokens, run_file, out = (os.path.join(folder, name) for name in ("tokens.jsonl", "run.toml", "run"))
     with open(tokens, "w", encoding="ascii") as handle:
@@ -115,7 +164,7 @@ def train_adapter(binary, folder, base, vocabulary):
     with open(run_file, "w", encoding="utf-8") as handle:
         handle.write(f'[model]\npath = {quoted}\ndtype = "f32"\n'
                      '[data]\ntrain = ["tokens.jsonl"]\nformat = "tokens"\nvalidation = 0.0\nmax_length = 64\n'
-                     '[method]\nkind = "lora"\nrank = 4\nalpha = 16\ntargets = "all-linear"\n'
+                     f'[method]\n{method}\n'
                      '[train]\nmax_steps = 20\nbatch_size = 2\nlearning_rate = 1e-2\nscheduler = "constant"\n'
                      'warmup_ratio = 0.0\nsave_every = 0\neval_every = 0\n')
     shutil.rmtree(out, ignore_errors=True)
@@ -123,25 +172,21 @@ def train_adapter(binary, folder, base, vocabulary):
     return os.path.join(out, "adapter")
 
 
-def write_peft_adapter(base, folder, seed):
-    """A PEFT adapter whose B is random, with a rank and an alpha of its own for one module."""
+def write_peft_adapter(base, folder, seed, config_of):
+    """A PEFT adapter whose every tensor was moved away from where it begins."""
     torch.manual_seed(seed)
     model = load_base(base)
-    conv = model.config.model_type == "gpt2"
-    pattern = "attn.c_proj" if conv else "self_attn.v_proj"
-    config = LoraConfig(r=6, lora_alpha=12, lora_dropout=0.0, task_type="CAUSAL_LM", fan_in_fan_out=conv,
-                        target_modules=GPT2_LINEAR if conv else "all-linear", rank_pattern={pattern: 3},
-                        alpha_pattern={pattern: 9})
+    config = config_of(model.config.model_type == "gpt2")
     tuned = get_peft_model(model, config).eval()
     with torch.no_grad():
-        for name, weight in tuned.named_parameters():
-            if "lora_B" in name:
-                weight.normal_(std=0.1)
+        for _, weight in tuned.named_parameters():
+            if weight.requires_grad:
+                weight.add_(torch.randn_like(weight) * 0.1)
     tuned.save_pretrained(folder)
     return tuned
 
 
-def check_adapters(given, checks, rows, adapter):
+def check_adapters(given, checks, rows, adapter, config_of):
     plain = logprobs_of(load_base(given.base), rows)
     checks.near("base, emberwright against transformers", score(given.emberwright, given.work, given.base, rows), plain)
     tuned = logprobs_of(PeftModel.from_pretrained(load_base(given.base), adapter).eval(), rows)
@@ -149,8 +194,11 @@ def check_adapters(given, checks, rows, adapter):
     ours = score(given.emberwright, given.work, given.base, rows, adapter, "ours")
     checks.near("our adapter, PEFT against emberwright", tuned, ours)
 
+    if config_of is None:
+        return ours
     folder = os.path.join(given.work, "peft-adapter")
-    theirs = logprobs_of(write_peft_adapter(given.base, folder, given.seed), rows)
+    shutil.rmtree(folder, ignore_errors=True)
+    theirs = logprobs_of(write_peft_adapter(given.base, folder, given.seed, config_of), rows)
     checks.far("PEFT's adapter changes the base", theirs, plain)
     checks.near("PEFT's adapter, emberwright against PEFT",
                 score(given.emberwright, given.work, given.base, rows, folder, "theirs"), theirs)
@@ -202,6 +250,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--emberwright", default="target/release/emberwright")
     parser.add_argument("--base", required=True, help="a Hugging Face folder (llama or gpt2)")
+    parser.add_argument("--method", default="lora", choices=[*METHODS, "all"])
     parser.add_argument("--adapter", help="an adapter that emberwright wrote; without it one is trained")
     parser.add_argument("--work", default="target/roundtrip")
     parser.add_argument("--tolerance", type=float, default=5e-4, help="absolute, in nats")
@@ -211,9 +260,13 @@ def main():
 
     vocabulary = load_base(given.base).config.vocab_size
     rows, checks = rows_for(vocabulary, given.seed), Checks(given.tolerance)
-    adapter = given.adapter or train_adapter(given.emberwright, given.work, given.base, vocabulary)
-    live = check_adapters(given, checks, rows, adapter)
-    check_merged(given, checks, rows, adapter, live)
+    for name in METHODS if given.method == "all" else [given.method]:
+        print(f"-- {name}")
+        method, config_of, merges = METHODS[name]
+        adapter = given.adapter or train_adapter(given.emberwright, given.work, given.base, vocabulary, method)
+        live = check_adapters(given, checks, rows, adapter, config_of)
+        if merges:
+            check_merged(given, checks, rows, adapter, live)
     sys.exit(f"{len(checks.failed)} checks failed" if checks.failed else 0)
 
 
