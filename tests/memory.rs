@@ -13,7 +13,7 @@ use data::{Batch, Example};
 use engine::memory::{Needs, forecast};
 use engine::methods::{self, Attach};
 use engine::models::{ConfigJson, ModelFolder};
-use engine::optim::optimizer_of;
+use engine::optim;
 use engine::train::{Learner, StepSettings};
 use protocol::Control;
 use protocol::config::{MethodConfig, TrainConfig};
@@ -122,18 +122,19 @@ fn measure(case: &Case) -> [u64; 2] {
     let Value::Object(map) = &case.config else { panic!("an object") };
     let folder = ModelFolder::from_config(Path::new("."), ConfigJson::from_map(map.clone())).unwrap();
     let footprint = methods::footprint(folder.model(), &method(case.method), Path::new(".")).unwrap();
-    let entry = optimizer_of("adamw").unwrap();
+    let own = footprint.own_elements(folder.model());
     let kernels = case.dtype == DType::F32;
     let needs = Needs {
         model: folder.model(),
-        frozen: folder.model().params.elements() - footprint.own,
-        trained: footprint.trainable(),
+        frozen: folder.model().params.elements() - own,
+        trained: footprint.trainable(folder.model()),
         element: if kernels { 4 } else { 2 },
-        optimizer_bytes_per_element: entry.bytes_per_element,
+        // What is measured begins when the states are there.
+        optimizer_bytes: 0,
         rows: ROWS as u64,
         time: case.time as u64,
         kept_graphs: case.kept_graphs as u64,
-        base_learns: footprint.own > 0,
+        base_learns: own > 0,
         fused: kernels,
     };
     let told = forecast(&needs, 0);
@@ -143,7 +144,7 @@ fn measure(case: &Case) -> [u64; 2] {
     let attach = Attach { seed: 0, learning_rate: 1e-4 };
     let adapter = methods::attach(&mut model, &method(case.method), &attach).unwrap();
     let batch = batch(case.time, model.info.vocabulary);
-    let mut learner = Learner { model, adapter, optimizer: (entry.build)(&train), updates: 0 };
+    let mut learner = Learner { model, adapter, optimizer: optim::build(&train).unwrap(), updates: 0 };
     let settings = StepSettings::new(&train, case.kept_graphs);
     let control = Control::default();
     let mut step = |number| {

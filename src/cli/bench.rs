@@ -45,7 +45,7 @@ pub struct Flags {
     #[arg(long, default_value = "all-linear")]
     pub targets: String,
     /// Compute in this type (auto: bf16 on CUDA, f32 on the CPU)
-    #[arg(long, default_value = "auto", value_parser = ["auto", "f32", "bf16"])]
+    #[arg(long, default_value = "auto", value_parser = ["auto", "f32", "bf16", "f16"])]
     pub dtype: String,
 }
 

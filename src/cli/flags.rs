@@ -54,7 +54,7 @@ pub struct ModelFlags {
     #[arg(long)]
     pub merged: bool,
     /// Compute in this type (auto: bf16 on CUDA, f32 on the CPU)
-    #[arg(long, default_value = "auto", value_parser = ["auto", "f32", "bf16"])]
+    #[arg(long, default_value = "auto", value_parser = ["auto", "f32", "bf16", "f16"])]
     pub dtype: String,
     #[command(flatten)]
     pub overrides: OverrideFlags,

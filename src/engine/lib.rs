@@ -24,6 +24,7 @@ mod room;
 mod runs;
 pub mod score;
 mod session;
+mod settings;
 mod sink;
 pub mod train;
 pub mod weights;

@@ -17,7 +17,8 @@ pub struct Needs<'a> {
     pub trained: u64,
     /// Bytes of an element of activations and frozen weights.
     pub element: u64,
-    pub optimizer_bytes_per_element: u64,
+    /// Of the optimizer's states, on the device.
+    pub optimizer_bytes: u64,
     /// Rows of a micro-batch and their longest length.
     pub rows: u64,
     pub time: u64,
@@ -41,7 +42,7 @@ pub fn forecast(needs: &Needs<'_>, available: u64) -> MemoryForecast {
         weights: needs.frozen * needs.element,
         trainable: needs.trained * 4,
         gradients: needs.trained * 4,
-        optimizer: needs.trained * needs.optimizer_bytes_per_element,
+        optimizer: needs.optimizer_bytes,
         activations: inputs.saturating_add(graphs).saturating_add(mask_bytes(needs)),
         head: head_bytes(needs),
         total: 0,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use burn::tensor::DType;
 use chrono::NaiveDateTime;
 use data::{Dataset, Encoder, Library, ModelTokens, Progress, SamplerOptions, Survey};
-use protocol::config::Validation;
+use protocol::config::{LossScale, Validation};
 use protocol::{DeviceKind, MemoryForecast, Remedy, Result, RunConfig, Text, UserError, text};
 
 use crate::costs::{Cost, Costs};
@@ -14,7 +14,7 @@ use crate::device::Chosen;
 use crate::generate;
 use crate::methods;
 use crate::models::{ModelFolder, ModelInfo};
-use crate::optim::{OptimizerEntry, Schedule};
+use crate::optim::{Choice, Schedule};
 use crate::remedies::Standing;
 
 /// A run that can begin.
@@ -28,7 +28,7 @@ pub struct Plan {
     pub sampling: SamplerOptions,
     pub total_steps: u64,
     pub schedule: Schedule,
-    pub optimizer: &'static OptimizerEntry,
+    pub optimizer: Choice,
     pub dtype: DType,
     pub forecast: MemoryForecast,
     pub kept_graphs: usize,
@@ -102,6 +102,7 @@ impl Plan {
         let schedule = Schedule::new(&config.train, total_steps)?;
         let footprint = methods::footprint(folder.model(), &config.method, &config.model.path)?;
         let costs = Costs::new(&folder, &config, chosen)?;
+        costs.optimizer.suits(footprint.is_own())?;
         let batch = config.train.batch_size.min(rows.max(1) as u64);
         let longest = survey.verdict.longest.min(config.data.max_length);
         let Cost { forecast, kept_graphs } = costs.of(&footprint, batch, longest);
@@ -120,7 +121,8 @@ impl Plan {
         survey.verdict.template = encoder.template().map(|template| template.name().to_owned());
         survey.verdict.template_reason = encoder.template().and_then(|template| template.reason().cloned());
         survey.verdict.ok &= forecast.fits;
-        let (optimizer, dtype) = (costs.optimizer, costs.dtype);
+        let (optimizer, dtype) = (costs.optimizer.clone(), costs.dtype);
+        let trainable = footprint.trainable(folder.model());
         Ok(Self {
             parameters: folder.model().params.elements(),
             config,
@@ -136,7 +138,7 @@ impl Plan {
             forecast,
             kept_graphs,
             too_large,
-            trainable: footprint.trainable(),
+            trainable,
             pad,
             now,
         })
@@ -157,7 +159,11 @@ impl Plan {
 }
 
 pub fn dtype_name(dtype: DType) -> &'static str {
-    if dtype == DType::BF16 { "bf16" } else { "f32" }
+    match dtype {
+        DType::BF16 => "bf16",
+        DType::F16 => "f16",
+        _ => "f32",
+    }
 }
 
 pub(crate) fn open_model(config: &RunConfig) -> Result<ModelFolder> {
@@ -251,6 +257,10 @@ pub(crate) fn check_numbers(config: &RunConfig) -> Result<()> {
         [("train.weight_decay", train.weight_decay), ("train.max_grad_norm", train.max_grad_norm)]
     {
         wanted(value.is_finite() && value >= 0.0, key, value.to_string(), "a number, 0 or more");
+    }
+    if let LossScale::Static(scale) = train.loss_scale {
+        let good = scale.is_finite() && scale > 0.0;
+        wanted(good, "train.loss_scale", scale.to_string(), "\"dynamic\" or a number above 0");
     }
     let betas = train.betas.iter().all(|beta| (0.0..1.0).contains(beta));
     wanted(betas, "train.betas", format!("{:?}", train.betas), "two numbers from 0 to below 1");

@@ -19,7 +19,7 @@ pub struct ModelRef {
     /// as they were.
     #[serde(default)]
     pub merged: bool,
-    /// `auto`, `f32` or `bf16`.
+    /// `auto`, `f32`, `bf16` or `f16`.
     pub dtype: String,
     /// Keys of config.json to replace.
     pub overrides: serde_json::Map<String, serde_json::Value>,

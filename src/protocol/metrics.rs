@@ -19,6 +19,9 @@ pub struct StepMetrics {
     /// Global L2 norm over all trainable parameters, before clipping.
     #[serde(deserialize_with = "crate::number::or_nan")]
     pub grad_norm: f64,
+    /// What the loss was multiplied by for the backward pass; absent where it was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_scale: Option<f64>,
     /// All tokens fed through the model, padding left out, per second of wall time.
     #[serde(deserialize_with = "crate::number::or_nan")]
     pub tokens_per_s: f64,

@@ -33,6 +33,7 @@ mod tests {
             loss,
             lr: 1e-3,
             grad_norm: loss,
+            loss_scale: None,
             tokens_per_s: 10.0,
             mem_bytes: 1,
             seconds: 2.0,

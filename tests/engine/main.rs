@@ -17,6 +17,7 @@ mod device;
 mod families;
 mod files;
 mod golden;
+mod optimizers;
 mod runs;
 mod unit_rows;
 mod weights;

@@ -210,6 +210,7 @@ pub fn step(step: u64) -> StepMetrics {
         loss: 1.2 + 2.6 * (-at / 60.0).exp() + 0.08 * (at * 1.7).sin(),
         lr: 2e-4 * (1.0 - at / 1140.0),
         grad_norm: 0.8 + 0.2 * (at * 0.9).cos(),
+        loss_scale: None,
         tokens_per_s: 11_830.0 + 300.0 * (at * 0.3).sin(),
         mem_bytes: 9_600 << 20,
         seconds: at * 0.4,

@@ -25,6 +25,7 @@ pub fn step(step: u64) -> StepMetrics {
         loss: trend * (0.85 + 0.3 * hash),
         lr: 2e-4 * (step as f64 / 34.0).min(1.0) * (0.5 + 0.5 * (step as f64 / 363.0).cos()),
         grad_norm: 0.6 + 0.5 * hash + 2.0 * (-(step as f64) / 40.0).exp(),
+        loss_scale: None,
         tokens_per_s: 11_500.0 + 900.0 * hash,
         mem_bytes: (9 << 30) + (step.min(60) << 23),
         seconds: step as f64 * 0.31,

@@ -90,16 +90,18 @@ pub fn fuses(chosen: &Chosen, dtype: DType) -> bool {
 /// bf16 on a GPU that has it, f32 otherwise, where `auto` is asked for: Flex converts bf16 at every product.
 ///
 /// # Errors
-/// When the word is not `auto`, `f32` or `bf16`, or the GPU has no bf16.
+/// When the word is not `auto`, `f32`, `bf16` or `f16`, or the GPU lacks what was asked for.
 pub fn compute_dtype(wish: &str, chosen: &Chosen) -> Result<DType> {
     let bf16 = || chosen.device.supports_dtype(FloatDType::BF16);
+    let f16 = || chosen.device.supports_dtype(FloatDType::F16);
     match (wish, chosen.report.kind) {
         ("auto" | "", DeviceKind::Cuda) if bf16() => Ok(DType::BF16),
         ("auto" | "" | "f32" | "float32", _) => Ok(DType::F32),
         ("bf16" | "bfloat16", _) if bf16() => Ok(DType::BF16),
-        ("bf16" | "bfloat16", _) => Err(UserError::bad_input(Text::fixed(
-            "This GPU does not compute in bf16",
-            "该显卡不支持 bf16 计算",
+        ("f16" | "float16", _) if f16() => Ok(DType::F16),
+        ("bf16" | "bfloat16" | "f16" | "float16", _) => Err(UserError::bad_input(text!(
+            "This device does not compute in {wish}",
+            "该设备不支持 {wish} 计算"
         ))
         .at_item("model.dtype")
         .mend(Text::fixed("use auto or f32", "请使用 auto 或 f32"))),
@@ -108,6 +110,6 @@ pub fn compute_dtype(wish: &str, chosen: &Chosen) -> Result<DType> {
             "`{wish}` 不是可用的计算精度"
         ))
         .at_item("model.dtype")
-        .mend(Text::fixed("use auto, f32 or bf16", "请使用 auto、f32 或 bf16"))),
+        .mend(Text::fixed("use auto, f32, bf16 or f16", "请使用 auto、f32、bf16 或 f16"))),
     }
 }

@@ -104,7 +104,11 @@ fn allowed(input: &VerifyInput<'_>) -> f64 {
         Ok(StoredAs::Q8_0) => 2f64.powi(-7),
         _ => of(input.stored_dtype()),
     };
-    let compute = if input.dtype == DType::BF16 { 2f64.powi(-8) } else { 0.0 };
+    let compute: f64 = match input.dtype {
+        DType::BF16 => of(FileDtype::BF16),
+        DType::F16 => of(FileDtype::F16),
+        _ => 0.0,
+    };
     8.0 * rounding.max(compute)
 }
 

@@ -16,7 +16,7 @@ use crate::device::{self, compute_dtype};
 use crate::memory::{Needs, affordable_graphs};
 use crate::methods::{self, Attach};
 use crate::models::{ConfigJson, Model, ModelFolder};
-use crate::optim::optimizer_of;
+use crate::optim::{Choice, Subject};
 use crate::session::Session;
 use crate::sink::Sink;
 use crate::train::{Clock, Learner, StepSettings};
@@ -38,16 +38,22 @@ pub fn bench(
     let context = Attach { seed: train.seed, learning_rate: train.learning_rate };
     let adapter = methods::attach(&mut model, &wanted.method, &context)?;
     let parameters = model.params.elements();
-    let entry = optimizer_of("adamw")?;
-    let mut learner = Learner { model, adapter, optimizer: (entry.build)(&train), updates: 0 };
+    let optimizer = Choice::of(&train)?;
+    let mut learner = Learner { model, adapter, optimizer: optimizer.build(&train), updates: 0 };
     let trainable: u64 = learner.trained_params().map(|(_, param)| param.elements() as u64).sum();
+    let subjects = learner.trained_params().map(|(_, param)| Subject {
+        name: &param.name,
+        shape: &param.shape,
+        block_matrix: None,
+    });
+    let optimizer_bytes = optimizer.bytes(subjects, chosen.report.kind == DeviceKind::Cuda);
     let batch = made_up_batch(wanted, learner.model.info.vocabulary)?;
     let needs = Needs {
         model: &learner.model,
         frozen: parameters,
         trained: trainable,
         element: if dtype == DType::F32 { 4 } else { 2 },
-        optimizer_bytes_per_element: entry.bytes_per_element,
+        optimizer_bytes,
         rows: wanted.batch_size,
         time: wanted.length,
         kept_graphs: 0,

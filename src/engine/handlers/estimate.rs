@@ -80,11 +80,12 @@ impl Weigher<'_> {
         let footprint = self.keep(methods::footprint(folder.model(), &config.method, &config.model.path));
         let costs = self.keep(Costs::new(folder, config, self.chosen));
         let Some(footprint) = footprint else { return };
-        self.estimate.trainable = footprint.trainable();
+        self.estimate.trainable = footprint.trainable(folder.model());
         let bytes = self.keep(result_bytes(folder, &footprint));
         self.estimate.adapter_bytes = bytes.unwrap_or(0);
         self.estimate.targets.clone_from(&footprint.targets);
         if let Some(costs) = costs {
+            self.keep(costs.optimizer.suits(footprint.is_own()));
             self.memory(&costs, &footprint);
         }
     }

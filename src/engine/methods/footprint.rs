@@ -5,12 +5,13 @@ use protocol::TargetReport;
 use serde_json::{Map, Value as Json};
 
 use super::peft;
-use crate::nn::ParamStore;
+use crate::models::Model;
+use crate::nn::{ParamId, ParamStore};
 
 /// The parameters of a method on one model.
 pub struct Footprint {
-    /// Elements of the model itself that are trained.
-    pub own: u64,
+    /// Parameters of the model itself that are trained.
+    pub own: Vec<ParamId>,
     /// What the method adds; empty where the model itself is trained.
     pub added: ParamStore,
     /// Every matrix that is adapted, in the model's order.
@@ -20,9 +21,19 @@ pub struct Footprint {
 }
 
 impl Footprint {
-    /// Trained elements.
-    pub fn trainable(&self) -> u64 {
-        self.own + self.added.trainable_elements()
+    /// Trained elements, of the method on this model.
+    pub fn trainable(&self, model: &Model) -> u64 {
+        self.own_elements(model) + self.added.trainable_elements()
+    }
+
+    /// Trained elements of the model itself.
+    pub fn own_elements(&self, model: &Model) -> u64 {
+        self.own.iter().map(|id| model.params.get(*id).elements() as u64).sum()
+    }
+
+    /// Whether parameters of the model itself are trained.
+    pub fn is_own(&self) -> bool {
+        !self.own.is_empty()
     }
 
     /// Whether the result is an adapter folder rather than a model.

@@ -14,8 +14,8 @@ pub const METHOD: Method = Method {
     id: "full",
     name: Text::fixed("Full fine-tuning", "全量微调"),
     help: Text::fixed(
-        "Trains every parameter. Learns the most and needs the most memory: 16 bytes a parameter",
-        "训练全部参数。学得最多，也最占内存：每个参数 16 字节",
+        "Trains every parameter. Learns the most and needs the most memory: 16 bytes a parameter with AdamW",
+        "训练全部参数。学得最多，也最占内存：使用 AdamW 时每个参数 16 字节",
     ),
     params: Vec::new,
     peft_type: None,
@@ -51,7 +51,7 @@ fn footprint(model: &Model, _: &Map<String, Value>, _: &Path) -> Result<Footprin
     let tied = |at: usize| model.sites[..at].iter().any(|site| site.weight == model.sites[at].weight);
     let sites = model.sites.iter().enumerate().filter(|(at, _)| !tied(*at));
     Ok(Footprint {
-        own: model.params.elements(),
+        own: model.params.iter().map(|(id, _)| id).collect(),
         added: ParamStore::new(Space::Adapter),
         targets: sites.map(|(_, site)| target(site)).collect(),
         adapter_config: Map::new(),

@@ -3,7 +3,6 @@
 mod adapter;
 mod footprint;
 mod front;
-mod params;
 mod parts;
 mod peft;
 mod stack;
@@ -92,7 +91,7 @@ pub fn method_of(kind: &str) -> Result<&'static Method> {
 /// # Errors
 /// When a setting is unknown, of the wrong type or out of range: all at once.
 pub fn settings(method: &Method, config: &MethodConfig) -> Result<Map<String, Value>> {
-    params::resolve(&(method.params)(), &config.params)
+    crate::settings::resolve("method", &(method.params)(), &config.params)
 }
 
 /// Attaches the configured method to a model; continues from `init_from` when that is set.

@@ -1,13 +1,22 @@
 //! Optimizers and learning-rate schedules. An optimizer is one file here and one word in
-//! `optimizers!`.
+//! `optimizers!`; a schedule is one entry of [`schedule`]'s table.
 
+mod choice;
 pub mod schedule;
+mod slots;
+
+use std::collections::BTreeMap;
 
 use burn::tensor::Tensor;
-use protocol::config::{TrainConfig, nearest};
-use protocol::{Descriptor, Result, Text, UserError, text};
+use protocol::config::TrainConfig;
+use protocol::{Descriptor, ParamSpec, Result, Text};
 
+pub use choice::{Choice, Settings, optimizer_of};
 pub use schedule::Schedule;
+pub use slots::{Slots, Stored};
+
+use crate::models::Model;
+use crate::nn::ParamId;
 
 /// What an update needs besides value and gradient.
 #[derive(Clone, Debug)]
@@ -16,19 +25,77 @@ pub struct Update {
     pub weight_decay: f64,
     /// Counted from 1: the number of updates including this one.
     pub step: u32,
-    /// `[1]`, on the device: factor on the gradient (clipping).
+    /// `[1]`, on the device: factor on the gradient (clipping, and the loss scale taken back).
     pub grad_scale: Tensor<1>,
 }
 
-/// Turns gradients into updates, with a state for each parameter, kept by the parameter's name.
-pub trait Optimizer: Send {
-    /// The new value of a parameter; all tensors flat and f32.
-    fn update(&mut self, name: &str, value: Tensor<1>, gradient: Tensor<1>, update: &Update) -> Tensor<1>;
+/// A parameter, as far as optimizers tell one from another.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// Unique over model and adapter.
+    pub name: &'a str,
+    pub shape: &'a [usize],
+    /// Outputs and inputs, where it is a matrix of the model's own blocks.
+    pub block_matrix: Option<[usize; 2]>,
+}
 
-    /// Every state tensor with a name that [`restore`](Self::restore) understands.
-    fn state(&self) -> Vec<(String, Tensor<1>)>;
+impl Subject<'_> {
+    pub fn elements(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
 
-    fn restore(&mut self, name: &str, tensor: Tensor<1>);
+/// Outputs and inputs of every matrix of the model's blocks, whichever way it is stored: what Muon turns into an
+/// orthogonal step. Embeddings, head, norms and biases are not among them.
+pub fn block_matrices(model: &Model) -> BTreeMap<ParamId, [usize; 2]> {
+    let sites = model.sites.iter().filter(|site| site.layer.is_some());
+    sites.map(|site| (site.weight, [site.outputs, site.inputs])).collect()
+}
+
+/// How a gradient becomes an update. What it remembers of each parameter is in the [`Slots`].
+pub trait Rule: Send {
+    /// The new value of a parameter; value and gradient are flat and f32.
+    ///
+    /// # Errors
+    /// When the device fails, where a state is brought to the host.
+    fn update(
+        &self,
+        slots: &mut Slots,
+        subject: &Subject<'_>,
+        value: Tensor<1>,
+        gradient: Tensor<1>,
+        update: &Update,
+    ) -> Result<Tensor<1>>;
+}
+
+/// A rule with what it remembers.
+pub struct Optimizer {
+    rule: Box<dyn Rule>,
+    pub slots: Slots,
+}
+
+impl Optimizer {
+    /// See [`Rule::update`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn update(
+        &mut self,
+        subject: &Subject<'_>,
+        value: Tensor<1>,
+        gradient: Tensor<1>,
+        update: &Update,
+    ) -> Result<Tensor<1>> {
+        self.rule.update(&mut self.slots, subject, value, gradient, update)
+    }
+}
+
+/// The optimizer of a run file.
+///
+/// # Errors
+/// When nobody knows it, or its settings cannot be used.
+pub fn build(config: &TrainConfig) -> Result<Optimizer> {
+    Ok(Choice::of(config)?.build(config))
 }
 
 /// What one optimizer's file exports.
@@ -36,9 +103,17 @@ pub struct OptimizerEntry {
     pub id: &'static str,
     pub name: Text,
     pub help: Text,
-    /// State on the device for one trained element.
-    pub bytes_per_element: u64,
-    pub build: fn(&TrainConfig) -> Box<dyn Optimizer>,
+    /// Settings in `[train.optimizer_settings]`.
+    pub params: fn() -> Vec<ParamSpec>,
+    /// Keys of `[train]` that say nothing to it: setting them is refused.
+    pub ignores: &'static [&'static str],
+    /// Whether it is made for the model's own matrices and not for an adapter's.
+    pub whole_models_only: bool,
+    /// Whether states live on the host and come to the device for their parameter's update only.
+    pub on_host: bool,
+    /// Bytes of the state of one parameter.
+    pub state_bytes: fn(&Settings, &Subject<'_>) -> u64,
+    pub rule: fn(&TrainConfig, &Settings) -> Box<dyn Rule>,
 }
 
 macro_rules! optimizers {
@@ -49,21 +124,7 @@ macro_rules! optimizers {
     };
 }
 
-optimizers! { adamw }
-
-/// The optimizer of a run file.
-///
-/// # Errors
-/// When nobody knows it; names the nearest.
-pub fn optimizer_of(id: &str) -> Result<&'static OptimizerEntry> {
-    OPTIMIZERS.iter().copied().find(|entry| entry.id == id).ok_or_else(|| {
-        let known: Vec<_> = OPTIMIZERS.iter().map(|entry| entry.id).collect();
-        let near = nearest(id, known.iter().copied()).unwrap_or("adamw");
-        UserError::bad_input(text!("There is no optimizer `{id}`", "没有名为 `{id}` 的优化器"))
-            .at_item("train.optimizer")
-            .mend(text!("did you mean `{near}`?", "是否想用 `{near}`？"))
-    })
-}
+optimizers! { adamw, adamw_8bit, paged_adamw, adafactor, lion, sgd, muon }
 
 /// Descriptors for the catalog.
 pub fn descriptors() -> Vec<Descriptor> {
@@ -73,7 +134,7 @@ pub fn descriptors() -> Vec<Descriptor> {
             id: entry.id.into(),
             name: entry.name.clone(),
             help: entry.help.clone(),
-            params: Vec::new(),
+            params: (entry.params)(),
         })
         .collect()
 }

@@ -83,6 +83,7 @@ mod tests {
             loss,
             lr: 0.0,
             grad_norm: 0.0,
+            loss_scale: None,
             tokens_per_s: 0.0,
             mem_bytes: 0,
             seconds: 0.0,

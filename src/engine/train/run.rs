@@ -197,7 +197,7 @@ impl<'a> Run<'a> {
         let mut sampler = Sampler::new(rows, self.plan.sampling)?;
         sampler.seek(self.state.position)?;
         let batches = Prefetch::start(self.plan.dataset.clone(), sampler, self.plan.pad)?;
-        let settings = StepSettings::new(&self.plan.config.train, self.plan.kept_graphs);
+        let mut settings = StepSettings::new(&self.plan.config.train, self.plan.kept_graphs);
         loop {
             if let Some(ending) = self.ended() {
                 return Ok(ending);
@@ -215,6 +215,7 @@ impl<'a> Run<'a> {
                 continue;
             }
             let (step, lr) = (self.state.step, self.rate());
+            settings.loss_scale = self.state.loss_scale.map_or(1.0, |scaler| scaler.scale());
             let clock = Clock::of_step(step, self.chosen);
             clock.start();
             let next = batches.next()?;
@@ -252,12 +253,17 @@ impl<'a> Run<'a> {
         timing: Timing,
     ) -> Result<()> {
         let fed: u64 = next.batches.iter().map(|batch| batch.tokens).sum();
+        let loss_scale = self.state.loss_scale.map(|scaler| scaler.scale());
+        let overflowed = self.makes_way(&result);
         let state = &mut self.state;
         state.step += 1;
         state.updates = learner.updates;
         state.position = next.after;
         state.tokens += fed;
-        state.skipped_in_a_row = if result.applied { 0 } else { state.skipped_in_a_row + 1 };
+        state.skipped_in_a_row = match result.applied {
+            true => 0,
+            false => state.skipped_in_a_row + u64::from(!overflowed),
+        };
         state.skipped += u64::from(!result.applied);
         state.seconds = self.seconds_before + self.began.elapsed().as_secs_f64();
         self.state.evaluation_due = self.can_evaluate() && self.is_due(self.plan.config.train.eval_every);
@@ -269,6 +275,7 @@ impl<'a> Run<'a> {
             loss: result.loss,
             lr: timing.lr,
             grad_norm: result.grad_norm,
+            loss_scale,
             tokens_per_s: fed as f64 / timing.seconds.max(1e-9),
             mem_bytes: device::memory_in_use(self.chosen),
             seconds: state.seconds,
@@ -278,7 +285,12 @@ impl<'a> Run<'a> {
         self.log.write(&MetricsLine::Step(metrics.clone()))?;
         let seconds_left = self.seconds_left();
         self.tell(RunEvent::Stepped { steps: vec![metrics], seconds_left });
-        if result.applied { Ok(()) } else { self.guard(learner, next) }
+        if overflowed {
+            self.tell_overflow();
+        } else if !result.applied {
+            self.guard(learner, next)?;
+        }
+        Ok(())
     }
 
     /// Whether what happens every so many steps happens now; 0 is at the end only.

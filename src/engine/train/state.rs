@@ -7,10 +7,11 @@ use data::Position;
 use protocol::{Result, Text, UserError};
 use serde::{Deserialize, Serialize};
 
+use super::loss_scale::LossScaler;
 use super::step::Learner;
 use crate::files::{AtomicFile, Recovered};
 use crate::methods::load_adapter;
-use crate::nn::{Decay, Param, Value};
+use crate::nn::{Param, Value};
 use crate::weights::{load_tensor, open_file, write_params};
 
 const ADAPTER: &str = "adapter";
@@ -39,9 +40,12 @@ pub struct RunState {
     /// What the schedule's rate is multiplied by; see [`rate_factor`](Self::rate_factor).
     #[serde(default = "one")]
     rate_factor: f32,
-    /// Steps in a row that were not finite.
+    /// Steps in a row that were not finite; those that a loss scale made way for are not counted.
     pub skipped_in_a_row: u64,
     pub skipped: u64,
+    /// Absent where losses are taken as they are.
+    #[serde(default)]
+    pub loss_scale: Option<LossScaler>,
     /// Tokens fed, padding left out.
     pub tokens: u64,
     /// Wall time of earlier sessions and this one.
@@ -66,6 +70,7 @@ impl Default for RunState {
             rate_factor: one(),
             skipped_in_a_row: 0,
             skipped: 0,
+            loss_scale: None,
             tokens: 0,
             seconds: 0.0,
             last_eval: None,
@@ -107,18 +112,7 @@ pub fn save(dir: &Path, learner: &Learner, state: &RunState, base: &str) -> Resu
     if !own.is_empty() {
         write_params(dir, TRAINED, &own)?;
     }
-    let moments: Vec<(String, Param)> = learner
-        .optimizer
-        .state()
-        .into_iter()
-        .map(|(name, tensor)| {
-            let mut param = Param::new(name.clone(), &tensor.dims(), Decay::No);
-            param.value = Value::Vector(tensor);
-            (name, param)
-        })
-        .collect();
-    let moments: Vec<(String, &Param)> = moments.iter().map(|(name, param)| (name.clone(), param)).collect();
-    write_params(dir, OPTIMIZER, &moments)?;
+    learner.optimizer.slots.write(dir, OPTIMIZER)?;
     let json = serde_json::to_vec_pretty(state)
         .map_err(|err| UserError::failure(Text::new(err.to_string(), err.to_string())))?;
     AtomicFile::write(&dir.join(STATE), &json)
@@ -130,11 +124,8 @@ pub fn save(dir: &Path, learner: &Learner, state: &RunState, base: &str) -> Resu
 /// When a file is missing or does not fit.
 pub fn restore(from: &Recovered, learner: &mut Learner) -> Result<RunState> {
     let state = restore_weights(&from.path, learner)?;
-    let moments = open_file(&from.path.join(format!("{OPTIMIZER}.safetensors")))?;
-    let device = learner.model.device.clone();
-    for name in moments.names() {
-        learner.optimizer.restore(name, load_tensor::<1>(&moments, name, &device, DType::F32)?);
-    }
+    let states = open_file(&from.path.join(format!("{OPTIMIZER}.safetensors")))?;
+    learner.optimizer.slots.read(&states, &learner.model.device)?;
     learner.updates = state.updates;
     Ok(state)
 }

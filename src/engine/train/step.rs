@@ -10,13 +10,13 @@ use super::clock::Clock;
 use crate::methods::Adapter;
 use crate::models::Model;
 use crate::nn::{DropoutKey, Gradients, Param, ParamId, Space, Value, ops};
-use crate::optim::{Optimizer, Update};
+use crate::optim::{Optimizer, Subject, Update, block_matrices};
 
 /// What is trained, and with what.
 pub struct Learner {
     pub model: Model,
     pub adapter: Option<Box<dyn Adapter>>,
-    pub optimizer: Box<dyn Optimizer>,
+    pub optimizer: Optimizer,
     /// Updates that were applied.
     pub updates: u32,
 }
@@ -28,6 +28,8 @@ pub struct StepSettings {
     pub weight_decay: f64,
     pub max_grad_norm: f64,
     pub kept_graphs: usize,
+    /// Factor on the loss for the backward pass, taken back before the update; 1 for none.
+    pub loss_scale: f64,
 }
 
 impl StepSettings {
@@ -37,6 +39,7 @@ impl StepSettings {
             weight_decay: config.weight_decay,
             max_grad_norm: config.max_grad_norm,
             kept_graphs,
+            loss_scale: 1.0,
         }
     }
 }
@@ -46,6 +49,7 @@ impl StepSettings {
 pub struct StepResult {
     /// Mean over the labelled tokens of all micro-batches.
     pub loss: f64,
+    /// Without the loss scale.
     pub grad_norm: f64,
     /// False when loss or gradient was not finite: nothing was changed.
     pub applied: bool,
@@ -95,22 +99,28 @@ impl Learner {
                 control,
                 clock,
             };
-            match backward.run(batch, weight, &mut gradients)? {
+            match backward.run(batch, weight * settings.loss_scale as f32, &mut gradients)? {
                 Some(sum) => loss = loss + sum,
                 None => return Ok(None),
             }
         }
-        let norm = global_norm(&gradients, &self.model);
+        let norm = unscaled(global_norm(&gradients, &self.model), settings.loss_scale);
         let (loss, grad_norm) = read_pair(loss * weight, norm.clone())?;
         let applied = loss.is_finite() && grad_norm.is_finite();
         if applied {
-            self.apply(gradients, norm, lr, settings);
+            self.apply(gradients, norm, lr, settings)?;
         }
         clock.lap(|phases| &mut phases.optimizer);
         Ok(Some(StepResult { loss, grad_norm, applied }))
     }
 
-    fn apply(&mut self, gradients: Gradients, norm: Tensor<1>, lr: f64, settings: &StepSettings) {
+    fn apply(
+        &mut self,
+        gradients: Gradients,
+        norm: Tensor<1>,
+        lr: f64,
+        settings: &StepSettings,
+    ) -> Result<()> {
         self.updates += 1;
         let scale = if settings.max_grad_norm > 0.0 {
             // torch.nn.utils.clip_grad_norm_: max / (norm + 1e-6), at most 1.
@@ -118,6 +128,8 @@ impl Learner {
         } else {
             norm.ones_like()
         };
+        let scale = unscaled(scale, settings.loss_scale);
+        let matrices = block_matrices(&self.model);
         for (id, gradient) in gradients {
             let (lr, step) = (lr, self.updates);
             let optimizer = &mut self.optimizer;
@@ -127,9 +139,12 @@ impl Learner {
             let update =
                 Update { lr: lr * param.lr_scale, weight_decay: decay, step, grad_scale: scale.clone() };
             let value = std::mem::replace(&mut param.value, Value::Absent).into_flat();
-            let value = optimizer.update(&param.name, value, gradient, &update);
+            let block_matrix = matrices.get(&id).copied();
+            let subject = Subject { name: &param.name, shape: &param.shape, block_matrix };
+            let value = optimizer.update(&subject, value, gradient, &update)?;
             param.value = Value::from_flat(value, &param.shape);
         }
+        Ok(())
     }
 
     /// Every trained parameter with a name that is unique over model and adapter.
@@ -148,6 +163,11 @@ fn trained<'a>(
         Space::Base => Some(model.params.get_mut(id)),
         Space::Adapter => adapter.map(|adapter| adapter.params_mut().get_mut(id)),
     }
+}
+
+/// What a loss scale multiplied, without it.
+fn unscaled(x: Tensor<1>, scale: f64) -> Tensor<1> {
+    if scale == 1.0 { x } else { x.div_scalar(scale) }
 }
 
 /// L2 norm over all gradients, `[1]`, on the device.

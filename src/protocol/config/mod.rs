@@ -1,5 +1,6 @@
 //! The run file, as the user wrote it (`run.toml`). What it resolves to is the engine's `RunPlan`.
 
+mod loss_scale;
 mod parse;
 mod write;
 
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use loss_scale::LossScale;
 pub use parse::{about, nearest, parse_run_file};
 pub use write::run_file_text;
 
@@ -27,7 +29,7 @@ pub struct RunConfig {
 pub struct ModelConfig {
     /// A Hugging Face folder.
     pub path: PathBuf,
-    /// `auto` (bf16 on CUDA, f32 on the CPU), `f32` or `bf16`.
+    /// `auto` (bf16 on CUDA, f32 on the CPU), `f32`, `bf16` or `f16`.
     pub dtype: String,
     /// `none`, `nf4`, `nf4-double` or `int8`.
     pub quantization: String,
@@ -148,11 +150,15 @@ pub struct TrainConfig {
     #[serde(deserialize_with = "crate::number::or_nan")]
     pub learning_rate: f64,
     pub scheduler: String,
+    /// What the schedule has of its own; its descriptor knows the keys.
+    pub scheduler_settings: serde_json::Map<String, Value>,
     /// Wins over `warmup_ratio` when not 0.
     pub warmup_steps: u64,
     #[serde(deserialize_with = "crate::number::or_nan")]
     pub warmup_ratio: f64,
     pub optimizer: String,
+    /// What the optimizer has of its own; its descriptor knows the keys.
+    pub optimizer_settings: serde_json::Map<String, Value>,
     #[serde(deserialize_with = "crate::number::both_or_nan")]
     pub betas: [f64; 2],
     #[serde(deserialize_with = "crate::number::or_nan")]
@@ -162,6 +168,7 @@ pub struct TrainConfig {
     /// 0: no clipping.
     #[serde(deserialize_with = "crate::number::or_nan")]
     pub max_grad_norm: f64,
+    pub loss_scale: LossScale,
     pub shuffle: bool,
     pub seed: u64,
     /// In optimizer steps; 0: only at the end.
@@ -192,13 +199,16 @@ impl Default for TrainConfig {
             gradient_accumulation: 1,
             learning_rate: 2e-4,
             scheduler: "cosine".into(),
+            scheduler_settings: serde_json::Map::new(),
             warmup_steps: 0,
             warmup_ratio: 0.03,
             optimizer: "adamw".into(),
+            optimizer_settings: serde_json::Map::new(),
             betas: [0.9, 0.999],
             eps: 1e-8,
             weight_decay: 0.0,
             max_grad_norm: 1.0,
+            loss_scale: LossScale::Dynamic,
             shuffle: true,
             seed: 42,
             eval_every: 50,

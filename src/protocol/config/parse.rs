@@ -7,7 +7,8 @@ use toml::{Table, Value};
 use crate::{Result, RunConfig, Text, UserError, text};
 
 /// Sections whose keys are free: their owner checks them.
-const OPEN_SECTIONS: [&str; 3] = ["method", "model.overrides", "data.columns"];
+const OPEN_SECTIONS: [&str; 5] =
+    ["method", "model.overrides", "data.columns", "train.optimizer_settings", "train.scheduler_settings"];
 /// What a run file may say of itself: `name` and `help`, each with `en` and `zh`. Nothing follows from it.
 const ABOUT: &str = "about";
 
@@ -141,6 +142,34 @@ mod tests {
     fn a_wrong_type_names_its_line() {
         let err = parse("[train]\n\nbatch_size = \"four\"").unwrap_err();
         assert_eq!(err.place.row, Some(3));
+    }
+
+    #[test]
+    fn a_loss_scale_is_a_word_or_a_number() {
+        use crate::config::LossScale;
+        let scale = |value: &str| Ok(parse(&format!("[train]\nloss_scale = {value}"))?.train.loss_scale);
+        assert_eq!(scale("\"dynamic\"").unwrap(), LossScale::Dynamic);
+        assert_eq!(scale("1024").unwrap(), LossScale::Static(1024.0));
+        let wrong: UserError = scale("\"dynamc\"").unwrap_err();
+        assert!(wrong.to_string().contains("\"dynamic\" or a number"), "{wrong}");
+        assert!(scale("[1]").is_err());
+    }
+
+    #[test]
+    fn settings_of_optimizer_and_schedule_are_left_to_them() {
+        let source =
+            "[train]\nscheduler_settings = { power = 2 }\n[train.optimizer_settings]\nmomentum = 0.8";
+        let train = parse(source).unwrap().train;
+        assert_eq!(
+            (&train.scheduler_settings["power"], &train.optimizer_settings["momentum"]),
+            (&2.into(), &0.8.into())
+        );
+        assert!(
+            parse("[train]\noptimizer_setings = {}")
+                .unwrap_err()
+                .to_string()
+                .contains("`optimizer_settings`")
+        );
     }
 
     #[test]

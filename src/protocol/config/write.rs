@@ -68,7 +68,12 @@ fn order(config: &RunConfig) -> Result<Vec<(String, Vec<String>)>> {
 /// Dotted names of the free settings that are or hold `null`.
 fn nulls(config: &RunConfig) -> Vec<String> {
     let mut found = Vec::new();
-    let free = [("model.overrides", &config.model.overrides), ("method", &config.method.params)];
+    let free = [
+        ("model.overrides", &config.model.overrides),
+        ("method", &config.method.params),
+        ("train.optimizer_settings", &config.train.optimizer_settings),
+        ("train.scheduler_settings", &config.train.scheduler_settings),
+    ];
     for (prefix, map) in free {
         for (key, value) in map.iter().filter(|(_, value)| holds_null(value)) {
             found.push(format!("{prefix}.{key} = {value}"));
@@ -102,7 +107,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::config::{OnTooLong, TrainOn, Validation, parse_run_file};
+    use crate::config::{LossScale, OnTooLong, TrainOn, Validation, parse_run_file};
 
     #[track_caller]
     fn comes_back(config: &RunConfig) -> String {
@@ -180,6 +185,9 @@ mod tests {
             config.data.max_length = count;
             config.data.packing = at % 2 == 0;
             config.train.learning_rate = number;
+            config.train.loss_scale = [LossScale::Dynamic, LossScale::Static(number)][at % 2];
+            config.train.optimizer_settings.insert("momentum".into(), json!(count));
+            config.train.scheduler_settings.insert("decay".into(), json!("linear"));
             config.train.betas = [number, 0.5];
             config.train.epochs = number;
             config.train.seed = count;

@@ -193,6 +193,7 @@ mod tests {
             loss,
             lr: 1e-4,
             grad_norm: 1.0,
+            loss_scale: None,
             tokens_per_s: 100.0,
             mem_bytes: 1 << 20,
             seconds: step as f64,

@@ -89,6 +89,9 @@ words! {
     WEIGHT_DECAY_HELP => "Pull of the trained weights towards zero", "使训练权重趋近零的力度";
     CLIP => "Gradient clipping", "梯度裁剪";
     CLIP_HELP => "Longest gradient; 0: no clipping", "梯度范数上限，0 为不裁剪";
+    LOSS_SCALE => "Loss scale", "损失缩放";
+    LOSS_SCALE_HELP => "Keeps small gradients from vanishing in f16", "避免 f16 下小梯度消失";
+    LOSS_SCALE_DYNAMIC => "dynamic", "动态";
     SEED => "Seed", "随机种子";
     SEED_HELP => "The same seed gives the same run", "相同种子得到相同的训练";
     SHUFFLE => "Shuffle the rows", "打乱数据顺序";

@@ -8,7 +8,7 @@ use data::Batch;
 use engine::methods::{self, Adapter, Attach, load_adapter};
 use engine::models::Model;
 use engine::nn::{Gradients, Param, Value, float_dtype};
-use engine::optim::{Schedule, optimizer_of};
+use engine::optim::{self, Schedule};
 use engine::train::{Backward, Clock, Learner, StepSettings, batch_loss};
 use engine::weights::{load_tensor, open_file};
 use protocol::Control;
@@ -162,7 +162,7 @@ impl Case {
             Kept::PrefixEncoder => Some(load_adapter(&self.dir.join(adapter), &model).unwrap()),
             Kept::Trained | Kept::Encoder => self.attached(&mut model, adapter),
         };
-        let optimizer = (optimizer_of("adamw").unwrap().build)(&config);
+        let optimizer = optim::build(&config).unwrap();
         let mut learner = Learner { model, adapter, optimizer, updates: 0 };
         self.scale_rates(&mut learner);
         learner

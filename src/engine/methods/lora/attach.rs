@@ -44,7 +44,7 @@ pub fn footprint(model: &Model, settings: &Map<String, Json>, base: &Path) -> Re
         })
     };
     Ok(Footprint {
-        own: 0,
+        own: Vec::new(),
         targets: model.sites.iter().filter_map(report).collect(),
         adapter_config: config(&adapter, &base.display().to_string()),
         added: adapter.params,

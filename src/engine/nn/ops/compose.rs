@@ -3,10 +3,10 @@
 //!
 //! Formulas: `transformers` 4.57 modelling code (llama, gpt2) and `torch.optim.AdamW`.
 
-use burn::tensor::{DType, Device, IndexingUpdateOp, Int, Tensor};
+use burn::tensor::{DType, Device, IndexingUpdateOp, Int, IntDType, Tensor};
 
 use super::matmul::assert_same_dtype;
-use super::{AdamWArgs, Mask, Scores};
+use super::{AdamWArgs, CODE_BLOCK, Code, Mask, Scores};
 
 /// Added to the score of a key that must not be seen. Finite, so that no row becomes NaN.
 const NOT_VISIBLE: f32 = -1e9;
@@ -219,4 +219,44 @@ impl AdamWArgs {
 /// *Plain.* The sum of the squares of all elements, `[1]`, `f32`.
 pub fn sum_of_squares(x: Tensor<1>) -> Tensor<1> {
     f32(x).square().sum()
+}
+
+/// *Plain.* Numbers `[N]` in blocks of [`CODE_BLOCK`]: the code of each (`u8`) by its part of the block's largest, and
+/// that largest of each block `[blocks]`. A number half-way between two codes gets the lower.
+pub fn encode_blocks(x: Tensor<1>, code: &Code) -> (Tensor<1, Int>, Tensor<1>) {
+    let n = x.dims()[0];
+    let device = x.device();
+    let blocks = in_blocks(x);
+    let scales = blocks.clone().abs().max_dim(1);
+    let inverse = scales.clone().clamp_min(f32::MIN_POSITIVE).recip();
+    let x = (blocks * inverse).clamp(-1.0, 1.0).flatten::<1>(0, 1).narrow(0, 0, n);
+    let middles = Tensor::<1>::from_data(code.middles.as_slice(), &device);
+    let mut codes = Tensor::<1, Int>::zeros([n], (&device, DType::I32));
+    // The number of middles below it, bit by bit.
+    for bit in (0..8).rev().map(|bit| 1 << bit) {
+        let above = x.clone().greater(middles.clone().select(0, codes.clone().add_scalar(bit - 1)));
+        codes = codes + above.int().cast(IntDType::I32).mul_scalar(bit);
+    }
+    (codes.cast(IntDType::U8), scales.flatten(0, 1))
+}
+
+/// *Plain.* The numbers `[N]` that [`encode_blocks`] made codes of, f32.
+pub fn decode_blocks(codes: Tensor<1, Int>, scales: Tensor<1>, code: &Code) -> Tensor<1> {
+    let n = codes.dims()[0];
+    let values = Tensor::<1>::from_data(code.values.as_slice(), &scales.device());
+    let blocks = in_blocks(values.select(0, codes.cast(IntDType::I32)));
+    let all = (blocks * scales.unsqueeze_dim::<2>(1)).flatten::<1>(0, 1);
+    all.narrow(0, 0, n)
+}
+
+/// `[blocks, CODE_BLOCK]`, the last one filled with zeros.
+fn in_blocks(x: Tensor<1>) -> Tensor<2> {
+    let n = x.dims()[0];
+    let blocks = n.div_ceil(CODE_BLOCK);
+    let missing = blocks * CODE_BLOCK - n;
+    let x = match missing {
+        0 => x,
+        _ => Tensor::cat(vec![x.clone(), Tensor::zeros([missing], (&x.device(), x.dtype()))], 0),
+    };
+    x.reshape([blocks, CODE_BLOCK])
 }

@@ -8,6 +8,7 @@
 //! [`compose`] holds the same functions as plain compositions of tensor operations: the path of
 //! every backend without a fused kernel, and the reference the tests compare with.
 
+mod codes;
 pub mod compose;
 mod cpu;
 mod matmul;
@@ -15,10 +16,12 @@ mod route;
 #[cfg(test)]
 mod tests;
 
+pub use codes::{CODE_BLOCK, Code, SIGNED_CODE, UNSIGNED_CODE};
 pub use matmul::{linear, linear_in_out, matmul2};
 pub use route::{
-    adamw, attention, backward_from, cross_entropy, cross_entropy_backward, gelu_erf, gelu_tanh, layer_norm,
-    logprobs, ready_mask, rms_norm, rms_norm_unit, rope, silu, silu_mul, sum_of_squares,
+    adamw, attention, backward_from, cross_entropy, cross_entropy_backward, decode_blocks, encode_blocks,
+    gelu_erf, gelu_tanh, layer_norm, logprobs, ready_mask, rms_norm, rms_norm_unit, rope, silu, silu_mul,
+    sum_of_squares,
 };
 
 use std::sync::Arc;

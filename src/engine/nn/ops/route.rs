@@ -3,7 +3,7 @@
 
 use burn::tensor::{DType, Device, Gradients, Int, Tensor};
 
-use super::{AdamWArgs, Mask, Scores, compose, cpu};
+use super::{AdamWArgs, Code, Mask, Scores, compose, cpu};
 
 /// See [`compose::rms_norm`].
 pub fn rms_norm(x: Tensor<3>, weight: Tensor<1>, eps: f64) -> Tensor<3> {
@@ -157,4 +157,18 @@ pub fn adamw(
 /// See [`compose::sum_of_squares`].
 pub fn sum_of_squares(x: Tensor<1>) -> Tensor<1> {
     if cpu::fits(&x) { cpu::sum_of_squares(x) } else { compose::sum_of_squares(x) }
+}
+
+/// See [`compose::encode_blocks`].
+pub fn encode_blocks(x: Tensor<1>, code: &Code) -> (Tensor<1, Int>, Tensor<1>) {
+    if cpu::fits(&x) { cpu::encode_blocks(x, code) } else { compose::encode_blocks(x, code) }
+}
+
+/// See [`compose::decode_blocks`].
+pub fn decode_blocks(codes: Tensor<1, Int>, scales: Tensor<1>, code: &Code) -> Tensor<1> {
+    if cpu::fits(&scales) {
+        cpu::decode_blocks(codes, scales, code)
+    } else {
+        compose::decode_blocks(codes, scales, code)
+    }
 }

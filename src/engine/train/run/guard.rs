@@ -8,9 +8,27 @@ use super::Run;
 use crate::methods::Adapter;
 use crate::train::evaluate::batch_loss;
 use crate::train::prefetch::StepBatches;
-use crate::train::step::Learner;
+use crate::train::step::{Learner, StepResult};
 
 impl Run<'_> {
+    /// Tells the loss scale, if there is one, what came of a step. True if the step overflowed for being scaled too
+    /// high and the scale is lower now: such a step is no fault of the rows.
+    pub(super) fn makes_way(&mut self, result: &StepResult) -> bool {
+        let lowered = self.state.loss_scale.as_mut().is_some_and(|scaler| scaler.hear(result.applied));
+        lowered && result.loss.is_finite()
+    }
+
+    pub(super) fn tell_overflow(&mut self) {
+        let step = self.state.step;
+        let scale = self.state.loss_scale.map_or(1.0, |scaler| scaler.scale());
+        self.tell(RunEvent::Notice {
+            text: text!(
+                "Step {step} overflowed f16 and was not applied: the loss scale is {scale} now",
+                "第 {step} 步超出 f16 的范围，未应用：损失缩放现为 {scale}"
+            ),
+        });
+    }
+
     /// A step that was not finite changed nothing; too many in a row end the run.
     pub(super) fn guard(&mut self, learner: &Learner, next: &StepBatches) -> Result<()> {
         let step = self.state.step;

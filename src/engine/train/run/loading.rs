@@ -7,6 +7,7 @@ use protocol::{Result, RunEvent, RunSummary, Text, UserError};
 use super::Run;
 use crate::methods::{self, Attach};
 use crate::models::ModelFolder;
+use crate::train::loss_scale::LossScaler;
 use crate::train::metrics_log::MetricsLog;
 use crate::train::state::{self, RunState};
 use crate::train::step::Learner;
@@ -84,13 +85,14 @@ impl Run<'_> {
         };
         let context = Attach { seed: config.train.seed, learning_rate: config.train.learning_rate };
         let adapter = methods::attach(&mut model, &config.method, &context)?;
-        Ok(Learner { model, adapter, optimizer: (self.plan.optimizer.build)(&config.train), updates: 0 })
+        Ok(Learner { model, adapter, optimizer: self.plan.optimizer.build(&config.train), updates: 0 })
     }
 
     /// Before anything was trained there are only samples to take.
     fn first_state(&self) -> RunState {
         let mut state = RunState::default();
         state.evaluation_due = !self.plan.config.train.samples.is_empty();
+        state.loss_scale = LossScaler::of(self.plan.config.train.loss_scale, self.plan.dtype);
         state
     }
 }

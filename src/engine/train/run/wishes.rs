@@ -19,9 +19,9 @@ impl Run<'_> {
         Ok(None)
     }
 
-    /// The rate of the next step.
+    /// The rate of the next step. A step that was not applied does not advance the schedule.
     pub(super) fn rate(&self) -> f64 {
-        self.plan.schedule.rate(self.state.step) * self.state.rate_factor()
+        self.plan.schedule.rate(u64::from(self.state.updates)) * self.state.rate_factor()
     }
 
     /// Takes a new factor on the rate, which counts from the next step on.

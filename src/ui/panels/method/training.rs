@@ -1,19 +1,23 @@
 //! Optimizer, schedule, evaluation: the `[train]` part of the run file.
 
 use egui::{RichText, ScrollArea, Ui};
-use protocol::config::TrainConfig;
-use protocol::{Descriptor, RunConfig, Text};
+use protocol::config::{LossScale, TrainConfig};
+use protocol::{Descriptor, ParamSpec, RunConfig, Text};
+use serde_json::{Map, Value};
 
 use super::{curve, samples};
 use crate::panels::PanelCtx;
 use crate::theme::UiTokens;
-use crate::widgets::{card, column, field, input, number, section, toggle};
+use crate::widgets::{card, column, field, form, input, number, section, toggle};
 use crate::words::method as words;
 
+/// What a fixed loss scale begins with.
+const FIRST_SCALE: f64 = 1024.0;
 /// The largest count that a field takes.
 const MANY: u64 = 1_000_000_000;
 
 pub fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, config: &mut RunConfig) {
+    let half = config.model.dtype == "f16";
     let train = &mut config.train;
     ScrollArea::vertical().id_salt("training").auto_shrink(false).show(ui, |ui| {
         if ui.available_width() > 680.0 {
@@ -27,13 +31,13 @@ pub fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, config: &mut RunConfig) {
                 ui.add_space(4.0);
                 column(ui, width, |ui| {
                     rate(ui, ctx, train);
-                    optimizer(ui, ctx, train);
+                    optimizer(ui, ctx, train, half);
                 });
             });
         } else {
             length(ui, ctx, train);
             rate(ui, ctx, train);
-            optimizer(ui, ctx, train);
+            optimizer(ui, ctx, train, half);
             checks(ui, ctx, train);
             sample_prompts(ui, ctx, train);
         }
@@ -85,9 +89,15 @@ fn rate(ui: &mut Ui, ctx: &PanelCtx<'_>, train: &mut TrainConfig) {
         field(ui, ctx.t(&words::RATE), ctx.t(&words::RATE_HELP), |ui| {
             input::log_slider(ui, &mut train.learning_rate, 1e-6..=1e-1, ctx.t(&words::RATE_SLIDER))
         });
+        let schedules = &ctx.state.engine.catalog.schedules;
+        let before = train.scheduler.clone();
         field(ui, ctx.t(&words::SCHEDULER), "", |ui| {
-            described(ui, ctx, "scheduler", &mut train.scheduler, &ctx.state.engine.catalog.schedules)
+            described(ui, ctx, "scheduler", &mut train.scheduler, schedules)
         });
+        if train.scheduler != before {
+            train.scheduler_settings.clear();
+        }
+        own_settings(ui, ctx, &mut train.scheduler_settings, &train.scheduler, schedules);
         if ctx.state.preferences.expert || train.warmup_steps > 0 {
             field(ui, ctx.t(&words::WARMUP_STEPS), ctx.t(&words::WARMUP_STEPS_HELP), |ui| {
                 input::integer(ui, &mut train.warmup_steps, 0..=MANY, ctx.t(&words::STEPS_UNIT))
@@ -107,16 +117,42 @@ fn described(ui: &mut Ui, ctx: &PanelCtx<'_>, salt: &str, value: &mut String, al
     input::choice(ui, salt, value, named)
 }
 
-fn optimizer(ui: &mut Ui, ctx: &PanelCtx<'_>, train: &mut TrainConfig) {
+/// What the chosen one has of its own.
+fn own_settings(
+    ui: &mut Ui,
+    ctx: &PanelCtx<'_>,
+    values: &mut Map<String, Value>,
+    chosen: &str,
+    all: &[Descriptor],
+) {
+    let Some(chosen) = all.iter().find(|entry| entry.id == chosen) else { return };
+    let shown = |spec: &&ParamSpec| {
+        ctx.state.preferences.expert || !spec.advanced || values.contains_key(&spec.key)
+    };
+    let specs: Vec<_> = chosen.params.iter().filter(shown).collect();
+    form::settings(ui, ctx, specs.into_iter(), values);
+}
+
+/// `half`: whether the run computes in f16, the dtype that a loss scale is for.
+fn optimizer(ui: &mut Ui, ctx: &PanelCtx<'_>, train: &mut TrainConfig, half: bool) {
     let expert = ctx.state.preferences.expert;
     part(ui, ctx.t(&words::OPTIMIZER_SECTION), |ui| {
+        let optimizers = &ctx.state.engine.catalog.optimizers;
+        let before = train.optimizer.clone();
         field(ui, ctx.t(&words::OPTIMIZER), "", |ui| {
-            described(ui, ctx, "optimizer", &mut train.optimizer, &ctx.state.engine.catalog.optimizers)
+            described(ui, ctx, "optimizer", &mut train.optimizer, optimizers)
         });
+        if train.optimizer != before {
+            train.optimizer_settings.clear();
+        }
+        own_settings(ui, ctx, &mut train.optimizer_settings, &train.optimizer, optimizers);
         let real = |ui: &mut Ui, name: &Text, help: &Text, value: &mut f64, most: f64| {
             field(ui, ctx.t(name), ctx.t(help), |ui| input::real(ui, value, 0.0..=most));
         };
         real(ui, &words::WEIGHT_DECAY, &words::WEIGHT_DECAY_HELP, &mut train.weight_decay, 10.0);
+        if half || train.loss_scale != LossScale::Dynamic {
+            loss_scale(ui, ctx, &mut train.loss_scale);
+        }
         if expert {
             real(ui, &words::CLIP, &words::CLIP_HELP, &mut train.max_grad_norm, 1e6);
             real(ui, &words::BETA1, &words::BETA_HELP, &mut train.betas[0], 0.999_999_999);
@@ -128,6 +164,25 @@ fn optimizer(ui: &mut Ui, ctx: &PanelCtx<'_>, train: &mut TrainConfig) {
                 input::integer(ui, &mut train.max_skipped_steps, 0..=10_000, "")
             });
         }
+    });
+}
+
+/// Dynamic, or a number.
+fn loss_scale(ui: &mut Ui, ctx: &PanelCtx<'_>, scale: &mut LossScale) {
+    field(ui, ctx.t(&words::LOSS_SCALE), ctx.t(&words::LOSS_SCALE_HELP), |ui| {
+        let inner = ui.horizontal(|ui| {
+            let mut dynamic = *scale == LossScale::Dynamic;
+            let response = toggle(ui, &mut dynamic, ctx.t(&words::LOSS_SCALE_DYNAMIC));
+            match (dynamic, &mut *scale) {
+                (true, _) => *scale = LossScale::Dynamic,
+                (false, LossScale::Static(number)) => {
+                    input::real(ui, number, 1e-3..=1e9);
+                }
+                (false, LossScale::Dynamic) => *scale = LossScale::Static(FIRST_SCALE),
+            }
+            response
+        });
+        inner.inner
     });
 }
 

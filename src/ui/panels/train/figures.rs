@@ -272,6 +272,7 @@ mod tests {
             loss: 1.0 / step as f64,
             lr: 1e-4,
             grad_norm: 1.0,
+            loss_scale: None,
             tokens_per_s: 50.0,
             mem_bytes: 1 << 30,
             seconds: step as f64 * 0.5,

@@ -48,7 +48,7 @@ fn describe(folder: &ModelFolder) -> Result<String> {
         frozen: model.params.elements(),
         trained: 0,
         element: 4,
-        optimizer_bytes_per_element: 8,
+        optimizer_bytes: 0,
         rows: 1,
         time: 3,
         kept_graphs: 0,

@@ -1,18 +1,23 @@
-//! A method's settings: unknown keys, wrong types and ranges, all reported at once.
+//! Settings that a method, an optimizer or a schedule declares: unknown keys, wrong types and ranges, all reported at
+//! once.
 
 use protocol::config::nearest;
-use protocol::{ParamKind, ParamSpec, Result, Text, UserError};
+use protocol::{ParamKind, ParamSpec, Result, Text, UserError, text};
 use serde_json::{Map, Value};
 
-/// Fills in defaults and checks what is given.
-pub fn resolve(specs: &[ParamSpec], given: &Map<String, Value>) -> Result<Map<String, Value>> {
+/// Fills in defaults and checks what is given. `section` is the table of the run file that holds them.
+///
+/// # Errors
+/// When a setting is unknown, of the wrong type or out of range.
+pub fn resolve(section: &str, specs: &[ParamSpec], given: &Map<String, Value>) -> Result<Map<String, Value>> {
     let mut problems = Vec::new();
     for key in given.keys().filter(|key| specs.iter().all(|spec| spec.key != **key)) {
         problems.push(match nearest(key, specs.iter().map(|spec| spec.key.as_str())) {
-            Some(near) => format!("`method.{key}` is not known: did you mean `{near}`?"),
+            Some(near) => format!("`{section}.{key}` is not known: did you mean `{near}`?"),
+            None if specs.is_empty() => format!("`{section}.{key}` is not known; there are no settings here"),
             None => {
                 let known: Vec<_> = specs.iter().map(|spec| spec.key.as_str()).collect();
-                format!("`method.{key}` is not known; this method has {}", known.join(", "))
+                format!("`{section}.{key}` is not known; known are {}", known.join(", "))
             }
         });
     }
@@ -20,17 +25,20 @@ pub fn resolve(specs: &[ParamSpec], given: &Map<String, Value>) -> Result<Map<St
     for spec in specs {
         let value = given.get(&spec.key).cloned().unwrap_or_else(|| spec.kind.default_value());
         if let Some(problem) = problem_with(&spec.kind, &value) {
-            problems.push(format!("`method.{}` is {value}, wanted {problem}", spec.key));
+            problems.push(format!("`{section}.{}` is {value}, wanted {problem}", spec.key));
         }
         settings.insert(spec.key.clone(), value);
     }
     if problems.is_empty() {
         return Ok(settings);
     }
-    Err(UserError::bad_input(Text::fixed("The method's settings cannot be used", "方法的设置无法使用"))
-        .details(problems)
-        .at_item("method")
-        .mend(Text::fixed("correct or remove them", "请更正或删除这些设置")))
+    Err(UserError::bad_input(text!(
+        "The settings in `{section}` cannot be used",
+        "`{section}` 中的设置无法使用"
+    ))
+    .details(problems)
+    .at_item(section)
+    .mend(Text::fixed("correct or remove them", "请更正或删除这些设置")))
 }
 
 /// What was wanted, if `value` is not it.
