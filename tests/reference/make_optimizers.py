@@ -4,7 +4,8 @@
 
 Parameters, gradients, weight decay and rates come from a formula that the test repeats; the file holds the values after
 the last update, thinned out where a parameter is large, and bitsandbytes' two dynamic maps. AdamW in eight bits is
-bitsandbytes' CPU kernel. Muon's products are bf16 in torch, so that its values are near ours only. Needs torch,
+bitsandbytes' CPU kernel with the nearest code for each number: its own (0.50) looks codes up in a table too coarse for
+small numbers, which the CUDA kernel does not. Muon's products are bf16 in torch, so that its values are near ours only. Needs torch,
 transformers and bitsandbytes; nothing here is needed to run the tests.
 """
 
@@ -12,6 +13,7 @@ import json
 import os
 
 import torch
+from bitsandbytes.backends.cpu import ops
 from bitsandbytes.functional import create_dynamic_map
 from bitsandbytes.optim import AdamW8bit, Lion32bit
 from transformers.optimization import Adafactor
@@ -65,7 +67,18 @@ def short(values):
     return [float(f"{value:.9g}") for value in values.tolist()]
 
 
+def nearest(numbers, code, scales, codes, block):
+    for at, part in enumerate(torch.split(numbers.flatten(), block)):
+        scales[at] = part.abs().max()
+        scaled = torch.clamp(part * (1 / scales[at].clamp(min=torch.finfo(torch.float32).tiny)), -1, 1)
+        middles = (code[1:] + code[:-1]) / 2
+        codes.view(-1)[at * block : at * block + len(part)] = torch.searchsorted(middles, scaled).to(torch.uint8)
+
+
 def main():
+    ops._quant_blockwise_fp32_direct = lambda numbers, code, scales, codes, block: nearest(
+        numbers, code, scales, codes, block
+    )
     adam = {"lr": 0.01, "betas": (0.9, 0.95), "eps": 1e-8, "weight_decay": DECAY}
     adafactor = {"lr": 0.01, "scale_parameter": False, "relative_step": False, "weight_decay": DECAY}
     makers = {

@@ -58,7 +58,7 @@ fn default_targets_and_every_role_are_found_and_routers_only_by_name() {
             let weighed = methods::footprint(&model, &chosen, std::path::Path::new("base")).unwrap();
             let attach = Attach { seed: 1, learning_rate: 0.1 };
             let adapter = methods::attach(&mut model, &chosen, &attach).unwrap().unwrap();
-            assert_eq!(weighed.trainable(), adapter.params().trainable_elements(), "{}", family.id);
+            assert_eq!(weighed.trainable(&model), adapter.params().trainable_elements(), "{}", family.id);
             assert!(adapter.params().iter().any(|(_, param)| param.name.contains("gate.lora_B")));
         }
     }

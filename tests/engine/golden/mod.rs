@@ -2,8 +2,8 @@
 //! `EMBERWRIGHT_TEST_DEVICE` (`cpu`, `cuda:0`) chooses where they are computed; on a GPU tolerances are ten
 //! times as wide.
 
-mod bf16;
 mod cpm;
+mod halves;
 mod methods;
 mod models;
 mod seed;

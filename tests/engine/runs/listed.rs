@@ -42,6 +42,7 @@ fn step(step: u64, loss: f64) -> String {
         loss,
         lr: 1e-4,
         grad_norm: 0.5,
+        loss_scale: None,
         tokens_per_s: 1000.0,
         mem_bytes: 1 << 30,
         seconds: step as f64,

@@ -6,6 +6,8 @@ mod faults;
 mod guard;
 mod listed;
 mod live;
+mod loss_scale;
+mod optimizers;
 mod pause;
 mod prompts;
 mod pulse;

@@ -11,7 +11,7 @@ const EVERYTHING: &str = "epochs = 2.4\ngradient_accumulation = 2\neval_every = 
     weight_decay = 0.1\nearly_stop_patience = 50\neps = 1.2345678901234567e-8\n[method]\nkind = \"lora\"\nrank = 4\ndropout = 0.1\ntargets = \"all-linear\"\n";
 
 /// Runs `settings` undisturbed in `whole`, and in `cut` with a stop at each of `stops`.
-fn stopped_and_resumed(project: &Project, settings: &str, stops: &[u64]) -> Told {
+pub fn stopped_and_resumed(project: &Project, settings: &str, stops: &[u64]) -> Told {
     let whole = project.run(settings, "whole");
     assert_eq!(whole.finished().0, StopReason::Completed);
     let mut engine = Engine::start();
@@ -37,7 +37,7 @@ fn stopped_and_resumed(project: &Project, settings: &str, stops: &[u64]) -> Told
     last
 }
 
-fn adapters_are_equal(project: &Project, a: &str, b: &str) {
+pub fn adapters_are_equal(project: &Project, a: &str, b: &str) {
     let read =
         |run: &str| std::fs::read(project.path(run).join("adapter/adapter_model.safetensors")).unwrap();
     assert!(read(a) == read(b), "the adapters of {a} and {b} differ");

@@ -40,8 +40,12 @@ impl Code {
     }
 }
 
-/// The `at`-th of `steps + 1` numbers from 0.1 to 1, from the nearer end (`torch.linspace`).
+/// The `at`-th of `steps + 1` numbers from 0.1 to 1, from the nearer end and rounded once (`torch.linspace`).
 fn even_step(at: usize, steps: usize) -> f32 {
     let step = (1.0 - 0.1f32) / steps as f32;
-    if at < steps.div_ceil(2) { 0.1 + step * at as f32 } else { 1.0 - step * (steps - at) as f32 }
+    if at < steps.div_ceil(2) {
+        step.mul_add(at as f32, 0.1)
+    } else {
+        (-step).mul_add((steps - at) as f32, 1.0)
+    }
 }
