@@ -249,7 +249,8 @@ fn the_cpu_is_always_there_and_computes_in_f32() {
     assert_eq!((chosen.report.kind, &chosen.report.note), (DeviceKind::Cpu, &None));
     assert_eq!(compute_dtype("auto", &chosen).unwrap(), DType::F32);
     assert_eq!(compute_dtype("bf16", &chosen).unwrap(), DType::BF16);
-    assert_eq!(compute_dtype("f16", &chosen).unwrap_err().place.item.as_deref(), Some("model.dtype"));
+    assert_eq!(compute_dtype("f16", &chosen).unwrap(), DType::F16);
+    assert_eq!(compute_dtype("f8", &chosen).unwrap_err().place.item.as_deref(), Some("model.dtype"));
     let (used, free, total) = (memory_in_use(&chosen), memory_free(&chosen), chosen.report.memory_bytes);
     assert!(used > 1 << 20 && used < total, "{used} of {total}");
     assert!(free > 0 && free < total, "{free} of {total}");
