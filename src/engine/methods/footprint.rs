@@ -5,7 +5,8 @@ use protocol::TargetReport;
 use serde_json::{Map, Value as Json};
 
 use super::peft;
-use crate::nn::ParamStore;
+use crate::models::Model;
+use crate::nn::{ParamStore, Site};
 
 /// The parameters of a method on one model.
 pub struct Footprint {
@@ -23,6 +24,13 @@ impl Footprint {
     /// Trained elements.
     pub fn trainable(&self) -> u64 {
         self.own + self.added.trainable_elements()
+    }
+
+    /// Whether a matrix of the model is itself trained, and not only what stands beside it.
+    pub fn trains(&self, model: &Model, site: &Site) -> bool {
+        let elements = model.params.get(site.weight).elements() as u64;
+        let whole = |target: &TargetReport| target.path == site.path && target.parameters >= elements;
+        self.own > 0 && self.targets.iter().any(whole)
     }
 
     /// Whether the result is an adapter folder rather than a model.

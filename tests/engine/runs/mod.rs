@@ -9,6 +9,7 @@ mod live;
 mod pause;
 mod prompts;
 mod pulse;
+mod quantised;
 mod refused;
 mod resume;
 mod samples;

@@ -14,12 +14,17 @@ mod matmul;
 mod route;
 #[cfg(test)]
 mod tests;
+mod unpack;
 
+pub use cpu::{unpack_bytes, unpack_nibbles};
 pub use matmul::{linear, linear_in_out, matmul2};
 pub use route::{
     adamw, attention, backward_from, cross_entropy, cross_entropy_backward, gelu_erf, gelu_tanh, layer_norm,
     logprobs, ready_mask, rms_norm, rms_norm_unit, rope, silu, silu_mul, sum_of_squares,
 };
+pub use unpack::{Bytes, Nibbles, ScaleBytes};
+
+pub(super) use cpu::vectorised;
 
 use std::sync::Arc;
 
