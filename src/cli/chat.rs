@@ -198,7 +198,10 @@ impl Chat {
         if self.adapter.is_some() && !self.model.weights.is_empty() {
             let weights: Vec<String> = self.model.weights.iter().map(f64::to_string).collect();
             let weights = weights.join(", ");
-            return text!("All adapters speak, with the weights {weights}.", "所有适配器同时起作用，权重为 {weights}。");
+            return text!(
+                "All adapters speak, with the weights {weights}.",
+                "所有适配器同时起作用，权重为 {weights}。"
+            );
         }
         match self.adapter.and_then(|index| Some((index + 1, self.model.adapters.get(index)?.display()))) {
             Some((number, dir)) => text!("Adapter {number} speaks: {dir}", "当前为适配器 {number}：{dir}"),

@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use protocol::{Command, Event, ExportReport, ExportRequest, ExportTarget, ModelRef, Result, VerifyReport, text};
+use protocol::{
+    Command, Event, ExportReport, ExportRequest, ExportTarget, LogitDifference, MergeInto, MergeReport,
+    ModelRef, Result, Text, VerifyReport, text,
+};
 
 use super::client::{Client, View};
 use super::flags::{OverrideFlags, absolute, model_ref};
@@ -30,6 +33,13 @@ pub struct Flags {
     /// Folder to write; must not hold anything yet
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+    /// Weights that an adapter of a quantised model is merged into: original (more precise), or dequantised (what it
+    /// was trained on)
+    #[arg(long, default_value = "original", value_parser = ["original", "dequantised"])]
+    pub merge_into: String,
+    /// How the model's matrices were kept when the adapter was trained (default: as the adapter remembers)
+    #[arg(long, default_value = "none", value_parser = ["none", "nf4", "nf4-double", "int8"])]
+    pub quantization: String,
     /// Load what was written and compare it with the live model
     #[arg(long)]
     pub verify: bool,
@@ -48,11 +58,13 @@ pub fn run(flags: Flags, client: &mut Client, screen: &mut Screen) -> Result<u8>
     let export = ExportRequest {
         model: ModelRef {
             weights: flags.weights,
+            quantization: flags.quantization,
             ..model_ref(&flags.model, &flags.adapter, "auto".into(), flags.overrides)?
         },
         target: ExportTarget(flags.to),
         dtype: flags.dtype,
         out: absolute(&flags.out)?,
+        merge_into: MergeInto::from_name(&flags.merge_into).unwrap_or_default(),
         verify: flags.verify,
         rows: flags.rows.as_deref().map(absolute).transpose()?,
         shard_bytes: flags.shard_size,
@@ -76,8 +88,40 @@ impl View for Report {
                 let words = verified(verify, screen);
                 screen.line(&words);
             }
+            if let Some(merge) = &report.merge {
+                let lines = merges(merge, screen);
+                screen.line(&lines.join("\n"));
+            }
         }
     }
+}
+
+/// Both ways to merge, by how far each is from what was trained.
+fn merges(merge: &MergeReport, screen: &Screen) -> [String; 3] {
+    let (kind, rows, tokens) = (&merge.quantization, merge.rows, format::count(merge.tokens));
+    let head = text!(
+        "Against the {kind} model as it was trained, on {rows} rows, {tokens} tokens:",
+        "与训练时的 {kind} 模型相比（{rows} 行，{tokens} 个词元）："
+    );
+    let line = |into: MergeInto, difference: &LogitDifference| {
+        let (max, mean) = (difference.max, difference.mean);
+        let (mut en, mut zh) = (into.name().to_owned(), into.name().to_owned());
+        if into == merge.into {
+            (en, zh) = (format!("{en} (written)"), format!("{zh}（已写入）"));
+        }
+        if into == merge.nearer() {
+            (en, zh) = (format!("{en} (nearer)"), format!("{zh}（更接近）"));
+        }
+        screen.pick(&Text::new(
+            format!("  {en}: logits differ by {max:.3e} at most and {mean:.3e} on average"),
+            format!("  {zh}：logits 最大差 {max:.3e}，平均差 {mean:.3e}"),
+        ))
+    };
+    [
+        screen.pick(&head),
+        line(MergeInto::Original, &merge.original),
+        line(MergeInto::Dequantised, &merge.dequantised),
+    ]
 }
 
 fn written(report: &ExportReport, screen: &Screen) -> String {

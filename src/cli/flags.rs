@@ -57,14 +57,25 @@ pub struct ModelFlags {
     #[arg(long, default_value = "auto", value_parser = ["auto", "f32", "bf16", "f16"])]
     pub dtype: String,
     #[command(flatten)]
+    pub quantization: QuantizationFlag,
+    #[command(flatten)]
     pub overrides: OverrideFlags,
 }
 
 impl ModelFlags {
     pub fn resolve(self) -> Result<ModelRef> {
         let model = model_ref(&self.model, &self.adapter, self.dtype, self.overrides)?;
-        Ok(ModelRef { weights: self.weights, merged: self.merged, ..model })
+        let quantization = self.quantization.quantization;
+        Ok(ModelRef { quantization, weights: self.weights, merged: self.merged, ..model })
     }
+}
+
+/// How the matrices of the blocks are kept.
+#[derive(Clone, Debug, Args)]
+pub struct QuantizationFlag {
+    /// Keep the matrices of the blocks in few bits, as a QLoRA run does
+    #[arg(long, default_value = "none", value_parser = ["none", "nf4", "nf4-double", "int8"])]
+    pub quantization: String,
 }
 
 /// Keys of config.json to replace.

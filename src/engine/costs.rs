@@ -8,6 +8,7 @@ use crate::device::{self, Chosen};
 use crate::memory::{self, Needs};
 use crate::methods::Footprint;
 use crate::models::ModelFolder;
+use crate::nn::Quantization;
 use crate::optim::{Choice, Subject, block_matrices};
 
 /// A model on a device, to be trained.
@@ -15,6 +16,7 @@ pub struct Costs<'a> {
     pub folder: &'a ModelFolder,
     pub optimizer: Choice,
     pub dtype: DType,
+    pub quantization: Option<Quantization>,
     /// Bytes that may be used; 0 if unknown.
     pub budget: u64,
     fused: bool,
@@ -35,7 +37,8 @@ impl<'a> Costs<'a> {
         let dtype = device::compute_dtype(&config.model.dtype, chosen)?;
         let budget = memory::budget(&config.train, device::memory_free(chosen))?;
         let fused = device::fuses(chosen, dtype);
-        Ok(Self { folder, optimizer, dtype, budget, fused, chosen })
+        let quantization = folder.model().quantization;
+        Ok(Self { folder, optimizer, dtype, quantization, budget, fused, chosen })
     }
 
     /// The same settings computed in bf16, where the device does that and they are not already.
@@ -45,6 +48,12 @@ impl<'a> Costs<'a> {
         Some(Self { dtype, fused, optimizer: self.optimizer.clone(), ..*self })
     }
 
+    /// The same settings on matrices in NF4, where they are not quantised already.
+    pub fn in_nf4(&self) -> Option<Self> {
+        let dense = self.quantization.is_none();
+        dense.then(|| Self { quantization: Some(Quantization::Nf4), optimizer: self.optimizer.clone(), ..*self })
+    }
+
     /// Micro-batches of `rows` rows of `time` tokens.
     pub fn of(&self, footprint: &Footprint, rows: u64, time: u64) -> Cost {
         let model = self.folder.model();
@@ -52,6 +61,7 @@ impl<'a> Costs<'a> {
         let needs = Needs {
             model,
             frozen: model.params.elements() - own,
+            quantization: self.quantization,
             trained: footprint.trainable(model),
             element: if self.dtype == DType::F32 { 4 } else { 2 },
             optimizer_bytes: self.optimizer_bytes(footprint),

@@ -4,7 +4,7 @@ use protocol::config::TrainConfig;
 use protocol::{MemoryForecast, Result, Text, UserError, text};
 
 use crate::models::Model;
-use crate::nn::{Held, ViewSpec};
+use crate::nn::{Held, Quantization, ViewSpec};
 use crate::train::CHUNK_BYTES;
 
 /// Everything the forecast depends on. Counts are elements.
@@ -13,6 +13,8 @@ pub struct Needs<'a> {
     /// Its layers and sizes; weights need not be there.
     pub model: &'a Model,
     pub frozen: u64,
+    /// How the frozen matrices of the blocks are kept; None: as the others.
+    pub quantization: Option<Quantization>,
     /// Trained parameters and adapters; kept in f32.
     pub trained: u64,
     /// Bytes of an element of activations and frozen weights.
@@ -37,9 +39,12 @@ pub fn forecast(needs: &Needs<'_>, available: u64) -> MemoryForecast {
     let block = BlockBytes::of(needs);
     // Blocks give up their graph one after the other: the last of them with the gradients of its activations, when the
     // others still have theirs. With none kept, one at a time is built anew.
-    let graphs = product(&[block.graph, needs.kept_graphs.max(1)]).saturating_add(block.gradients);
+    let held = needs.kept_graphs.max(1);
+    let graphs = product(&[block.graph, held]).saturating_add(block.gradients);
     let mut forecast = MemoryForecast {
-        weights: needs.frozen * needs.element,
+        weights: frozen_bytes(needs)
+            .saturating_add(product(&[block.dense, held]))
+            .saturating_add(unpacking(needs)),
         trainable: needs.trained * 4,
         gradients: needs.trained * 4,
         optimizer: needs.optimizer_bytes,
@@ -69,15 +74,42 @@ struct BlockBytes {
     graph: u64,
     /// Gradients of activations, in its backward pass.
     gradients: u64,
+    /// Matrices that are kept in few bits and dense only with the graph.
+    dense: u64,
+}
+
+/// Frozen parameters as they are kept.
+fn frozen_bytes(needs: &Needs<'_>) -> u64 {
+    let Some(quantization) = needs.quantization else { return needs.frozen * needs.element };
+    let (mut elements, mut packed) = (0, 0);
+    for site in needs.model.block_linears() {
+        let of_site = needs.model.params.get(site.weight).elements() as u64;
+        elements += of_site;
+        packed += quantization.bytes(of_site, site.outputs as u64);
+    }
+    needs.frozen.saturating_sub(elements) * needs.element + packed
+}
+
+/// What making the largest matrix dense takes beside the result, where no kernel does it: the codes as indices, and
+/// the values in f32, before and after they are scaled.
+fn unpacking(needs: &Needs<'_>) -> u64 {
+    if needs.quantization.is_none() || needs.fused {
+        return 0;
+    }
+    let elements =
+        needs.model.block_linears().map(|site| needs.model.params.get(site.weight).elements() as u64);
+    product(&[elements.max().unwrap_or(0), 10])
 }
 
 impl BlockBytes {
     fn of(needs: &Needs<'_>) -> Self {
         let model = needs.model;
-        let blocks =
-            (0..model.info.num_layers).map(|index| model.decoder.held(index, &model.info, &model.sites));
-        let bytes = blocks.map(|held| Self::of_block(needs, held));
-        bytes.max_by_key(|bytes| bytes.graph).unwrap_or(Self { graph: 0, gradients: 0 })
+        let bytes = (0..model.info.num_layers).map(|index| {
+            let held = model.decoder.held(index, &model.info, &model.sites);
+            Self { dense: dense_bytes(needs, index), ..Self::of_block(needs, held) }
+        });
+        let largest = bytes.max_by_key(|bytes| bytes.graph.saturating_add(bytes.dense));
+        largest.unwrap_or(Self { graph: 0, gradients: 0, dense: 0 })
     }
 
     fn of_block(needs: &Needs<'_>, held: Held) -> Self {
@@ -86,6 +118,7 @@ impl BlockBytes {
         let mut bytes = Self {
             graph: of_tokens(held.kept, needs.element),
             gradients: of_tokens(held.gradients, needs.element),
+            dense: 0,
         };
         if !needs.fused {
             let composed = of_tokens(held.composed, 4);
@@ -102,6 +135,13 @@ impl BlockBytes {
         }
         bytes
     }
+}
+
+/// The matrices of block `index` that are kept in few bits, as the graph holds them.
+fn dense_bytes(needs: &Needs<'_>, index: usize) -> u64 {
+    let sites =
+        needs.model.block_linears().filter(|site| needs.quantization.is_some() && site.layer == Some(index));
+    sites.map(|site| needs.model.params.get(site.weight).elements() as u64 * needs.element).sum()
 }
 
 fn learns_bias(needs: &Needs<'_>) -> bool {
@@ -143,7 +183,8 @@ pub fn affordable_graphs(needs: &Needs<'_>, budget: u64) -> usize {
     let bare = forecast(&Needs { kept_graphs: 0, ..needs.clone() }, 0).total;
     let Some(room) = budget.checked_sub(bare) else { return 0 };
     // The first costs nothing: a block's graph is there in any case.
-    let more = room / BlockBytes::of(needs).graph.max(1);
+    let block = BlockBytes::of(needs);
+    let more = room / block.graph.saturating_add(block.dense).max(1);
     (more.saturating_add(1) as usize).min(needs.model.info.num_layers)
 }
 

@@ -14,6 +14,7 @@ use crate::device::Chosen;
 use crate::generate;
 use crate::methods;
 use crate::models::{ModelFolder, ModelInfo};
+use crate::nn::Quantization;
 use crate::optim::{Choice, Schedule};
 use crate::remedies::Standing;
 
@@ -176,20 +177,19 @@ pub(crate) fn open_model(config: &RunConfig) -> Result<ModelFolder> {
                 "请设为一个 Hugging Face 模型文件夹",
             )));
     }
-    if config.model.quantization != "none" {
-        let kind = &config.model.quantization;
-        return Err(UserError::bad_input(text!(
-            "Quantization `{kind}` is not available yet",
-            "尚不支持 `{kind}` 量化"
+    let quantization = Quantization::from_name(&config.model.quantization)?;
+    if !config.model.from_scratch {
+        return Ok(ModelFolder::open(path, &config.model.overrides)?.quantised(quantization));
+    }
+    if quantization.is_some() {
+        return Err(UserError::bad_input(Text::fixed(
+            "A model that starts from random weights learns its matrices, which quantization freezes",
+            "从随机权重开始的模型需要学习其矩阵，而量化会将其冻结",
         ))
-        .at_item("model.quantization")
-        .mend(Text::fixed("set it to \"none\"", "请设为 \"none\"")));
+        .at_item("model.quantization, model.from_scratch")
+        .mend(Text::fixed("set quantization to \"none\"", "请将 quantization 设为 \"none\"")));
     }
-    if config.model.from_scratch {
-        ModelFolder::open_config(path, &config.model.overrides)
-    } else {
-        ModelFolder::open(path, &config.model.overrides)
-    }
+    ModelFolder::open_config(path, &config.model.overrides)
 }
 
 /// The encoder, what the model says of token ids, and the padding id.

@@ -1,6 +1,5 @@
 //! Changes of settings that mend a refusal, with what they cost. One is offered only where the run would then go.
 
-use burn::tensor::DType;
 use protocol::{FindingKind, MemoryForecast, Remedy, RunConfig, UserError, Verdict, text};
 use serde_json::Value;
 
@@ -54,6 +53,7 @@ impl Standing<'_> {
             self.smaller_batch(),
             self.shorter_rows(),
             self.smaller_dtype(),
+            self.fewer_bits(),
             self.lower_rank(),
             self.lora_instead(),
             self.everything_least(),
@@ -69,11 +69,11 @@ impl Standing<'_> {
         let mut error = memory::too_large(self.forecast, self.forecast.available);
         error.remedies = self.mend_memory();
         if error.remedies.is_empty() {
-            let (least, dtype) = self.least();
-            let (need, name) = (memory::size(least.total), crate::plan::dtype_name(dtype));
+            let (least, words) = self.least();
+            let need = memory::size(least.total);
             error = error.mend(text!(
-                "even a LoRA of rank 1 on one short row in {name} needs {need}: use a device with that much memory, or a smaller model",
-                "即使只训练秩为 1 的 LoRA、每次一条短数据、以 {name} 计算，也需要 {need}：请换用内存足够的设备或更小的模型"
+                "even a LoRA of rank 1 on one short row in {words} needs {need}: use a device with that much memory, or a smaller model",
+                "即使只训练秩为 1 的 LoRA、每次一条短数据、以 {words} 计算，也需要 {need}：请换用内存足够的设备或更小的模型"
             ));
         }
         error
@@ -89,21 +89,48 @@ impl Standing<'_> {
         })
     }
 
-    /// All of it together, where nothing less is enough: bf16, one row at a time, LoRA.
+    /// The frozen matrices in 4 bits (QLoRA), where the method leaves them frozen.
+    fn fewer_bits(&self) -> Option<Remedy> {
+        let model = self.costs.folder.model();
+        let learned = model.block_linears().any(|site| self.footprint.trains(model, site));
+        let costs = self.in_nf4(self.costs).filter(|_| !learned)?;
+        let then = costs.of(self.footprint, self.rows, self.time).forecast;
+        let price = self.price(&then);
+        then.fits.then(|| Remedy {
+            label: text!("Keep the frozen model in 4 bits{price}", "以 4 位保存冻结的模型{price}"),
+            changes: vec![("model.quantization".into(), "nf4".into())],
+        })
+    }
+
+    /// Costs with the matrices in NF4, where that is possible and saves anything.
+    fn in_nf4<'c>(&self, costs: &Costs<'c>) -> Option<Costs<'c>> {
+        costs.in_nf4().filter(|_| !self.config.model.from_scratch)
+    }
+
+    /// All of it together, where nothing less is enough: bf16, 4 bits, one row at a time, LoRA.
     fn everything_least(&self) -> Option<Remedy> {
-        let alone = [self.smaller_batch(), self.shorter_rows(), self.smaller_dtype(), self.lora_instead()];
+        let alone = [
+            self.smaller_batch(),
+            self.shorter_rows(),
+            self.smaller_dtype(),
+            self.fewer_bits(),
+            self.lora_instead(),
+        ];
         if alone.iter().any(Option::is_some) {
             return None;
         }
         let lora = !self.footprint.is_adapter();
         let instead = if lora { Some(self.lora(Vec::new())?) } else { None };
         let footprint = instead.as_ref().unwrap_or(self.footprint);
-        let costs = self.costs.in_bf16();
-        let then = costs.as_ref().unwrap_or(self.costs).of(footprint, 1, self.time).forecast;
+        let bf16 = self.costs.in_bf16();
+        let costs = bf16.as_ref().unwrap_or(self.costs);
+        let nf4 = self.in_nf4(costs);
+        let then = nf4.as_ref().unwrap_or(costs).of(footprint, 1, self.time).forecast;
         let mut changes: Vec<(String, Value)> = vec![("train.batch_size".into(), 1.into())];
         let step_rows = self.config.train.batch_size.checked_mul(self.config.train.gradient_accumulation)?;
         changes.push(("train.gradient_accumulation".into(), step_rows.into()));
-        changes.extend(costs.is_some().then(|| ("model.dtype".into(), "bf16".into())));
+        changes.extend(bf16.is_some().then(|| ("model.dtype".into(), "bf16".into())));
+        changes.extend(nf4.is_some().then(|| ("model.quantization".into(), "nf4".into())));
         changes.extend(lora.then(|| ("method.kind".into(), "lora".into())));
         let price = self.price(&then);
         then.fits.then(|| Remedy {
@@ -112,13 +139,17 @@ impl Standing<'_> {
         })
     }
 
-    /// The smallest run that the model allows, and its dtype.
-    fn least(&self) -> (MemoryForecast, DType) {
-        let costs = self.costs.in_bf16();
-        let costs = costs.as_ref().unwrap_or(self.costs);
+    /// The smallest run that the model allows, and how its weights are kept.
+    fn least(&self) -> (MemoryForecast, String) {
+        let bf16 = self.costs.in_bf16();
+        let costs = bf16.as_ref().unwrap_or(self.costs);
+        let nf4 = self.in_nf4(costs);
+        let costs = nf4.as_ref().unwrap_or(costs);
         let smallest = self.lora(vec![("rank".into(), 1.into())]);
         let footprint = smallest.as_ref().unwrap_or(self.footprint);
-        (costs.of(footprint, 1, LENGTH_STEP).forecast, costs.dtype)
+        let dtype = crate::plan::dtype_name(costs.dtype);
+        let bits = costs.quantization.map_or(String::new(), |kind| format!(" + {}", kind.name()));
+        (costs.of(footprint, 1, LENGTH_STEP).forecast, format!("{dtype}{bits}"))
     }
 
     fn lora(&self, changes: Vec<(String, Value)>) -> Option<Footprint> {

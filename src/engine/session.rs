@@ -12,8 +12,11 @@ use protocol::{ModelRef, Prompt, Result, Text, UserError};
 use crate::device::{self, Chosen};
 use crate::methods::{Adapter, Member, Merged, Stack, check_weights, load_adapter};
 use crate::models::{Model, ModelFolder};
-use crate::nn::AdapterView;
+use crate::nn::{AdapterView, Quantization};
 use crate::room::require_room;
+
+/// What a loaded model was loaded from and how: folder, dtype, quantization, overrides.
+type Key = (PathBuf, DType, Option<Quantization>, String);
 
 /// The work thread's memory.
 pub struct Session {
@@ -23,7 +26,7 @@ pub struct Session {
 
 /// A model on the device with the adapters loaded so far.
 pub struct Loaded {
-    key: (PathBuf, DType, String),
+    key: Key,
     pub model: Model,
     adapters: BTreeMap<PathBuf, Arc<dyn Adapter>>,
     /// What the adapters that speak are, and how they act on the model.
@@ -62,10 +65,11 @@ impl Session {
     pub fn load(&mut self, wanted: &ModelRef, progress: &mut dyn FnMut(u64, u64)) -> Result<&Loaded> {
         let dtype = device::compute_dtype(&wanted.dtype, &self.chosen)?;
         let overrides = serde_json::Value::Object(wanted.overrides.clone()).to_string();
-        let key = (wanted.path.clone(), dtype, overrides);
+        let quantization = Quantization::from_name(&wanted.quantization)?;
+        let key = (wanted.path.clone(), dtype, quantization, overrides);
         if self.loaded.as_ref().is_none_or(|loaded| loaded.key != key) {
             self.release();
-            let folder = ModelFolder::open(&wanted.path, &wanted.overrides)?;
+            let folder = ModelFolder::of(wanted)?;
             require_room(&folder, dtype, &self.chosen, 1)?;
             let model = folder.load(&self.chosen.device, dtype, progress)?;
             let encoder = open_encoder(&wanted.path, None);

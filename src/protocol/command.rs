@@ -21,6 +21,9 @@ pub struct ModelRef {
     pub merged: bool,
     /// `auto`, `f32`, `bf16` or `f16`.
     pub dtype: String,
+    /// As `model.quantization` of a run file; empty: `none`.
+    #[serde(default)]
+    pub quantization: String,
     /// Keys of config.json to replace.
     pub overrides: serde_json::Map<String, serde_json::Value>,
 }
@@ -215,6 +218,34 @@ pub struct GenerateRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExportTarget(pub String);
 
+/// What an adapter that was trained on a quantised model is merged into.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MergeInto {
+    /// The weights as the folder holds them: more precise than what was trained.
+    #[default]
+    Original,
+    /// What the codes stand for: what was trained.
+    Dequantised,
+}
+
+impl MergeInto {
+    /// The name of this choice among the parameters of an export target.
+    pub const KEY: &str = "merge_into";
+    pub const ALL: [Self; 2] = [Self::Original, Self::Dequantised];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Original => "original",
+            Self::Dequantised => "dequantised",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|into| into.name() == name)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ExportRequest {
     pub model: ModelRef,
@@ -223,6 +254,9 @@ pub struct ExportRequest {
     /// `keep`, `f32`, `f16`, `bf16`, or for `gguf` `q8_0`.
     pub dtype: String,
     pub out: PathBuf,
+    /// For adapters that were trained on a quantised model.
+    #[serde(default)]
+    pub merge_into: MergeInto,
     /// Reload what was written and compare it with the live model.
     pub verify: bool,
     /// Rows for `verify`, as in a score input; the run's own validation rows when empty.

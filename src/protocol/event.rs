@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Catalog, DeviceStats, Estimate, EvalMetrics, MemoryForecast, ModelReport, PreviewRow, PreviewSource,
-    RequestId, RunConfig, RunId, RunReport, SampleMetrics, StepMetrics, Text, UserError, Verdict,
+    Catalog, DeviceStats, Estimate, EvalMetrics, MemoryForecast, MergeInto, ModelReport, PreviewRow,
+    PreviewSource, RequestId, RunConfig, RunId, RunReport, SampleMetrics, StepMetrics, Text, UserError,
+    Verdict,
 };
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -272,6 +273,9 @@ pub struct ExportReport {
     pub bytes: u64,
     pub seconds: f64,
     pub verify: Option<VerifyReport>,
+    /// Of an adapter that was trained on a quantised model, where the result was verified.
+    #[serde(default)]
+    pub merge: Option<MergeReport>,
     /// What the user should know about the result; not fatal.
     #[serde(default)]
     pub notes: Vec<Text>,
@@ -292,6 +296,35 @@ pub struct VerifyReport {
     pub greedy_equal: u64,
     pub greedy_total: u64,
     pub passed: bool,
+}
+
+/// Both ways to merge an adapter of a quantised model, against that model with the adapter, on the same rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MergeReport {
+    /// How the model's matrices were kept in training.
+    pub quantization: String,
+    /// What was written.
+    pub into: MergeInto,
+    pub rows: u64,
+    pub tokens: u64,
+    pub original: LogitDifference,
+    pub dequantised: LogitDifference,
+}
+
+/// How far two models are apart.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LogitDifference {
+    #[serde(deserialize_with = "crate::number::or_nan")]
+    pub max: f64,
+    #[serde(deserialize_with = "crate::number::or_nan")]
+    pub mean: f64,
+}
+
+impl MergeReport {
+    /// Which of the two is nearer to what was trained, on average.
+    pub fn nearer(&self) -> MergeInto {
+        if self.original.mean < self.dequantised.mean { MergeInto::Original } else { MergeInto::Dequantised }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -23,8 +23,8 @@ mod text;
 
 pub use catalog::{Catalog, Descriptor, ParamKind, ParamSpec, Preset};
 pub use command::{
-    BenchRequest, BenchShape, ChatMessage, Command, ExportRequest, ExportTarget, GenerateRequest, ModelRef,
-    Prompt, RunCommand, Sampling, ScoreRequest,
+    BenchRequest, BenchShape, ChatMessage, Command, ExportRequest, ExportTarget, GenerateRequest, MergeInto,
+    ModelRef, Prompt, RunCommand, Sampling, ScoreRequest,
 };
 pub use config::RunConfig;
 pub use control::{Control, Wish};
@@ -35,8 +35,8 @@ pub use device::DeviceStats;
 pub use error::{ErrorKind, Place, Remedy, Result, UserError};
 pub use estimate::{Estimate, TargetReport};
 pub use event::{
-    BenchReport, DeviceKind, DeviceReport, Event, ExportReport, GenerateStats, Outcome, RunEvent, RunSummary,
-    StopReason, VerifyReport,
+    BenchReport, DeviceKind, DeviceReport, Event, ExportReport, GenerateStats, LogitDifference, MergeReport,
+    Outcome, RunEvent, RunSummary, StopReason, VerifyReport,
 };
 pub use ids::{RequestId, RunId};
 pub use metrics::{EvalMetrics, MemoryForecast, MetricsLine, Phases, SampleMetrics, StepMetrics};

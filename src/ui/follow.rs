@@ -116,6 +116,7 @@ impl Follow {
         let model = ModelRef {
             path: seen.base.join(&seen.config.model.path),
             dtype: seen.config.model.dtype.clone(),
+            quantization: seen.config.model.quantization.clone(),
             overrides: seen.config.model.overrides.clone(),
             ..ModelRef::default()
         };

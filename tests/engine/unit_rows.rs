@@ -38,7 +38,7 @@ fn head(model: &Model) -> ParamId {
 fn matrix(value: &Value) -> Tensor<2> {
     match value {
         Value::Matrix(matrix) => matrix.clone(),
-        Value::Vector(_) | Value::Absent => panic!("no matrix"),
+        Value::Vector(_) | Value::Packed(_) | Value::Absent => panic!("no matrix"),
     }
 }
 

@@ -131,6 +131,7 @@ fn done(harness: &mut Harness<'static, App>, engine: &FakeEngine, verify: Option
         files: files.map(String::from).to_vec(),
         bytes: 988 << 20,
         seconds: 14.2,
+        merge: None,
         verify,
         notes: Vec::new(),
     };
@@ -222,6 +223,7 @@ fn what_is_to_know_about_a_result_is_said() {
         files: vec!["model-bf16.gguf".into(), "Modelfile".into()],
         bytes: 988 << 20,
         seconds: 14.2,
+        merge: None,
         verify: None,
         notes: vec![Text::fixed("The chat template cannot be written for Ollama", "无法写出对话模板")],
     };

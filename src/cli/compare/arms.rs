@@ -86,7 +86,8 @@ fn arm(given: Given, run: &Table, base: &Path) -> Result<Arm> {
     }
     let name = given.name;
     let source = table.to_string();
-    let config = parse_run_file(&source, Path::new("")).map_err(|err| err.at_item(format!("arms, {name}")))?;
+    let config =
+        parse_run_file(&source, Path::new("")).map_err(|err| err.at_item(format!("arms, {name}")))?;
     let folder = name.chars().map(|it| if it.is_alphanumeric() { it.to_ascii_lowercase() } else { '-' });
     Ok(Arm { folder: folder.collect(), name, config: Box::new(config), base: base.to_owned(), source })
 }
@@ -105,7 +106,11 @@ mod tests {
 
     fn loaded(arms: &str) -> Result<Vec<Arm>> {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("run.toml"), "[method]\nkind = \"lora\"\nrank = 4\n[train]\nseed = 7\n").unwrap();
+        std::fs::write(
+            dir.path().join("run.toml"),
+            "[method]\nkind = \"lora\"\nrank = 4\n[train]\nseed = 7\n",
+        )
+        .unwrap();
         let file = dir.path().join("compare.toml");
         std::fs::write(&file, format!("run = \"run.toml\"\n{arms}")).unwrap();
         load(&file)
@@ -113,7 +118,9 @@ mod tests {
 
     #[test]
     fn an_arm_changes_what_it_says_and_nothing_else() {
-        let arms = loaded("[[arms]]\nname = \"BitFit, fast\"\nmethod = { kind = \"bitfit\" }\ntrain = { learning_rate = 0.5 }\n");
+        let arms = loaded(
+            "[[arms]]\nname = \"BitFit, fast\"\nmethod = { kind = \"bitfit\" }\ntrain = { learning_rate = 0.5 }\n",
+        );
         let arms = arms.unwrap();
         assert_eq!(arms[0].folder, "bitfit--fast");
         assert_eq!(arms[0].config.method.kind, "bitfit");
@@ -123,7 +130,8 @@ mod tests {
 
     #[test]
     fn mistakes_name_the_arm() {
-        let error = loaded("[[arms]]\nname = \"A\"\nmethod = { kind = \"lora\" }\ntrain = { learnin_rate = 1.0 }\n");
+        let error =
+            loaded("[[arms]]\nname = \"A\"\nmethod = { kind = \"lora\" }\ntrain = { learnin_rate = 1.0 }\n");
         assert!(error.err().unwrap().to_string().contains("nobody knows"));
         assert!(loaded("[[arms]]\nname = \"A\"\n").is_err());
         let twins = "[[arms]]\nname = \"A b\"\nmethod = { kind = \"full\" }\n[[arms]]\nname = \"a-b\"\nmethod = { kind = \"full\" }\n";

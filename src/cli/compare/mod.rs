@@ -96,7 +96,11 @@ fn measure(arm: &Arm, out: &Path, client: &mut Client, screen: &mut Screen) -> R
     let dir = out.join(&arm.folder);
     if dir.exists() {
         std::fs::remove_dir_all(&dir).map_err(|err| {
-            UserError::io(protocol::Text::fixed("remove what is left of an arm", "删除残留的运行"), &dir, &err)
+            UserError::io(
+                protocol::Text::fixed("remove what is left of an arm", "删除残留的运行"),
+                &dir,
+                &err,
+            )
         })?;
     }
     let mut watch = Watch { progress: Progress::default(), measured: Measured::default() };

@@ -5,7 +5,7 @@ use std::path::Path;
 use protocol::{Result, Text, UserError};
 
 use super::{Job, Target};
-use crate::methods::{Member, adapter_bytes};
+use crate::methods::{Member, adapter_bytes, note_quantization};
 
 pub const TARGET: Target = Target {
     id: "adapter",
@@ -23,8 +23,10 @@ pub const TARGET: Target = Target {
 fn write(job: &Job<'_>, dir: &Path) -> Result<Vec<String>> {
     let [Member { adapter, weight: 1.0 }] = job.adapters else { return Err(one_adapter()) };
     adapter.save(dir, &job.folder.dir.display().to_string())?;
+    let note = note_quantization(dir, job.trained)?;
     let card = job.card.write(dir)?;
-    Ok(vec!["adapter_config.json".into(), "adapter_model.safetensors".into(), card])
+    let files = ["adapter_config.json".into(), "adapter_model.safetensors".into(), card];
+    Ok(files.into_iter().chain(note).collect())
 }
 
 fn one_adapter() -> UserError {

@@ -91,6 +91,9 @@ fn run_section(text: &mut String, plan: &PlanFile, state: &RunState) {
     row("max length", plan.config.data.max_length.to_string());
     row("seed", train.seed.to_string());
     row("dtype", plan.dtype.clone());
+    if plan.config.model.quantization != "none" {
+        row("base model kept as", plan.config.model.quantization.clone());
+    }
     row("rows", format!("{} to train on, {} to validate", plan.train_rows, plan.validation_rows));
     if let Some(template) = &plan.template {
         row("chat template", name(template));

@@ -9,7 +9,9 @@ use serde_json::Value as Json;
 
 use crate::models::ModelFolder;
 use crate::nn::{Param, ParamId, Value};
-use crate::weights::{FileDtype, Planned, ShardPlan, TensorSink, load_tensor, read_f32};
+use crate::weights::{
+    FileDtype, Planned, ShardPlan, TensorSink, load_tensor, read_f32, without_quantization,
+};
 
 /// Files of a model folder that travel with it, when they are there, besides those of its tokenizer.
 const CARRIED: [&str; 3] = ["preprocessor_config.json", "USE_POLICY.md", "NOTICE"];
@@ -176,6 +178,7 @@ impl ModelWriter<'_> {
 
     fn config_json(&self) -> Result<Vec<u8>> {
         let mut config = self.folder.config.raw().clone();
+        without_quantization(&mut config);
         if let StoredAs::As(dtype) = self.stored_as {
             let name = match dtype {
                 FileDtype::BF16 => "bfloat16",

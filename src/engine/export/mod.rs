@@ -2,27 +2,30 @@
 
 mod card;
 mod files;
+mod merge;
 mod ollama;
 mod verify;
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
-use burn::tensor::{DType, Device};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use protocol::config::nearest;
 use protocol::{
-    Control, Descriptor, ExportReport, ExportRequest, ParamKind, ParamSpec, Result, Text, UserError, text,
+    Control, Descriptor, ExportReport, ExportRequest, MergeInto, ParamKind, ParamSpec, Result, Text,
+    UserError, text,
 };
 
 use crate::files::AtomicDir;
-use crate::methods::{Member, members, not_mergeable};
+use crate::methods::{Member, members, not_mergeable, note_quantization};
 use crate::models::ModelFolder;
-use crate::nn::{ParamId, Value};
+use crate::nn::{ParamId, Quantised, Quantization, Value};
 use crate::plan::Plan;
 use crate::train::{Learner, PlanFile, RunState};
 
 pub use card::Card;
 pub use files::{ModelWriter, ReadBase, StoredAs, licence_files, model_bytes};
+use merge::{compare_merges, trained_quantization};
 pub use verify::{VerifyInput, verify};
 
 /// What one target's file exports.
@@ -44,6 +47,8 @@ pub struct Target {
 pub struct Job<'a> {
     pub folder: &'a ModelFolder,
     pub adapters: &'a [Member],
+    /// How the matrices of the model were kept that the adapters were trained on.
+    pub trained: Option<Quantization>,
     pub stored_as: StoredAs,
     pub shard_bytes: u64,
     pub card: &'a Card,
@@ -54,12 +59,13 @@ pub struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// The value of a base parameter with every adapter merged in; None where none changes it.
+    /// The value of a base parameter with every adapter merged in; None where none changes it. Where the folder's
+    /// matrices are to be in few bits, what their codes stand for is what adapters are merged into.
     ///
     /// # Errors
     /// What `read` returns.
     pub fn merged(&self, id: ParamId, read: ReadBase<'_>) -> Result<Option<Value>> {
-        let mut now = None;
+        let mut now = self.folder.packed(id)?.map(dense_value);
         for adapter in self.adapters {
             let start = match &now {
                 Some(value) => value,
@@ -71,6 +77,11 @@ impl Job<'_> {
         }
         Ok(now)
     }
+}
+
+fn dense_value(packed: Quantised) -> Value {
+    let (dense, shape) = (packed.dense(), packed.shape);
+    Value::Matrix(Tensor::from_data(TensorData::new(dense, shape), &Device::flex()))
 }
 
 macro_rules! targets {
@@ -125,7 +136,7 @@ pub fn descriptors() -> Vec<Descriptor> {
             id: target.id.into(),
             name: target.name.clone(),
             help: target.help.clone(),
-            params: dtype_param(target.dtypes).into_iter().collect(),
+            params: dtype_param(target.dtypes).into_iter().chain(merge_param(target)).collect(),
         })
         .collect()
 }
@@ -137,6 +148,21 @@ fn dtype_param(words: &[&str]) -> Option<ParamSpec> {
         name: Text::fixed("Stored as", "存储精度"),
         help: Text::fixed("Numbers in the files", "文件中的数值格式"),
         kind: ParamKind::Choice { default: choices.first()?.clone(), choices },
+        advanced: false,
+    })
+}
+
+/// What an adapter that was trained on a quantised model is merged into.
+fn merge_param(target: &Target) -> Option<ParamSpec> {
+    let choices: Vec<String> = MergeInto::ALL.iter().map(|into| into.name().to_owned()).collect();
+    (!target.is_adapter).then(|| ParamSpec {
+        key: MergeInto::KEY.into(),
+        name: Text::fixed("Merged into", "合并到"),
+        help: Text::fixed(
+            "An adapter of a quantised model: into the original weights, or into those it was trained on",
+            "量化模型上训练的适配器：合并到原始权重，或合并到训练时所用的反量化权重",
+        ),
+        kind: ParamKind::Choice { default: choices[0].clone(), choices },
         advanced: false,
     })
 }
@@ -154,7 +180,9 @@ pub fn export(
 ) -> Result<ExportReport> {
     let started = std::time::Instant::now();
     let target = target_of_request(request)?;
-    let folder = ModelFolder::open(&request.model.path, &request.model.overrides)?;
+    let trained = trained_quantization(request)?;
+    let kept = trained.filter(|_| !target.is_adapter && request.merge_into == MergeInto::Dequantised);
+    let folder = ModelFolder::open(&request.model.path, &request.model.overrides)?.quantised(kept);
     let adapters = members(&request.model, folder.model())?;
     if !target.is_adapter {
         adapters.iter().zip(&request.model.adapters).try_for_each(|(it, dir)| refuse_unmergeable(it, dir))?;
@@ -164,6 +192,7 @@ pub fn export(
     let job = Job {
         folder: &folder,
         adapters: &adapters,
+        trained,
         stored_as: StoredAs::from_name(&request.dtype)?,
         shard_bytes: request.shard_bytes,
         card: &card,
@@ -173,15 +202,19 @@ pub fn export(
     };
     let hidden = AtomicDir::create(&request.out)?;
     let files = (target.write)(&job, hidden.path())?;
-    let verify = if request.verify {
-        let report =
-            verify(&VerifyInput { request, target, written: hidden.path(), device, dtype, control })?;
-        if !report.passed {
-            return Err(verify::failed(&report));
+    let quantization = if target.is_adapter { trained } else { kept };
+    let input = VerifyInput { request, target, written: hidden.path(), device, dtype, quantization, control };
+    let verify = if request.verify { Some(verify(&input)?) } else { None };
+    if let Some(report) = verify.as_ref().filter(|report| !report.passed) {
+        return Err(verify::failed(report));
+    }
+    let merge = match trained.filter(|_| !target.is_adapter && !adapters.is_empty()) {
+        Some(trained) if request.verify => Some(compare_merges(&input, trained)?),
+        Some(trained) => {
+            notes.borrow_mut().push(unmeasured(trained, request.merge_into));
+            None
         }
-        Some(report)
-    } else {
-        None
+        None => None,
     };
     let bytes = files
         .iter()
@@ -190,7 +223,17 @@ pub fn export(
         .sum();
     let dir = hidden.commit()?;
     let notes = notes.into_inner();
-    Ok(ExportReport { dir, files, bytes, seconds: started.elapsed().as_secs_f64(), verify, notes })
+    Ok(ExportReport { dir, files, bytes, seconds: started.elapsed().as_secs_f64(), verify, merge, notes })
+}
+
+/// That a merge into the original weights is not quite what was trained.
+fn unmeasured(trained: Quantization, into: MergeInto) -> Text {
+    let (name, into) = (trained.name(), into.name());
+    text!(
+        "The adapter was trained on an {name} model and is merged into its {into} weights; a check of the result \
+         measures how near that is to what was trained",
+        "该适配器在 {name} 量化模型上训练，已合并到 {into} 权重；校验导出结果时会测量其与训练时的差距"
+    )
 }
 
 fn refuse_unmergeable(member: &Member, dir: &Path) -> Result<()> {
@@ -231,7 +274,10 @@ pub fn write_result(
 fn fill_result(learner: &Learner, plan: &Plan, card: &Card, path: &Path) -> Result<PathBuf> {
     let hidden = AtomicDir::create(path)?;
     match &learner.adapter {
-        Some(adapter) => adapter.save(hidden.path(), &plan.config.model.path.display().to_string())?,
+        Some(adapter) => {
+            adapter.save(hidden.path(), &plan.config.model.path.display().to_string())?;
+            note_quantization(hidden.path(), learner.model.quantization)?;
+        }
         None => {
             let writer = ModelWriter {
                 folder: &plan.folder,

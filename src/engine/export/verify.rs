@@ -9,7 +9,7 @@ use super::{StoredAs, Target};
 use crate::generate::{Decoding, argmax};
 use crate::methods::{Stack, members};
 use crate::models::{Model, ModelFolder};
-use crate::nn::{AdapterView, Value};
+use crate::nn::{AdapterView, Quantization, Value};
 use crate::score::read_rows;
 use crate::train::RunFolder;
 use crate::weights::{FileDtype, read_f32};
@@ -29,13 +29,15 @@ pub struct VerifyInput<'a> {
     pub written: &'a Path,
     pub device: &'a Device,
     pub dtype: DType,
+    /// How the model's matrices are kept that the result is compared with.
+    pub quantization: Option<Quantization>,
     pub control: &'a Control,
 }
 
 /// A model with at most a few adapters on it, active together.
-struct Speaker {
-    model: Model,
-    adapter: Option<Stack>,
+pub(super) struct Speaker {
+    pub model: Model,
+    pub adapter: Option<Stack>,
 }
 
 /// Compares logits and greedy tokens on the user's rows.
@@ -43,7 +45,7 @@ struct Speaker {
 /// # Errors
 /// When the written folder does not load: that it cannot be loaded is the finding.
 pub fn verify(input: &VerifyInput<'_>) -> Result<VerifyReport> {
-    let live = input.live()?;
+    let live = input.live(input.quantization)?;
     let written = input.reload()?;
     let rows = input.rows(&live.model)?;
     let allowed_relative = allowed(input);
@@ -59,9 +61,7 @@ pub fn verify(input: &VerifyInput<'_>) -> Result<VerifyReport> {
     };
     let (mut sum, mut count, mut largest) = (0.0, 0u64, 0f64);
     for row in &rows {
-        if input.control.stop_wanted() {
-            return Err(UserError::failure(Text::fixed("The export was stopped", "导出已中止")));
-        }
+        input.refuse_stopped()?;
         let (a, b) = (live.logits(row)?, written.logits(row)?);
         for (a, b) in a.iter().zip(&b) {
             let difference = f64::from((a - b).abs());
@@ -112,12 +112,21 @@ fn allowed(input: &VerifyInput<'_>) -> f64 {
     8.0 * rounding.max(compute)
 }
 
-fn nan_max(a: f64, b: f64) -> f64 {
+pub(super) fn nan_max(a: f64, b: f64) -> f64 {
     if b.is_nan() { f64::INFINITY } else { a.max(b) }
 }
 
 impl VerifyInput<'_> {
-    fn stored_dtype(&self) -> FileDtype {
+    /// # Errors
+    /// When the user stopped.
+    pub(super) fn refuse_stopped(&self) -> Result<()> {
+        if self.control.stop_wanted() {
+            return Err(UserError::failure(Text::fixed("The export was stopped", "导出已中止")));
+        }
+        Ok(())
+    }
+
+    pub(super) fn stored_dtype(&self) -> FileDtype {
         let opened = ModelFolder::open(&self.request.model.path, &self.request.model.overrides).ok();
         let checkpoint = opened.and_then(|folder| folder.checkpoint);
         let widest = checkpoint.as_ref().and_then(|checkpoint| {
@@ -131,9 +140,10 @@ impl VerifyInput<'_> {
         widest.unwrap_or(FileDtype::F32)
     }
 
-    fn live(&self) -> Result<Speaker> {
+    /// What is asked before the export: the model, kept so, with its adapters.
+    pub(super) fn live(&self, quantization: Option<Quantization>) -> Result<Speaker> {
         let request = &self.request.model;
-        let folder = ModelFolder::open(&request.path, &request.overrides)?;
+        let folder = ModelFolder::open(&request.path, &request.overrides)?.quantised(quantization);
         let model = folder.load(self.device, self.dtype, &mut |_, _| {})?;
         let members = members(request, &model)?;
         let adapter = (!members.is_empty()).then(|| Stack::new(&model, members)).transpose()?;
@@ -143,7 +153,8 @@ impl VerifyInput<'_> {
     fn reload(&self) -> Result<Speaker> {
         let request = &self.request.model;
         let dir = if self.target.is_adapter { request.path.as_path() } else { self.written };
-        let folder = ModelFolder::open(dir, &request.overrides)?;
+        let kept = self.quantization.filter(|_| self.target.is_adapter);
+        let folder = ModelFolder::open(dir, &request.overrides)?.quantised(kept);
         let model = folder.load(self.device, self.dtype, &mut |_, _| {})?;
         let written = ModelRef { adapters: vec![self.written.to_owned()], ..ModelRef::default() };
         let members = if self.target.is_adapter { members(&written, &model)? } else { Vec::new() };
@@ -152,7 +163,7 @@ impl VerifyInput<'_> {
     }
 
     /// The rows named by the user, else those of the run that the adapter came from, else made-up ids.
-    fn rows(&self, model: &Model) -> Result<Vec<Vec<u32>>> {
+    pub(super) fn rows(&self, model: &Model) -> Result<Vec<Vec<u32>>> {
         let mut rows = match &self.request.rows {
             Some(file) => read_rows(file, &self.request.model.path)?.into_iter().map(|row| row.ids).collect(),
             None => self.rows_of_run().unwrap_or_default(),
@@ -193,7 +204,7 @@ impl Speaker {
         self.adapter.as_ref().map(|stack| stack as &dyn AdapterView)
     }
 
-    fn logits(&self, row: &[u32]) -> Result<Vec<f32>> {
+    pub fn logits(&self, row: &[u32]) -> Result<Vec<f32>> {
         let logits = self.model.logits(row, 1, self.view())?;
         read_f32(&Value::Vector(logits.flatten(0, 2)))
     }

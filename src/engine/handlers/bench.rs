@@ -51,6 +51,7 @@ pub fn bench(
     let needs = Needs {
         model: &learner.model,
         frozen: parameters,
+        quantization: learner.model.quantization,
         trained: trainable,
         element: if dtype == DType::F32 { 4 } else { 2 },
         optimizer_bytes,
@@ -128,9 +129,7 @@ fn mean_phases(steps: &[Phases]) -> Vec<(String, f64)> {
 
 fn load(wanted: &BenchRequest, device: &burn::tensor::Device, dtype: DType) -> Result<Model> {
     match (&wanted.model, &wanted.shape) {
-        (Some(model), _) => {
-            ModelFolder::open(&model.path, &model.overrides)?.load(device, dtype, &mut |_, _| {})
-        }
+        (Some(model), _) => ModelFolder::of(model)?.load(device, dtype, &mut |_, _| {}),
         (None, Some(shape)) => {
             let folder = ModelFolder::from_config(Path::new("."), made_up_config(shape))?;
             Ok(folder.initialise(device, dtype, 0))

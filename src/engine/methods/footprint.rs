@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json};
 
 use super::peft;
 use crate::models::Model;
-use crate::nn::{ParamId, ParamStore};
+use crate::nn::{ParamId, ParamStore, Site};
 
 /// The parameters of a method on one model.
 pub struct Footprint {
@@ -34,6 +34,13 @@ impl Footprint {
     /// Whether parameters of the model itself are trained.
     pub fn is_own(&self) -> bool {
         !self.own.is_empty()
+    }
+
+    /// Whether a matrix of the model is itself trained, and not only what stands beside it.
+    pub fn trains(&self, model: &Model, site: &Site) -> bool {
+        let elements = model.params.get(site.weight).elements() as u64;
+        let whole = |target: &TargetReport| target.path == site.path && target.parameters >= elements;
+        self.is_own() && self.targets.iter().any(whole)
     }
 
     /// Whether the result is an adapter folder rather than a model.

@@ -7,6 +7,7 @@ mod parts;
 mod peft;
 mod stack;
 mod targets;
+mod trained_on;
 
 use std::path::Path;
 
@@ -18,9 +19,10 @@ pub use adapter::Adapter;
 pub use footprint::Footprint;
 pub use stack::{Member, Merged, Stack, not_mergeable};
 pub use targets::select_sites;
+pub use trained_on::{note_quantization, noted_quantization};
 
 use crate::models::Model;
-use crate::nn::ParamStore;
+use crate::nn::{ParamStore, Site};
 
 /// What one method's file exports.
 pub struct Method {
@@ -106,6 +108,7 @@ pub fn attach(
     let method = method_of(&config.kind)?;
     let settings = settings(method, config)?;
     let mut adapter = (method.attach)(model, &settings, context)?;
+    refuse_trained_codes(model, config, |site| model.params.get(site.weight).trainable)?;
     if config.init_from.as_os_str().is_empty() {
         return Ok(adapter);
     }
@@ -124,6 +127,7 @@ pub fn footprint(model: &Model, config: &MethodConfig, base: &Path) -> Result<Fo
     let method = method_of(&config.kind)?;
     let settings = settings(method, config)?;
     let footprint = (method.footprint)(model, &settings, base)?;
+    refuse_trained_codes(model, config, |site| footprint.trains(model, site))?;
     if config.init_from.as_os_str().is_empty() {
         return Ok(footprint);
     }
@@ -133,6 +137,24 @@ pub fn footprint(model: &Model, config: &MethodConfig, base: &Path) -> Result<Fo
     let start = (method_of_adapter(&config.init_from)?.shapes)(&config.init_from, model)?;
     adapter::refuse_mismatch(adapter::mismatches(&footprint.added, &start))?;
     Ok(footprint)
+}
+
+/// # Errors
+/// When a matrix that is kept in few bits would itself be trained: an update is far smaller than a step of its codes.
+fn refuse_trained_codes(model: &Model, config: &MethodConfig, trained: impl Fn(&Site) -> bool) -> Result<()> {
+    let Some(quantization) = model.quantization else { return Ok(()) };
+    let Some(site) = model.block_linears().find(|site| trained(site)) else { return Ok(()) };
+    let (kind, name) = (&config.kind, quantization.name());
+    Err(UserError::bad_input(text!(
+        "Method `{kind}` trains the model's own matrices, which {name} quantization freezes",
+        "方法 `{kind}` 会训练模型自身的矩阵，而 {name} 量化会将其冻结"
+    ))
+    .at_item("model.quantization, method.kind")
+    .detail(format!("{} would be trained", site.path))
+    .mend(Text::fixed(
+        "train an adapter such as LoRA on the quantised model, or set quantization to \"none\"",
+        "请在量化模型上训练 LoRA 等适配器，或将 quantization 设为 \"none\"",
+    )))
 }
 
 fn no_adapter_to_continue(config: &MethodConfig) -> UserError {
@@ -190,7 +212,8 @@ pub fn adapter_bytes(model: &Model, dir: &Path) -> Result<u64> {
 }
 
 fn method_of_adapter(dir: &Path) -> Result<&'static Method> {
-    let kind = if front::is_chatglm_checkpoint(dir) { "PREFIX_ENCODER".into() } else { peft::adapter_type(dir)? };
+    let kind =
+        if front::is_chatglm_checkpoint(dir) { "PREFIX_ENCODER".into() } else { peft::adapter_type(dir)? };
     METHODS.iter().copied().find(|method| method.peft_type == Some(kind.as_str())).ok_or_else(|| {
         UserError::bad_input(text!("Adapters of type {kind} are not supported", "不支持 {kind} 类型的适配器"))
             .at_item("peft_type")

@@ -57,7 +57,9 @@ pub fn with_base(mut config: Map<String, Json>, base: &str) -> Map<String, Json>
 /// What every config of PEFT has, with the settings of one type.
 pub fn config_of(peft_type: &str, settings: Json) -> Map<String, Json> {
     let mut config = Map::new();
-    for (key, value) in [("auto_mapping", Json::Null), ("modules_to_save", Json::Null), ("revision", Json::Null)] {
+    for (key, value) in
+        [("auto_mapping", Json::Null), ("modules_to_save", Json::Null), ("revision", Json::Null)]
+    {
         config.insert(key.into(), value);
     }
     config.insert("inference_mode".into(), true.into());

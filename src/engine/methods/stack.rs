@@ -71,7 +71,10 @@ impl Stack {
     /// # Errors
     /// When a prefix or prompt gets another factor than 1, which has no meaning there.
     pub fn new(model: &Model, members: Vec<Member>) -> Result<Self> {
-        if members.iter().any(|it| it.weight != 1.0 && (it.adapter.prefix().is_some() || it.adapter.prompt().is_some())) {
+        if members
+            .iter()
+            .any(|it| it.weight != 1.0 && (it.adapter.prefix().is_some() || it.adapter.prompt().is_some()))
+        {
             return Err(UserError::bad_input(Text::fixed(
                 "A prefix or prompt stands in front of the text or does not: it cannot be weighed",
                 "前缀或提示只有使用与不使用之分，无法加权",
@@ -79,7 +82,8 @@ impl Stack {
             .at_item("--weights")
             .mend(Text::fixed("give it the weight 1", "请将其权重设为 1")));
         }
-        let with = |has: &dyn Fn(&Member) -> bool| members.iter().filter(|it| has(it)).cloned().collect::<Vec<_>>();
+        let with =
+            |has: &dyn Fn(&Member) -> bool| members.iter().filter(|it| has(it)).cloned().collect::<Vec<_>>();
         let sites = model.sites.iter().map(|site| {
             let members = with(&|member| member.adapter.site(site.id).is_some());
             (site.id, Layered { place: site.id, members })

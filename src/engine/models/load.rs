@@ -1,15 +1,18 @@
 //! From a folder to a model on a device. Everything is checked before anything is allocated.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use protocol::{Result, Text, UserError, text};
+use protocol::{ModelRef, Result, Text, UserError, text};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 use serde_json::{Map, Value as Json};
 
 use super::{Builder, ConfigJson, FAMILIES, Family, Model, ModelInfo, family_of};
-use crate::nn::{Initial, Param, ParamId, ParamStore, Value, float_dtype};
+use crate::nn::packed::Outputs;
+use crate::nn::{Initial, Packed, Param, ParamId, ParamStore, Quantised, Quantization, Value, float_dtype};
 use crate::weights::{Checkpoint, Wanted, load_tensor};
 
 /// No published model has as many parameters; a config that does is damaged or hostile.
@@ -43,6 +46,15 @@ impl ModelFolder {
         Ok(folder)
     }
 
+    /// The folder of a request, to be loaded as the request says.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); a quantization that nobody knows.
+    pub fn of(model: &ModelRef) -> Result<Self> {
+        let quantization = Quantization::from_name(&model.quantization)?;
+        Ok(Self::open(&model.path, &model.overrides)?.quantised(quantization))
+    }
+
     /// Opens a folder for its config alone.
     ///
     /// # Errors
@@ -69,8 +81,15 @@ impl ModelFolder {
             sites: builder.sites,
             device: Device::flex(),
             dtype: DType::F32,
+            quantization: None,
         };
         Ok(Self { dir: dir.to_owned(), config, family, info, blueprint, checkpoint: None })
+    }
+
+    /// The same, whose matrices will be kept in few bits.
+    pub fn quantised(mut self, quantization: Option<Quantization>) -> Self {
+        self.blueprint.quantization = quantization;
+        self
     }
 
     /// Parameters and sites, not loaded.
@@ -116,10 +135,28 @@ impl ModelFolder {
         checkpoint.check(&wanted, &ignorable)
     }
 
-    /// Puts the weights on a device, as `dtype`.
+    /// A matrix in the few bits that the model keeps it in: as [`load`](Self::load) packs it. None where it stays
+    /// dense.
     ///
     /// # Errors
-    /// When a file cannot be read; `progress` gets loaded and total bytes.
+    /// When a file cannot be read, or holds what cannot be quantised.
+    pub fn packed(&self, id: ParamId) -> Result<Option<Quantised>> {
+        let found = self.blueprint.packed().find(|(packed, _)| *packed == id);
+        let (Some((_, outputs)), Some(checkpoint), Some(quantization)) =
+            (found, &self.checkpoint, self.blueprint.quantization)
+        else {
+            return Ok(None);
+        };
+        let name = &self.blueprint.params.get(id).name;
+        let name = self.file_name(name).unwrap_or_else(|| name.clone());
+        checkpoint.quantised(&name, quantization, outputs).map(Some)
+    }
+
+    /// Puts the weights on a device, as `dtype`; matrices in few bits are packed one by one, so that the dense model
+    /// never exists as a whole.
+    ///
+    /// # Errors
+    /// When a file cannot be read or quantised; `progress` gets loaded and total bytes.
     pub fn load(
         mut self,
         device: &Device,
@@ -136,14 +173,18 @@ impl ModelFolder {
         let family = self.family;
         let total: u64 = self.blueprint.params.elements();
         let mut done = 0;
+        let packed = self.packing();
         for param in self.blueprint.params.iter_mut() {
             let name = names(family, &param.name)
                 .into_iter()
                 .find(|name| checkpoint.info(name).is_some())
                 .unwrap_or_else(|| param.name.clone());
-            param.value = match param.shape.len() {
-                1 => Value::Vector(load_tensor::<1>(&checkpoint, &name, device, dtype)?),
-                _ => Value::Matrix(load_tensor::<2>(&checkpoint, &name, device, dtype)?),
+            param.value = match (packed.get(&param.name), param.shape.len()) {
+                (Some(packing), _) => {
+                    packed_value(checkpoint.quantised(&name, packing.kind, packing.outputs)?, device)
+                }
+                (None, 1) => Value::Vector(load_tensor::<1>(&checkpoint, &name, device, dtype)?),
+                (None, _) => Value::Matrix(load_tensor::<2>(&checkpoint, &name, device, dtype)?),
             };
             done += param.elements() as u64;
             progress(done, total);
@@ -151,10 +192,26 @@ impl ModelFolder {
         Ok(self.placed(device, dtype))
     }
 
+    /// By name, the matrices that are kept in few bits.
+    fn packing(&self) -> HashMap<String, Packing> {
+        let Some(kind) = self.blueprint.quantization else { return HashMap::new() };
+        let name = |id| self.blueprint.params.get(id).name.clone();
+        self.blueprint.packed().map(|(id, outputs)| (name(id), Packing { kind, outputs })).collect()
+    }
+
     /// Draws random weights instead of reading them: normal with the config's `initializer_range`,
     /// biases and what is added to 1 are 0, norms 1.
     pub fn initialise(mut self, device: &Device, dtype: DType, seed: u64) -> Model {
-        random_weights(&mut self.blueprint.params, self.info.initializer_range, device, dtype, seed);
+        let range = self.info.initializer_range;
+        random_weights(&mut self.blueprint.params, range, device, dtype, seed);
+        let packed = self.packing();
+        for (index, param) in self.blueprint.params.iter_mut().enumerate() {
+            if let (Some(packing), [rows, columns]) = (packed.get(&param.name), param.shape.as_slice()) {
+                let (values, shape) = (initial_values(param, range, seed, index as u64), [*rows, *columns]);
+                param.value =
+                    packed_value(Quantised::new(&values, shape, packing.kind, packing.outputs), device);
+            }
+        }
         self.placed(device, dtype)
     }
 
@@ -163,6 +220,16 @@ impl ModelFolder {
         self.blueprint.dtype = dtype;
         self.blueprint
     }
+}
+
+/// How a matrix is kept in few bits.
+struct Packing {
+    kind: Quantization,
+    outputs: Outputs,
+}
+
+fn packed_value(host: Quantised, device: &Device) -> Value {
+    Value::Packed(Arc::new(Packed::new(host, device)))
 }
 
 /// Sizes that are each possible may not be so together; counts of bytes need not be checked for overflow after this.

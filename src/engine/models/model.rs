@@ -8,7 +8,8 @@ use protocol::{Result, Text, UserError, text};
 
 use super::{Decoder, Family, Front, HiddenShape, Rows};
 use crate::nn::{
-    AdapterView, DropoutKey, KeysValues, KvCache, ParamStore, Pass, Positions, Prefix, Role, Site, SiteKind, Tape, ViewSpec, ops,
+    AdapterView, DropoutKey, KeysValues, KvCache, ParamId, ParamStore, Pass, Positions, Prefix, Quantization,
+    Role, Site, SiteKind, Tape, ViewSpec, ops, packed::Outputs,
 };
 
 /// Sizes of a model, as config.json gives them.
@@ -48,6 +49,8 @@ pub struct Model {
     pub device: Device,
     /// Dtype of activations and matrix products.
     pub dtype: DType,
+    /// How the matrices of the blocks are kept ([`block_linears`](Self::block_linears)); None: dense.
+    pub quantization: Option<Quantization>,
 }
 
 /// What distinguishes one pass from another.
@@ -158,6 +161,15 @@ impl Model {
         let parts: Vec<&str> = site.path.split('.').collect();
         let at = parts.iter().position(|part| *part == number)?;
         Some(format!("{}.", parts[..=at].join(".")))
+    }
+
+    /// The matrices that are kept in few bits, and which way their outputs lie.
+    pub fn packed(&self) -> impl Iterator<Item = (ParamId, Outputs)> {
+        let linears = self.quantization.map(|_| self.block_linears());
+        linears.into_iter().flatten().map(|site| match site.kind {
+            SiteKind::Linear => (site.weight, Outputs::Rows),
+            SiteKind::Conv1d | SiteKind::Embedding => (site.weight, Outputs::Columns),
+        })
     }
 
     /// Every matrix of the blocks: what `all-linear` means. PEFT leaves out the output embedding, and routers, which

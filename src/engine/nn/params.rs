@@ -3,9 +3,11 @@
 //! training (frozen, trainable) are decided in one place.
 
 use std::collections::HashMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use burn::tensor::{DType, FloatDType, Tensor};
+
+use super::Packed;
 
 /// Which list a parameter is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -28,9 +30,20 @@ pub enum Value {
     Absent,
     Vector(Tensor<1>),
     Matrix(Tensor<2>),
+    /// A frozen matrix in few bits.
+    Packed(Arc<Packed>),
 }
 
 impl Value {
+    /// The matrix, made dense as f32 if it is packed; None where there is none.
+    pub fn matrix(&self) -> Option<Tensor<2>> {
+        match self {
+            Self::Matrix(matrix) => Some(matrix.clone()),
+            Self::Packed(packed) => Some(packed.dense(FloatDType::F32)),
+            Self::Vector(_) | Self::Absent => None,
+        }
+    }
+
     /// All elements in row-major order.
     ///
     /// # Panics
@@ -45,6 +58,7 @@ impl Value {
             Self::Absent => panic!("a parameter is used that was not loaded"),
             Self::Vector(vector) => vector,
             Self::Matrix(matrix) => matrix.flatten(0, 1),
+            Self::Packed(packed) => packed.dense(FloatDType::F32).flatten(0, 1),
         }
     }
 
@@ -56,11 +70,13 @@ impl Value {
         }
     }
 
+    /// In another element type; what was packed is dense then.
     pub fn cast(self, dtype: FloatDType) -> Self {
         match self {
             Self::Absent => Self::Absent,
             Self::Vector(vector) => Self::Vector(vector.cast(dtype)),
             Self::Matrix(matrix) => Self::Matrix(matrix.cast(dtype)),
+            Self::Packed(packed) => Self::Matrix(packed.dense(dtype)),
         }
     }
 }
@@ -170,9 +186,9 @@ impl ParamStore {
     /// When the parameter is no loaded matrix.
     pub fn row_lengths(&self, id: ParamId) -> Tensor<1> {
         let param = self.get(id);
-        let lengths = param.row_lengths.get_or_init(|| match &param.value {
-            Value::Matrix(matrix) => row_lengths_of(matrix),
-            Value::Vector(_) | Value::Absent => panic!("{} is not a loaded matrix", param.name),
+        let lengths = param.row_lengths.get_or_init(|| match param.value.matrix() {
+            Some(matrix) => row_lengths_of(&matrix),
+            None => panic!("{} is not a loaded matrix", param.name),
         });
         lengths.clone()
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::loss_scale::LossScaler;
 use super::step::Learner;
 use crate::files::{AtomicFile, Recovered};
-use crate::methods::load_adapter;
+use crate::methods::{load_adapter, note_quantization};
 use crate::nn::{Param, Value};
 use crate::weights::{load_tensor, open_file, write_params};
 
@@ -101,6 +101,7 @@ pub fn save(dir: &Path, learner: &Learner, state: &RunState, base: &str) -> Resu
         std::fs::create_dir_all(&folder)
             .map_err(|err| UserError::io(Text::fixed("write the checkpoint", "写入检查点"), &folder, &err))?;
         adapter.save(&folder, base)?;
+        note_quantization(&folder, learner.model.quantization)?;
     }
     let own: Vec<(String, &Param)> = learner
         .model

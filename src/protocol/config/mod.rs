@@ -31,7 +31,7 @@ pub struct ModelConfig {
     pub path: PathBuf,
     /// `auto` (bf16 on CUDA, f32 on the CPU), `f32`, `bf16` or `f16`.
     pub dtype: String,
-    /// `none`, `nf4`, `nf4-double` or `int8`.
+    /// How the frozen matrices of the blocks are kept: `none`, `nf4`, `nf4-double` or `int8`.
     pub quantization: String,
     /// Keys of config.json to replace.
     pub overrides: serde_json::Map<String, Value>,

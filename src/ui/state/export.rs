@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use protocol::{
-    Event, ExportReport, ExportRequest, ExportTarget, ModelRef, Outcome, ParamKind, RequestId, RunEvent,
-    RunReport, Text, UserError,
+    Event, ExportReport, ExportRequest, ExportTarget, MergeInto, ModelRef, Outcome, ParamKind, ParamSpec,
+    RequestId, RunEvent, RunReport, Text, UserError,
 };
 
 use super::tuned::{Tuned, TunedKind};
@@ -42,6 +42,7 @@ pub struct ExportChoices {
     pub target: String,
     /// One of [`dtypes`].
     pub dtype: String,
+    pub merge_into: MergeInto,
     pub verify: bool,
     /// The largest file, in GiB.
     pub shard_gib: u64,
@@ -56,6 +57,7 @@ impl Default for ExportChoices {
         Self {
             target: MERGED.into(),
             dtype: "keep".into(),
+            merge_into: MergeInto::Original,
             verify: true,
             shard_gib: 5,
             parent: None,
@@ -236,6 +238,18 @@ pub fn dtypes(state: &AppState, target: &str) -> Vec<String> {
     }
 }
 
+/// What an adapter can be merged into, by the target's descriptor; None where there is no choice, because the adapter
+/// was not trained on a quantised model, or is not merged.
+pub fn merge_param(state: &AppState) -> Option<&ParamSpec> {
+    let source = state.export.source.as_ref()?;
+    let quantization = &source.origin(state).model.quantization;
+    let quantised = !quantization.is_empty() && quantization != "none";
+    let adapter = matches!(source.kind, TunedKind::Adapter(_));
+    let target = &state.export.choices.target;
+    let known = state.engine.catalog.targets.iter().find(|known| known.id == *target)?;
+    known.params.iter().find(|param| param.key == MergeInto::KEY && quantised && adapter)
+}
+
 /// The export as it is set; None while nothing is chosen that could be exported.
 pub fn request(state: &AppState) -> Option<ExportRequest> {
     let source = state.export.source.as_ref()?;
@@ -252,6 +266,7 @@ pub fn request(state: &AppState) -> Option<ExportRequest> {
         target: ExportTarget(choices.target.clone()),
         dtype: if adapter { "keep".into() } else { choices.dtype.clone() },
         out: out(state)?,
+        merge_into: choices.merge_into,
         verify: choices.verify,
         rows: None,
         shard_bytes: choices.shard_gib.clamp(1, 1024).saturating_mul(GIB),
@@ -273,7 +288,15 @@ mod tests {
 
     fn report(dir: &Path) -> ExportReport {
         let files = vec!["model.safetensors".into()];
-        ExportReport { dir: dir.into(), files, bytes: 7, seconds: 1.0, verify: None, notes: Vec::new() }
+        ExportReport {
+            dir: dir.into(),
+            files,
+            bytes: 7,
+            seconds: 1.0,
+            verify: None,
+            merge: None,
+            notes: Vec::new(),
+        }
     }
 
     #[test]

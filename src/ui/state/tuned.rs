@@ -126,6 +126,7 @@ impl Origin {
         let model = ModelRef {
             path: base.join(&config.model.path),
             dtype: config.model.dtype.clone(),
+            quantization: config.model.quantization.clone(),
             overrides: config.model.overrides.clone(),
             ..ModelRef::default()
         };

@@ -12,6 +12,8 @@ words! {
     DTYPE_KEEP => "As the model", "与原模型一致";
     DTYPE_HELP => "Numbers in the files: half the bits, half the size, a little rounding",
         "文件中的数值精度：位数减半，体积减半，有少量舍入";
+    MERGE_ORIGINAL => "Original weights", "原始权重";
+    MERGE_DEQUANTISED => "Dequantised weights", "反量化权重";
     SHARD => "Largest file", "单文件上限";
     SHARD_HELP => "Larger models are split into files of this size at most", "更大的模型会被拆分为不超过该大小的文件";
     WHERE => "Where", "保存位置";

@@ -39,9 +39,10 @@ words! {
     AUTO => "auto", "自动";
     QUANTIZATION => "Quantization", "量化";
     QUANTIZATION_HELP =>
-        "This engine loads weights as they are stored; nothing else is offered yet",
-        "当前引擎按原样加载权重，尚不提供量化";
-    USE_NONE => "Load unquantized", "不量化加载";
+        "Keeps the frozen matrices of the blocks in 4 or 8 bits (QLoRA): less memory, a little less precise; adapters only",
+        "以 4 或 8 位保存冻结的块矩阵（QLoRA）：更省内存，精度略低；只能训练适配器";
+    QUANTIZATION_NONE => "none", "不量化";
+    QUANTIZATION_UNKNOWN => "The engine does not know this quantization", "引擎不认识这种量化方式";
     SCRATCH => "Start from random weights", "从随机权重开始";
     SCRATCH_HELP =>
         "Only config.json and the tokenizer are read; the model is trained from nothing",

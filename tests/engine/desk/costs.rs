@@ -214,6 +214,36 @@ fn what_does_not_fit_is_mended_by_each_remedy() {
 }
 
 #[test]
+fn frozen_matrices_in_few_bits_are_offered_where_that_is_enough() {
+    let project = Project::new();
+    let mut engine = Engine::start();
+    let mut config = config("batch_size = 1\nmemory_budget = \"100GB\"\n[data]\nmax_length = 32\n");
+    let mut total = |quantization: &str, budget: &str| {
+        config.model.quantization = quantization.into();
+        config.train.memory_budget = budget.into();
+        estimate(&mut engine, &project, &config, None)
+    };
+    // The least budget that each fits in: with more, blocks would keep their graphs.
+    let mut least = |quantization: &str| {
+        let (mut low, mut high) = (1u64, 1 << 30);
+        while low + 1 < high {
+            let middle = u64::midpoint(low, high);
+            let fits = total(quantization, &middle.to_string()).forecast.fits;
+            if fits { high = middle } else { low = middle }
+        }
+        high
+    };
+    let (dense, packed) = (least("none"), least("nf4"));
+    assert!(packed < dense, "{packed} of {dense}");
+    let budget = u64::midpoint(dense, packed).to_string();
+    let refused = total("none", &budget);
+    let offers = refused.problems.iter().flat_map(|problem| &problem.remedies);
+    let wanted = ("model.quantization".to_owned(), Value::from("nf4"));
+    assert!(offers.into_iter().any(|remedy| remedy.changes == [wanted.clone()]), "{refused:?}");
+    assert!(total("nf4", &budget).forecast.fits);
+}
+
+#[test]
 fn longer_rows_are_offered_at_their_price() {
     let project = Project::new();
     let mut engine = Engine::start();
@@ -258,6 +288,7 @@ fn an_export_is_forecast_to_the_byte() {
             target: ExportTarget(target.into()),
             dtype: dtype.into(),
             out: project.path(&format!("{target}-{dtype}/deep")),
+            merge_into: protocol::MergeInto::Original,
             verify: false,
             rows: None,
             shard_bytes: 20_000,

@@ -35,6 +35,7 @@ fn export(made: &Path, adapter: Option<&Path>, out: &Path, verify: bool) {
         target: ExportTarget("merged".into()),
         dtype: "keep".into(),
         out: out.to_owned(),
+        merge_into: protocol::MergeInto::Original,
         verify,
         rows: None,
         shard_bytes: u64::MAX,

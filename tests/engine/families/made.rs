@@ -144,7 +144,9 @@ fn stir(param: &mut Param, seed: u64) {
     let mut unit = || (rng.next_u32() >> 8) as f32 / (1 << 23) as f32 - 1.0;
     let elements = read_f32(&param.value).unwrap();
     let stirred: Vec<f32> = match param.initial {
-        Initial::Normal | Initial::Spread(_) | Initial::Uniform(_) => elements.iter().map(|x| x * 6.0 + 0.02 * unit()).collect(),
+        Initial::Normal | Initial::Spread(_) | Initial::Uniform(_) => {
+            elements.iter().map(|x| x * 6.0 + 0.02 * unit()).collect()
+        }
         Initial::Ones | Initial::Zeros => elements.iter().map(|x| x + 0.2 * unit()).collect(),
     };
     let flat = burn::tensor::Tensor::<1>::from_data(stirred.as_slice(), &Device::flex());

@@ -22,7 +22,9 @@ fn settings(method: &Method) -> Vec<Map<String, Json>> {
     let forms = match method.id {
         "lora" => vec![json!({ "rank": 2, "targets": "all-linear" })],
         "freeze" => vec![json!({ "blocks": 1, "final_norm": true })],
-        "prefix" => vec![json!({ "tokens": 3 }), json!({ "tokens": 3, "projection": true, "projection_width": 5 })],
+        "prefix" => {
+            vec![json!({ "tokens": 3 }), json!({ "tokens": 3, "projection": true, "projection_width": 5 })]
+        }
         "p-tuning-v2" => vec![json!({ "tokens": 2, "projection": true, "projection_width": 4 })],
         "prompt" => vec![json!({ "tokens": 3 })],
         "p-tuning" => {
@@ -162,7 +164,9 @@ fn gradients(case: &Case) -> BTreeMap<String, Direction> {
 }
 
 fn has_slope(case: &mut Case, kind: &str, gradients: Direction) {
-    let square = |gradient: &Tensor<1>| read_f32(&Value::Vector((gradient.clone() * gradient.clone()).sum())).unwrap()[0];
+    let square = |gradient: &Tensor<1>| {
+        read_f32(&Value::Vector((gradient.clone() * gradient.clone()).sum())).unwrap()[0]
+    };
     let length = gradients.iter().map(|(_, gradient)| f64::from(square(gradient))).sum::<f64>().sqrt();
     // A key's bias moves every score of a query alike: its slope is 0 but for rounding.
     if length < 1e-4 {
@@ -171,8 +175,8 @@ fn has_slope(case: &mut Case, kind: &str, gradients: Direction) {
     let direction: Direction = gradients.into_iter().map(|(id, gradient)| (id, gradient / length)).collect();
     let step = 4e-3 / length.max(1.0);
     // Where a router changes its mind within a step the loss jumps: a shorter one stays on one side.
-    let slopes =
-        [step, 0.1 * step].map(|step| (case.moved(&direction, step) - case.moved(&direction, -step)) / (2.0 * step));
+    let slopes = [step, 0.1 * step]
+        .map(|step| (case.moved(&direction, step) - case.moved(&direction, -step)) / (2.0 * step));
     let allowed = 0.05 * length + 5e-3;
     let agrees = |slope: &f64| (slope - length).abs() < allowed;
     assert!(slopes.iter().any(agrees), "{}: {kind}: gradient {length}, slopes {slopes:?}", case.name);

@@ -32,7 +32,7 @@ fn dtype_of(value: &Value) -> Option<DType> {
     match value {
         Value::Vector(vector) => Some(vector.dtype()),
         Value::Matrix(matrix) => Some(matrix.dtype()),
-        Value::Absent => None,
+        Value::Packed(_) | Value::Absent => None,
     }
 }
 

@@ -3,11 +3,11 @@
 
 use std::path::Path;
 
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{DType, FloatDType, Tensor, TensorData};
 use data::Batch;
 use engine::methods::{self, Adapter, Attach, load_adapter};
 use engine::models::Model;
-use engine::nn::{Gradients, Param, Value, float_dtype};
+use engine::nn::{Gradients, Param, Quantization, Value, float_dtype};
 use engine::optim::{self, Schedule};
 use engine::train::{Backward, Clock, Learner, StepSettings, batch_loss};
 use engine::weights::{load_tensor, open_file};
@@ -15,11 +15,9 @@ use protocol::Control;
 use protocol::config::{MethodConfig, TrainConfig};
 use serde_json::{Value as Json, json};
 
-use super::{cases, chosen, distance, floats, json as read_json, load, load_in, slack, values};
+use super::quantised::misread;
+use super::{cases, chosen, distance, floats, json as read_json, load, load_quantised, slack, values};
 use crate::common;
-
-/// Cases that are tested elsewhere.
-const ELSEWHERE: [&str; 1] = ["method-qlora"];
 
 /// What a case begins with and ends at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +72,8 @@ pub struct Case {
     pub expected: Json,
     /// Training steps.
     pub steps: usize,
+    /// How the base's matrices are kept.
+    pub quantization: Option<Quantization>,
 }
 
 pub fn all() -> Vec<Case> {
@@ -81,14 +81,17 @@ pub fn all() -> Vec<Case> {
     let mut missing = 0;
     for (entry, dir) in cases("method") {
         let name = entry["case"].as_str().unwrap().to_owned();
-        if ELSEWHERE.iter().any(|start| name.starts_with(start)) {
-            continue;
-        }
         let train = read_json(&dir.join("train.json"));
         match common::golden(train["base"].as_str().unwrap()) {
             Some(base) => {
                 let expected = read_json(&dir.join("expected.json"));
-                found.push(Case { name, dir, base: base.join("model"), entry, train, expected, steps: 12 });
+                let quantization = match name.as_str() {
+                    "method-qlora-nf4" => Some(Quantization::Nf4),
+                    "method-qlora-nf4-dq" => Some(Quantization::Nf4Double),
+                    _ => None,
+                };
+                let base = base.join("model");
+                found.push(Case { name, dir, base, entry, train, expected, steps: 12, quantization });
             }
             None => missing += 1,
         }
@@ -103,7 +106,8 @@ impl Case {
     }
 
     pub fn kept(&self) -> Kept {
-        let is = |starts: &[&str]| starts.iter().any(|start| self.name.starts_with(&format!("method-{start}")));
+        let is =
+            |starts: &[&str]| starts.iter().any(|start| self.name.starts_with(&format!("method-{start}")));
         match () {
             () if is(&["full", "freeze", "bitfit"]) => Kept::Trained,
             () if is(&["ptuning-v2"]) => Kept::PrefixEncoder,
@@ -152,7 +156,10 @@ impl Case {
     }
 
     pub fn learner_in(&self, adapter: &str, dtype: DType) -> Learner {
-        let mut model = load_in(&self.base, &chosen().device, dtype);
+        let mut model = load_quantised(&self.base, &chosen().device, dtype, self.quantization);
+        if let Some(kind) = self.quantization {
+            misread(&mut model, &self.dir.join("quantised_model"), kind);
+        }
         let config = train_config(&self.train["hyperparameters"]);
         let adapter = match self.kept() {
             Kept::Folders => {
@@ -245,7 +252,9 @@ impl Case {
 fn expected_logits(case: &Case, name: &str) -> Vec<f32> {
     let file = open_file(&case.dir.join("expected.safetensors")).unwrap();
     let eval = batch_of(&case.train["eval"]);
-    let [rows, time, columns] = file.info(name).unwrap().shape[..] else { panic!("{name} has another shape") };
+    let [rows, time, columns] = file.info(name).unwrap().shape[..] else {
+        panic!("{name} has another shape")
+    };
     assert_eq!(rows, eval.rows);
     let all = file.read_f32(name).unwrap();
     let behind = |(index, row): (usize, &[f32])| {
@@ -376,7 +385,8 @@ fn merged(case: &Case, learner: Learner) {
     let adapter = adapter.unwrap();
     let ids: Vec<_> = model.params.iter().map(|(id, _)| id).collect();
     for id in ids {
-        if let Some(value) = adapter.merged(id, &model.params.get(id).value) {
+        let value = model.params.get(id).value.clone().cast(FloatDType::F32);
+        if let Some(value) = adapter.merged(id, &value) {
             model.params.get_mut(id).value = value;
         }
     }
@@ -462,8 +472,10 @@ pub fn survives_a_round_trip(case: &Case) {
     let out = tempfile::tempdir().unwrap();
     adapter.save(out.path(), "base").unwrap();
     same_tensors(case, out.path());
-    let (ours, theirs) =
-        (read_json(&out.path().join("adapter_config.json")), read_json(&case.dir.join("final/adapter_config.json")));
+    let (ours, theirs) = (
+        read_json(&out.path().join("adapter_config.json")),
+        read_json(&case.dir.join("final/adapter_config.json")),
+    );
     for key in [
         "r",
         "lora_alpha",
@@ -484,7 +496,8 @@ pub fn survives_a_round_trip(case: &Case) {
         assert_eq!(ours[key], theirs[key], "{}: {key}", case.name);
     }
     let sorted = |list: &Json| {
-        let mut names: Vec<String> = list.as_array().into_iter().flatten().map(|name| name.to_string()).collect();
+        let mut names: Vec<String> =
+            list.as_array().into_iter().flatten().map(|name| name.to_string()).collect();
         names.sort();
         names
     };

@@ -6,6 +6,7 @@ mod cpm;
 mod halves;
 mod methods;
 mod models;
+mod quantised;
 mod seed;
 
 pub use models::integers;
@@ -15,7 +16,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{DType, Device};
 use engine::device::{Chosen, choose};
 use engine::models::{FAMILIES, Model, ModelFolder};
-use engine::nn::Value;
+use engine::nn::{Quantization, Value};
 use engine::weights::{open_file, read_f32};
 use serde_json::Value as Json;
 
@@ -36,7 +37,12 @@ pub fn load(dir: &Path, device: &Device) -> Model {
 }
 
 pub fn load_in(dir: &Path, device: &Device, dtype: DType) -> Model {
-    ModelFolder::open(dir, &serde_json::Map::new()).unwrap().load(device, dtype, &mut |_, _| {}).unwrap()
+    load_quantised(dir, device, dtype, None)
+}
+
+pub fn load_quantised(dir: &Path, device: &Device, dtype: DType, kind: Option<Quantization>) -> Model {
+    let folder = ModelFolder::open(dir, &serde_json::Map::new()).unwrap().quantised(kind);
+    folder.load(device, dtype, &mut |_, _| {}).unwrap()
 }
 
 pub fn json(path: &Path) -> Json {

@@ -174,14 +174,14 @@ fn method_case((mut entry, dir): (Json, PathBuf)) -> Option<Case> {
         train,
         expected,
         steps,
+        quantization: None,
     })
 }
 
 /// Evaluated is what the base case computed with, its padding moved to the right.
 fn eval_batch(expected: &Path) -> Json {
     let seen = rows_of(expected, mask_of(expected));
-    let left: Vec<usize> =
-        seen.iter().map(|row| row.iter().position(|seen| *seen == 1).unwrap()).collect();
+    let left: Vec<usize> = seen.iter().map(|row| row.iter().position(|seen| *seen == 1).unwrap()).collect();
     let moved = |name: &str| {
         let mut rows = rows_of(expected, name);
         rows.iter_mut().zip(&left).for_each(|(row, left)| row.rotate_left(*left));

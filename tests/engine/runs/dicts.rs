@@ -105,6 +105,7 @@ fn a_model_of_dicts_learns_and_answers_and_merges() {
         target: ExportTarget("merged".into()),
         dtype: "keep".into(),
         out: merged.clone(),
+        merge_into: protocol::MergeInto::Original,
         verify: true,
         rows: None,
         shard_bytes: u64::MAX,

@@ -11,6 +11,7 @@ mod optimizers;
 mod pause;
 mod prompts;
 mod pulse;
+mod quantised;
 mod refused;
 mod resume;
 mod samples;

@@ -55,6 +55,7 @@ fn request(model: &Path, adapters: &[PathBuf], target: &str, dtype: &str, out: &
         target: ExportTarget(target.into()),
         dtype: dtype.into(),
         out: out.into(),
+        merge_into: protocol::MergeInto::Original,
         verify: true,
         rows: None,
         shard_bytes: u64::MAX,

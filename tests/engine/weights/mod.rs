@@ -5,6 +5,7 @@ mod folders;
 mod gguf;
 mod golden;
 mod pickle;
+mod quantised;
 mod safetensors;
 mod shards;
 mod upload;

@@ -15,4 +15,4 @@ mod pickle;
 mod targets;
 mod torch_zip;
 
-fuzz_targets! { formats::FORMATS; safetensors, shards, pickle, gguf_models, configs, adapters }
+fuzz_targets! { formats::FORMATS; safetensors, shards, pickle, gguf_models, quantised, configs, adapters }

@@ -64,7 +64,11 @@ impl Declare<'_> {
         let initial = Initial::Uniform(1.0 / (hidden as f64).sqrt());
         let suffix = if reversed { "_reverse" } else { "" };
         let mut half = |word: &str, inputs: usize| Linear {
-            weight: self.add(&format!("lstm_head.weight_{word}_l{layer}{suffix}"), &[4 * hidden, inputs], initial),
+            weight: self.add(
+                &format!("lstm_head.weight_{word}_l{layer}{suffix}"),
+                &[4 * hidden, inputs],
+                initial,
+            ),
             bias: self.add(&format!("lstm_head.bias_{word}_l{layer}{suffix}"), &[4 * hidden], initial),
         };
         Lstm { input: half("ih", inputs), hidden: half("hh", hidden), reversed }

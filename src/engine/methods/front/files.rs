@@ -43,7 +43,9 @@ pub fn save(adapter: &FrontAdapter, dir: &Path, base: &str) -> Result<()> {
     states.declare(param);
     let config = peft::with_base(adapter.config.clone(), base);
     peft::write(dir, &config, &states, &|name| name.to_owned())?;
-    if adapter.encoder.is_table() && adapter.params.iter().all(|(_, param)| param.name.starts_with(PEFT_PREFIX)) {
+    if adapter.encoder.is_table()
+        && adapter.params.iter().all(|(_, param)| param.name.starts_with(PEFT_PREFIX))
+    {
         return Ok(());
     }
     let own: Vec<(String, &Param)> =
@@ -148,7 +150,8 @@ fn encoder_of(weights: &Checkpoint, params: &mut ParamStore) -> Result<(Encoder,
     }
     let encoder = match (at("lstm_head.weight_hh_l0"), at("mlp_head.4.weight")) {
         (Some([_, inner]), _) => {
-            let layers = (0..MOST_LAYERS).take_while(|at_layer| at(&format!("lstm_head.weight_hh_l{at_layer}")).is_some());
+            let layers = (0..MOST_LAYERS)
+                .take_while(|at_layer| at(&format!("lstm_head.weight_hh_l{at_layer}")).is_some());
             declare.lstm_and_mlp(tokens, width, inner, layers.count())
         }
         (None, Some([_, inner])) => declare.mlp(tokens, width, inner),

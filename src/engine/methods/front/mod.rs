@@ -12,8 +12,8 @@ use serde_json::{Map, Value as Json};
 use super::{Adapter, Footprint, parts, peft};
 use crate::models::Model;
 use crate::nn::{
-    AdapterView, KeysValues, ParamId, ParamStore, Pass, Prefix, PrefixAdapter, PromptAdapter, SiteAdapter, SiteId,
-    Value, float_dtype,
+    AdapterView, KeysValues, ParamId, ParamStore, Pass, Prefix, PrefixAdapter, PromptAdapter, SiteAdapter,
+    SiteId, Value, float_dtype,
 };
 
 pub use encoder::{Declare, Encoder};

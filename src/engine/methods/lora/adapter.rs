@@ -32,7 +32,7 @@ impl LoraAdapter {
     fn matrix(&self, id: ParamId) -> Option<burn::tensor::Tensor<2>> {
         match &self.params.get(id).value {
             Value::Matrix(matrix) => Some(matrix.clone()),
-            Value::Vector(_) | Value::Absent => None,
+            Value::Vector(_) | Value::Packed(_) | Value::Absent => None,
         }
     }
 
@@ -77,9 +77,9 @@ impl Adapter for LoraAdapter {
         let replaced = self.replacements.get(&base).map(|id| self.params.get(*id).value.clone());
         let start = replaced.clone().unwrap_or_else(|| value.clone());
         let site = self.sites.values().find(|site| site.weight == base);
-        match (site, start) {
-            (Some(site), Value::Matrix(weight)) => self.merge_site(site, weight),
-            _ => replaced,
+        match site.zip(start.matrix()) {
+            Some((site, weight)) => self.merge_site(site, weight),
+            None => replaced,
         }
     }
 }

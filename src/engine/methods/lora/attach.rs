@@ -193,8 +193,8 @@ fn initialise(adapter: &mut LoraAdapter, model: &Model, entry: &LoraSite, site: 
     let zeros = vec![0.0; adapter.params.get(zero).elements()];
     set(adapter, zero, zeros, model);
     if let Some(magnitude) = entry.magnitude {
-        let value = match (&model.params.get(entry.weight).value, matrices(adapter, entry)) {
-            (Value::Matrix(weight), Some((a, b))) => Value::Vector(entry.row_norm(weight.clone(), a, b)),
+        let value = match (model.params.get(entry.weight).value.matrix(), matrices(adapter, entry)) {
+            (Some(weight), Some((a, b))) => Value::Vector(entry.row_norm(weight, a, b)),
             _ => Value::Absent,
         };
         adapter.params.get_mut(magnitude).value = value;

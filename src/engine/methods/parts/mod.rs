@@ -53,7 +53,14 @@ impl Parts {
     }
 
     /// Declares a new trained parameter of the part at module path `path`.
-    pub fn declare(&mut self, path: &str, name: String, shape: &[usize], decay: Decay, initial: Initial) -> ParamId {
+    pub fn declare(
+        &mut self,
+        path: &str,
+        name: String,
+        shape: &[usize],
+        decay: Decay,
+        initial: Initial,
+    ) -> ParamId {
         let mut param = Param::new(name, shape, decay).initially(initial);
         param.trainable = true;
         self.count(path, param.elements() as u64);

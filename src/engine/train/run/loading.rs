@@ -6,7 +6,7 @@ use protocol::{Result, RunEvent, RunSummary, Text, UserError};
 
 use super::Run;
 use crate::methods::{self, Attach};
-use crate::models::ModelFolder;
+use crate::plan::open_model;
 use crate::train::loss_scale::LossScaler;
 use crate::train::metrics_log::MetricsLog;
 use crate::train::state::{self, RunState};
@@ -70,14 +70,10 @@ impl Run<'_> {
     fn fresh_learner(&mut self) -> Result<Learner> {
         let config = &self.plan.config;
         let (device, dtype) = (&self.chosen.device, self.plan.dtype);
+        let folder = open_model(config)?;
         let mut model = if config.model.from_scratch {
-            ModelFolder::open_config(&config.model.path, &config.model.overrides)?.initialise(
-                device,
-                dtype,
-                config.train.seed,
-            )
+            folder.initialise(device, dtype, config.train.seed)
         } else {
-            let folder = ModelFolder::open(&config.model.path, &config.model.overrides)?;
             let (request, sink) = (self.request, &mut *self.sink);
             folder.load(device, dtype, &mut |done, total| {
                 sink.progress(request, Text::fixed("loading the model", "加载模型"), done, total, None);

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use egui::{DragValue, Frame, Label, Margin, RichText, Sense, Stroke, TextEdit, Ui, WidgetInfo};
-use protocol::{Descriptor, Text};
+use protocol::{Descriptor, MergeInto, Text};
 
 use crate::action::Action;
 use crate::desktop::{DesktopRequest, Purpose};
 use crate::panels::PanelCtx;
-use crate::state::export::{ADAPTER, ExportAction, ExportChoices, MERGED, dtypes, out};
+use crate::state::export::{ADAPTER, ExportAction, ExportChoices, MERGED, dtypes, merge_param, out};
 use crate::state::tuned::TunedKind;
 use crate::theme::{UiTokens, semibold};
 use crate::widgets::{button, card, field, hint, section, segmented, toggle};
@@ -34,6 +34,7 @@ pub(super) fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, name: &mut Option<String>) {
             ui.add_space(2.0);
             stored(ui, ctx, &mut choices);
         }
+        merged_into(ui, ctx, &mut choices);
         toggle(ui, &mut choices.verify, ctx.t(&words::VERIFY));
         hint(ui, ctx.t(&words::VERIFY_HELP));
     });
@@ -120,6 +121,20 @@ fn stored(ui: &mut Ui, ctx: &PanelCtx<'_>, choices: &mut ExportChoices) {
             ui.add(DragValue::new(&mut choices.shard_gib).range(1..=1024).suffix(" GB"))
         });
     }
+}
+
+/// Which weights an adapter of a quantised model goes into.
+fn merged_into(ui: &mut Ui, ctx: &PanelCtx<'_>, choices: &mut ExportChoices) {
+    let Some(param) = merge_param(ctx.state) else { return };
+    let words = [ctx.t(&words::MERGE_ORIGINAL), ctx.t(&words::MERGE_DEQUANTISED)];
+    let shown: Vec<_> = MergeInto::ALL.into_iter().zip(words).collect();
+    field(ui, ctx.t(&param.name), ctx.t(&param.help), |ui| {
+        let inner = ui.scope(|ui| segmented(ui, choices.merge_into, &shown));
+        if let Some(into) = inner.inner {
+            choices.merge_into = into;
+        }
+        inner.response
+    });
 }
 
 fn place(ui: &mut Ui, ctx: &PanelCtx<'_>, choices: &mut ExportChoices, name: &mut Option<String>) {

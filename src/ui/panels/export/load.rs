@@ -62,6 +62,7 @@ mod tests {
             target: protocol::ExportTarget(ADAPTER.into()),
             dtype: "keep".into(),
             out: "/out".into(),
+            merge_into: protocol::MergeInto::Original,
             verify: false,
             rows: None,
             shard_bytes: 1,

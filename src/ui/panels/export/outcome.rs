@@ -1,7 +1,7 @@
 //! The button, the work, and what came of it.
 
 use egui::{CollapsingHeader, Frame, Label, Margin, RichText, Ui};
-use protocol::{ExportReport, Text, VerifyReport, text};
+use protocol::{ExportReport, MergeReport, Text, VerifyReport, text};
 
 use super::load;
 use crate::action::Action;
@@ -95,6 +95,9 @@ fn done(ui: &mut Ui, ctx: &PanelCtx<'_>, report: &ExportReport) {
                 hint(ui, ctx.t(&words::UNCHECKED));
             }
         }
+        if let Some(merge) = &report.merge {
+            hint(ui, ctx.t(&merges(merge)));
+        }
         for note in &report.notes {
             notice(ui, ctx, note);
         }
@@ -129,6 +132,17 @@ fn figures(verify: &VerifyReport) -> Text {
     text!(
         "{equal} of {total} greedy answers equal · largest logit difference {largest} (allowed {allowed}) · {rows} rows, {tokens} tokens",
         "{total} 个贪心回答中 {equal} 个一致 · 最大 logit 差 {largest}（允许 {allowed}）· {rows} 行，{tokens} 个词元"
+    )
+}
+
+/// Both ways to merge, by their mean distance from what was trained.
+fn merges(merge: &MergeReport) -> Text {
+    let kind = &merge.quantization;
+    let (original, dequantised) = (scientific(merge.original.mean), scientific(merge.dequantised.mean));
+    let (most, most_dequantised) = (scientific(merge.original.max), scientific(merge.dequantised.max));
+    text!(
+        "Logits against the {kind} model as trained, mean (largest) difference: original weights {original} ({most}), dequantised weights {dequantised} ({most_dequantised})",
+        "与训练时 {kind} 模型的 logits 平均（最大）差：原始权重 {original}（{most}），反量化权重 {dequantised}（{most_dequantised}）"
     )
 }
 

@@ -12,8 +12,8 @@ use crate::words::model as words;
 
 /// What the engine computes in.
 const DTYPES: [&str; 3] = ["auto", "f32", "bf16"];
-/// What the engine can load; the rest is refused by its plan.
-const QUANTIZATIONS: [&str; 1] = ["none"];
+/// How the engine can keep frozen matrices.
+const QUANTIZATIONS: [&str; 4] = ["none", "nf4", "nf4-double", "int8"];
 
 /// A card of facts.
 pub fn facts(ui: &mut Ui, ctx: &PanelCtx<'_>, report: &ModelReport) {
@@ -107,17 +107,21 @@ fn dtype(ui: &mut Ui, ctx: &PanelCtx<'_>, config: &mut RunConfig) {
     });
 }
 
-/// A choice is offered once there is one; what a run file asks for is shown all the same.
+/// What a run file asks for is shown even if nobody knows it.
 fn quantization(ui: &mut Ui, ctx: &PanelCtx<'_>, config: &mut RunConfig) {
-    if QUANTIZATIONS.contains(&config.model.quantization.as_str()) {
-        return;
-    }
+    let current = QUANTIZATIONS.iter().position(|known| *known == config.model.quantization);
+    let names = [ctx.t(&words::QUANTIZATION_NONE), "NF4", "NF4 ×2", "int8"];
+    let choices: Vec<_> = names.into_iter().enumerate().map(|(index, name)| (Some(index), name)).collect();
     field(ui, ctx.t(&words::QUANTIZATION), ctx.t(&words::QUANTIZATION_HELP), |ui| {
-        ui.label(RichText::new(&config.model.quantization).color(ui.tokens().error))
+        let inner = ui.horizontal(|ui| segmented(ui, current, &choices));
+        if let Some(chosen) = inner.inner.flatten().and_then(|index| QUANTIZATIONS.get(index)) {
+            (*chosen).clone_into(&mut config.model.quantization);
+        }
+        inner.response
     });
-    notice(ui, ctx, &words::QUANTIZATION_HELP);
-    if ui.button(ctx.t(&words::USE_NONE)).clicked() {
-        QUANTIZATIONS[0].clone_into(&mut config.model.quantization);
+    if current.is_none() {
+        ui.label(RichText::new(&config.model.quantization).color(ui.tokens().error));
+        notice(ui, ctx, &words::QUANTIZATION_UNKNOWN);
     }
 }
 

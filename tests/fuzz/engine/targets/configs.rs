@@ -46,6 +46,7 @@ fn describe(folder: &ModelFolder) -> Result<String> {
     let needs = Needs {
         model,
         frozen: model.params.elements(),
+        quantization: None,
         trained: 0,
         element: 4,
         optimizer_bytes: 0,

@@ -71,6 +71,7 @@ fn exported(model: &std::path::Path, dtype: &str) -> Result<Vec<u8>> {
         target: ExportTarget("gguf".into()),
         dtype: dtype.into(),
         out: out.clone(),
+        merge_into: protocol::MergeInto::Original,
         verify: false,
         rows: None,
         shard_bytes: u64::MAX,

@@ -4,6 +4,7 @@ pub mod adapters;
 pub mod configs;
 pub mod gguf_models;
 pub mod pickle;
+pub mod quantised;
 pub mod safetensors;
 pub mod shards;
 

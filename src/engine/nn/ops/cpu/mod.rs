@@ -20,6 +20,7 @@ mod rope;
 mod scoring;
 mod seed;
 mod simd;
+mod unpack;
 
 pub use activation::{gelu_erf, gelu_tanh, silu, silu_mul};
 pub use attention::attention;
@@ -31,3 +32,5 @@ pub use norm::{layer_norm, rms_norm};
 pub use optim::{adamw, sum_of_squares};
 pub use rope::rope;
 pub use seed::{backward_from, cross_entropy_backward};
+pub use simd::vectorised;
+pub use unpack::{bytes, nibbles, unpack_bytes, unpack_nibbles};

@@ -5,6 +5,7 @@ mod elementwise;
 mod plain;
 mod rope;
 mod truth;
+mod unpack;
 
 use burn::tensor::{Device, Gradients, Int, Tensor, TensorData};
 

@@ -1,0 +1,62 @@
+use burn::tensor::{Device, FloatDType, Tensor};
+
+use super::super::{Bytes, Nibbles, ScaleBytes};
+use super::{random, values};
+
+fn codes(count: usize) -> Vec<u8> {
+    (0..count).map(|i| (i * 101 % 256) as u8).collect()
+}
+
+fn scales(count: usize) -> Tensor<1> {
+    random([count], 5).abs() + 0.1
+}
+
+#[test]
+fn four_bits_are_the_same_by_kernel_and_composition() {
+    let table: [f32; 16] = std::array::from_fn(|code| (code as f32 - 7.3) / 8.1);
+    // Whole blocks, a cut one, an odd end, one block, and more than a task takes.
+    for ([rows, columns], block) in
+        [([4, 64], 64), ([21, 46], 64), ([7, 9], 64), ([3, 2], 64), ([300, 257], 32)]
+    {
+        let (elements, device): (usize, _) = (rows * columns, Device::flex());
+        let nibbles = Nibbles::new(codes(elements.div_ceil(2)), elements, table, block, &device);
+        let scales = scales(elements.div_ceil(block));
+        for rounded in [FloatDType::F32, FloatDType::BF16, FloatDType::F16] {
+            let kernel = nibbles.dense(scales.clone(), [rows, columns], rounded);
+            let composed = nibbles.composed(scales.clone(), [rows, columns], rounded);
+            assert_eq!(values(kernel.clone()), values(composed), "{rows} × {columns}, {rounded:?}");
+            let plain = values(scales.clone());
+            let at = elements - 1;
+            let code = codes(elements.div_ceil(2))[at / 2];
+            let code = if at.is_multiple_of(2) { code >> 4 } else { code & 15 };
+            let want = table[usize::from(code)] * plain[at / block];
+            assert!((values(kernel)[at] - want).abs() <= want.abs() / 128.0);
+        }
+    }
+}
+
+#[test]
+fn eight_bits_are_the_same_by_kernel_and_composition() {
+    for [rows, columns] in [[3, 5], [130, 257]] {
+        for by_rows in [true, false] {
+            let bytes = Bytes::new(codes(rows * columns), by_rows, &Device::flex());
+            let scales = scales(if by_rows { rows } else { columns });
+            for rounded in [FloatDType::F32, FloatDType::BF16] {
+                let kernel = bytes.dense(scales.clone(), [rows, columns], rounded);
+                let composed = bytes.composed(scales.clone(), [rows, columns], rounded);
+                assert_eq!(values(kernel), values(composed), "{rows} × {columns} by rows: {by_rows}");
+            }
+        }
+    }
+}
+
+#[test]
+fn scales_in_eight_bits_are_those_of_their_formula() {
+    let table: Vec<f32> = (0..256).map(|i| (i as f32 - 127.0) / 129.0).collect();
+    let outer = [0.5, 0.25, 2.0];
+    let codes = codes(600);
+    let got = values(ScaleBytes::new(codes.clone(), &table, 256, &outer, 0.75, &Device::flex()).expanded());
+    let want: Vec<f32> =
+        codes.iter().enumerate().map(|(i, code)| table[usize::from(*code)] * outer[i / 256] + 0.75).collect();
+    assert_eq!(got, want);
+}
