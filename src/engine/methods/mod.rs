@@ -3,6 +3,7 @@
 mod adapter;
 mod footprint;
 mod front;
+mod layers;
 mod params;
 mod parts;
 mod peft;
@@ -132,7 +133,7 @@ pub fn footprint(model: &Model, config: &MethodConfig, base: &Path) -> Result<Fo
         return Err(no_adapter_to_continue(config));
     }
     let start = (method_of_adapter(&config.init_from)?.shapes)(&config.init_from, model)?;
-    adapter::refuse_mismatch(adapter::mismatches(&footprint.added, &start))?;
+    adapter::refuse_mismatch(adapter::mismatches(footprint.in_files(), &start))?;
     Ok(footprint)
 }
 

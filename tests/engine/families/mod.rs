@@ -7,6 +7,7 @@ mod members;
 mod methods;
 mod pickled;
 mod stacks;
+mod slices;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

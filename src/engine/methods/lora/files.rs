@@ -8,6 +8,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::adapter::LoraAdapter;
 use super::attach::{SiteLayout, declare_site, replace};
+use super::stored::stored;
 use crate::methods::Adapter;
 use crate::methods::peft::{self, PREFIX};
 use crate::models::Model;
@@ -22,6 +23,7 @@ pub struct Identity {
     pub dropout: f64,
     pub rslora: bool,
     pub dora: bool,
+    pub lora_bias: bool,
     pub bias: String,
     pub target_modules: Vec<String>,
     pub modules_to_save: Vec<String>,
@@ -31,14 +33,13 @@ pub struct Identity {
 }
 
 /// Variants of LoRA that change what the tensors mean; an adapter that sets one is refused.
-const UNSUPPORTED: [&str; 9] = [
+const UNSUPPORTED: [&str; 8] = [
     "use_qalora",
     "use_bdlora",
     "alora_invocation_tokens",
     "layer_replication",
     "target_parameters",
     "trainable_token_indices",
-    "lora_bias",
     "arrow_config",
     "megatron_config",
 ];
@@ -48,7 +49,7 @@ const CHANGED_BASE: [&str; 4] = ["pissa", "olora", "corda", "loftq"];
 
 /// Writes an adapter folder.
 pub fn save(adapter: &LoraAdapter, dir: &Path, base: &str) -> Result<()> {
-    peft::write(dir, &config(adapter, base), &adapter.params, &|name| format!("{PREFIX}{name}"))
+    peft::write(dir, &config(adapter, base), &stored(adapter), &|name| format!("{PREFIX}{name}"))
 }
 
 /// The adapter's `adapter_config.json`.
@@ -56,18 +57,19 @@ pub fn config(adapter: &LoraAdapter, base: &str) -> Map<String, Json> {
     let identity = &adapter.identity;
     let mut rank_pattern = Map::new();
     let mut alpha_pattern = Map::new();
+    let (rank, alpha) = usual(adapter);
     for (id, path) in &identity.paths {
         let Some(site) = adapter.sites.get(id) else { continue };
-        if site.rank != identity.rank {
-            rank_pattern.insert(path.clone(), site.rank.into());
+        if site.stored_rank() != rank {
+            rank_pattern.insert(path.clone(), site.stored_rank().into());
         }
-        if site.alpha != identity.alpha {
-            alpha_pattern.insert(path.clone(), number(site.alpha));
+        if site.stored_alpha(identity.rslora) != alpha {
+            alpha_pattern.insert(path.clone(), number(site.stored_alpha(identity.rslora)));
         }
     }
     let modules_to_save =
         if identity.modules_to_save.is_empty() { Json::Null } else { json!(identity.modules_to_save) };
-    let Json::Object(config) = json!({
+    let Json::Object(mut config) = json!({
         "alpha_pattern": alpha_pattern,
         "auto_mapping": null,
         "base_model_name_or_path": base,
@@ -77,11 +79,11 @@ pub fn config(adapter: &LoraAdapter, base: &str) -> Map<String, Json> {
         "init_lora_weights": true,
         "layers_pattern": null,
         "layers_to_transform": null,
-        "lora_alpha": number(identity.alpha),
+        "lora_alpha": number(alpha),
         "lora_dropout": identity.dropout,
         "modules_to_save": modules_to_save,
         "peft_type": "LORA",
-        "r": identity.rank,
+        "r": rank,
         "rank_pattern": rank_pattern,
         "revision": null,
         "target_modules": identity.target_modules,
@@ -91,7 +93,23 @@ pub fn config(adapter: &LoraAdapter, base: &str) -> Map<String, Json> {
     }) else {
         return Map::new();
     };
+    // Releases of PEFT before 0.14 do not know the word.
+    if identity.lora_bias {
+        config.insert("lora_bias".into(), true.into());
+    }
     config
+}
+
+/// `r` and `lora_alpha`: the settings', or where the files hold other ranks throughout, the first matrix's.
+fn usual(adapter: &LoraAdapter) -> (usize, f64) {
+    let Identity { rank, alpha, rslora, .. } = adapter.identity;
+    let first = adapter.sites.values().next();
+    match first {
+        Some(first) if adapter.sites.values().all(|site| site.stored_rank() != site.rank) => {
+            (first.stored_rank(), first.stored_alpha(rslora))
+        }
+        _ => (rank, alpha),
+    }
 }
 
 /// A whole number without its decimal point, as PEFT writes alpha.
@@ -214,6 +232,7 @@ impl Reader {
             dropout: self.dropout,
             rslora: self.rslora,
             dora: self.dora,
+            lora_bias: config.get("lora_bias").and_then(Json::as_bool).unwrap_or(false),
             bias: config.get("bias").and_then(Json::as_str).unwrap_or("none").to_owned(),
             target_modules: Vec::new(),
             modules_to_save: list.iter().filter_map(Json::as_str).map(str::to_owned).collect(),
@@ -232,7 +251,7 @@ impl Reader {
                 return self.declare_site(adapter, model, weights, name, path);
             }
         }
-        let paired = [".lora_B.weight", ".lora_embedding_B", ".lora_magnitude_vector", ".lora_magnitude_vector.weight"];
+        let paired = [".lora_B.weight", ".lora_B.bias", ".lora_embedding_B", ".lora_magnitude_vector", ".lora_magnitude_vector.weight"];
         // PEFT also stores the unchanged matrices under adapted embeddings.
         if paired.iter().any(|suffix| short.ends_with(suffix)) || short.ends_with(".base_layer.weight") {
             return Ok(());
@@ -259,12 +278,24 @@ impl Reader {
             return Err(format!("{name}: this model has no module `{path}`"));
         };
         let rank = weights.info(name).and_then(|info| info.shape.first().copied()).unwrap_or(0);
-        if rank == 0 || rank > site.inputs.min(site.outputs) {
-            return Err(format!("{name}: rank {rank}, but the matrix is {} × {}", site.outputs, site.inputs));
+        if rank == 0 {
+            return Err(format!("{name}: rank 0"));
+        }
+        let bias = weights.contains(&format!("{PREFIX}{path}.lora_B.bias"));
+        if bias && site.bias.is_none() {
+            return Err(format!("{name}: a bias beside a layer that has none"));
         }
         let pattern = self.alpha_pattern.iter().find(|(regex, _)| regex.is_match(path));
         let alpha = pattern.map_or(self.alpha, |(_, alpha)| *alpha);
-        let layout = SiteLayout { rank, alpha, rslora: self.rslora, dora: self.dora, dropout: self.dropout };
+        let layout = SiteLayout {
+            rank,
+            alpha,
+            rslora: self.rslora,
+            dora: self.dora,
+            dropout: self.dropout,
+            bias,
+            ..SiteLayout::default()
+        };
         let entry = declare_site(adapter, site, &layout);
         adapter.sites.insert(site.id, entry);
         Ok(())

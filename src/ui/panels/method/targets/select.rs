@@ -233,6 +233,7 @@ pub(super) mod tests {
             shape: [8, 8],
             role: role.into(),
             layer,
+            slices: Vec::new(),
         };
         let mut linears = vec![linear("model.embed_tokens".into(), "embed", None)];
         for layer in 0..12 {
