@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 
 pub use adapter::Adapter;
 pub use footprint::Footprint;
+pub use lora::delta::{FILES as OPENDELTA_FILES, from_peft as opendelta_from_peft};
 pub use stack::{Member, Merged, Stack, not_mergeable};
 pub use targets::select_sites;
 

@@ -5,7 +5,6 @@ mod contract;
 pub mod made;
 mod members;
 mod methods;
-mod pickled;
 mod stacks;
 mod slices;
 

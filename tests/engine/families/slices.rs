@@ -6,7 +6,7 @@ use engine::methods::{self, Adapter, Attach, load_adapter};
 use engine::models::{FAMILIES, Family, Model};
 use engine::nn::{Fused, Gradients, Role, Site, Value, ops};
 use engine::train::{Backward, Clock, batch_loss};
-use engine::weights::{open_file, read_f32};
+use engine::weights::{open_file, read_f32, write_torch};
 use protocol::Control;
 use protocol::config::MethodConfig;
 use serde_json::{Value as Json, json};
@@ -64,7 +64,7 @@ fn families() -> Vec<(&'static Family, Made)> {
     let made = FAMILIES.iter().map(|family| (*family, Made::new(family, Container::Safetensors)));
     let fused: Vec<_> = made.filter(|(_, made)| !fused_sites(&made.load()).is_empty()).collect();
     // Contiguous, per head, in (in, out) order, with unequal parts, and gate with up.
-    for id in ["gpt2", "gpt_neox", "bloom", "falcon", "chatglm", "chatglm_6b", "baichuan", "phi3"] {
+    for id in ["gpt2", "gpt_neox", "bloom", "falcon", "chatglm", "chatglm-6b", "baichuan", "phi3"] {
         assert!(fused.iter().any(|(family, _)| family.id == id), "{id} has no fused matrix");
     }
     fused
@@ -286,4 +286,38 @@ fn a_bias_beside_b_is_applied_saved_and_merged() {
     near(&logits(&model, None), &live, 2e-4, "merged");
     let config = std::fs::read_to_string(folder.path().join("adapter_config.json")).unwrap();
     assert!(config.contains("\"lora_bias\": true"));
+}
+
+/// loralib's own file of a MergedLinear (`enable_lora=[True, False, True]`): names without `.weight`, B in one block.
+#[test]
+fn a_file_of_loralib_is_read_as_what_it_is() {
+    let mut model = gpt2().load();
+    let settings = json!({"rank": 2, "alpha": 6.0, "targets": ["q", "v"]});
+    let mut adapter = attach(&mut model, settings).unwrap();
+    shake(adapter.as_mut());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lora.pt");
+    let tensors: Vec<_> = adapter
+        .params()
+        .iter()
+        .map(|(_, param)| {
+            let name = param.name.strip_suffix(".weight").unwrap().to_owned();
+            (name, param.shape.clone(), read_f32(&param.value).unwrap())
+        })
+        .collect();
+    write_torch(&file, &tensors).unwrap();
+    let refused = load_adapter(&file, &model).err().unwrap();
+    assert!(format!("{refused:?}").contains("lora.json"), "{refused:?}");
+    for (settings, word) in [
+        (json!({"lora_alpha": 6}), "enable_lora"),
+        (json!({"lora_alpha": 6, "enable_lora": [true, true, true]}), "enable_lora"),
+    ] {
+        std::fs::write(folder.path().join("lora.json"), settings.to_string()).unwrap();
+        let refused = load_adapter(&file, &model).err().unwrap();
+        assert!(format!("{refused:?}").contains(word), "{refused:?}");
+    }
+    let settings = json!({"lora_alpha": 6, "enable_lora": [true, false, true]});
+    std::fs::write(folder.path().join("lora.json"), settings.to_string()).unwrap();
+    let read = load_adapter(&file, &model).unwrap();
+    assert_eq!(logits(&model, Some(read.as_ref())), logits(&model, Some(adapter.as_ref())));
 }

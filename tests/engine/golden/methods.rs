@@ -553,7 +553,7 @@ fn starts_like_peft(case: &Case, learner: &Learner) {
         let whole = values(&learner.model.params.get(learner.model.params.find(name).unwrap()).value);
         let sum: Vec<f32> = rest.read_f32(name).unwrap().iter().zip(&part).map(|(a, b)| a + b).collect();
         let off = distance(&sum, &whole);
-        assert!(off < 2e-5 * slack(&chosen()), "{name}: W_res + sBA is off W by {off:.2e}");
+        assert!(off < 1e-4 * slack(&chosen()), "{name}: W_res + sBA is off W by {off:.2e}");
         compared += 1;
     }
     assert!(compared > 0);

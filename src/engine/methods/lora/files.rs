@@ -1,5 +1,6 @@
 //! LoRA adapter folders as PEFT writes and reads them.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use protocol::{Result, Text, UserError, text};
@@ -8,6 +9,8 @@ use serde_json::{Map, Value as Json, json};
 
 use super::adapter::LoraAdapter;
 use super::attach::{SiteLayout, declare_site, replace};
+use super::delta::canonical;
+use super::slices::Slices;
 use super::stored::stored;
 use crate::methods::Adapter;
 use crate::methods::peft::{self, PREFIX};
@@ -133,17 +136,35 @@ pub fn shapes(dir: &Path, model: &Model) -> Result<ParamStore> {
     declared(dir, model).map(|(adapter, _)| adapter.params)
 }
 
+/// A file's tensors by the names that PEFT gives them.
+struct Named {
+    weights: Checkpoint,
+    stored: BTreeMap<String, String>,
+}
+
+impl Named {
+    fn new(weights: Checkpoint, model: &Model) -> Self {
+        let stored = weights.names().map(|name| (canonical(name, model), name.to_owned())).collect();
+        Self { weights, stored }
+    }
+
+    fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.stored.get(name).and_then(|stored| self.weights.info(stored)).map(|info| info.shape)
+    }
+}
+
 /// Every parameter with its shape, checked against the model, without values.
-fn declared(dir: &Path, model: &Model) -> Result<(LoraAdapter, Checkpoint)> {
+fn declared(dir: &Path, model: &Model) -> Result<(LoraAdapter, Named)> {
     let config = peft::read_config(dir)?;
     refuse_variants(dir, &config)?;
-    let weights = peft::open_weights(dir)?;
+    let weights = Named::new(peft::open_weights(dir)?, model);
     let reader = Reader::new(&config, dir)?;
     let mut adapter = LoraAdapter::new(reader.identity(&config));
     let mut problems = Vec::new();
-    let mut names: Vec<&str> = weights.names().collect();
-    names.sort_unstable();
-    for name in names {
+    if weights.stored.len() < weights.weights.names().count() {
+        problems.push("two tensors of the file stand for one of this model".into());
+    }
+    for name in weights.stored.keys() {
         if let Err(problem) = reader.declare(&mut adapter, model, &weights, name) {
             problems.push(problem);
         }
@@ -200,6 +221,8 @@ struct Reader {
     dropout: f64,
     rslora: bool,
     dora: bool,
+    /// loralib's `enable_lora`.
+    enabled: Option<Vec<bool>>,
 }
 
 impl Reader {
@@ -221,6 +244,9 @@ impl Reader {
             dropout: number("lora_dropout", 0.0).clamp(0.0, 0.95),
             rslora: flag("use_rslora"),
             dora: flag("use_dora"),
+            enabled: config.get("enable_lora").and_then(Json::as_array).map(|flags| {
+                flags.iter().map(|flag| flag.as_bool().unwrap_or(false)).collect()
+            }),
         })
     }
 
@@ -242,7 +268,7 @@ impl Reader {
     }
 
     /// Declares what one tensor of the file stands for.
-    fn declare(&self, adapter: &mut LoraAdapter, model: &Model, weights: &Checkpoint, name: &str) -> Result<(), String> {
+    fn declare(&self, adapter: &mut LoraAdapter, model: &Model, weights: &Named, name: &str) -> Result<(), String> {
         let Some(short) = name.strip_prefix(PREFIX) else {
             return Err(format!("{name}: not a name that PEFT gives"));
         };
@@ -270,25 +296,27 @@ impl Reader {
         &self,
         adapter: &mut LoraAdapter,
         model: &Model,
-        weights: &Checkpoint,
+        weights: &Named,
         name: &str,
         path: &str,
     ) -> Result<(), String> {
         let Some(site) = model.sites.iter().find(|site| site.path == path) else {
             return Err(format!("{name}: this model has no module `{path}`"));
         };
-        let rank = weights.info(name).and_then(|info| info.shape.first().copied()).unwrap_or(0);
+        let rank = weights.shape(name).and_then(|shape| shape.first().copied()).unwrap_or(0);
         if rank == 0 {
             return Err(format!("{name}: rank 0"));
         }
-        let bias = weights.contains(&format!("{PREFIX}{path}.lora_B.bias"));
+        let slices = self.slices(site, rank, weights.shape(&format!("{PREFIX}{path}.lora_B.weight")), name)?;
+        let bias = weights.stored.contains_key(&format!("{PREFIX}{path}.lora_B.bias"));
         if bias && site.bias.is_none() {
             return Err(format!("{name}: a bias beside a layer that has none"));
         }
         let pattern = self.alpha_pattern.iter().find(|(regex, _)| regex.is_match(path));
         let alpha = pattern.map_or(self.alpha, |(_, alpha)| *alpha);
         let layout = SiteLayout {
-            rank,
+            rank: slices.as_ref().map_or(rank, |slices| slices.rank),
+            slices,
             alpha,
             rslora: self.rslora,
             dora: self.dora,
@@ -302,22 +330,45 @@ impl Reader {
     }
 }
 
+impl Reader {
+    /// The parts that the factors of loralib's MergedLinear are for: B is as narrow as one block of A's rows. None for
+    /// an ordinary LoRA.
+    fn slices(&self, site: &Site, joint: usize, b: Option<&[usize]>, name: &str) -> Result<Option<Slices>, String> {
+        let (Some(fused), Some([rows, rank])) = (&site.fused, b) else { return Ok(None) };
+        if *rank == 0 || *rank >= joint {
+            return Ok(None);
+        }
+        let count = joint / rank;
+        let all: Vec<usize> = (0..fused.parts.len()).collect();
+        let parts = match &self.enabled {
+            Some(flags) => all.into_iter().filter(|part| flags.get(*part) == Some(&true)).collect(),
+            None if count == all.len() => all,
+            None => return Err(format!("{name}: `enable_lora` has to say, in a JSON file beside it, for which parts this is")),
+        };
+        let slices = Slices { fused: fused.clone(), parts, rank: *rank };
+        match slices.joint_rank() == joint && slices.rows() == *rows {
+            true => Ok(Some(slices)),
+            false => Err(format!("{name}: {joint} rows and {rows} of B are not those of the parts in `enable_lora`")),
+        }
+    }
+}
+
 /// The name of a declared tensor in the file; an error is a line for the user.
-fn stored_name(weights: &Checkpoint, param: &Param) -> Result<String, String> {
+fn stored_name<'a>(weights: &'a Named, param: &Param) -> Result<&'a str, String> {
     let names = [format!("{PREFIX}{}", param.name), format!("{PREFIX}{}.weight", param.name)];
-    let found = names.iter().find_map(|name| weights.info(name).map(|info| (name, info)));
+    let found = names.iter().find_map(|name| Some((weights.stored.get(name)?, weights.shape(name)?)));
     match found {
-        Some((name, info)) if info.shape == param.shape.as_slice() => Ok(name.clone()),
-        Some((name, info)) => Err(format!("{name}: wanted {:?}, got {:?}", param.shape, info.shape)),
+        Some((name, shape)) if shape == param.shape.as_slice() => Ok(name),
+        Some((name, shape)) => Err(format!("{name}: wanted {:?}, got {shape:?}", param.shape)),
         None => Err(format!("{} is missing", names[0])),
     }
 }
 
 /// Reads the declared tensors.
-fn fill(adapter: &mut LoraAdapter, model: &Model, weights: &Checkpoint) -> Result<()> {
+fn fill(adapter: &mut LoraAdapter, model: &Model, weights: &Named) -> Result<()> {
     for param in adapter.params.iter_mut() {
         if let Ok(name) = stored_name(weights, param) {
-            param.value = peft::read_value(weights, &name, &param.shape, &model.device)?;
+            param.value = peft::read_value(&weights.weights, name, &param.shape, &model.device)?;
         }
     }
     Ok(())

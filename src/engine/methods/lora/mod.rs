@@ -4,6 +4,7 @@
 
 mod adapter;
 mod attach;
+pub(super) mod delta;
 mod files;
 mod init;
 mod principal;

@@ -2,8 +2,7 @@
 //! arXiv:2404.02948) or the first columns of the QR decomposition (OLoRA, Büyükakyüz 2024, arXiv:2406.01775).
 //!
 //! The singular vectors come from subspace iteration (Halko et al. 2011, arXiv:0909.4061, algorithm 4.4): products with the
-//! matrix on the device, orthogonal columns on the host in f64. A small matrix has its whole range in the subspace, so that
-//! one pass is exact.
+//! matrix on the device, orthogonal columns on the host in f64. Small matrices are decomposed exactly, on the host.
 
 use burn::tensor::{Tensor, TensorData};
 use protocol::Result;
@@ -38,13 +37,15 @@ pub fn principal(
 ) -> Result<[Vec<f32>; 2]> {
     let [outputs, inputs] = weight.dims();
     let smaller = outputs.min(inputs);
-    let width = if smaller <= EXACT { smaller } else { (rank + rank.max(16)).min(smaller) };
+    if smaller <= EXACT {
+        return exact(weight, rank, scale);
+    }
+    let width = (rank + rank.max(16)).min(smaller);
     let drawn = (0..inputs * width).map(|_| normal(rng) as f32).collect();
     let mut basis = read_columns(&ops::matmul2(weight.clone(), put(drawn, [inputs, width], weight)))?;
     orthonormalise(&mut basis);
-    let passes = if width == smaller { 0 } else { passes.unwrap_or(MOST_PASSES) };
     let mut before = vec![0.0; rank];
-    for _ in 0..passes {
+    for _ in 0..passes.unwrap_or(MOST_PASSES) {
         let back = ops::matmul2(weight.clone().transpose(), columns_on(&basis, weight));
         basis = read_columns(&ops::matmul2(weight.clone(), back))?;
         let sizes = orthonormalise(&mut basis);
@@ -56,21 +57,41 @@ pub fn principal(
     }
     // A second time: rounding leaves the first one's columns slightly askew.
     orthonormalise(&mut basis);
-    rayleigh(weight, &basis, rank, scale)
+    let narrow = ops::matmul2(columns_on(&basis, weight).transpose(), weight.clone());
+    let rows = read(narrow)?.chunks(inputs).map(<[f64]>::to_vec).collect();
+    Ok(within(&basis, &rows, rank, scale))
 }
 
-/// Singular vectors within a subspace: those of the narrow matrix Qᵀ·W.
-fn rayleigh(weight: &Tensor<2>, basis: &Columns, rank: usize, scale: f64) -> Result<[Vec<f32>; 2]> {
+/// With all directions of the smaller side.
+fn exact(weight: &Tensor<2>, rank: usize, scale: f64) -> Result<[Vec<f32>; 2]> {
     let [outputs, inputs] = weight.dims();
-    let narrow = ops::matmul2(columns_on(basis, weight).transpose(), weight.clone());
-    let rows: Columns = read(narrow)?.chunks(inputs).map(<[f64]>::to_vec).collect();
+    if outputs > inputs {
+        let [a, b] = exact(&weight.clone().transpose(), rank, scale)?;
+        return Ok([transposed(&b, rank), transposed(&a, outputs)]);
+    }
+    let rows = read(weight.clone())?.chunks(inputs).map(<[f64]>::to_vec).collect();
+    Ok(within(&unit_columns(outputs), &rows, rank, scale))
+}
+
+/// Row-major, `columns` wide.
+fn transposed(matrix: &[f32], columns: usize) -> Vec<f32> {
+    (0..columns).flat_map(|column| matrix.iter().skip(column).step_by(columns).copied()).collect()
+}
+
+fn unit_columns(size: usize) -> Columns {
+    (0..size).map(|row| (0..size).map(|at| if at == row { 1.0 } else { 0.0 }).collect()).collect()
+}
+
+/// Singular vectors within a subspace with the columns Q, from the rows of the narrow matrix Qᵀ·W.
+fn within(basis: &Columns, rows: &Columns, rank: usize, scale: f64) -> [Vec<f32>; 2] {
+    let (outputs, inputs) = (basis[0].len(), rows[0].len());
     let gram: Columns = rows.par_iter().map(|a| rows.iter().map(|b| dot(a, b)).collect()).collect();
     let vectors = eigenvectors(gram);
     let (mut a, mut b) = (vec![0f32; rank * inputs], vec![0f32; outputs * rank]);
     for (place, (square, vector)) in vectors.iter().take(rank).enumerate() {
         let value = square.max(0.0).sqrt();
         let root = (value / scale).sqrt();
-        let right = combine(&rows, vector, if value > 0.0 { root / value } else { 0.0 });
+        let right = combine(rows, vector, if value > 0.0 { root / value } else { 0.0 });
         let left = combine(basis, vector, root);
         for (at, element) in right.iter().enumerate() {
             a[place * inputs + at] = *element as f32;
@@ -79,7 +100,7 @@ fn rayleigh(weight: &Tensor<2>, basis: &Columns, rank: usize, scale: f64) -> Res
             b[at * rank + place] = *element as f32;
         }
     }
-    Ok([a, b])
+    [a, b]
 }
 
 /// A = R and B = Q of W = Q·R, cut to `rank`, row-major.
@@ -162,8 +183,7 @@ fn orthonormalise(columns: &mut Columns) -> Vec<f64> {
 /// beside the diagonal.
 fn eigenvectors(mut matrix: Columns) -> Vec<(f64, Vec<f64>)> {
     let size = matrix.len();
-    let mut vectors: Columns =
-        (0..size).map(|row| (0..size).map(|at| if at == row { 1.0 } else { 0.0 }).collect()).collect();
+    let mut vectors = unit_columns(size);
     for _ in 0..60 {
         let beside: f64 = (0..size).flat_map(|i| (0..i).map(move |j| (i, j))).map(|(i, j)| matrix[i][j].powi(2)).sum();
         let diagonal: f64 = (0..size).map(|i| matrix[i][i].powi(2)).sum();
