@@ -4,21 +4,24 @@
 //! the weights becomes PEFT's conversion, A' = [A; A₀] and B' = [B, −B₀] (`path_initial_model_for_weight_conversion`).
 //! Both are exact, and so is the way back.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use burn::tensor::Tensor;
 use protocol::{Result, Text, UserError};
 
 use super::adapter::LoraAdapter;
 use super::site::LoraSite;
 use crate::methods::adapter::{mismatches, refuse_mismatch};
-use crate::nn::{Param, ParamStore, Space, Value};
+use crate::nn::{Param, ParamId, ParamStore, Space, Value};
 
 /// The parameters in the adapter's files; values where there are some.
 pub fn stored(adapter: &LoraAdapter) -> ParamStore {
     let mut store = ParamStore::new(Space::Adapter);
-    let starts: Vec<_> = adapter.sites.values().filter_map(|site| site.start).flatten().collect();
+    let joined = || adapter.sites.values().filter(|site| is_joined(site));
+    let starts: BTreeSet<ParamId> = joined().filter_map(|site| site.start).flatten().collect();
+    let sites: BTreeMap<ParamId, &LoraSite> = joined().flat_map(|site| [(site.a, site), (site.b, site)]).collect();
     for (id, param) in adapter.params.iter().filter(|(id, _)| !starts.contains(id)) {
-        let site = adapter.sites.values().find(|site| is_joined(site) && (site.a == id || site.b == id));
-        let Some(site) = site else {
+        let Some(site) = sites.get(&id) else {
             store.declare(param.clone());
             continue;
         };
@@ -80,7 +83,7 @@ fn take_site(adapter: &mut LoraAdapter, site: &LoraSite, from: &ParamStore) -> R
 fn set(
     adapter: &mut LoraAdapter,
     site: &LoraSite,
-    [a_id, b_id]: [crate::nn::ParamId; 2],
+    [a_id, b_id]: [ParamId; 2],
     [a, b]: [Tensor<2>; 2],
 ) -> Result<(), String> {
     let compact = match &site.slices {
