@@ -92,5 +92,9 @@ fn linears(report: &ModelReport, screen: &Screen) -> String {
 
 /// The role, and those of the parts that can be adapted alone.
 fn role(linear: &LinearReport) -> String {
-    if linear.slices.is_empty() { linear.role.clone() } else { format!("{} = {}", linear.role, linear.slices.join(" + ")) }
+    if linear.slices.is_empty() {
+        linear.role.clone()
+    } else {
+        format!("{} = {}", linear.role, linear.slices.join(" + "))
+    }
 }

@@ -64,7 +64,7 @@ struct Picked {
 impl Picked {
     /// What is adapted once `off` is left out: of a matrix named whole, the parts that remain.
     fn without(&self, off: &Self, site: &Site) -> Option<Chosen> {
-        if off.whole || !(self.whole || !self.parts.is_empty()) {
+        if off.whole || (!self.whole && self.parts.is_empty()) {
             return None;
         }
         let whole = self.whole && off.parts.is_empty();
@@ -101,7 +101,8 @@ fn matching_parts(model: &Model, word: &str) -> Result<Vec<(usize, usize)>> {
     if matches!(word, "auto" | "all-linear") {
         return Ok(Vec::new());
     }
-    let pattern = if Role::ALL.iter().any(|role| role.word() == word) { None } else { Some(name_pattern(word)?) };
+    let pattern =
+        if Role::ALL.iter().any(|role| role.word() == word) { None } else { Some(name_pattern(word)?) };
     let hits = |site: &Site, role: Role| match &pattern {
         None => role.word() == word,
         Some(pattern) => {
@@ -128,7 +129,8 @@ pub fn chosen_value(model: &Model, patterns: &Value, chosen: &Chosen) -> Result<
     if chosen.parts.is_empty() {
         return of(&whole);
     }
-    let part = |part: &usize| of(&|word| Ok(whole(word)? || matching_parts(model, word)?.contains(&(site, *part))));
+    let part =
+        |part: &usize| of(&|word| Ok(whole(word)? || matching_parts(model, word)?.contains(&(site, *part))));
     let values = chosen.parts.iter().map(part).collect::<Result<Vec<_>, String>>()?;
     match values.iter().all(|value| *value == values[0]) {
         true => Ok(values[0]),
@@ -214,7 +216,8 @@ fn name_pattern(word: &str) -> Result<Regex> {
 fn nothing_matches(model: &Model, useless: &[&str], parts: bool) -> UserError {
     let words = useless.join(", ");
     let mut roles: Vec<_> = model.sites.iter().map(|site| site.role.word()).collect();
-    let fused: Vec<&Fused> = model.sites.iter().filter(|_| parts).filter_map(|site| site.fused.as_ref()).collect();
+    let fused: Vec<&Fused> =
+        model.sites.iter().filter(|_| parts).filter_map(|site| site.fused.as_ref()).collect();
     roles.extend(fused.iter().flat_map(|fused| fused.parts.iter().map(|(role, _)| role.word())));
     roles.sort_unstable();
     roles.dedup();

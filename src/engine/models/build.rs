@@ -1,8 +1,8 @@
 //! Declaring a model: the constructor of a family is the map from names to layers.
 
 use crate::nn::{
-    Activation, Decay, Embedding, Fused, GateUp, GatedMlp, Initial, Norm, Param, ParamId, ParamStore, Proj, Role,
-    Site, SiteId, SiteKind, Space,
+    Activation, Decay, Embedding, Fused, GateUp, GatedMlp, Initial, Norm, Param, ParamId, ParamStore, Proj,
+    Role, Site, SiteId, SiteKind, Space,
 };
 
 /// Gathers the parameters and sites of a model while its layers are put together.
@@ -186,7 +186,19 @@ impl Builder {
         [inputs, outputs]: [usize; 2],
     ) -> SiteId {
         let id = SiteId(self.sites.len());
-        self.sites.push(Site { id, path, role, kind, layer, weight, bias, inputs, outputs, scale: 1.0, fused: None });
+        self.sites.push(Site {
+            id,
+            path,
+            role,
+            kind,
+            layer,
+            weight,
+            bias,
+            inputs,
+            outputs,
+            scale: 1.0,
+            fused: None,
+        });
         id
     }
 }

@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{DType, Device};
 use engine::models::{ConfigJson, Family, Model, ModelFolder};
 use engine::nn::{Initial, Param, Value};
-use engine::weights::{write_torch, FileDtype, Planned, ShardPlan, read_f32};
+use engine::weights::{FileDtype, Planned, ShardPlan, read_f32, write_torch};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 use serde_json::{Map, Value as Json, json};
 use tempfile::TempDir;
-
 
 /// How the weights lie in the folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -89,7 +89,8 @@ fn slopes_are_the_gradients_and_only_the_named_rows_change() {
             let last = fused.parts.len() - 1;
             for part in 0..=last {
                 for row in fused.rows(part) {
-                    let changed = (0..site.inputs).any(|at| before[column(row, at)] != after[column(row, at)]);
+                    let changed =
+                        (0..site.inputs).any(|at| before[column(row, at)] != after[column(row, at)]);
                     assert_eq!(changed, part == 0 || part == last, "{}: {} row {row}", family.id, site.path);
                 }
             }
@@ -102,7 +103,8 @@ fn slopes(family: &Family, model: &Model, adapter: &mut dyn Adapter) {
     let control = Control::default();
     let view = Some(adapter.view());
     let clock = Clock::off();
-    let backward = Backward { model, adapter: view, dropout: None, kept_graphs: 1, control: &control, clock: &clock };
+    let backward =
+        Backward { model, adapter: view, dropout: None, kept_graphs: 1, control: &control, clock: &clock };
     backward.run(&batch(), 1.0, &mut gradients).unwrap().unwrap();
     let ids: Vec<_> = adapter.params().iter().map(|(id, _)| id).collect();
     assert_eq!(ids.len(), gradients.len(), "{}", family.id);
@@ -135,7 +137,12 @@ fn merged_and_as_an_ordinary_lora_of_peft_it_says_the_same_and_comes_back_bit_fo
             json!({"rank": 2, "alpha": 3.0, "targets": words, "rslora": true, "init": "pissa"}),
         ] {
             let mut adapter = attach(&mut model, settings.clone()).unwrap();
-            near(&logits(&model, Some(adapter.as_ref())), &logits(&model, None), 2e-4, "a start changes nothing");
+            near(
+                &logits(&model, Some(adapter.as_ref())),
+                &logits(&model, None),
+                2e-4,
+                "a start changes nothing",
+            );
             shake(adapter.as_mut());
             let live = logits(&model, Some(adapter.as_ref()));
             let folder = tempfile::tempdir().unwrap();
@@ -172,7 +179,9 @@ fn gpt2() -> Made {
 #[test]
 fn the_files_hold_the_rank_and_alpha_of_all_parts_and_zeros_between_the_blocks() {
     let mut model = gpt2().load();
-    let mut adapter = attach(&mut model, json!({"rank": 4, "alpha": 6.0, "targets": ["q", "v"], "layers": "last 1"})).unwrap();
+    let mut adapter =
+        attach(&mut model, json!({"rank": 4, "alpha": 6.0, "targets": ["q", "v"], "layers": "last 1"}))
+            .unwrap();
     shake(adapter.as_mut());
     let folder = tempfile::tempdir().unwrap();
     adapter.save(folder.path(), "base").unwrap();
@@ -212,7 +221,10 @@ fn words_choose_parts_whole_matrices_and_layers() {
     // The name of the matrix, or its role, is all of it; so are its parts beside its name.
     for targets in [json!(["qkv"]), json!(["c_attn"]), json!(["q", "c_attn"])] {
         let found = rank_of(&mut model, json!({"rank": 2, "targets": targets}));
-        assert!(found[1].0.ends_with("attn.c_attn.lora_B.weight") && found[1].1 == [3 * hidden, 2], "{found:?}");
+        assert!(
+            found[1].0.ends_with("attn.c_attn.lora_B.weight") && found[1].1 == [3 * hidden, 2],
+            "{found:?}"
+        );
     }
     for (targets, exclude) in [
         (json!(["q", "v"]), json!("")),
@@ -225,7 +237,10 @@ fn words_choose_parts_whole_matrices_and_layers() {
         assert_eq!(found.len() as u64, 2 * layers, "{targets}");
         assert_eq!((&found[0].1, &found[1].1), (&vec![4, hidden], &vec![2 * hidden, 2]), "{targets}");
     }
-    let found = rank_of(&mut model, json!({"rank": 2, "targets": "all-linear", "layers": "0", "rank_pattern": {"o": 3}}));
+    let found = rank_of(
+        &mut model,
+        json!({"rank": 2, "targets": "all-linear", "layers": "0", "rank_pattern": {"o": 3}}),
+    );
     assert!(found.len() == 8 && found.iter().all(|(name, _)| name.contains(".h.0.")), "{found:?}");
     assert!(found.iter().any(|(name, shape)| name.contains("attn.c_proj.lora_A") && shape[0] == 3));
 }
@@ -255,7 +270,9 @@ fn what_does_not_go_together_is_said() {
     whole.save(folder.path(), "base").unwrap();
     let read = load_adapter(folder.path(), &model).unwrap();
     let mut parts = attach(&mut model, json!({"rank": 2, "targets": ["q", "v"]})).unwrap();
-    assert!(parts.copy_from(read.as_ref()).is_err_and(|err| format!("{err:?}").contains("not made of parts")));
+    assert!(
+        parts.copy_from(read.as_ref()).is_err_and(|err| format!("{err:?}").contains("not made of parts"))
+    );
     assert_eq!(Role::ALL.len(), 13);
 }
 
@@ -264,7 +281,8 @@ fn what_does_not_go_together_is_said() {
 fn a_bias_beside_b_is_applied_saved_and_merged() {
     let made = gpt2();
     let mut model = made.load();
-    let settings = json!({"rank": 2, "alpha": 5.0, "targets": ["o", "qkv"], "lora_bias": true, "bias": "lora_only"});
+    let settings =
+        json!({"rank": 2, "alpha": 5.0, "targets": ["o", "qkv"], "lora_bias": true, "bias": "lora_only"});
     let mut adapter = attach(&mut model, settings).unwrap();
     shake(adapter.as_mut());
     for param in adapter.params_mut().iter_mut().filter(|param| param.name.ends_with("lora_B.bias")) {

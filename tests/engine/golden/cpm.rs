@@ -521,7 +521,10 @@ fn deltas_of_opendelta_are_read_written_and_merged() {
         let (inputs, rank) = (query.inputs, 4);
         let factor = (inputs as f32).sqrt() * 16.0 / rank as f32;
         let want: Vec<f32> = (0..query.outputs * inputs)
-            .map(|at| factor * (0..rank).map(|k| b[at / inputs * rank + k] * a[k * inputs + at % inputs]).sum::<f32>())
+            .map(|at| {
+                factor
+                    * (0..rank).map(|k| b[at / inputs * rank + k] * a[k * inputs + at % inputs]).sum::<f32>()
+            })
             .collect();
         case.check("merged weights", distance(&want, &whole), 1e-4 * slack(&chosen()));
 
@@ -529,7 +532,8 @@ fn deltas_of_opendelta_are_read_written_and_merged() {
         std::fs::create_dir(&out).unwrap();
         adapter.save(&out, "base").unwrap();
         methods::opendelta_from_peft(&out).unwrap();
-        let names: Vec<_> = std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let names: Vec<_> =
+            std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names.len(), 2, "{names:?}");
         let written = open_file(&out.join("pytorch_model.bin")).unwrap();
         for (name, shape, elements) in &tensors {

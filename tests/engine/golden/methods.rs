@@ -391,7 +391,9 @@ fn merged(case: &Case, learner: Learner, weights: bool) {
     }
     let want = floats(&file, "logits_final_merged");
     case.check("merged logits", distance(&got, &want), case.tolerance("merged_logits_abs"));
-    for name in open_file(&file).unwrap().names().filter_map(|name| name.strip_prefix("weight.")).filter(|_| weights) {
+    for name in
+        open_file(&file).unwrap().names().filter_map(|name| name.strip_prefix("weight.")).filter(|_| weights)
+    {
         let param = model.params.get(model.params.find(name).unwrap());
         let off = distance(&values(&param.value), &floats(&file, &format!("weight.{name}")));
         assert!(off < 1e-4 * slack(&chosen()), "{}: merged {name} is off by {off:.2e}", case.name);
@@ -558,7 +560,8 @@ fn starts_like_peft(case: &Case, learner: &Learner) {
     }
     assert!(compared > 0);
     let eval = &case.train["eval"];
-    let off = distance(&logits(&learner.model, Some(adapter.as_ref()), eval), &logits(&learner.model, None, eval));
+    let off =
+        distance(&logits(&learner.model, Some(adapter.as_ref()), eval), &logits(&learner.model, None, eval));
     case.check("logits at the start and of the base", off, 1e-4 * slack(&chosen()));
 }
 
@@ -595,8 +598,10 @@ fn resumes(case: &Case, config: &TrainConfig, learner: &Learner) {
         assert_eq!(values(&ours.value), values(&theirs.value), "{}", ours.name);
     }
     let eval = &case.train["eval"];
-    let (before, after) =
-        (logits(&learner.model, Some(adapter.as_ref()), eval), logits(&again.model, Some(fresh.as_ref()), eval));
+    let (before, after) = (
+        logits(&learner.model, Some(adapter.as_ref()), eval),
+        logits(&again.model, Some(fresh.as_ref()), eval),
+    );
     assert_eq!(before, after, "{config:?}");
 }
 
@@ -605,7 +610,10 @@ fn saved_plainly(case: &Case, learner: Learner) {
     let saved = tempfile::tempdir().unwrap();
     learner.adapter.as_ref().unwrap().save(saved.path(), "base").unwrap();
     let config = json(&saved.path().join("adapter_config.json"));
-    assert_eq!((&config["r"], &config["init_lora_weights"]), (&serde_json::json!(16), &serde_json::json!(true)));
+    assert_eq!(
+        (&config["r"], &config["init_lora_weights"]),
+        (&serde_json::json!(16), &serde_json::json!(true))
+    );
     let model = load(&case.base, &chosen().device);
     let read = load_adapter(saved.path(), &model).unwrap();
     let eval = &case.train["eval"];

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use protocol::Result;
 
-use super::{files, stored};
 use super::site::LoraSite;
+use super::{files, stored};
 use crate::methods::Adapter;
 use crate::nn::{AdapterView, ParamId, ParamStore, SiteAdapter, SiteId, Space, Value};
 
@@ -47,10 +47,15 @@ impl LoraAdapter {
 
     /// A bias of the base with what LoRA's own bias adds.
     fn merge_bias(&self, base: ParamId, bias: &Value) -> Option<Value> {
-        let own = self.sites.values().find_map(|site| site.bias.filter(|[frozen, _]| *frozen == base).map(|[_, own]| (site, own)));
+        let own = self
+            .sites
+            .values()
+            .find_map(|site| site.bias.filter(|[frozen, _]| *frozen == base).map(|[_, own]| (site, own)));
         let (site, own) = own?;
         match (bias, &self.params.get(own).value) {
-            (Value::Vector(bias), Value::Vector(own)) => Some(Value::Vector(bias.clone() + own.clone() * site.scale)),
+            (Value::Vector(bias), Value::Vector(own)) => {
+                Some(Value::Vector(bias.clone() + own.clone() * site.scale))
+            }
             _ => None,
         }
     }

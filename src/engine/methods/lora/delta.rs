@@ -100,9 +100,10 @@ pub fn canonical(name: &str, model: &Model) -> String {
     if name.starts_with(PREFIX) {
         return name.to_owned();
     }
-    for (end, plain, embedding) in
-        [(".lora_A", ".lora_A.weight", ".lora_embedding_A"), (".lora_B", ".lora_B.weight", ".lora_embedding_B")]
-    {
+    for (end, plain, embedding) in [
+        (".lora_A", ".lora_A.weight", ".lora_embedding_A"),
+        (".lora_B", ".lora_B.weight", ".lora_embedding_B"),
+    ] {
         let Some(path) = name.strip_suffix(end) else { continue };
         let path = path.strip_suffix(".lora").unwrap_or(path);
         let site = model.sites.iter().find(|site| same_path(&site.path, path));
@@ -151,7 +152,8 @@ pub fn from_peft(dir: &Path) -> Result<()> {
     drop(weights);
     for name in [peft::CONFIG, peft::WEIGHTS] {
         let file = dir.join(name);
-        fs::remove_file(&file).map_err(|err| UserError::io(Text::fixed("tidy up", "清理文件"), &file, &err))?;
+        fs::remove_file(&file)
+            .map_err(|err| UserError::io(Text::fixed("tidy up", "清理文件"), &file, &err))?;
     }
     Ok(())
 }

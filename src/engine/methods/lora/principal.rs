@@ -185,7 +185,8 @@ fn eigenvectors(mut matrix: Columns) -> Vec<(f64, Vec<f64>)> {
     let size = matrix.len();
     let mut vectors = unit_columns(size);
     for _ in 0..60 {
-        let beside: f64 = (0..size).flat_map(|i| (0..i).map(move |j| (i, j))).map(|(i, j)| matrix[i][j].powi(2)).sum();
+        let beside: f64 =
+            (0..size).flat_map(|i| (0..i).map(move |j| (i, j))).map(|(i, j)| matrix[i][j].powi(2)).sum();
         let diagonal: f64 = (0..size).map(|i| matrix[i][i].powi(2)).sum();
         if beside <= 1e-30 * diagonal || diagonal == 0.0 {
             break;
@@ -196,7 +197,8 @@ fn eigenvectors(mut matrix: Columns) -> Vec<(f64, Vec<f64>)> {
             }
         }
     }
-    let mut found: Vec<(f64, Vec<f64>)> = vectors.into_iter().enumerate().map(|(at, v)| (matrix[at][at], v)).collect();
+    let mut found: Vec<(f64, Vec<f64>)> =
+        vectors.into_iter().enumerate().map(|(at, v)| (matrix[at][at], v)).collect();
     found.sort_by(|a, b| b.0.total_cmp(&a.0));
     found
 }

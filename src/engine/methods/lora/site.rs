@@ -165,7 +165,8 @@ impl LoraSite {
         let keep = 1.0 / (1.0 - self.dropout);
         let threshold = (self.dropout * f64::from(u32::MAX)) as u32;
         let len = shape.iter().product();
-        let values: Vec<f32> = (0..len).map(|_| if rng.next_u32() < threshold { 0.0 } else { keep as f32 }).collect();
+        let values: Vec<f32> =
+            (0..len).map(|_| if rng.next_u32() < threshold { 0.0 } else { keep as f32 }).collect();
         let device = pass.positions.ids.device();
         let mask = Tensor::from_data(TensorData::new(values, shape), &device);
         if pass.dtype == DType::F32 { mask } else { mask.cast(float_dtype(pass.dtype)) }

@@ -19,14 +19,19 @@ pub fn stored(adapter: &LoraAdapter) -> ParamStore {
     let mut store = ParamStore::new(Space::Adapter);
     let joined = || adapter.sites.values().filter(|site| is_joined(site));
     let starts: BTreeSet<ParamId> = joined().filter_map(|site| site.start).flatten().collect();
-    let sites: BTreeMap<ParamId, &LoraSite> = joined().flat_map(|site| [(site.a, site), (site.b, site)]).collect();
+    let sites: BTreeMap<ParamId, &LoraSite> =
+        joined().flat_map(|site| [(site.a, site), (site.b, site)]).collect();
     for (id, param) in adapter.params.iter().filter(|(id, _)| !starts.contains(id)) {
         let Some(site) = sites.get(&id) else {
             store.declare(param.clone());
             continue;
         };
         let of_a = site.a == id;
-        let shape = if of_a { [site.stored_rank(), param.shape[1]] } else { [outputs(adapter, site), site.stored_rank()] };
+        let shape = if of_a {
+            [site.stored_rank(), param.shape[1]]
+        } else {
+            [outputs(adapter, site), site.stored_rank()]
+        };
         let mut joined = Param::new(param.name.clone(), &shape, param.decay);
         joined.trainable = param.trainable;
         if let Some([a, b]) = adapter.factors(site) {
@@ -61,13 +66,15 @@ pub fn take(adapter: &mut LoraAdapter, from: &ParamStore) -> Result<()> {
             param.value = from.get(id).value.clone();
         }
     }
-    let problems: Vec<String> = sites.iter().filter_map(|site| take_site(adapter, site, from).err()).collect();
+    let problems: Vec<String> =
+        sites.iter().filter_map(|site| take_site(adapter, site, from).err()).collect();
     refuse_mismatch(problems)
 }
 
 /// Splits the factors that now stand in the places of A and B; an error is a line for the user.
 fn take_site(adapter: &mut LoraAdapter, site: &LoraSite, from: &ParamStore) -> Result<(), String> {
-    let found = [site.a, site.b].map(|id| from.find(&adapter.params.get(id).name).map(|id| &from.get(id).value));
+    let found =
+        [site.a, site.b].map(|id| from.find(&adapter.params.get(id).name).map(|id| &from.get(id).value));
     let [Some(Value::Matrix(a)), Some(Value::Matrix(b))] = found else { return Ok(()) };
     let rank = site.slices.as_ref().map_or(site.rank, super::slices::Slices::joint_rank);
     let part = |at: usize| [a.clone().narrow(0, at * rank, rank), b.clone().narrow(1, at * rank, rank)];

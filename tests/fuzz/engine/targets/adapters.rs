@@ -1,9 +1,7 @@
 //! Adapter folders: `adapter_config.json` and the tensors beside it, or OpenDelta's files, put on a small model.
 
 use burn::tensor::{DType, Device};
-use engine::methods::{
-    Attach, OPENDELTA_FILES, adapter_bytes, attach, load_adapter, opendelta_from_peft,
-};
+use engine::methods::{Attach, OPENDELTA_FILES, adapter_bytes, attach, load_adapter, opendelta_from_peft};
 use engine::models::{ConfigJson, FAMILIES, Model, ModelFolder};
 use protocol::config::MethodConfig;
 use serde_json::json;
