@@ -24,7 +24,7 @@ pub struct Flags {
     /// Factors of the adapters in the merged model; a negative one takes a task away
     #[arg(long, value_name = "W,…", value_delimiter = ',', allow_negative_numbers = true)]
     pub weights: Vec<f64>,
-    /// What to write: merged (a whole model), adapter, or gguf (for llama.cpp and Ollama)
+    /// What to write: merged (a whole model), adapter, gguf (for llama.cpp and Ollama), or opendelta (for CPM-Bee)
     #[arg(long, value_name = "TARGET")]
     pub to: String,
     /// Type of the written weights; q8_0 for gguf only

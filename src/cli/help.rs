@@ -84,7 +84,7 @@ const FLAGS: [(&str, &str); 52] = [
     ("seed", "相同的种子得到相同的回答"),
     ("stop", "遇到此文本即结束回答；可多次指定"),
     ("ignore_eos", "遇到结束词元后继续"),
-    ("to", "导出目标：merged（完整模型）或 adapter"),
+    ("to", "导出目标：merged（完整模型）、adapter、gguf 或 opendelta"),
     ("verify", "重新加载写出的内容，并与当前模型比对"),
     ("shard_size", "单个文件的最大大小"),
     ("shape", "采用已发布模型形状的虚构模型"),

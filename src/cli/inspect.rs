@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use protocol::{Command, Event, ModelReport, Result, Text};
+use protocol::{Command, Event, LinearReport, ModelReport, Result, Text};
 
 use super::client::{Client, View};
 use super::flags::{OverrideFlags, model_ref};
@@ -83,9 +83,18 @@ fn linears(report: &ModelReport, screen: &Screen) -> String {
         vec![
             format::printable(&linear.path),
             format!("{} × {}", linear.shape[0], linear.shape[1]),
-            linear.role.clone(),
+            role(linear),
             linear.layer.map_or_else(|| "–".into(), |layer| layer.to_string()),
         ]
     });
     format::table(&heads.map(|head| screen.pick(&head)), rows.collect(), &[3])
+}
+
+/// The role, and those of the parts that can be adapted alone.
+fn role(linear: &LinearReport) -> String {
+    if linear.slices.is_empty() {
+        linear.role.clone()
+    } else {
+        format!("{} = {}", linear.role, linear.slices.join(" + "))
+    }
 }

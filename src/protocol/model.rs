@@ -51,4 +51,7 @@ pub struct LinearReport {
     pub role: String,
     /// None outside the blocks (embedding, head).
     pub layer: Option<u64>,
+    /// Roles of the parts that can be adapted alone, where several matrices are one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slices: Vec<String>,
 }

@@ -1,7 +1,7 @@
 """Adapters and merged models, back and forth between emberwright and transformers + PEFT.
 
     python tests/reference/peft_roundtrip.py --emberwright target/release/emberwright --base MODEL
-        [--method lora|…|all] [--adapter DIR]
+        [--method lora|…|all] [--settings 'rank = 4; targets = ["q", "v"]; init = "pissa"'] [--adapter DIR]
 
 Run by hand (needs torch, transformers, peft); CI does not need it. Four checks, each printed with its figures:
 
@@ -39,7 +39,7 @@ GPT2_LINEAR = ["c_attn", "c_proj", "c_fc"]
 
 def lora_config(conv):
     """With a rank and an alpha of its own for one module."""
-    pattern = "attn.c_proj" if conv else "self_attn.v_proj"
+    pattern = "attn.c_proj" if conv else "o_proj|dense"
     return LoraConfig(r=6, lora_alpha=12, lora_dropout=0.0, task_type="CAUSAL_LM", fan_in_fan_out=conv,
                       target_modules=GPT2_LINEAR if conv else "all-linear", rank_pattern={pattern: 3},
                       alpha_pattern={pattern: 9})
@@ -249,8 +249,9 @@ def check_merged(given, checks, rows, adapter, live):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--emberwright", default="target/release/emberwright")
-    parser.add_argument("--base", required=True, help="a Hugging Face folder (llama or gpt2)")
+    parser.add_argument("--base", required=True, help="a Hugging Face folder")
     parser.add_argument("--method", default="lora", choices=[*METHODS, "all"])
+    parser.add_argument("--settings", help="settings of LoRA for the run file, with semicolons between them")
     parser.add_argument("--adapter", help="an adapter that emberwright wrote; without it one is trained")
     parser.add_argument("--work", default="target/roundtrip")
     parser.add_argument("--tolerance", type=float, default=5e-4, help="absolute, in nats")
@@ -263,6 +264,8 @@ def main():
     for name in METHODS if given.method == "all" else [given.method]:
         print(f"-- {name}")
         method, config_of, merges = METHODS[name]
+        if given.settings and name == "lora":
+            method = 'kind = "lora"\n' + given.settings.replace(";", "\n")
         adapter = given.adapter or train_adapter(given.emberwright, given.work, given.base, vocabulary, method)
         live = check_adapters(given, checks, rows, adapter, config_of)
         if merges:

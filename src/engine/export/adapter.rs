@@ -5,7 +5,7 @@ use std::path::Path;
 use protocol::{Result, Text, UserError};
 
 use super::{Job, Target};
-use crate::methods::{Member, adapter_bytes, note_quantization};
+use crate::methods::{Adapter, Member, adapter_bytes, note_quantization};
 
 pub const TARGET: Target = Target {
     id: "adapter",
@@ -21,15 +21,23 @@ pub const TARGET: Target = Target {
 };
 
 fn write(job: &Job<'_>, dir: &Path) -> Result<Vec<String>> {
-    let [Member { adapter, weight: 1.0 }] = job.adapters else { return Err(one_adapter()) };
-    adapter.save(dir, &job.folder.dir.display().to_string())?;
+    only_adapter(job)?.save(dir, &job.folder.dir.display().to_string())?;
     let note = note_quantization(dir, job.trained)?;
     let card = job.card.write(dir)?;
     let files = ["adapter_config.json".into(), "adapter_model.safetensors".into(), card];
     Ok(files.into_iter().chain(note).collect())
 }
 
-fn one_adapter() -> UserError {
+/// # Errors
+/// When there is none, or more than one.
+pub(super) fn only_adapter<'a>(job: &Job<'a>) -> Result<&'a dyn Adapter> {
+    match job.adapters {
+        [Member { adapter, weight: 1.0 }] => Ok(adapter.as_ref()),
+        _ => Err(one_adapter()),
+    }
+}
+
+pub(super) fn one_adapter() -> UserError {
     UserError::bad_input(Text::fixed(
         "An adapter export takes exactly one adapter",
         "导出适配器时需要且只能指定一个适配器",

@@ -92,7 +92,7 @@ macro_rules! targets {
     };
 }
 
-targets! { merged, adapter, gguf }
+targets! { merged, adapter, gguf, opendelta }
 
 /// The target of a request.
 ///

@@ -66,9 +66,15 @@ fn linears(folder: &ModelFolder) -> Vec<LinearReport> {
             shape: [shape[0] as u64, shape[1] as u64],
             role: site.role.word().into(),
             layer: site.layer.map(|layer| layer as u64),
+            slices: slice_words(site),
         }
     };
     model.sites.iter().map(report).collect()
+}
+
+fn slice_words(site: &crate::nn::Site) -> Vec<String> {
+    let parts = site.fused.iter().flat_map(|fused| &fused.parts);
+    parts.map(|(role, _)| role.word().to_owned()).collect()
 }
 
 fn read_tokenizer(folder: &ModelFolder, notes: &mut Vec<Text>) -> (Option<String>, Option<TemplateChoice>) {

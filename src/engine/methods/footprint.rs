@@ -14,6 +14,8 @@ pub struct Footprint {
     pub own: Vec<ParamId>,
     /// What the method adds; empty where the model itself is trained.
     pub added: ParamStore,
+    /// What the adapter's files hold, where that is laid out otherwise than what is trained.
+    pub stored: Option<ParamStore>,
     /// Every matrix that is adapted, in the model's order.
     pub targets: Vec<TargetReport>,
     /// `adapter_config.json` of the result; empty where the model itself is trained.
@@ -48,8 +50,13 @@ impl Footprint {
         !self.adapter_config.is_empty()
     }
 
+    /// The parameters in the adapter's files.
+    pub fn in_files(&self) -> &ParamStore {
+        self.stored.as_ref().unwrap_or(&self.added)
+    }
+
     /// Bytes of the adapter's files.
     pub fn adapter_bytes(&self) -> u64 {
-        if self.is_adapter() { peft::bytes(&self.adapter_config, &self.added) } else { 0 }
+        if self.is_adapter() { peft::bytes(&self.adapter_config, self.in_files()) } else { 0 }
     }
 }

@@ -53,6 +53,7 @@ fn footprint(model: &Model, _: &Map<String, Value>, _: &Path) -> Result<Footprin
     Ok(Footprint {
         own: model.params.iter().map(|(id, _)| id).collect(),
         added: ParamStore::new(Space::Adapter),
+        stored: None,
         targets: sites.map(|(_, site)| target(site)).collect(),
         adapter_config: Map::new(),
     })

@@ -3,6 +3,7 @@
 mod adapter;
 mod footprint;
 mod front;
+mod layers;
 mod parts;
 mod peft;
 mod stack;
@@ -17,6 +18,7 @@ use serde_json::{Map, Value};
 
 pub use adapter::Adapter;
 pub use footprint::Footprint;
+pub use lora::delta::{FILES as OPENDELTA_FILES, from_peft as opendelta_from_peft};
 pub use stack::{Member, Merged, Stack, not_mergeable};
 pub use targets::select_sites;
 pub use trained_on::{note_quantization, noted_quantization};
@@ -135,7 +137,7 @@ pub fn footprint(model: &Model, config: &MethodConfig, base: &Path) -> Result<Fo
         return Err(no_adapter_to_continue(config));
     }
     let start = (method_of_adapter(&config.init_from)?.shapes)(&config.init_from, model)?;
-    adapter::refuse_mismatch(adapter::mismatches(&footprint.added, &start))?;
+    adapter::refuse_mismatch(adapter::mismatches(footprint.in_files(), &start))?;
     Ok(footprint)
 }
 

@@ -7,6 +7,7 @@ use burn::tensor::DType;
 use protocol::{Result, Text, UserError, text};
 use serde_json::{Map, Value as Json};
 
+use super::lora::delta;
 use crate::files::AtomicFile;
 use crate::nn::{Param, ParamStore, Value};
 use crate::weights::{Checkpoint, load_tensor, open_file, params_bytes, write_params};
@@ -30,6 +31,9 @@ pub fn adapter_type(dir: &Path) -> Result<String> {
 }
 
 pub fn read_config(dir: &Path) -> Result<Map<String, Json>> {
+    if delta::is_delta(dir) {
+        return delta::config(dir);
+    }
     let file = dir.join(CONFIG);
     let bytes = std::fs::read(&file).map_err(|err| {
         UserError::io(Text::fixed("read the adapter's settings", "读取适配器设置"), &file, &err).mend(
@@ -71,8 +75,11 @@ pub fn config_of(peft_type: &str, settings: Json) -> Map<String, Json> {
     config
 }
 
-/// The tensors of an adapter folder (`.safetensors`, or an old `.bin`).
+/// The tensors of an adapter folder (`.safetensors`, or an old `.bin`), or of a delta.
 pub fn open_weights(dir: &Path) -> Result<Checkpoint> {
+    if delta::is_delta(dir) {
+        return delta::open(dir);
+    }
     let file = dir.join(WEIGHTS);
     let old = dir.join("adapter_model.bin");
     open_file(if !file.exists() && old.exists() { &old } else { &file })

@@ -1,8 +1,8 @@
 //! Declaring a model: the constructor of a family is the map from names to layers.
 
 use crate::nn::{
-    Activation, Decay, Embedding, GateUp, GatedMlp, Initial, Norm, Param, ParamId, ParamStore, Proj, Role,
-    Site, SiteId, SiteKind, Space,
+    Activation, Decay, Embedding, Fused, GateUp, GatedMlp, Initial, Norm, Param, ParamId, ParamStore, Proj,
+    Role, Site, SiteId, SiteKind, Space,
 };
 
 /// Gathers the parameters and sites of a model while its layers are put together.
@@ -88,6 +88,11 @@ impl Builder {
     /// GPT-2's Conv1D, `[in, out]`.
     pub fn conv1d(&mut self, path: String, shape: LinearShape, role: Role, layer: Option<usize>) -> Proj {
         self.proj(path, shape, role, layer, SiteKind::Conv1d)
+    }
+
+    /// Says which outputs of a matrix are whose.
+    pub fn share_out<const N: usize>(&mut self, proj: &Proj, groups: usize, parts: [(Role, usize); N]) {
+        self.sites[proj.site.0].fused = Some(Fused { groups, parts: parts.into() });
     }
 
     fn proj(
@@ -181,7 +186,19 @@ impl Builder {
         [inputs, outputs]: [usize; 2],
     ) -> SiteId {
         let id = SiteId(self.sites.len());
-        self.sites.push(Site { id, path, role, kind, layer, weight, bias, inputs, outputs, scale: 1.0 });
+        self.sites.push(Site {
+            id,
+            path,
+            role,
+            kind,
+            layer,
+            weight,
+            bias,
+            inputs,
+            outputs,
+            scale: 1.0,
+            fused: None,
+        });
         id
     }
 }

@@ -91,13 +91,14 @@ fn block(builder: &mut Builder, sizes: &Sizes, layer: usize) -> Block {
         builder.conv1d(format!("{path}.{name}"), LinearShape { inputs, outputs, bias: true }, role, Some(layer))
     };
     let (hidden, inner) = (sizes.hidden, sizes.inner);
-    let qkv = QkvProj::Fused(conv("attn.c_attn", hidden, 3 * hidden, Role::FusedQkv));
+    let qkv = conv("attn.c_attn", hidden, 3 * hidden, Role::FusedQkv);
     let output = conv("attn.c_proj", hidden, hidden, Role::Output);
     let mlp = FeedForward::Plain(Mlp {
         up: conv("mlp.c_fc", hidden, inner, Role::Up),
         down: conv("mlp.c_proj", inner, hidden, Role::Down),
         activation: sizes.activation,
     });
+    builder.share_out(&qkv, 1, [(Role::Query, hidden), (Role::Key, hidden), (Role::Value, hidden)]);
     let head_dim = hidden / sizes.heads;
     let mut scale = if sizes.scale_attention { (head_dim as f64).powf(-0.5) } else { 1.0 };
     if sizes.scale_by_layer {
@@ -105,7 +106,7 @@ fn block(builder: &mut Builder, sizes: &Sizes, layer: usize) -> Block {
     }
     let heads = sizes.heads;
     let attention = Attention {
-        qkv,
+        qkv: QkvProj::Fused(qkv),
         output,
         norm: None,
         heads,

@@ -320,8 +320,19 @@ impl LlamaLike {
                 k: linear(names.k, hidden, kv_size, bias, Role::Key),
                 v: linear(names.v, hidden, kv_size, bias, Role::Value),
             },
-            QkvForm::Fused => QkvProj::Fused(linear(names.qkv, hidden, fused, bias, Role::FusedQkv)),
-            QkvForm::Grouped => QkvProj::Grouped(linear(names.qkv, hidden, fused, bias, Role::FusedQkv)),
+            QkvForm::Fused => {
+                let qkv = linear(names.qkv, hidden, fused, bias, Role::FusedQkv);
+                let parts = [(Role::Query, q_size), (Role::Key, kv_size), (Role::Value, kv_size)];
+                builder.share_out(&qkv, 1, parts);
+                QkvProj::Fused(qkv)
+            }
+            QkvForm::Grouped => {
+                let qkv = linear(names.qkv, hidden, fused, bias, Role::FusedQkv);
+                let queries = heads / kv_heads * head_dim;
+                let parts = [(Role::Query, queries), (Role::Key, head_dim), (Role::Value, head_dim)];
+                builder.share_out(&qkv, kv_heads, parts);
+                QkvProj::Grouped(qkv)
+            }
         }
     }
 
@@ -364,9 +375,10 @@ impl LlamaLike {
             return FeedForward::Plain(Mlp { up, down, activation });
         }
         let [gate_up, down] = self.names.gated_fused;
-        let gate_up = GateUp::Fused(linear(gate_up, hidden, 2 * inner, Role::FusedGateUp));
+        let gate_up = linear(gate_up, hidden, 2 * inner, Role::FusedGateUp);
         let down = linear(down, inner, hidden, Role::Down);
-        FeedForward::Gated(GatedMlp { gate_up, down, activation })
+        builder.share_out(&gate_up, 1, [(Role::Gate, inner), (Role::Up, inner)]);
+        FeedForward::Gated(GatedMlp { gate_up: GateUp::Fused(gate_up), down, activation })
     }
 }
 

@@ -35,6 +35,6 @@ pub use pass::{AdapterView, DropoutKey, Gradients, Pass, Positions, SiteAdapter,
 pub use proj::Proj;
 pub use relations::{DistanceBuckets, Relations};
 pub use rope::{LongRope as LongRopeParts, Rope, RopeScaling, Yarn as YarnParts};
-pub use site::{Role, Site, SiteId, SiteKind};
+pub use site::{Fused, Role, Site, SiteId, SiteKind};
 pub use stack::{Block, Head, Stack};
 pub use view::{KeyBias, Rotary, View, ViewSpec, alibi_slopes};

@@ -76,6 +76,39 @@ pub enum SiteKind {
     Embedding,
 }
 
+/// How the outputs of a fused matrix are shared out: `groups` times the rows of every part, one part after the other.
+/// One group is q‖k‖v; as many groups as key heads are the interleaved layouts (GPT-NeoX, Bloom, ChatGLM-6B).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fused {
+    pub groups: usize,
+    /// Role, and rows a group.
+    pub parts: Vec<(Role, usize)>,
+}
+
+impl Fused {
+    /// Rows of a group.
+    pub fn period(&self) -> usize {
+        self.parts.iter().map(|(_, width)| width).sum()
+    }
+
+    /// Rows of a part, over all groups.
+    pub fn len(&self, part: usize) -> usize {
+        self.groups * self.parts[part].1
+    }
+
+    /// Whether there is no part.
+    pub fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// Places of a part's rows among the matrix's outputs, ascending.
+    pub fn rows(&self, part: usize) -> impl Iterator<Item = usize> + '_ {
+        let first: usize = self.parts[..part].iter().map(|(_, width)| width).sum();
+        let (period, width) = (self.period(), self.parts[part].1);
+        (0..self.groups).flat_map(move |group| (0..width).map(move |row| group * period + first + row))
+    }
+}
+
 /// One matrix of a model.
 #[derive(Clone, Debug)]
 pub struct Site {
@@ -92,4 +125,6 @@ pub struct Site {
     pub outputs: usize,
     /// Factor on the matrix's product; an adapter's part is added to what it gives.
     pub scale: f64,
+    /// Which outputs are whose, where several matrices are one.
+    pub fused: Option<Fused>,
 }

@@ -5,13 +5,11 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{DType, Device};
 use engine::models::{ConfigJson, Family, Model, ModelFolder};
 use engine::nn::{Initial, Param, Value};
-use engine::weights::{FileDtype, Planned, ShardPlan, read_f32};
+use engine::weights::{FileDtype, Planned, ShardPlan, read_f32, write_torch};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 use serde_json::{Map, Value as Json, json};
 use tempfile::TempDir;
-
-use super::pickled;
 
 /// How the weights lie in the folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +72,7 @@ impl Made {
 
     fn weights(&self, container: Container) {
         if container == Container::Pickle {
-            return pickled::write(&self.path().join("pytorch_model.bin"), &self.tensors);
+            return write_torch(&self.path().join("pytorch_model.bin"), &self.tensors).unwrap();
         }
         let limit = if container == Container::Sharded { 20_000 } else { u64::MAX };
         let planned = self.tensors.iter().map(|(name, shape, _)| Planned {

@@ -5,8 +5,8 @@ mod contract;
 pub mod made;
 mod members;
 mod methods;
-mod pickled;
 mod stacks;
+mod slices;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -13,7 +13,7 @@ use engine::methods::{self, Adapter, Attach, load_adapter};
 use engine::models::{ConfigJson, FAMILIES, Model, ModelFolder, PassOptions, Rows};
 use engine::nn::{AdapterView, Gradients, Value};
 use engine::train::{Backward, Clock, batch_loss};
-use engine::weights::open_file;
+use engine::weights::{open_file, write_torch};
 use protocol::config::{MethodConfig, TrainOn};
 use protocol::{Control, Prompt, Sampling};
 use serde_json::{Map, Value as Json, json};
@@ -486,4 +486,87 @@ fn the_original_cpm_ant_gives_the_numbers_of_its_code() {
         expected["loss"].as_f64().unwrap(),
     );
     assert!((loss - want).abs() <= 3e-5 * slack(&chosen()), "loss {loss} is not {want}");
+}
+
+/// What CPM-Bee's own program saves with `--use-delta`: a state_dict of factors beside the scaled products.
+#[test]
+fn deltas_of_opendelta_are_read_written_and_merged() {
+    for mut case in bee_cases() {
+        let (batch, _) = case.batch(0);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("bee-delta-best.pt");
+        let tensors = delta(&case.model);
+        write_torch(&file, &tensors).unwrap();
+        let adapter = load_adapter(&file, &case.model).unwrap();
+        let (_, plain) = case.outputs(&batch, None);
+        let (_, adapted) = case.outputs(&batch, Some(adapter.view()));
+        assert!(distance(&plain.concat(), &adapted.concat()) > 0.1, "{}", case.name);
+        let in_file: u64 = tensors.iter().map(|(.., elements)| elements.len() as u64).sum();
+        assert_eq!(adapter.params().elements(), in_file);
+
+        // Alpha 8 instead of the 16 that OpenDelta takes for granted: half the change of every layer.
+        std::fs::write(folder.path().join("bee-delta-best.json"), r#"{"lora_alpha": 8}"#).unwrap();
+        let halved = load_adapter(&file, &case.model).unwrap();
+        let query = &case.model.sites.iter().find(|site| site.path.ends_with("project_q")).unwrap();
+        let change = |adapter: &dyn Adapter| -> Vec<f32> {
+            let before = &case.model.params.get(query.weight).value;
+            let after = values(&adapter.merged(query.weight, before).unwrap());
+            after.iter().zip(values(before)).map(|(a, b)| a - b).collect()
+        };
+        let (whole, half) = (change(adapter.as_ref()), change(halved.as_ref()));
+        let twice: Vec<f32> = half.iter().map(|change| 2.0 * change).collect();
+        case.check("twice half the change", distance(&twice, &whole), 1e-5 * slack(&chosen()));
+        // W' = W + √inputs·s·B·A, element by element.
+        let (a, b) = (&tensors[0].2, &tensors[1].2);
+        let (inputs, rank) = (query.inputs, 4);
+        let factor = (inputs as f32).sqrt() * 16.0 / rank as f32;
+        let want: Vec<f32> = (0..query.outputs * inputs)
+            .map(|at| {
+                factor
+                    * (0..rank).map(|k| b[at / inputs * rank + k] * a[k * inputs + at % inputs]).sum::<f32>()
+            })
+            .collect();
+        case.check("merged weights", distance(&want, &whole), 1e-4 * slack(&chosen()));
+
+        let out = folder.path().join("out");
+        std::fs::create_dir(&out).unwrap();
+        adapter.save(&out, "base").unwrap();
+        methods::opendelta_from_peft(&out).unwrap();
+        let names: Vec<_> =
+            std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names.len(), 2, "{names:?}");
+        let written = open_file(&out.join("pytorch_model.bin")).unwrap();
+        for (name, shape, elements) in &tensors {
+            assert_eq!(written.info(name).unwrap().shape, shape.as_slice());
+            assert_eq!(&written.read_f32(name).unwrap(), elements, "{name}");
+        }
+        let again = load_adapter(&out, &case.model).unwrap();
+        assert_eq!(case.outputs(&batch, Some(again.view())).1, adapted, "{}", case.name);
+
+        let ids: Vec<_> = case.model.params.iter().map(|(id, _)| id).collect();
+        for id in ids {
+            if let Some(value) = adapter.merged(id, &case.model.params.get(id).value) {
+                case.model.params.get_mut(id).value = value;
+            }
+        }
+        let (_, merged) = case.outputs(&batch, None);
+        case.check("merged logits", distance(&merged.concat(), &adapted.concat()), 1e-3 * slack(&chosen()));
+    }
+}
+
+/// LoRA of rank 4 on project_q and project_v, named as CPM-Bee's modules are.
+fn delta(model: &Model) -> Vec<(String, Vec<usize>, Vec<f32>)> {
+    let wave = |len: usize, by: usize| (0..len).map(|at| ((at * by % 83) as f32 - 41.0) / 300.0).collect();
+    let chosen = model.sites.iter().filter(|site| {
+        site.path.ends_with("self_attention.project_q") || site.path.ends_with("self_attention.project_v")
+    });
+    chosen
+        .flat_map(|site| {
+            let path = site.path.strip_prefix("cpmbee.").unwrap_or(&site.path);
+            [
+                (format!("{path}.lora.lora_A"), vec![4, site.inputs], wave(4 * site.inputs, 7919)),
+                (format!("{path}.lora.lora_B"), vec![site.outputs, 4], wave(4 * site.outputs, 104_729)),
+            ]
+        })
+        .collect()
 }

@@ -51,6 +51,19 @@ fn a_stopped_run_goes_on_bit_for_bit() {
     assert!(project.lines("whole").len() > 12);
 }
 
+/// Checkpoints hold the factors as PEFT's files do: twice the rank, and one LoRA for all parts of a matrix.
+#[test]
+fn a_stopped_run_that_began_from_the_weights_goes_on_bit_for_bit() {
+    for init in ["pissa", "olora"] {
+        let project = Project::new();
+        let settings = format!(
+            "epochs = 1.5\neval_every = 3\nsave_every = 4\nshuffle = true\nweight_decay = 0.1\n[method]\nkind = \"lora\"\nrank = 4\ndropout = 0.1\nrslora = true\ntargets = \"all-linear\"\ninit = \"{init}\"\n"
+        );
+        stopped_and_resumed(&project, &settings, &[1, 4]);
+        adapters_are_equal(&project, "whole", "cut");
+    }
+}
+
 #[test]
 fn a_stopped_full_run_goes_on_bit_for_bit() {
     let project = Project::new();

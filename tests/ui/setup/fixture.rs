@@ -25,8 +25,13 @@ const MATRICES: [(&str, &str, [u64; 2]); 7] = [
 
 pub fn report(layers: u64) -> ModelReport {
     let embedding = [151_936, 896];
-    let linear =
-        |path: String, role: &str, shape, layer| LinearReport { path, shape, role: role.into(), layer };
+    let linear = |path: String, role: &str, shape, layer| LinearReport {
+        path,
+        shape,
+        role: role.into(),
+        layer,
+        slices: Vec::new(),
+    };
     let mut linears = vec![linear("model.embed_tokens".into(), "embed", embedding, None)];
     for layer in 0..layers {
         for (name, role, shape) in MATRICES {

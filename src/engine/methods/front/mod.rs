@@ -86,6 +86,7 @@ impl FrontAdapter {
         let parameters = self.params.elements();
         Footprint {
             own: Vec::new(),
+            stored: None,
             targets: vec![TargetReport { path: path.into(), rank: 0, alpha: 0.0, parameters }],
             adapter_config: peft::with_base(self.config, &base.display().to_string()),
             added: self.params,

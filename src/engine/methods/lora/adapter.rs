@@ -5,8 +5,8 @@ use std::path::Path;
 
 use protocol::Result;
 
-use super::files;
 use super::site::LoraSite;
+use super::{files, stored};
 use crate::methods::Adapter;
 use crate::nn::{AdapterView, ParamId, ParamStore, SiteAdapter, SiteId, Space, Value};
 
@@ -36,8 +36,32 @@ impl LoraAdapter {
         }
     }
 
+    /// The factors of the ordinary LoRA that a site is; None where they are not loaded.
+    pub(super) fn factors(&self, site: &LoraSite) -> Option<[burn::tensor::Tensor<2>; 2]> {
+        let start = match site.start {
+            Some([a, b]) => Some([self.matrix(a)?, self.matrix(b)?]),
+            None => None,
+        };
+        Some(site.joined(self.matrix(site.a)?, self.matrix(site.b)?, start))
+    }
+
+    /// A bias of the base with what LoRA's own bias adds.
+    fn merge_bias(&self, base: ParamId, bias: &Value) -> Option<Value> {
+        let own = self
+            .sites
+            .values()
+            .find_map(|site| site.bias.filter(|[frozen, _]| *frozen == base).map(|[_, own]| (site, own)));
+        let (site, own) = own?;
+        match (bias, &self.params.get(own).value) {
+            (Value::Vector(bias), Value::Vector(own)) => {
+                Some(Value::Vector(bias.clone() + own.clone() * site.scale))
+            }
+            _ => None,
+        }
+    }
+
     fn merge_site(&self, site: &LoraSite, weight: burn::tensor::Tensor<2>) -> Option<Value> {
-        let (a, b) = (self.matrix(site.a)?, self.matrix(site.b)?);
+        let [a, b] = self.factors(site)?;
         let sum = site.merge(weight.clone(), a.clone(), b.clone());
         let Some(magnitude) = site.magnitude else { return Some(Value::Matrix(sum)) };
         let Value::Vector(magnitude) = &self.params.get(magnitude).value else { return None };
@@ -73,13 +97,18 @@ impl Adapter for LoraAdapter {
         files::save(self, dir, base)
     }
 
+    fn copy_from(&mut self, other: &dyn Adapter) -> Result<()> {
+        stored::take(self, other.params())
+    }
+
     fn merged(&self, base: ParamId, value: &Value) -> Option<Value> {
         let replaced = self.replacements.get(&base).map(|id| self.params.get(*id).value.clone());
         let start = replaced.clone().unwrap_or_else(|| value.clone());
         let site = self.sites.values().find(|site| site.weight == base);
-        match site.zip(start.matrix()) {
-            Some((site, weight)) => self.merge_site(site, weight),
-            None => replaced,
+        match (site, start.matrix()) {
+            (Some(site), Some(weight)) => self.merge_site(site, weight),
+            (Some(_), None) => replaced,
+            (None, _) => self.merge_bias(base, &start).or(replaced),
         }
     }
 }

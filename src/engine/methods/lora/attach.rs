@@ -2,20 +2,21 @@
 
 use std::path::Path;
 
-use burn::tensor::{DType, FloatDType, Tensor, TensorData};
+use burn::tensor::FloatDType;
 use protocol::{Result, TargetReport, Text, UserError, text};
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 use serde_json::{Map, Value as Json};
 
 use super::adapter::LoraAdapter;
 use super::files::{Identity, config};
+use super::init::{Start, initialise};
 use super::site::LoraSite;
+use super::slices::Slices;
+use super::stored::stored;
 use super::Settings;
-use crate::methods::targets::{pattern_value, refuse_tied};
-use crate::methods::{Adapter, Attach, Footprint, select_sites};
+use crate::methods::targets::{Chosen, Where, chosen_value, refuse_tied, select_parts};
+use crate::methods::{Adapter, Attach, Footprint};
 use crate::models::Model;
-use crate::nn::{Decay, Param, ParamId, Site, SiteKind, Value};
+use crate::nn::{Decay, Param, ParamId, Site, SiteKind};
 
 /// LoRA+'s learning rate for embeddings (PEFT, `optimizers/loraplus.py`).
 const LORAPLUS_EMBEDDING_RATE: f64 = 1e-6;
@@ -24,7 +25,7 @@ pub fn attach(model: &mut Model, settings: &Map<String, Json>, context: &Attach)
     let (mut adapter, settings, sites) = declared(model, settings)?;
     for site in &sites {
         let Some(entry) = adapter.sites.get(&site.id).cloned() else { continue };
-        initialise(&mut adapter, model, &entry, site, context.seed);
+        initialise(&mut adapter, model, &entry, site, settings.start(), context.seed)?;
         set_rates(&mut adapter, &entry, &settings, context.learning_rate);
     }
     Ok(Some(Box::new(adapter)))
@@ -35,7 +36,8 @@ pub fn footprint(model: &Model, settings: &Map<String, Json>, base: &Path) -> Re
     let (adapter, ..) = declared(model, settings)?;
     let report = |site: &Site| {
         let entry = adapter.sites.get(&site.id)?;
-        let parts = [Some(entry.a), Some(entry.b), entry.magnitude].into_iter().flatten();
+        let bias = entry.bias.map(|[_, own]| own);
+        let parts = [Some(entry.a), Some(entry.b), entry.magnitude, bias].into_iter().flatten();
         Some(TargetReport {
             path: site.path.clone(),
             rank: entry.rank as u64,
@@ -47,6 +49,7 @@ pub fn footprint(model: &Model, settings: &Map<String, Json>, base: &Path) -> Re
         own: Vec::new(),
         targets: model.sites.iter().filter_map(report).collect(),
         adapter_config: config(&adapter, &base.display().to_string()),
+        stored: Some(stored(&adapter)),
         added: adapter.params,
     })
 }
@@ -55,21 +58,21 @@ pub fn footprint(model: &Model, settings: &Map<String, Json>, base: &Path) -> Re
 fn declared(model: &Model, settings: &Map<String, Json>) -> Result<(LoraAdapter, Settings, Vec<Site>)> {
     let settings: Settings = serde_json::from_value(Json::Object(settings.clone()))
         .map_err(|err| UserError::failure(Text::new(err.to_string(), err.to_string())))?;
-    let sites = select_sites(model, &settings.targets)?;
+    let wanted = Where { targets: &settings.targets, exclude: &settings.exclude, layers: &settings.layers };
+    let chosen = select_parts(model, wanted)?;
+    let sites: Vec<Site> = chosen.iter().map(|chosen| chosen.site.clone()).collect();
     refuse_tied(model, &sites)?;
     let mut adapter = LoraAdapter::new(identity(&settings, model, &sites));
-    let mut problems = Vec::new();
-    for site in &sites {
-        match add_site(&mut adapter, model, site, &settings) {
-            Ok(()) => {}
-            Err(problem) => problems.push(problem),
-        }
-    }
+    let added = chosen.iter().map(|chosen| add_site(&mut adapter, model, chosen, &settings));
+    let problems: Vec<String> = added.filter_map(Result::err).collect();
     if !problems.is_empty() {
-        return Err(UserError::bad_input(Text::fixed("The rank does not fit these matrices", "秩与这些矩阵不符"))
-            .details(problems)
-            .at_item("method.rank")
-            .mend(Text::fixed("choose a smaller rank, or other targets", "请选更小的秩或其他目标模块")));
+        return Err(UserError::bad_input(Text::fixed(
+            "The settings do not fit these matrices",
+            "设置与这些矩阵不符",
+        ))
+        .details(problems)
+        .at_item("method.rank")
+        .mend(Text::fixed("change the rank or what is named, or choose other targets", "请修改秩或所列设置，或选择其他目标模块")));
     }
     add_biases(&mut adapter, model, &sites, &settings.bias);
     add_whole_modules(&mut adapter, model, &settings.modules_to_save)?;
@@ -84,6 +87,7 @@ fn identity(settings: &Settings, model: &Model, sites: &[Site]) -> Identity {
         dropout: settings.dropout,
         rslora: settings.rslora,
         dora: settings.dora,
+        lora_bias: settings.lora_bias,
         bias: settings.bias.clone(),
         target_modules: super::super::targets::peft_target_modules(&model.sites, &chosen),
         modules_to_save: words(&settings.modules_to_save),
@@ -92,28 +96,64 @@ fn identity(settings: &Settings, model: &Model, sites: &[Site]) -> Identity {
     }
 }
 
-/// Declares A, B and the magnitude of one site; an error is a line for the user.
+/// Declares what one matrix gets; an error is a line for the user.
 fn add_site(
     adapter: &mut LoraAdapter,
     model: &Model,
-    site: &Site,
+    chosen: &Chosen,
     settings: &Settings,
 ) -> Result<(), String> {
-    let path = &site.path;
-    let pattern = |patterns| pattern_value(model, patterns, site).map_err(|err| err.to_string());
-    let rank = pattern(&settings.rank_pattern)?.map_or(settings.rank, |rank| rank as usize);
-    let alpha = pattern(&settings.alpha_pattern)?.unwrap_or(settings.alpha);
-    let largest = site.inputs.min(site.outputs);
-    if rank == 0 || rank > largest {
-        return Err(format!("{path}: rank {rank}, but the matrix is {} × {}", site.outputs, site.inputs));
-    }
-    if settings.dora && site.kind == SiteKind::Embedding {
-        return Err(format!("{path}: DoRA does not adapt embeddings"));
-    }
-    let layout = SiteLayout { rank, alpha, rslora: settings.rslora, dora: settings.dora, dropout: settings.dropout };
+    let site = &chosen.site;
+    let rank = chosen_value(model, &settings.rank_pattern, chosen)?.map_or(settings.rank, |rank| rank as usize);
+    let alpha = chosen_value(model, &settings.alpha_pattern, chosen)?.unwrap_or(settings.alpha);
+    let fused = site.fused.as_ref().filter(|_| !chosen.parts.is_empty());
+    let slices = fused.map(|fused| Slices { fused: fused.clone(), parts: chosen.parts.clone(), rank });
+    refuse_rank(site, slices.as_ref(), rank)?;
+    refuse_together(site, slices.is_some(), rank, settings)?;
+    let layout = SiteLayout {
+        rank,
+        alpha,
+        rslora: settings.rslora,
+        dora: settings.dora,
+        dropout: settings.dropout,
+        slices,
+        start: settings.start().takes_weights() && site.kind != SiteKind::Embedding,
+        bias: settings.lora_bias,
+    };
     let entry = declare_site(adapter, site, &layout);
     adapter.sites.insert(site.id, entry);
     Ok(())
+}
+
+fn refuse_rank(site: &Site, slices: Option<&Slices>, rank: usize) -> Result<(), String> {
+    let Site { path, inputs, outputs, .. } = site;
+    let narrowest = match slices {
+        Some(slices) => slices.parts.iter().map(|part| slices.fused.len(*part)).min().unwrap_or(0),
+        None => *outputs,
+    };
+    if rank == 0 || rank > narrowest.min(*inputs) {
+        return Err(format!("{path}: rank {rank}, but the matrix is {narrowest} × {inputs}"));
+    }
+    Ok(())
+}
+
+/// What cannot be had at once.
+fn refuse_together(site: &Site, sliced: bool, rank: usize, settings: &Settings) -> Result<(), String> {
+    let (start, embedding) = (settings.start(), site.kind == SiteKind::Embedding);
+    let reasons = [
+        (settings.dora && embedding, "DoRA does not adapt embeddings"),
+        (settings.dora && sliced, "DoRA rescales whole matrices: name the matrix instead of its parts"),
+        (settings.dora && start.takes_weights(), "DoRA and a start that takes part of the weights exclude each other"),
+        (settings.lora_bias && settings.dora, "`lora_bias` and DoRA exclude each other"),
+        (settings.lora_bias && sliced, "`lora_bias` is for whole matrices"),
+        (settings.lora_bias && start != Start::Uniform, "`lora_bias` begins with `init = \"default\"` only"),
+        (settings.lora_bias && site.bias.is_none(), "`lora_bias` needs a layer with a bias, else it could not be merged"),
+        (start == Start::Orthogonal && rank % 2 == 1, "`init = \"orthogonal\"` needs an even rank"),
+    ];
+    match reasons.into_iter().find(|(refused, _)| *refused) {
+        Some((_, reason)) => Err(format!("{}: {reason}", site.path)),
+        None => Ok(()),
+    }
 }
 
 /// LoRA+: factors on the run's learning rate.
@@ -126,36 +166,49 @@ fn set_rates(adapter: &mut LoraAdapter, entry: &LoraSite, settings: &Settings, l
     let (a, b) = if entry.kind == SiteKind::Embedding { (embedding, embedding) } else { (1.0, fast) };
     adapter.params.get_mut(entry.a).lr_scale = a;
     adapter.params.get_mut(entry.b).lr_scale = b;
-    if let Some(magnitude) = entry.magnitude {
-        adapter.params.get_mut(magnitude).lr_scale = fast;
+    for vector in [entry.magnitude, entry.bias.map(|[_, own]| own)].into_iter().flatten() {
+        adapter.params.get_mut(vector).lr_scale = fast;
     }
 }
 
 /// What decides the shapes at one site.
+#[derive(Clone, Debug, Default)]
 pub struct SiteLayout {
+    /// Of each part.
     pub rank: usize,
     pub alpha: f64,
     pub rslora: bool,
     pub dora: bool,
     pub dropout: f64,
+    /// None for the whole matrix.
+    pub slices: Option<Slices>,
+    /// Whether the first values are kept beside those that are trained.
+    pub start: bool,
+    pub bias: bool,
 }
 
 /// Declares a site's parameters under PEFT's names, without values.
 pub fn declare_site(adapter: &mut LoraAdapter, site: &Site, layout: &SiteLayout) -> LoraSite {
     let (path, rank) = (&site.path, layout.rank);
-    let (a_name, b_name) = if site.kind == SiteKind::Embedding {
-        (format!("{path}.lora_embedding_A"), format!("{path}.lora_embedding_B"))
-    } else {
-        (format!("{path}.lora_A.weight"), format!("{path}.lora_B.weight"))
-    };
-    let mut declare = |name: String, shape: &[usize]| {
-        let mut param = Param::new(name, shape, Decay::Yes);
-        param.trainable = true;
+    let [a_name, b_name] = factor_names(site);
+    let mut declare = |name: String, shape: &[usize], trainable: bool| {
+        let mut param = Param::new(name, shape, if shape.len() == 1 && layout.bias { Decay::No } else { Decay::Yes });
+        param.trainable = trainable;
         adapter.params.declare(param)
     };
-    let a = declare(a_name, &[rank, site.inputs]);
-    let b = declare(b_name, &[site.outputs, rank]);
-    let magnitude = layout.dora.then(|| declare(format!("{path}.lora_magnitude_vector"), &[site.outputs]));
+    let (joint, rows) = match &layout.slices {
+        Some(slices) => (slices.joint_rank(), slices.rows()),
+        None => (rank, site.outputs),
+    };
+    let (a_shape, b_shape) = ([joint, site.inputs], [rows, rank]);
+    let (a, b) = (declare(a_name.clone(), &a_shape, true), declare(b_name.clone(), &b_shape, true));
+    let first = |name: &str| format!("{name}.start");
+    let start =
+        layout.start.then(|| [declare(first(&a_name), &a_shape, false), declare(first(&b_name), &b_shape, false)]);
+    let outputs = [site.outputs];
+    let magnitude = layout.dora.then(|| declare(format!("{path}.lora_magnitude_vector"), &outputs, true));
+    let bias = site.bias.filter(|_| layout.bias);
+    let bias = bias.map(|frozen| [frozen, declare(format!("{path}.lora_B.bias"), &outputs, true)]);
     let divisor = if layout.rslora { (rank as f64).sqrt() } else { rank as f64 };
     LoraSite {
         site: site.id,
@@ -163,6 +216,9 @@ pub fn declare_site(adapter: &mut LoraAdapter, site: &Site, layout: &SiteLayout)
         weight: site.weight,
         a,
         b,
+        slices: layout.slices.clone(),
+        start,
+        bias,
         magnitude,
         rank,
         alpha: layout.alpha,
@@ -172,46 +228,13 @@ pub fn declare_site(adapter: &mut LoraAdapter, site: &Site, layout: &SiteLayout)
     }
 }
 
-/// A ~ U(−1/√in, 1/√in), B = 0; for an embedding A = 0, B ~ N(0, 1); magnitudes the norms of W.
-fn initialise(adapter: &mut LoraAdapter, model: &Model, entry: &LoraSite, site: &Site, seed: u64) {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(0x10_0000 + site.id.0 as u64);
-    let unit = |rng: &mut ChaCha8Rng| (f64::from(rng.next_u32()) + 0.5) / 4_294_967_296.0;
-    let (drawn, zero) = if site.kind == SiteKind::Embedding { (entry.b, entry.a) } else { (entry.a, entry.b) };
-    let bound = 1.0 / (site.inputs as f64).sqrt();
-    let len = adapter.params.get(drawn).elements();
-    let values: Vec<f32> = (0..len)
-        .map(|_| {
-            let (u, v) = (unit(&mut rng), unit(&mut rng));
-            match site.kind {
-                SiteKind::Embedding => ((-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()) as f32,
-                SiteKind::Linear | SiteKind::Conv1d => ((2.0 * u - 1.0) * bound) as f32,
-            }
-        })
-        .collect();
-    set(adapter, drawn, values, model);
-    let zeros = vec![0.0; adapter.params.get(zero).elements()];
-    set(adapter, zero, zeros, model);
-    if let Some(magnitude) = entry.magnitude {
-        let value = match (model.params.get(entry.weight).value.matrix(), matrices(adapter, entry)) {
-            (Some(weight), Some((a, b))) => Value::Vector(entry.row_norm(weight, a, b)),
-            _ => Value::Absent,
-        };
-        adapter.params.get_mut(magnitude).value = value;
+/// PEFT's names of A and B.
+fn factor_names(site: &Site) -> [String; 2] {
+    let path = &site.path;
+    if site.kind == SiteKind::Embedding {
+        return [format!("{path}.lora_embedding_A"), format!("{path}.lora_embedding_B")];
     }
-}
-
-fn matrices(adapter: &LoraAdapter, entry: &LoraSite) -> Option<(Tensor<2>, Tensor<2>)> {
-    match (&adapter.params.get(entry.a).value, &adapter.params.get(entry.b).value) {
-        (Value::Matrix(a), Value::Matrix(b)) => Some((a.clone(), b.clone())),
-        _ => None,
-    }
-}
-
-fn set(adapter: &mut LoraAdapter, id: ParamId, values: Vec<f32>, model: &Model) {
-    let param = adapter.params.get_mut(id);
-    let data = TensorData::new(values, param.shape.clone());
-    param.value = Value::Matrix(Tensor::from_data(data, (&model.device, DType::F32)));
+    [format!("{path}.lora_A.weight"), format!("{path}.lora_B.weight")]
 }
 
 fn add_biases(adapter: &mut LoraAdapter, model: &Model, sites: &[Site], which: &str) {

@@ -1,5 +1,6 @@
 //! LoRA adapter folders as PEFT writes and reads them.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use protocol::{Result, Text, UserError, text};
@@ -8,6 +9,9 @@ use serde_json::{Map, Value as Json, json};
 
 use super::adapter::LoraAdapter;
 use super::attach::{SiteLayout, declare_site, replace};
+use super::delta::canonical;
+use super::slices::Slices;
+use super::stored::stored;
 use crate::methods::Adapter;
 use crate::methods::peft::{self, PREFIX};
 use crate::models::Model;
@@ -22,6 +26,7 @@ pub struct Identity {
     pub dropout: f64,
     pub rslora: bool,
     pub dora: bool,
+    pub lora_bias: bool,
     pub bias: String,
     pub target_modules: Vec<String>,
     pub modules_to_save: Vec<String>,
@@ -31,14 +36,13 @@ pub struct Identity {
 }
 
 /// Variants of LoRA that change what the tensors mean; an adapter that sets one is refused.
-const UNSUPPORTED: [&str; 9] = [
+const UNSUPPORTED: [&str; 8] = [
     "use_qalora",
     "use_bdlora",
     "alora_invocation_tokens",
     "layer_replication",
     "target_parameters",
     "trainable_token_indices",
-    "lora_bias",
     "arrow_config",
     "megatron_config",
 ];
@@ -48,7 +52,7 @@ const CHANGED_BASE: [&str; 4] = ["pissa", "olora", "corda", "loftq"];
 
 /// Writes an adapter folder.
 pub fn save(adapter: &LoraAdapter, dir: &Path, base: &str) -> Result<()> {
-    peft::write(dir, &config(adapter, base), &adapter.params, &|name| format!("{PREFIX}{name}"))
+    peft::write(dir, &config(adapter, base), &stored(adapter), &|name| format!("{PREFIX}{name}"))
 }
 
 /// The adapter's `adapter_config.json`.
@@ -56,18 +60,19 @@ pub fn config(adapter: &LoraAdapter, base: &str) -> Map<String, Json> {
     let identity = &adapter.identity;
     let mut rank_pattern = Map::new();
     let mut alpha_pattern = Map::new();
+    let (rank, alpha) = usual(adapter);
     for (id, path) in &identity.paths {
         let Some(site) = adapter.sites.get(id) else { continue };
-        if site.rank != identity.rank {
-            rank_pattern.insert(path.clone(), site.rank.into());
+        if site.stored_rank() != rank {
+            rank_pattern.insert(path.clone(), site.stored_rank().into());
         }
-        if site.alpha != identity.alpha {
-            alpha_pattern.insert(path.clone(), number(site.alpha));
+        if site.stored_alpha(identity.rslora) != alpha {
+            alpha_pattern.insert(path.clone(), number(site.stored_alpha(identity.rslora)));
         }
     }
     let modules_to_save =
         if identity.modules_to_save.is_empty() { Json::Null } else { json!(identity.modules_to_save) };
-    let Json::Object(config) = json!({
+    let Json::Object(mut config) = json!({
         "alpha_pattern": alpha_pattern,
         "auto_mapping": null,
         "base_model_name_or_path": base,
@@ -77,11 +82,11 @@ pub fn config(adapter: &LoraAdapter, base: &str) -> Map<String, Json> {
         "init_lora_weights": true,
         "layers_pattern": null,
         "layers_to_transform": null,
-        "lora_alpha": number(identity.alpha),
+        "lora_alpha": number(alpha),
         "lora_dropout": identity.dropout,
         "modules_to_save": modules_to_save,
         "peft_type": "LORA",
-        "r": identity.rank,
+        "r": rank,
         "rank_pattern": rank_pattern,
         "revision": null,
         "target_modules": identity.target_modules,
@@ -91,7 +96,23 @@ pub fn config(adapter: &LoraAdapter, base: &str) -> Map<String, Json> {
     }) else {
         return Map::new();
     };
+    // Releases of PEFT before 0.14 do not know the word.
+    if identity.lora_bias {
+        config.insert("lora_bias".into(), true.into());
+    }
     config
+}
+
+/// `r` and `lora_alpha`: the settings', or where the files hold other ranks throughout, the first matrix's.
+fn usual(adapter: &LoraAdapter) -> (usize, f64) {
+    let Identity { rank, alpha, rslora, .. } = adapter.identity;
+    let first = adapter.sites.values().next();
+    match first {
+        Some(first) if adapter.sites.values().all(|site| site.stored_rank() != site.rank) => {
+            (first.stored_rank(), first.stored_alpha(rslora))
+        }
+        _ => (rank, alpha),
+    }
 }
 
 /// A whole number without its decimal point, as PEFT writes alpha.
@@ -115,17 +136,35 @@ pub fn shapes(dir: &Path, model: &Model) -> Result<ParamStore> {
     declared(dir, model).map(|(adapter, _)| adapter.params)
 }
 
+/// A file's tensors by the names that PEFT gives them.
+struct Named {
+    weights: Checkpoint,
+    stored: BTreeMap<String, String>,
+}
+
+impl Named {
+    fn new(weights: Checkpoint, model: &Model) -> Self {
+        let stored = weights.names().map(|name| (canonical(name, model), name.to_owned())).collect();
+        Self { weights, stored }
+    }
+
+    fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.stored.get(name).and_then(|stored| self.weights.info(stored)).map(|info| info.shape)
+    }
+}
+
 /// Every parameter with its shape, checked against the model, without values.
-fn declared(dir: &Path, model: &Model) -> Result<(LoraAdapter, Checkpoint)> {
+fn declared(dir: &Path, model: &Model) -> Result<(LoraAdapter, Named)> {
     let config = peft::read_config(dir)?;
     refuse_variants(dir, &config)?;
-    let weights = peft::open_weights(dir)?;
+    let weights = Named::new(peft::open_weights(dir)?, model);
     let reader = Reader::new(&config, dir)?;
     let mut adapter = LoraAdapter::new(reader.identity(&config));
     let mut problems = Vec::new();
-    let mut names: Vec<&str> = weights.names().collect();
-    names.sort_unstable();
-    for name in names {
+    if weights.stored.len() < weights.weights.names().count() {
+        problems.push("two tensors of the file stand for one of this model".into());
+    }
+    for name in weights.stored.keys() {
         if let Err(problem) = reader.declare(&mut adapter, model, &weights, name) {
             problems.push(problem);
         }
@@ -182,6 +221,8 @@ struct Reader {
     dropout: f64,
     rslora: bool,
     dora: bool,
+    /// loralib's `enable_lora`.
+    enabled: Option<Vec<bool>>,
 }
 
 impl Reader {
@@ -203,6 +244,9 @@ impl Reader {
             dropout: number("lora_dropout", 0.0).clamp(0.0, 0.95),
             rslora: flag("use_rslora"),
             dora: flag("use_dora"),
+            enabled: config.get("enable_lora").and_then(Json::as_array).map(|flags| {
+                flags.iter().map(|flag| flag.as_bool().unwrap_or(false)).collect()
+            }),
         })
     }
 
@@ -214,6 +258,7 @@ impl Reader {
             dropout: self.dropout,
             rslora: self.rslora,
             dora: self.dora,
+            lora_bias: config.get("lora_bias").and_then(Json::as_bool).unwrap_or(false),
             bias: config.get("bias").and_then(Json::as_str).unwrap_or("none").to_owned(),
             target_modules: Vec::new(),
             modules_to_save: list.iter().filter_map(Json::as_str).map(str::to_owned).collect(),
@@ -223,7 +268,7 @@ impl Reader {
     }
 
     /// Declares what one tensor of the file stands for.
-    fn declare(&self, adapter: &mut LoraAdapter, model: &Model, weights: &Checkpoint, name: &str) -> Result<(), String> {
+    fn declare(&self, adapter: &mut LoraAdapter, model: &Model, weights: &Named, name: &str) -> Result<(), String> {
         let Some(short) = name.strip_prefix(PREFIX) else {
             return Err(format!("{name}: not a name that PEFT gives"));
         };
@@ -232,7 +277,7 @@ impl Reader {
                 return self.declare_site(adapter, model, weights, name, path);
             }
         }
-        let paired = [".lora_B.weight", ".lora_embedding_B", ".lora_magnitude_vector", ".lora_magnitude_vector.weight"];
+        let paired = [".lora_B.weight", ".lora_B.bias", ".lora_embedding_B", ".lora_magnitude_vector", ".lora_magnitude_vector.weight"];
         // PEFT also stores the unchanged matrices under adapted embeddings.
         if paired.iter().any(|suffix| short.ends_with(suffix)) || short.ends_with(".base_layer.weight") {
             return Ok(());
@@ -251,42 +296,79 @@ impl Reader {
         &self,
         adapter: &mut LoraAdapter,
         model: &Model,
-        weights: &Checkpoint,
+        weights: &Named,
         name: &str,
         path: &str,
     ) -> Result<(), String> {
         let Some(site) = model.sites.iter().find(|site| site.path == path) else {
             return Err(format!("{name}: this model has no module `{path}`"));
         };
-        let rank = weights.info(name).and_then(|info| info.shape.first().copied()).unwrap_or(0);
-        if rank == 0 || rank > site.inputs.min(site.outputs) {
-            return Err(format!("{name}: rank {rank}, but the matrix is {} × {}", site.outputs, site.inputs));
+        let rank = weights.shape(name).and_then(|shape| shape.first().copied()).unwrap_or(0);
+        if rank == 0 {
+            return Err(format!("{name}: rank 0"));
+        }
+        let slices = self.slices(site, rank, weights.shape(&format!("{PREFIX}{path}.lora_B.weight")), name)?;
+        let bias = weights.stored.contains_key(&format!("{PREFIX}{path}.lora_B.bias"));
+        if bias && site.bias.is_none() {
+            return Err(format!("{name}: a bias beside a layer that has none"));
         }
         let pattern = self.alpha_pattern.iter().find(|(regex, _)| regex.is_match(path));
         let alpha = pattern.map_or(self.alpha, |(_, alpha)| *alpha);
-        let layout = SiteLayout { rank, alpha, rslora: self.rslora, dora: self.dora, dropout: self.dropout };
+        let layout = SiteLayout {
+            rank: slices.as_ref().map_or(rank, |slices| slices.rank),
+            slices,
+            alpha,
+            rslora: self.rslora,
+            dora: self.dora,
+            dropout: self.dropout,
+            bias,
+            ..SiteLayout::default()
+        };
         let entry = declare_site(adapter, site, &layout);
         adapter.sites.insert(site.id, entry);
         Ok(())
     }
 }
 
+impl Reader {
+    /// The parts that the factors of loralib's MergedLinear are for: B is as narrow as one block of A's rows. None for
+    /// an ordinary LoRA.
+    fn slices(&self, site: &Site, joint: usize, b: Option<&[usize]>, name: &str) -> Result<Option<Slices>, String> {
+        let (Some(fused), Some([rows, rank])) = (&site.fused, b) else { return Ok(None) };
+        if *rank == 0 || *rank >= joint {
+            return Ok(None);
+        }
+        let count = joint / rank;
+        let all: Vec<usize> = (0..fused.parts.len()).collect();
+        let parts = match &self.enabled {
+            Some(flags) => all.into_iter().filter(|part| flags.get(*part) == Some(&true)).collect(),
+            None if count == all.len() => all,
+            None => return Err(format!("{name}: `enable_lora` has to say, in a JSON file beside it, for which parts this is")),
+        };
+        let slices = Slices { fused: fused.clone(), parts, rank: *rank };
+        match slices.joint_rank() == joint && slices.rows() == *rows {
+            true => Ok(Some(slices)),
+            false => Err(format!("{name}: {joint} rows and {rows} of B are not those of the parts in `enable_lora`")),
+        }
+    }
+}
+
 /// The name of a declared tensor in the file; an error is a line for the user.
-fn stored_name(weights: &Checkpoint, param: &Param) -> Result<String, String> {
+fn stored_name<'a>(weights: &'a Named, param: &Param) -> Result<&'a str, String> {
     let names = [format!("{PREFIX}{}", param.name), format!("{PREFIX}{}.weight", param.name)];
-    let found = names.iter().find_map(|name| weights.info(name).map(|info| (name, info)));
+    let found = names.iter().find_map(|name| Some((weights.stored.get(name)?, weights.shape(name)?)));
     match found {
-        Some((name, info)) if info.shape == param.shape.as_slice() => Ok(name.clone()),
-        Some((name, info)) => Err(format!("{name}: wanted {:?}, got {:?}", param.shape, info.shape)),
+        Some((name, shape)) if shape == param.shape.as_slice() => Ok(name),
+        Some((name, shape)) => Err(format!("{name}: wanted {:?}, got {shape:?}", param.shape)),
         None => Err(format!("{} is missing", names[0])),
     }
 }
 
 /// Reads the declared tensors.
-fn fill(adapter: &mut LoraAdapter, model: &Model, weights: &Checkpoint) -> Result<()> {
+fn fill(adapter: &mut LoraAdapter, model: &Model, weights: &Named) -> Result<()> {
     for param in adapter.params.iter_mut() {
         if let Ok(name) = stored_name(weights, param) {
-            param.value = peft::read_value(weights, &name, &param.shape, &model.device)?;
+            param.value = peft::read_value(&weights.weights, name, &param.shape, &model.device)?;
         }
     }
     Ok(())

@@ -4,8 +4,13 @@
 
 mod adapter;
 mod attach;
+pub(super) mod delta;
 mod files;
+mod init;
+mod principal;
 mod site;
+mod slices;
+mod stored;
 
 use protocol::{ParamKind, ParamSpec, Text};
 use serde::Deserialize;
@@ -44,6 +49,16 @@ struct Settings {
     loraplus_ratio: f64,
     bias: String,
     modules_to_save: Value,
+    exclude: Value,
+    layers: String,
+    init: String,
+    lora_bias: bool,
+}
+
+impl Settings {
+    fn start(&self) -> init::Start {
+        init::Start::from_word(&self.init).unwrap_or(init::Start::Uniform)
+    }
 }
 
 fn params() -> Vec<ParamSpec> {
@@ -64,8 +79,26 @@ fn params() -> Vec<ParamSpec> {
             Text::fixed("Share of the inputs left out while training", "训练时随机忽略的输入比例"),
             ParamKind::Number { default: 0.0, min: 0.0, max: 0.95 }, false),
         spec("targets", Text::fixed("Target modules", "目标模块"),
-            Text::fixed("Roles, module names or globs", "角色、模块名或通配符"),
+            Text::fixed(
+                "Roles, module names or globs; q, k and v also mean the parts of a matrix that holds all three",
+                "角色、模块名或通配符；q、k、v 也指合并矩阵中的对应部分",
+            ),
             ParamKind::Targets { default: "auto".into() }, false),
+        spec("exclude", Text::fixed("Left out", "排除"),
+            Text::fixed("What the targets name but should stay as it is", "目标中不需要训练的部分"),
+            ParamKind::Targets { default: String::new() }, true),
+        spec("layers", Text::fixed("Layers", "层"),
+            Text::fixed("all, first 4, last 8, or numbers as in 0-3, 8", "all、first 4、last 8，或编号，如 0-3, 8"),
+            ParamKind::Text { default: "all".into() }, true),
+        spec("init", Text::fixed("Start", "初始化"),
+            Text::fixed(
+                "How the small matrices begin. pissa and olora take the main part of the weights and learn faster; the result is saved as LoRA of twice the rank",
+                "小矩阵的初始值。pissa 和 olora 取权重的主要部分，学得更快；结果保存为两倍秩的 LoRA",
+            ),
+            ParamKind::Choice {
+                default: "default".into(),
+                choices: init::Start::WORDS.iter().map(|(word, _)| (*word).into()).collect(),
+            }, true),
         spec("rank_pattern", Text::fixed("Rank by module", "按模块设秩"),
             Text::fixed("Pattern → rank, where it differs", "模式 → 秩，用于个别模块"), ParamKind::Patterns, true),
         spec("alpha_pattern", Text::fixed("Alpha by module", "按模块设 alpha"),
@@ -85,5 +118,8 @@ fn params() -> Vec<ParamSpec> {
         spec("modules_to_save", Text::fixed("Modules trained whole", "整体训练的模块"),
             Text::fixed("Names of modules that are copied and trained in full", "复制后整体训练的模块名"),
             ParamKind::Targets { default: String::new() }, true),
+        spec("lora_bias", Text::fixed("Bias beside B", "B 的偏置"),
+            Text::fixed("B learns a bias, too; for layers that have one", "B 同时学习偏置，用于本身有偏置的层"),
+            ParamKind::Switch { default: false }, true),
     ]
 }

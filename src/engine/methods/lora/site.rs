@@ -4,11 +4,15 @@ use burn::tensor::{DType, FloatDType, Int, Tensor, TensorData};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 
+use super::slices::Slices;
 use crate::nn::ops;
 use crate::nn::{DropoutKey, ParamId, Pass, SiteAdapter, SiteId, SiteInput, SiteKind, float_dtype};
 
-/// y = base + s·B(A(dropout(x))); with a magnitude m (DoRA) the whole output is rescaled by
+/// y = base + s·(B(A(dropout(x))) + b); with a magnitude m (DoRA) the whole output is rescaled by
 /// m / ‖W + s·B·A‖, a norm for each output that gradients do not enter.
+///
+/// A start that takes its part of W for itself (PiSSA, OLoRA) leaves W as it is: with A₀ and B₀ of the beginning,
+/// (W − s·B₀A₀)x + s·BAx = Wx + s·[B, −B₀]·[A; A₀]x, an ordinary LoRA of twice the rank.
 #[derive(Clone, Debug)]
 pub struct LoraSite {
     pub site: SiteId,
@@ -17,10 +21,17 @@ pub struct LoraSite {
     pub weight: ParamId,
     /// `[rank, in]`; for an embedding `[rank, vocabulary]`.
     pub a: ParamId,
-    /// `[out, rank]`.
+    /// `[out, rank]`; for parts of a fused matrix see [`Slices`].
     pub b: ParamId,
+    /// Parts of the matrix, where it is not adapted whole.
+    pub slices: Option<Slices>,
+    /// A₀ and B₀, frozen, in the shapes of A and B.
+    pub start: Option<[ParamId; 2]>,
+    /// The frozen layer's bias, and b, `[out]`, beside it (PEFT's `lora_bias`).
+    pub bias: Option<[ParamId; 2]>,
     /// `[out]`, DoRA only.
     pub magnitude: Option<ParamId>,
+    /// Of each part.
     pub rank: usize,
     pub alpha: f64,
     pub scale: f64,
@@ -31,16 +42,20 @@ pub struct LoraSite {
 
 impl SiteAdapter for LoraSite {
     fn apply(&self, pass: &Pass<'_>, input: SiteInput<'_>, base: Tensor<3>) -> Tensor<3> {
-        match (input, self.magnitude) {
+        let y = match (input, self.magnitude) {
             (SiteInput::Ids(ids), _) => self.embedding(pass, ids, base),
             (SiteInput::Hidden(x), None) => base + self.low_rank(pass, self.dropped(pass, x)),
             (SiteInput::Hidden(x), Some(magnitude)) => self.dora(pass, x, base, magnitude),
+        };
+        match self.bias {
+            Some([_, own]) => y + pass.vector(own).mul_scalar(self.scale).unsqueeze(),
+            None => y,
         }
     }
 
     fn weight(&self, pass: &Pass<'_>, weight: Tensor<2>) -> Tensor<2> {
         let wide = |tensor: &Tensor<2>| tensor.clone().cast(FloatDType::F32);
-        let (a, b) = (pass.matrix(self.a), pass.matrix(self.b));
+        let [a, b] = self.factors(pass);
         let sum = self.merge(wide(&weight), wide(&a), wide(&b));
         match self.magnitude {
             None => sum,
@@ -55,8 +70,39 @@ impl SiteAdapter for LoraSite {
 impl LoraSite {
     /// s·B(A(x)), `[batch, time, out]`.
     fn low_rank(&self, pass: &Pass<'_>, x: Tensor<3>) -> Tensor<3> {
-        let narrow = ops::linear(x, pass.matrix(self.a)) * self.scale;
-        ops::linear(narrow, pass.matrix(self.b))
+        let [a, b] = self.factors(pass);
+        ops::linear(ops::linear(x, a) * self.scale, b)
+    }
+
+    fn factors(&self, pass: &Pass<'_>) -> [Tensor<2>; 2] {
+        let start = self.start.map(|ids| ids.map(|id| pass.matrix(id)));
+        self.joined(pass.matrix(self.a), pass.matrix(self.b), start)
+    }
+
+    /// The factors of the ordinary LoRA that this is, `[rank', in]` and `[out, rank']`.
+    pub fn joined(&self, a: Tensor<2>, b: Tensor<2>, start: Option<[Tensor<2>; 2]>) -> [Tensor<2>; 2] {
+        let spread = |b: Tensor<2>| match &self.slices {
+            Some(slices) => slices.scatter(b),
+            None => b,
+        };
+        let Some([a0, b0]) = start else { return [a, spread(b)] };
+        let beside = |tracked: &Tensor<2>, plain: Tensor<2>| {
+            if tracked.is_autodiff() { plain.autodiff() } else { plain }
+        };
+        let (a0, b0) = (beside(&a, a0), beside(&b, spread(b0).neg()));
+        [Tensor::cat(vec![a, a0], 0), Tensor::cat(vec![spread(b), b0], 1)]
+    }
+
+    /// Rank of the ordinary LoRA that this is.
+    pub fn stored_rank(&self) -> usize {
+        let parts = self.slices.as_ref().map_or(1, |slices| slices.parts.len());
+        self.rank * parts * if self.start.is_some() { 2 } else { 1 }
+    }
+
+    /// The alpha with which that LoRA has this one's scale.
+    pub fn stored_alpha(&self, rslora: bool) -> f64 {
+        let more = self.stored_rank() as f64 / self.rank as f64;
+        self.alpha * if rslora { more.sqrt() } else { more }
     }
 
     fn embedding(&self, pass: &Pass<'_>, ids: &Tensor<2, Int>, base: Tensor<3>) -> Tensor<3> {
@@ -69,7 +115,8 @@ impl LoraSite {
     /// PEFT's order: the frozen output is of the whole input, what is rescaled of the dropped one.
     fn dora(&self, pass: &Pass<'_>, x: &Tensor<3>, base: Tensor<3>, magnitude: ParamId) -> Tensor<3> {
         let weight = pass.matrix(self.weight);
-        let norm = self.row_norm(weight.clone(), pass.matrix(self.a).inner(), pass.matrix(self.b).inner());
+        let [a, b] = self.factors(pass);
+        let norm = self.row_norm(weight.clone(), a.inner(), b.inner());
         let factor = (pass.vector(magnitude) / norm.cast(float_dtype(pass.dtype))).unsqueeze::<3>();
         let dropped = self.dropped(pass, x);
         let plain = match self.kind {
@@ -118,7 +165,8 @@ impl LoraSite {
         let keep = 1.0 / (1.0 - self.dropout);
         let threshold = (self.dropout * f64::from(u32::MAX)) as u32;
         let len = shape.iter().product();
-        let values: Vec<f32> = (0..len).map(|_| if rng.next_u32() < threshold { 0.0 } else { keep as f32 }).collect();
+        let values: Vec<f32> =
+            (0..len).map(|_| if rng.next_u32() < threshold { 0.0 } else { keep as f32 }).collect();
         let device = pass.positions.ids.device();
         let mask = Tensor::from_data(TensorData::new(values, shape), &device);
         if pass.dtype == DType::F32 { mask } else { mask.cast(float_dtype(pass.dtype)) }

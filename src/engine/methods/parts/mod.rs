@@ -100,6 +100,7 @@ impl Parts {
         let report = |(path, parameters)| TargetReport { path, rank: 0, alpha: 0.0, parameters };
         Footprint {
             own: Vec::new(),
+            stored: None,
             targets: self.targets.into_iter().map(report).collect(),
             adapter_config: peft::with_base(self.config, &base.display().to_string()),
             added: self.params,

@@ -11,11 +11,14 @@ mod opcode;
 mod rebuild;
 mod torch;
 mod value;
+mod write;
 
 use protocol::{Result, Text, UserError};
 
 use super::mapping::Mapping;
 use super::stored::Stored;
+
+pub use write::{TorchTensor, write_torch};
 
 /// Every tensor of a checkpoint written by `torch.save`, in its order.
 ///

@@ -229,7 +229,7 @@ mod tests {
     use super::*;
 
     fn linear(path: &str, role: &str, layer: Option<u64>) -> LinearReport {
-        LinearReport { path: path.into(), shape: [4, 8], role: role.into(), layer }
+        LinearReport { path: path.into(), shape: [4, 8], role: role.into(), layer, slices: Vec::new() }
     }
 
     #[test]

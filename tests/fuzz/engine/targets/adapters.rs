@@ -1,7 +1,7 @@
-//! Adapter folders: `adapter_config.json` and the tensors beside it, put on a small model.
+//! Adapter folders: `adapter_config.json` and the tensors beside it, or OpenDelta's files, put on a small model.
 
 use burn::tensor::{DType, Device};
-use engine::methods::{Attach, adapter_bytes, attach, load_adapter};
+use engine::methods::{Attach, OPENDELTA_FILES, adapter_bytes, attach, load_adapter, opendelta_from_peft};
 use engine::models::{ConfigJson, FAMILIES, Model, ModelFolder};
 use protocol::config::MethodConfig;
 use serde_json::json;
@@ -36,15 +36,21 @@ fn seeds() -> Vec<Input> {
         json!({"rank": 1, "targets": ["q"], "rslora": true}),
         json!({"rank": 2, "targets": ["down"], "alpha": 3.5}),
     ];
-    let save = |settings: serde_json::Value| {
-        let serde_json::Value::Object(params) = settings else { panic!("an object") };
-        let config = MethodConfig { params, ..MethodConfig::default() };
-        let mut model = model();
-        let context = Attach { seed: 1, learning_rate: 1e-4 };
-        let adapter = attach(&mut model, &config, &context).unwrap().unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        adapter.save(folder.path(), "base").unwrap();
-        Input::copied(folder.path(), &FILES)
-    };
-    settings.into_iter().map(save).collect()
+    let delta = json!({"rank": 2, "targets": ["q", "v"]});
+    settings.into_iter().map(|settings| save(settings, false)).chain([save(delta, true)]).collect()
+}
+
+fn save(settings: serde_json::Value, as_delta: bool) -> Input {
+    let serde_json::Value::Object(params) = settings else { panic!("an object") };
+    let config = MethodConfig { params, ..MethodConfig::default() };
+    let mut model = model();
+    let context = Attach { seed: 1, learning_rate: 1e-4 };
+    let adapter = attach(&mut model, &config, &context).unwrap().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    adapter.save(folder.path(), "base").unwrap();
+    if as_delta {
+        opendelta_from_peft(folder.path()).unwrap();
+        return Input::copied(folder.path(), &OPENDELTA_FILES);
+    }
+    Input::copied(folder.path(), &FILES)
 }

@@ -52,9 +52,12 @@ impl TargetsPart {
         });
     }
 
-    /// A chip for each role of the model.
+    /// A chip for each role of the model, and for each part of its fused matrices.
     fn roles(&self, ui: &mut Ui, ctx: &PanelCtx<'_>, spec: &ParamSpec, config: &mut RunConfig) {
         let mut clicked: Option<(Vec<u32>, bool)> = None;
+        let mut part_clicked: Option<(&str, bool)> = None;
+        let value = config.method.params.get(&spec.key).cloned().unwrap_or_else(|| spec.kind.default_value());
+        let parts_on = self.vocabulary.part_words(&value);
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().item_spacing.x = 5.0;
             ui.label(RichText::new(ctx.t(&words::ROLES)).small().color(ui.tokens().text_weak));
@@ -67,7 +70,18 @@ impl TargetsPart {
                     clicked = Some((members.to_vec(), on(&self.shown.wanted) < members.len()));
                 }
             }
+            for (role, members) in self.vocabulary.parts() {
+                let on = parts_on.contains(&role);
+                let count = members.len();
+                let help = protocol::text!("its rows in {count} fused matrices", "{count} 个合并矩阵中的相应行");
+                if chip(ui, if on { Tri::On } else { Tri::Off }, role).on_hover_text(ctx.t(&help)).clicked() {
+                    part_clicked = Some((role, !on));
+                }
+            }
         });
+        if let Some((role, on)) = part_clicked {
+            self.set_part(spec, config, role, on);
+        }
         if let Some((members, on)) = clicked {
             self.set(spec, config, &members, on);
         }

@@ -243,7 +243,24 @@ impl TargetsPart {
         for member in members {
             mask[*member as usize] = on;
         }
-        config.method.params.insert(spec.key.clone(), self.vocabulary.shortest(&mask));
+        let value = config.method.params.get(&spec.key).cloned().unwrap_or_else(|| spec.kind.default_value());
+        // Parts of a matrix stay parts unless the matrix itself is asked for.
+        let apart = |word: &&str| self.vocabulary.matching(word).iter().all(|member| !members.contains(member));
+        let parts: Vec<&str> = self.vocabulary.part_words(&value).into_iter().filter(apart).collect();
+        config.method.params.insert(spec.key.clone(), self.vocabulary.with_parts(&mask, &parts));
+    }
+
+    /// Adds a part of fused matrices to what is adapted, in place of these matrices as a whole; or takes it out.
+    fn set_part(&self, spec: &ParamSpec, config: &mut RunConfig, role: &str, on: bool) {
+        let value = config.method.params.get(&spec.key).cloned().unwrap_or_else(|| spec.kind.default_value());
+        let mut parts = self.vocabulary.part_words(&value);
+        parts.retain(|word| *word != role);
+        let mut mask = self.shown.wanted.clone();
+        self.vocabulary.matching(role).iter().for_each(|member| mask[*member as usize] = false);
+        if on {
+            parts.push(role);
+        }
+        config.method.params.insert(spec.key.clone(), self.vocabulary.with_parts(&mask, &parts));
     }
 
     fn set_number(&self, config: &mut RunConfig, column: usize, members: &[u32], figure: f64) {

@@ -21,6 +21,10 @@ pub struct Vocabulary {
     paths: Vec<String>,
     /// In the model's order.
     roles: Vec<Unit>,
+    /// Roles of parts of fused matrices, with the matrices that have them.
+    parts: Vec<Unit>,
+    /// Paths of parts: the matrix's with the role behind it.
+    part_paths: Vec<(String, u32)>,
     auto: Vec<bool>,
     all_linear: Vec<bool>,
     /// `model.layers.*.mlp.*`
@@ -45,6 +49,10 @@ impl Vocabulary {
         };
         for (index, linear) in linears.iter().enumerate() {
             push(&mut made.roles, &linear.role, index);
+            for role in &linear.slices {
+                push(&mut made.parts, role, index);
+                made.part_paths.push((format!("{}.{role}", linear.path), index as u32));
+            }
         }
         made.add_globs(linears);
         made
@@ -82,8 +90,51 @@ impl Vocabulary {
         self.roles.iter().map(|unit| (unit.word.as_str(), unit.members.as_slice()))
     }
 
-    /// What one word means.
+    /// Roles of parts of fused matrices, with the matrices that have them.
+    pub fn parts(&self) -> impl Iterator<Item = (&str, &[u32])> {
+        self.parts.iter().map(|unit| (unit.word.as_str(), unit.members.as_slice()))
+    }
+
+    /// What one word means: matrices, or those of which it means a part.
     pub fn matching(&self, word: &str) -> Vec<u32> {
+        let whole = self.whole(word);
+        if whole.is_empty() { self.with_part(word) } else { whole }
+    }
+
+    /// Matrices of which a word means a part.
+    fn with_part(&self, word: &str) -> Vec<u32> {
+        if let Some(unit) = self.parts.iter().find(|unit| unit.word == word) {
+            return unit.members.clone();
+        }
+        let paths: Vec<String> = self.part_paths.iter().map(|(path, _)| path.clone()).collect();
+        let mut members: Vec<u32> =
+            glob_members(word, &paths).into_iter().map(|at| self.part_paths[at as usize].1).collect();
+        members.dedup();
+        members
+    }
+
+    /// The words of a value that mean parts only.
+    pub fn part_words<'a>(&self, targets: &'a Value) -> Vec<&'a str> {
+        let part = |word: &&str| self.whole(word).is_empty() && !self.with_part(word).is_empty();
+        target_words(targets).into_iter().filter(part).collect()
+    }
+
+    /// The shortest value that means parts by these words, and the chosen matrices that have none of them whole.
+    pub fn with_parts(&self, chosen: &[bool], parts: &[&str]) -> Value {
+        if parts.is_empty() {
+            return self.shortest(chosen);
+        }
+        let mut rest = chosen.to_vec();
+        for member in parts.iter().flat_map(|word| self.matching(word)) {
+            rest[member as usize] = false;
+        }
+        let mut words: Vec<String> = parts.iter().map(|word| (*word).to_owned()).collect();
+        words.extend(self.words_for(&rest));
+        words.into()
+    }
+
+    /// Matrices that a word means as a whole.
+    fn whole(&self, word: &str) -> Vec<u32> {
         let indices = |mask: &[bool]| (0u32..).zip(mask).filter(|(_, on)| **on).map(|(index, _)| index).collect();
         if word == "auto" {
             return indices(&self.auto);
@@ -233,6 +284,7 @@ pub(super) mod tests {
             shape: [8, 8],
             role: role.into(),
             layer,
+            slices: Vec::new(),
         };
         let mut linears = vec![linear("model.embed_tokens".into(), "embed", None)];
         for layer in 0..12 {
@@ -290,6 +342,33 @@ pub(super) mod tests {
         ] {
             assert_eq!(vocabulary.shortest(&vocabulary.chosen(&given)), wanted, "{given}");
         }
+    }
+
+    /// Parts of a fused matrix are words of their own, kept while other matrices are turned on and off.
+    #[test]
+    fn parts_of_a_fused_matrix_stay_parts() {
+        let mut fused = report();
+        for linear in fused.linears.iter_mut().filter(|linear| linear.role == "q") {
+            linear.role = "qkv".into();
+            linear.path = linear.path.replace("q_proj", "W_pack");
+            linear.slices = ["q", "k", "v"].map(String::from).into();
+        }
+        let vocabulary = Vocabulary::new(&fused);
+        let count = |word: &str| vocabulary.matching(word).len();
+        assert_eq!((count("q"), count("k"), count("W_pack"), count("W_pack.k")), (12, 12, 12, 12));
+        assert_eq!(vocabulary.parts().map(|(role, _)| role).collect::<Vec<_>>(), ["q", "k", "v"]);
+        let value = serde_json::json!(["q", "W_pack.k", "up"]);
+        let parts = vocabulary.part_words(&value);
+        assert_eq!(parts, ["q", "W_pack.k"]);
+        let mut mask = vocabulary.chosen(&value);
+        for member in vocabulary.matching("up") {
+            mask[member as usize] = false;
+        }
+        assert_eq!(vocabulary.with_parts(&mask, &parts), serde_json::json!(["q", "W_pack.k"]));
+        for member in vocabulary.matching("down") {
+            mask[member as usize] = true;
+        }
+        assert_eq!(vocabulary.with_parts(&mask, &parts), serde_json::json!(["q", "W_pack.k", "down"]));
     }
 
     #[test]

@@ -5,26 +5,39 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 
+use protocol::{Result, Text, UserError};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-pub fn write(path: &Path, tensors: &[(String, Vec<usize>, Vec<f32>)]) {
-    let mut archive = ZipWriter::new(File::create(path).unwrap());
-    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
-    let mut file = |name: &str, bytes: &[u8]| {
-        archive.start_file(format!("archive/{name}"), options).unwrap();
-        archive.write_all(bytes).unwrap();
-    };
-    file("data.pkl", &pickle(tensors));
-    file("byteorder", b"little");
-    for (key, (.., elements)) in tensors.iter().enumerate() {
-        file(&format!("data/{key}"), bytemuck::cast_slice(elements));
-    }
-    file("version", b"3\n");
-    archive.finish().unwrap();
+/// Name, shape and elements (row-major) of a tensor.
+pub type TorchTensor = (String, Vec<usize>, Vec<f32>);
+
+/// Writes a file that `torch.load` reads.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_torch(path: &Path, tensors: &[TorchTensor]) -> Result<()> {
+    archive(path, tensors)
+        .map_err(|err| UserError::io(Text::fixed("write the PyTorch file", "写入 PyTorch 文件"), path, &err))
 }
 
-fn pickle(tensors: &[(String, Vec<usize>, Vec<f32>)]) -> Vec<u8> {
+fn archive(path: &Path, tensors: &[TorchTensor]) -> std::io::Result<()> {
+    let mut archive = ZipWriter::new(File::create(path)?);
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(true);
+    let mut file = |name: &str, bytes: &[u8]| {
+        archive.start_file(format!("archive/{name}"), options)?;
+        archive.write_all(bytes)
+    };
+    file("data.pkl", &pickle(tensors))?;
+    file("byteorder", b"little")?;
+    for (key, (.., elements)) in tensors.iter().enumerate() {
+        file(&format!("data/{key}"), bytemuck::cast_slice(elements))?;
+    }
+    file("version", b"3\n")?;
+    archive.finish()?.sync_all()
+}
+
+fn pickle(tensors: &[TorchTensor]) -> Vec<u8> {
     let mut out = Pickle(vec![0x80, 2]);
     out.global("collections", "OrderedDict");
     out.0.extend(b")R(");
@@ -61,13 +74,22 @@ impl Pickle {
 
     fn text(&mut self, text: &str) {
         self.0.push(b'X');
-        self.0.extend(u32::try_from(text.len()).unwrap().to_le_bytes());
+        self.0.extend((text.len() as u32).to_le_bytes());
         self.0.extend(text.as_bytes());
     }
 
+    /// An integer of any size: LONG1 with eight bytes, the sign among them.
     fn number(&mut self, number: usize) {
-        self.0.push(b'J');
-        self.0.extend(i32::try_from(number).unwrap().to_le_bytes());
+        match i32::try_from(number) {
+            Ok(small) => {
+                self.0.push(b'J');
+                self.0.extend(small.to_le_bytes());
+            }
+            Err(_) => {
+                self.0.extend([0x8a, 8]);
+                self.0.extend((number as u64).to_le_bytes());
+            }
+        }
     }
 
     fn tuple(&mut self, numbers: &[usize]) {
