@@ -51,7 +51,11 @@ impl<'a> Costs<'a> {
     /// The same settings on matrices in NF4, where they are not quantised already.
     pub fn in_nf4(&self) -> Option<Self> {
         let dense = self.quantization.is_none();
-        dense.then(|| Self { quantization: Some(Quantization::Nf4), optimizer: self.optimizer.clone(), ..*self })
+        dense.then(|| Self {
+            quantization: Some(Quantization::Nf4),
+            optimizer: self.optimizer.clone(),
+            ..*self
+        })
     }
 
     /// Micro-batches of `rows` rows of `time` tokens.

@@ -5,8 +5,8 @@ mod contract;
 pub mod made;
 mod members;
 mod methods;
-mod stacks;
 mod slices;
+mod stacks;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

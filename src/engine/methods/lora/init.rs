@@ -137,10 +137,8 @@ fn rows_of_parts(entry: &LoraSite, site: &Site) -> Vec<usize> {
 
 /// The matrix as it acts on its input, or the rows of each part of it, `[out, in]`, f32.
 fn weights(model: &Model, entry: &LoraSite, site: &Site) -> Result<Vec<Tensor<2>>> {
-    let Value::Matrix(weight) = &model.params.get(entry.weight).value else {
-        return Err(no_weights(&site.path));
-    };
-    let weight = weight.clone().cast(FloatDType::F32) * entry.frozen_scale;
+    let weight = model.params.get(entry.weight).value.matrix().ok_or_else(|| no_weights(&site.path))?;
+    let weight = weight.cast(FloatDType::F32) * entry.frozen_scale;
     let weight = if entry.transposed() { weight.transpose() } else { weight };
     Ok(match &entry.slices {
         Some(slices) => slices.parts.iter().map(|part| slices.rows_of(weight.clone(), *part)).collect(),

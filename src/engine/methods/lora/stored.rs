@@ -110,11 +110,11 @@ fn set(
     Ok(())
 }
 
-/// The base is not what a start took its factors from.
+/// There is nothing that a start could take its factors from.
 pub fn no_weights(path: &str) -> UserError {
     UserError::bad_input(Text::fixed(
-        "This start takes its factors from the weights, which are not dense here",
-        "该初始化方式从权重计算因子，但这里的权重不是稠密的",
+        "This start takes its factors from the weights, which are not loaded",
+        "该初始化方式从权重计算因子，但权重尚未加载",
     ))
     .at_item(path)
     .mend(Text::fixed("use `init = \"default\"`", "请使用 `init = \"default\"`"))
