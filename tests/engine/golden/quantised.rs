@@ -140,11 +140,16 @@ fn logits(base: &Path, model: &Model) -> Vec<f32> {
     rows.flat_map(|(row, seen)| row.iter().map(move |logit| if seen == 1 { *logit } else { 0.0 })).collect()
 }
 
-/// Equal, but with 8-bit scales for a few blocks, whose scale lies between two codes (see [`is_nearly_between`]).
+/// Equal. With 8-bit scales up to the last digit of their mean, which depends on the order it is summed in; and a few
+/// blocks may have the next scale, where theirs lies between two (see [`is_nearly_between`]).
 fn same_but_for_scales(kind: Quantization, saved: &[f32], here: &[f32], name: &str) {
-    let differing = saved.chunks(64).zip(here.chunks(64)).filter(|(a, b)| bits(a) != bits(b)).count();
-    let allowed = if kind == Quantization::Nf4Double { saved.len() / 64 / 10 } else { 0 };
-    assert!(differing <= allowed, "{name}: {differing} of {} blocks differ", saved.len() / 64);
+    if kind != Quantization::Nf4Double {
+        return assert_eq!(bits(saved), bits(here), "{name}");
+    }
+    let near = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-6 * a.abs();
+    let blocks = saved.chunks(64).zip(here.chunks(64));
+    let differing = blocks.filter(|(a, b)| !a.iter().zip(*b).all(near)).count();
+    assert!(differing <= saved.len() / 64 / 10, "{name}: {differing} of {} blocks differ", saved.len() / 64);
 }
 
 /// The folder that bitsandbytes saved: dense, in its own codes, and the same model quantised here.
