@@ -4,7 +4,7 @@
 use protocol::TargetReport;
 use serde_json::{Map, Value as Json};
 
-use super::peft;
+use super::{front, peft};
 use crate::models::Model;
 use crate::nn::{ParamId, ParamStore, Site};
 
@@ -57,6 +57,11 @@ impl Footprint {
 
     /// Bytes of the adapter's files.
     pub fn adapter_bytes(&self) -> u64 {
-        if self.is_adapter() { peft::bytes(&self.adapter_config, self.in_files()) } else { 0 }
+        if self.is_adapter() { file_bytes(&self.adapter_config, self.in_files()) } else { 0 }
     }
+}
+
+/// Bytes of an adapter folder's files, by their config and tensors.
+pub(super) fn file_bytes(config: &Map<String, Json>, params: &ParamStore) -> u64 {
+    front::bytes(config, params).unwrap_or_else(|| peft::bytes(config, params))
 }

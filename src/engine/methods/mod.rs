@@ -210,7 +210,7 @@ pub fn members(wanted: &ModelRef, model: &Model) -> Result<Vec<Member>> {
 /// As [`load_adapter`].
 pub fn adapter_bytes(model: &Model, dir: &Path) -> Result<u64> {
     let params = (method_of_adapter(dir)?.shapes)(dir, model)?;
-    Ok(peft::bytes(&peft::read_config(dir)?, &params))
+    Ok(footprint::file_bytes(&peft::read_config(dir)?, &params))
 }
 
 fn method_of_adapter(dir: &Path) -> Result<&'static Method> {

@@ -102,7 +102,12 @@ pub fn write(
 pub fn bytes(config: &Map<String, Json>, params: &ParamStore) -> u64 {
     let names = params.iter().map(|(_, param)| (format!("{PREFIX}{}", param.name), param));
     let tensors: Vec<(String, &Param)> = names.collect();
-    config_json(config).len() as u64 + params_bytes(&tensors)
+    config_bytes(config) + params_bytes(&tensors)
+}
+
+/// Bytes of a config's file.
+pub fn config_bytes(config: &Map<String, Json>) -> u64 {
+    config_json(config).len() as u64
 }
 
 fn config_json(config: &Map<String, Json>) -> Vec<u8> {

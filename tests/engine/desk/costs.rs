@@ -43,11 +43,20 @@ fn run_config(method: &str) -> RunConfig {
 /// Elements of the tensors under each adapted module in an adapter's file.
 fn adapted(weights: &Checkpoint) -> BTreeMap<String, u64> {
     let mut found = BTreeMap::new();
+    let lora = weights.names().any(|name| name.contains(".lora_"));
     for name in weights.names() {
         let short = name.strip_prefix("base_model.model.").unwrap();
-        if let Some((path, _)) = short.split_once(".lora_") {
-            *found.entry(path.to_owned()).or_insert(0) += weights.info(name).unwrap().elements() as u64;
-        }
+        // LoRA also learns biases and whole modules beside its factors: these are no adapted matrices.
+        let path = match short.split_once(".lora_") {
+            Some((path, _)) => path,
+            None if lora => continue,
+            None => [".adapter_", ".ln_tuning_layers"]
+                .iter()
+                .find_map(|part| short.split_once(part))
+                .unwrap_or_else(|| short.rsplit_once('.').unwrap())
+                .0,
+        };
+        *found.entry(path.to_owned()).or_insert(0) += weights.info(name).unwrap().elements() as u64;
     }
     found
 }
@@ -90,9 +99,16 @@ fn an_estimate_is_what_training_does() {
             assert_eq!(stated.len(), estimate.targets.len(), "{family}: {method}: no module twice");
             if result.join("adapter_config.json").exists() {
                 let weights = open_file(&result.join("adapter_model.safetensors")).unwrap();
-                assert_eq!(weights.parameters(), estimate.trainable, "{family}: {method}");
-                assert_eq!(adapted(&weights), stated, "{family}: {method}");
-                let files = ["adapter_config.json", "adapter_model.safetensors"];
+                let mut files = vec!["adapter_config.json", "adapter_model.safetensors"];
+                if weights.contains("prompt_embeddings") {
+                    // The file holds what comes out of the parameters; where these are more, they lie beside it.
+                    files.extend(result.join("encoder.safetensors").exists().then_some("encoder.safetensors"));
+                    let last = open_file(&result.join(files.last().unwrap())).unwrap();
+                    assert_eq!(last.parameters(), estimate.trainable, "{family}: {method}");
+                } else {
+                    assert_eq!(weights.parameters(), estimate.trainable, "{family}: {method}");
+                    assert_eq!(adapted(&weights), stated, "{family}: {method}");
+                }
                 assert_eq!(size_of(&result, &files), estimate.adapter_bytes, "{family}: {method}");
             } else {
                 let weights = Checkpoint::open(&result).unwrap();

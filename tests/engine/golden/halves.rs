@@ -118,9 +118,17 @@ fn twelve_steps_in(dtype: DType) {
         );
 
         let (mut model, adapter) = (learner.model, learner.adapter.unwrap());
+        if adapter.not_mergeable().is_some() {
+            continue;
+        }
         merge(&mut model, adapter.as_ref(), dtype);
         let got = logits(&model, None, eval);
-        let want = floats(&case.dir.join("merged_expected.safetensors"), "logits_final_merged");
+        let merged = case.dir.join("merged_expected.safetensors");
+        // Where nothing is said of the merged model, it has to do what the adapter did.
+        let want = match merged.exists() {
+            true => floats(&merged, "logits_final_merged"),
+            false => floats(&file, "logits_final"),
+        };
         case.check(&format!("merged logits in {dtype:?} (of their range)"), off(&got, &want), LOGITS);
     }
 }
@@ -183,7 +191,10 @@ fn everything_trained_is_f32_before_and_after_an_update() {
         let mut moved = 0;
         for ((name, first, old), (_, second, new)) in before.iter().zip(&after) {
             assert_eq!((first, second), (&Some(DType::F32), &Some(DType::F32)), "{}: {name}", method.kind);
-            let finest = |(old, new): &(&f32, &f32)| old != new && (*old - *new).abs() < old.abs() / 512.0;
+            // What begins at zero has no smallest step.
+            let finest = |(old, new): &(&f32, &f32)| {
+                old != new && (**old == 0.0 || (*old - *new).abs() < old.abs() / 512.0)
+            };
             moved += old.iter().zip(new).filter(finest).count();
         }
         assert!(moved > 0, "{} in {dtype:?}: no update below what bf16 resolves", method.kind);

@@ -12,7 +12,7 @@ use crate::methods::parts::does_not_fit;
 use crate::methods::peft;
 use crate::models::Model;
 use crate::nn::{Decay, Param, ParamStore, Pass, Positions, Space, Value};
-use crate::weights::{Checkpoint, open_file, write_params};
+use crate::weights::{Checkpoint, open_file, params_bytes, write_params};
 
 /// PEFT's name of the states.
 const STATES: &str = "prompt_embeddings";
@@ -51,6 +51,20 @@ pub fn save(adapter: &FrontAdapter, dir: &Path, base: &str) -> Result<()> {
     let own: Vec<(String, &Param)> =
         adapter.params.iter().map(|(_, param)| (param.name.clone(), param)).collect();
     write_params(dir, ENCODER, &own)
+}
+
+/// Bytes of the files that [`save`] makes, by a soft prompt's config; None for the config of another adapter.
+pub fn bytes(config: &Map<String, Json>, params: &ParamStore) -> Option<u64> {
+    let count = |key: &str| config.get(key).and_then(Json::as_u64).map(|count| count as usize);
+    let layers = match config.get("peft_type").and_then(Json::as_str)? {
+        "PREFIX_TUNING" => 2 * count("num_layers")?,
+        "PROMPT_TUNING" | "P_TUNING" => 1,
+        _ => return None,
+    };
+    let states = Param::new(STATES, &[count("num_virtual_tokens")?, layers * count("token_dim")?], Decay::Yes);
+    let own: Vec<(String, &Param)> = params.iter().map(|(_, param)| (param.name.clone(), param)).collect();
+    let beside = if own.len() == 1 && own[0].0.starts_with(PEFT_PREFIX) { 0 } else { params_bytes(&own) };
+    Some(peft::config_bytes(config) + params_bytes(&[(STATES.to_owned(), &states)]) + beside)
 }
 
 /// The states that the encoder makes, `[tokens, width]`.

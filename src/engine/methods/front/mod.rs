@@ -17,7 +17,7 @@ use crate::nn::{
 };
 
 pub use encoder::{Declare, Encoder};
-pub use files::{CHATGLM_PREFIX, Kind, PEFT_PREFIX, is_chatglm_checkpoint, load, shapes};
+pub use files::{CHATGLM_PREFIX, Kind, PEFT_PREFIX, bytes, is_chatglm_checkpoint, load, shapes};
 
 /// Where the states go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
