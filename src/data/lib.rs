@@ -20,6 +20,7 @@ mod split;
 mod template;
 mod tokenizer;
 mod verdict;
+mod vocabulary;
 
 pub use batch::Batch;
 pub use bee::{BeeBatch, BeePrompt, BeeRow, Column, ExtToken, FIRST_EXTENSION, SegmentTree, encode_row};
@@ -36,3 +37,4 @@ pub use template::{Answer, Chat, ChatTemplate, PRESETS, Preset, Rendered, Templa
 pub use tokenizer::{CpmBee, DecodeStream, Encoding, TemplateSource, Tokenizer, Word, WordKind};
 pub use tokenizer::{byte_bpe, sentencepiece, tiktoken};
 pub use verdict::{ModelTokens, Survey};
+pub use vocabulary::{Extension, Gain, NewToken, Record as VocabularyRecord, gain};

@@ -52,6 +52,7 @@ pub fn absolute(mut config: RunConfig, base: &Path) -> RunConfig {
     };
     join(&mut config.model.path);
     join(&mut config.method.init_from);
+    config.vocabulary.paths_mut().for_each(join);
     config.data.train.iter_mut().for_each(join);
     if let Validation::Files(files) = &mut config.data.validation {
         files.iter_mut().for_each(join);
