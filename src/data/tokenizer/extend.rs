@@ -7,10 +7,10 @@ use protocol::{Result, Text, UserError, text};
 use serde_json::{Map, Value, json};
 use tokenizers::AddedToken;
 
+use super::Tokenizer;
 use super::engine::guarded;
 use super::folder::{MAX_TOKENIZER_BYTES, read_limited, read_object};
-use super::sentencepiece::{self, Piece, PieceKind, wire};
-use super::Tokenizer;
+use super::sentencepiece::{self, Algorithm, Piece, PieceKind, wire};
 
 const CONFIG: &str = "tokenizer_config.json";
 const LISTED: &str = "added_tokens.json";
@@ -114,14 +114,15 @@ impl Tokenizer {
     }
 
     /// As Chinese-LLaMA's `merge_tokenizers.py`: pieces behind the old ones, of score 0, which is better than any
-    /// learned one. Tokens of a list have no smaller pieces to be joined from and are matched as they are.
+    /// learned one. A model that joins pieces has no smaller ones for tokens of a list: they are matched as they are.
     fn with_pieces(&self, new: &[New<'_>]) -> Result<Vec<u8>> {
         let mut bytes = read_limited(self.file(), MAX_TOKENIZER_BYTES)?;
+        let joins = sentencepiece::parse(&bytes)?.algorithm == Algorithm::Bpe;
         let count = self.largest_id as usize + 1 + new.len();
         let pieces = new.iter().map(|new| Piece {
             text: new.text.replace(' ', sentencepiece::BLANK),
             score: 0.0,
-            kind: if new.learned { PieceKind::Normal } else { PieceKind::UserDefined },
+            kind: if joins && !new.learned { PieceKind::UserDefined } else { PieceKind::Normal },
         });
         wire::append_pieces(&mut bytes, pieces, count);
         sentencepiece::parse(&bytes).map_err(|err| err.in_file(self.file()))?;

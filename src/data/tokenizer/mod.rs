@@ -27,8 +27,8 @@ use serde_json::{Map, Value};
 
 pub use cpm_bee::{CpmBee, Word, WordKind};
 pub(crate) use cpm_bee::{escape, is_special};
-pub use extend::Takes;
 pub(crate) use extend::New;
+pub use extend::Takes;
 pub use folder::TemplateSource;
 pub(crate) use folder::{read_limited, read_object, read_text};
 pub use stream::DecodeStream;
@@ -162,7 +162,20 @@ impl Tokenizer {
         let stop_ids = folder.eos_ids.iter().copied().chain(eos).chain(stops).collect();
         let around = explicit(&folder, around.as_ref(), bos, eos).or(around);
         let markers = engine.markers();
-        Ok(Self { engine, files, dir: dir.to_owned(), folder, special, bos, eos, pad, stop_ids, around, markers, largest_id })
+        Ok(Self {
+            engine,
+            files,
+            dir: dir.to_owned(),
+            folder,
+            special,
+            bos,
+            eos,
+            pad,
+            stop_ids,
+            around,
+            markers,
+            largest_id,
+        })
     }
 
     /// Encodes a text. With `add_special`, the tokens that the tokenizer puts around a text are added.

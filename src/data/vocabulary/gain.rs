@@ -1,10 +1,12 @@
 //! Whether an extended vocabulary is worth it: tokens a character, before and after.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 
 use protocol::{Finding, FindingKind, Result, Severity, Text, text};
 
 use super::Extension;
+use super::texts::each_text;
 use crate::dataset::Dataset;
 use crate::progress::{Progress, check_cancelled};
 use crate::tokenizer::Tokenizer;
@@ -44,6 +46,27 @@ pub fn gain(
     Gain::of(texts.filter_map(Result::transpose), old, extension, extended)
 }
 
+/// The gain on the texts of files.
+///
+/// # Errors
+/// When a file cannot be opened, or the user stopped.
+pub fn gain_on_files(
+    files: &[PathBuf],
+    old: &Tokenizer,
+    (extension, extended): (&Extension, &Tokenizer),
+    progress: &dyn Progress,
+) -> Result<Gain> {
+    let (mut texts, mut characters) = (Vec::new(), 0);
+    for file in files {
+        each_text(file, progress, &mut |text| {
+            characters += text.chars().count() as u64;
+            texts.push(text.to_owned());
+            characters < CHARACTERS
+        })?;
+    }
+    Gain::of(texts.iter().map(Ok), old, extension, extended)
+}
+
 impl Gain {
     /// # Errors
     /// The first error among the texts.
@@ -59,7 +82,9 @@ impl Gain {
         for text in texts {
             let text = text?;
             let text = text.as_ref();
-            let (Ok(before), Ok(after)) = (old.encode(text, false), extended.encode(text, false)) else { continue };
+            let (Ok(before), Ok(after)) = (old.encode(text, false), extended.encode(text, false)) else {
+                continue;
+            };
             gain.characters += text.chars().count() as u64;
             gain.before += before.ids.len() as u64;
             gain.after += after.ids.len() as u64;

@@ -54,7 +54,7 @@ impl<'a> List<'a> {
     /// # Errors
     /// When the file cannot be read or is no text.
     pub fn read(&mut self, file: &Path) -> Result<()> {
-        let text = read_text(file, MAX_BYTES).map_err(|err| err.at_item("vocabulary.file"))?;
+        let text = lines(file)?;
         text.trim_start_matches('\u{feff}').lines().for_each(|line| self.add(line.trim()));
         Ok(())
     }
@@ -79,9 +79,16 @@ impl<'a> List<'a> {
     }
 }
 
+/// # Errors
+/// When the file cannot be read or is no text.
+pub(super) fn lines(file: &Path) -> Result<String> {
+    read_text(file, MAX_BYTES).map_err(|err| err.at_item("vocabulary.file"))
+}
+
 /// Whether a text is one token already, or the name of one.
 pub(super) fn is_known(tokenizer: &Tokenizer, text: &str) -> bool {
     let spelled = || text.replace(' ', crate::tokenizer::sentencepiece::BLANK);
-    let single = || tokenizer.inside(text).is_ok_and(|ids| ids.len() == 1 && Some(ids[0]) != tokenizer.unknown());
+    let single =
+        || tokenizer.inside(text).is_ok_and(|ids| ids.len() == 1 && Some(ids[0]) != tokenizer.unknown());
     tokenizer.id(text).is_some() || tokenizer.id(&spelled()).is_some() || single()
 }

@@ -4,6 +4,7 @@
 mod gain;
 mod learn;
 mod list;
+mod texts;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -15,13 +16,12 @@ use serde::{Deserialize, Serialize};
 use crate::progress::Progress;
 use crate::tokenizer::{New, Takes, Tokenizer, read_limited};
 
-pub use gain::{Gain, gain};
+pub use gain::{Gain, gain, gain_on_files};
 use learn::{Learned, learn};
 use list::List;
 
 /// More rows would be most of a model.
 const MOST_TOKENS: usize = 1 << 18;
-const FILE: &str = "vocabulary.json";
 const MAX_BYTES: u64 = 512 << 20;
 
 /// An extended tokenizer: what is new, and its files.
@@ -65,6 +65,9 @@ impl Record {
 }
 
 impl Extension {
+    /// Its name in every folder that holds an extended tokenizer.
+    pub const FILE: &str = "vocabulary.json";
+
     /// The vocabulary of a run file with absolute paths; None where the tokenizer stays as it is.
     ///
     /// # Errors
@@ -111,27 +114,25 @@ impl Extension {
                 new.iter().map(|(text, learned)| New { text, learned: *learned }).collect();
             let files = tokenizer.extended_files(&tokens)?;
             let extended = Tokenizer::from_files(&files, tokenizer.dir())?;
-            let unreached = unreached(tokenizer, &extended, &new)?;
-            if unreached.is_empty() {
+            let useless = useless(tokenizer, &extended, &new)?;
+            if useless.is_empty() {
                 break (files, extended);
             }
             // Learned pieces are joined from others; without these, some may be out of reach.
-            if let Some(at) = unreached.iter().find(|at| !new[**at].1) {
-                return Err(not_taken(&new[*at].0));
-            }
             let mut at = 0;
             new.retain(|_| {
                 at += 1;
-                !unreached.contains(&(at - 1))
+                !useless.contains(&(at - 1))
             });
         };
         if new.len() < asked {
             let count = asked - new.len();
             notes.push(text!(
-                "{count} learned pieces are left out: the tokenizer would never join them from smaller ones",
-                "{count} 个学到的词片已略去：分词器无法由更小的词片拼成它们"
+                "{count} tokens are left out: this tokenizer would not make one token of their text, or not give the text back",
+                "略去 {count} 个词元：该分词器无法将其文本作为一个词元，或无法还原其文本"
             ));
         }
+        notes.extend(new.first().and_then(|(text, _)| blanks_behind(tokenizer, &extended, text)));
         let tokens = new.iter().map(|(text, _)| {
             let mut pieces = tokenizer.inside(text)?;
             pieces.retain(|id| Some(*id) != tokenizer.unknown());
@@ -148,19 +149,51 @@ impl Extension {
         Ok(Self { record, files, notes })
     }
 
+    /// As many tokens as the settings can make at most, behind `first` others, without reading or learning them: for
+    /// forecasts.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn at_most(config: &VocabularyConfig, first: usize) -> Result<Option<Self>> {
+        if config.is_off() {
+            return Ok(None);
+        }
+        check(config)?;
+        if !config.makes_tokens() {
+            return Self::open(&config.extended);
+        }
+        let mut count = config.tokens.len();
+        if !config.file.as_os_str().is_empty() {
+            count += list::lines(&config.file)?.lines().count();
+        }
+        if !config.train_on.is_empty() {
+            count += usize::try_from(config.size).unwrap_or(MOST_TOKENS);
+        }
+        let token = NewToken { text: String::new(), pieces: Vec::new() };
+        let record = Record {
+            first: u32::try_from(first).unwrap_or(u32::MAX / 2),
+            initialise: config.initialise,
+            pad_to_multiple_of: config.pad_to_multiple_of,
+            tokens: vec![token; count.min(MOST_TOKENS)],
+            files: Vec::new(),
+        };
+        Ok(Some(Self { record, files: Vec::new(), notes: Vec::new() }))
+    }
+
     /// What lies in a folder; None where it holds no extended tokenizer.
     ///
     /// # Errors
     /// When it holds one that is damaged.
     pub fn open(dir: &Path) -> Result<Option<Self>> {
-        let file = dir.join(FILE);
+        let file = dir.join(Self::FILE);
         if !file.is_file() {
             return Ok(None);
         }
         let bytes = read_limited(&file, MAX_BYTES)?;
         let record: Record = serde_json::from_slice(&bytes).map_err(|err| damaged(err.to_string(), &file))?;
         let count = record.tokens.len();
-        let fits = count <= MOST_TOKENS && record.first <= u32::MAX / 2 && record.pad_to_multiple_of <= 1 << 20;
+        let fits =
+            count <= MOST_TOKENS && record.first <= u32::MAX / 2 && record.pad_to_multiple_of <= 1 << 20;
         let before = |token: &NewToken| token.pieces.iter().all(|id| *id < record.first);
         if !fits || !record.tokens.iter().all(before) {
             return Err(damaged("its numbers do not fit".into(), &file));
@@ -177,7 +210,7 @@ impl Extension {
     /// Every file with its name: those of the tokenizer, and `vocabulary.json`.
     pub fn files(&self) -> Vec<(String, Vec<u8>)> {
         let mut files = self.files.clone();
-        files.push((FILE.to_owned(), serde_json::to_vec(&self.record).unwrap_or_default()));
+        files.push((Self::FILE.to_owned(), serde_json::to_vec(&self.record).unwrap_or_default()));
         files
     }
 
@@ -197,9 +230,11 @@ impl Extension {
             let spelled = token.text.replace(' ', crate::tokenizer::sentencepiece::BLANK);
             tokenizer.id(&token.text).or_else(|| tokenizer.id(&spelled)) == Some(id)
         };
-        if let Some((token, id)) = record.tokens.iter().zip(record.first..).find(|(token, id)| !has((token, *id))) {
+        if let Some((token, id)) =
+            record.tokens.iter().zip(record.first..).find(|(token, id)| !has((token, *id)))
+        {
             let text = &token.text;
-            return Err(damaged(format!("`{text}` has not the id {id}"), &model.join(FILE)));
+            return Err(damaged(format!("`{text}` has not the id {id}"), &model.join(Self::FILE)));
         }
         Ok(tokenizer)
     }
@@ -253,14 +288,17 @@ fn refuse_number(count: usize, notes: &[Text]) -> Result<()> {
     } else {
         text!("There are {count} new tokens", "新词元多达 {count} 个")
     };
-    Err(UserError::bad_input(what)
-        .at_item("vocabulary")
-        .details(notes.iter().map(Text::to_string))
-        .mend(text!("give 1 to {MOST_TOKENS} that the tokenizer lacks", "请给出 1 到 {MOST_TOKENS} 个分词器缺少的词元")))
+    Err(UserError::bad_input(what).at_item("vocabulary").details(notes.iter().map(Text::to_string)).mend(
+        text!(
+            "give 1 to {MOST_TOKENS} that the tokenizer lacks",
+            "请给出 1 到 {MOST_TOKENS} 个分词器缺少的词元"
+        ),
+    ))
 }
 
-/// Places of the tokens whose text does not come out as their id.
-fn unreached(old: &Tokenizer, extended: &Tokenizer, new: &[(String, bool)]) -> Result<HashSet<usize>> {
+/// Places of the tokens whose text does not come out as their id, or not back again: byte-level tokenizers take `Æ` in an
+/// added token for a byte.
+fn useless(old: &Tokenizer, extended: &Tokenizer, new: &[(String, bool)]) -> Result<HashSet<usize>> {
     let first = old.largest_id() + 1;
     let mut missing = HashSet::new();
     for ((at, (text, _)), id) in new.iter().enumerate().zip(first..) {
@@ -270,20 +308,27 @@ fn unreached(old: &Tokenizer, extended: &Tokenizer, new: &[(String, bool)]) -> R
         for text in spelled {
             reached |= extended.inside(text)? == [id];
         }
-        if !reached {
+        if !reached || extended.decode(&[id], false)?.trim() != text.trim() {
             missing.insert(at);
         }
     }
     Ok(missing)
 }
 
-fn not_taken(token: &str) -> UserError {
-    UserError::bad_input(text!(
-        "The tokenizer does not take `{token}`: its text would not become this one token",
-        "分词器无法加入 `{token}`：该文本不会成为这一个词元"
-    ))
-    .at_item("vocabulary")
-    .mend(Text::fixed("leave it out, or write it otherwise", "请去掉它，或换一种写法"))
+/// Told where the tokenizer puts a blank in front of every part of a text, and so behind every added token.
+fn blanks_behind(old: &Tokenizer, extended: &Tokenizer, token: &str) -> Option<Text> {
+    let text = format!("a{token}b");
+    let back = |tokenizer: &Tokenizer| {
+        let ids = tokenizer.encode(&text, false).ok()?.ids;
+        tokenizer.decode(&ids, false).ok()
+    };
+    let changed = back(old)? == text && back(extended)? != text;
+    changed.then(|| {
+        Text::fixed(
+            "This tokenizer.json puts a blank behind every added token. With the model's tokenizer.model alone in its folder, new tokens would be pieces, which have none",
+            "该 tokenizer.json 会在每个新增词元之后插入空格。若模型文件夹中只保留 tokenizer.model，新词元将成为词片，不会有空格",
+        )
+    })
 }
 
 fn no_extension(dir: &Path) -> UserError {

@@ -19,6 +19,7 @@ use crate::methods::{Member, members, not_mergeable};
 use crate::models::ModelFolder;
 use crate::nn::{ParamId, Value};
 use crate::plan::Plan;
+use crate::tokens::open_with_tokens;
 use crate::train::{Learner, PlanFile, RunState};
 
 pub use card::Card;
@@ -154,7 +155,7 @@ pub fn export(
 ) -> Result<ExportReport> {
     let started = std::time::Instant::now();
     let target = target_of_request(request)?;
-    let folder = ModelFolder::open(&request.model.path, &request.model.overrides)?;
+    let folder = open_with_tokens(&request.model)?;
     let adapters = members(&request.model, folder.model())?;
     if !target.is_adapter {
         adapters.iter().zip(&request.model.adapters).try_for_each(|(it, dir)| refuse_unmergeable(it, dir))?;

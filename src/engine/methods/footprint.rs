@@ -18,6 +18,8 @@ pub struct Footprint {
     pub targets: Vec<TargetReport>,
     /// `adapter_config.json` of the result; empty where the model itself is trained.
     pub adapter_config: Map<String, Json>,
+    /// Of the result's files besides the adapter's own: an extended tokenizer.
+    pub extra_bytes: u64,
 }
 
 impl Footprint {
@@ -43,6 +45,6 @@ impl Footprint {
 
     /// Bytes of the adapter's files.
     pub fn adapter_bytes(&self) -> u64 {
-        if self.is_adapter() { peft::bytes(&self.adapter_config, &self.added) } else { 0 }
+        if self.is_adapter() { peft::bytes(&self.adapter_config, &self.added) + self.extra_bytes } else { 0 }
     }
 }

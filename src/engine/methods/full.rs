@@ -55,6 +55,7 @@ fn footprint(model: &Model, _: &Map<String, Value>, _: &Path) -> Result<Footprin
         added: ParamStore::new(Space::Adapter),
         targets: sites.map(|(_, site)| target(site)).collect(),
         adapter_config: Map::new(),
+        extra_bytes: 0,
     })
 }
 

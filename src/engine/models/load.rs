@@ -1,6 +1,7 @@
 //! From a folder to a model on a device. Everything is checked before anything is allocated.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use protocol::{Result, Text, UserError, text};
@@ -8,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 use serde_json::{Map, Value as Json};
 
-use super::{Builder, ConfigJson, FAMILIES, Family, Model, ModelInfo, family_of};
+use super::{Builder, ConfigJson, FAMILIES, Family, Growth, Model, ModelInfo, family_of};
 use crate::nn::{Initial, Param, ParamId, ParamStore, Value, float_dtype};
 use crate::weights::{Checkpoint, Wanted, load_tensor};
 
@@ -67,10 +68,21 @@ impl ModelFolder {
             decoder,
             params: builder.params,
             sites: builder.sites,
+            growth: None,
             device: Device::flex(),
             dtype: DType::F32,
         };
         Ok(Self { dir: dir.to_owned(), config, family, info, blueprint, checkpoint: None })
+    }
+
+    /// Gives the model rows for new tokens: what it is from now on, whatever its files hold.
+    ///
+    /// # Errors
+    /// As [`Model::resize`].
+    pub fn resize(&mut self, growth: Option<Arc<Growth>>) -> Result<()> {
+        self.blueprint.resize(growth)?;
+        self.info = self.blueprint.info.clone();
+        Ok(())
     }
 
     /// Parameters and sites, not loaded.
@@ -148,6 +160,7 @@ impl ModelFolder {
             done += param.elements() as u64;
             progress(done, total);
         }
+        self.blueprint.grow_read();
         Ok(self.placed(device, dtype))
     }
 

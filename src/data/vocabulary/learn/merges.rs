@@ -56,7 +56,9 @@ impl Merges {
     pub fn next(&mut self) -> Option<(String, u64)> {
         loop {
             let (count, Reverse(pair)) = self.best.pop()?;
-            let Some(found) = self.pairs.get(&pair).filter(|found| found.count == count && count > 0) else { continue };
+            let Some(found) = self.pairs.get(&pair).filter(|found| found.count == count && count > 0) else {
+                continue;
+            };
             let words: Vec<u32> = found.words.iter().copied().collect();
             let piece = self.joined(pair);
             let id = self.id_of(&piece);

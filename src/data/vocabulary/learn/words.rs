@@ -4,12 +4,11 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use protocol::{Result, Text};
-use serde_json::Value;
+use protocol::{Result, Text, text};
 
-use crate::progress::{Progress, check_cancelled};
-use crate::sources::{self, RowValue};
+use crate::progress::Progress;
 use crate::tokenizer::sentencepiece::BLANK;
+use crate::vocabulary::texts::each_text;
 
 /// Different words that are held, in bytes: when there are more, the rest of the texts is not read.
 const MOST_BYTES: usize = 512 << 20;
@@ -21,7 +20,8 @@ const LONGEST: usize = 64;
 pub(super) struct Words {
     pub counts: HashMap<Box<str>, u64>,
     bytes: usize,
-    unread: u64,
+    /// There were too many to read all texts.
+    cut: bool,
     bad: u64,
 }
 
@@ -59,46 +59,28 @@ impl Words {
     /// # Errors
     /// When the file cannot be opened, or the user stopped. Rows that cannot be read are counted.
     pub fn read(&mut self, file: &Path, progress: &dyn Progress) -> Result<()> {
-        let rows = sources::open(file, progress)?;
-        let stage = Text::fixed("reading texts", "读取文本");
-        for row in 0..rows.len() {
-            if row % 256 == 0 {
-                check_cancelled(progress)?;
-                progress.report(&stage, row as u64, rows.len() as u64);
+        let mut whole = true;
+        self.bad += each_text(file, progress, &mut |text| {
+            whole = self.bytes <= MOST_BYTES;
+            if whole {
+                self.add(text);
             }
-            if self.bytes > MOST_BYTES {
-                self.unread += 1;
-                continue;
-            }
-            match rows.get(row).map(|row| row.value) {
-                Ok(RowValue::Text(text)) => self.add(&text),
-                Ok(RowValue::Object(fields)) => fields.values().for_each(|value| self.add_value(value)),
-                Err(_) => self.bad += 1,
-            }
-        }
+            whole
+        })?;
+        self.cut |= !whole;
         Ok(())
     }
 
     pub fn notes(&self) -> Vec<Text> {
-        let (unread, bad) = (self.unread, self.bad);
-        let notes = [
-            (unread, protocol::text!("{unread} rows are not read: the texts have too many different words", "有 {unread} 行未读取：文本中不同的词过多")),
-            (bad, protocol::text!("{bad} rows cannot be read", "有 {bad} 行无法读取")),
-        ];
-        notes.into_iter().filter(|(count, _)| *count > 0).map(|(_, note)| note).collect()
-    }
-
-    /// The texts in a value. A row's nesting is bounded where rows are read.
-    fn add_value(&mut self, value: &Value) {
-        let mut open = vec![value];
-        while let Some(value) = open.pop() {
-            match value {
-                Value::String(text) => self.add(text),
-                Value::Array(items) => open.extend(items.iter().rev()),
-                Value::Object(fields) => open.extend(fields.values().rev()),
-                Value::Null | Value::Bool(_) | Value::Number(_) => {}
-            }
-        }
+        let bad = self.bad;
+        let unread = self.cut.then(|| {
+            Text::fixed(
+                "Not all of the texts is read: they have too many different words",
+                "文本未全部读取：其中不同的词过多",
+            )
+        });
+        let rows = (bad > 0).then(|| text!("{bad} rows cannot be read", "有 {bad} 行无法读取"));
+        unread.into_iter().chain(rows).collect()
     }
 
     fn add(&mut self, text: &str) {

@@ -85,6 +85,7 @@ impl FrontAdapter {
         let path = if self.front == Front::Prompt { "prompt" } else { "prefix" };
         let parameters = self.params.elements();
         Footprint {
+            extra_bytes: 0,
             own: Vec::new(),
             targets: vec![TargetReport { path: path.into(), rank: 0, alpha: 0.0, parameters }],
             adapter_config: peft::with_base(self.config, &base.display().to_string()),

@@ -48,6 +48,7 @@ pub fn footprint(model: &Model, settings: &Map<String, Json>, base: &Path) -> Re
         targets: model.sites.iter().filter_map(report).collect(),
         adapter_config: config(&adapter, &base.display().to_string()),
         added: adapter.params,
+        extra_bytes: 0,
     })
 }
 

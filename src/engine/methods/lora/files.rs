@@ -9,6 +9,7 @@ use serde_json::{Map, Value as Json, json};
 use super::adapter::LoraAdapter;
 use super::attach::{SiteLayout, declare_site, replace};
 use crate::methods::Adapter;
+use crate::methods::new_rows::is_read_here;
 use crate::methods::peft::{self, PREFIX};
 use crate::models::Model;
 use crate::nn::{Param, ParamStore, Site, SiteId, SiteKind};
@@ -31,13 +32,12 @@ pub struct Identity {
 }
 
 /// Variants of LoRA that change what the tensors mean; an adapter that sets one is refused.
-const UNSUPPORTED: [&str; 9] = [
+const UNSUPPORTED: [&str; 8] = [
     "use_qalora",
     "use_bdlora",
     "alora_invocation_tokens",
     "layer_replication",
     "target_parameters",
-    "trainable_token_indices",
     "lora_bias",
     "arrow_config",
     "megatron_config",
@@ -124,6 +124,7 @@ fn declared(dir: &Path, model: &Model) -> Result<(LoraAdapter, Checkpoint)> {
     let mut adapter = LoraAdapter::new(reader.identity(&config));
     let mut problems = Vec::new();
     let mut names: Vec<&str> = weights.names().collect();
+    names.retain(|name| !is_read_here(name, &config, model));
     names.sort_unstable();
     for name in names {
         if let Err(problem) = reader.declare(&mut adapter, model, &weights, name) {

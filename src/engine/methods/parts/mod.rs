@@ -92,6 +92,7 @@ impl Parts {
     pub fn footprint(self, base: &Path) -> Footprint {
         let report = |(path, parameters)| TargetReport { path, rank: 0, alpha: 0.0, parameters };
         Footprint {
+            extra_bytes: 0,
             own: Vec::new(),
             targets: self.targets.into_iter().map(report).collect(),
             adapter_config: peft::with_base(self.config, &base.display().to_string()),

@@ -70,14 +70,14 @@ impl Run<'_> {
     fn fresh_learner(&mut self) -> Result<Learner> {
         let config = &self.plan.config;
         let (device, dtype) = (&self.chosen.device, self.plan.dtype);
+        let growth = self.plan.folder.model().growth.clone();
         let mut model = if config.model.from_scratch {
-            ModelFolder::open_config(&config.model.path, &config.model.overrides)?.initialise(
-                device,
-                dtype,
-                config.train.seed,
-            )
+            let mut folder = ModelFolder::open_config(&config.model.path, &config.model.overrides)?;
+            folder.resize(growth)?;
+            folder.initialise(device, dtype, config.train.seed)
         } else {
-            let folder = ModelFolder::open(&config.model.path, &config.model.overrides)?;
+            let mut folder = ModelFolder::open(&config.model.path, &config.model.overrides)?;
+            folder.resize(growth)?;
             let (request, sink) = (self.request, &mut *self.sink);
             folder.load(device, dtype, &mut |done, total| {
                 sink.progress(request, Text::fixed("loading the model", "加载模型"), done, total, None);
