@@ -175,6 +175,7 @@ fn conclusion(event: Event) -> Option<Result<u8>> {
         | Event::Estimated { .. }
         | Event::ExportForecast { .. }
         | Event::Rendered { .. }
+        | Event::VocabularyExtended { .. }
         | Event::Runs { .. }
         | Event::RunRead { report: Some(_), .. }
         | Event::Deleted { .. }
@@ -209,6 +210,7 @@ fn concerns(event: &Event, wanted: RequestId) -> bool {
         | Event::Checking { request, .. }
         | Event::ExportForecast { request, .. }
         | Event::Rendered { request, .. }
+        | Event::VocabularyExtended { request, .. }
         | Event::Runs { request, .. }
         | Event::RunRead { request, .. }
         | Event::Deleted { request, .. }

@@ -39,7 +39,7 @@ fn lookup(table: &[(&str, &'static str)], wanted: &str) -> Option<&'static str> 
     table.iter().find(|(name, _)| *name == wanted).map(|(_, words)| *words)
 }
 
-const ABOUT: [(&str, &str); 12] = [
+const ABOUT: [(&str, &str); 13] = [
     ("emberwright", "在自己的工作站上微调语言模型"),
     ("inspect", "查看模型文件夹：模型家族、参数量、线性层、缺失或异常之处"),
     ("preview", "逐词元查看模型将看到的数据"),
@@ -50,11 +50,12 @@ const ABOUT: [(&str, &str); 12] = [
     ("generate", "续写提示词"),
     ("chat", "与模型对话，可随时切换适配器"),
     ("export", "写出其他程序可加载的文件夹"),
+    ("vocabulary", "为分词器扩充词元，并说明收益"),
     ("bench", "测量训练速度与内存"),
     ("engine", "为图形窗口提供服务；由窗口启动"),
 ];
 
-const FLAGS: [(&str, &str); 52] = [
+const FLAGS: [(&str, &str); 59] = [
     ("json", "在标准输出以 JSON 行打印引擎事件；日志输出到标准错误"),
     ("device", "计算设备：auto、cpu 或 cuda:N"),
     ("lang", "消息语言（默认由 LANG 决定）"),
@@ -105,6 +106,13 @@ const FLAGS: [(&str, &str); 52] = [
     ("sockets", "套接字文件夹（默认为用户自己的）"),
     ("runs", "训练记录文件夹（默认在用户数据中）"),
     ("log", "本进程输出所写入的文件，用于错误信息"),
+    ("tokens", "新词元列表文件，每行一个"),
+    ("train_on", "从 csv、json、jsonl 或 txt 文件的文本中学习新词元；可多次指定"),
+    ("size", "最多学习的词元数"),
+    ("coverage", "学到的词元所覆盖的字符比例"),
+    ("initialise", "新词元行的初始值"),
+    ("pad_to_multiple_of", "将词嵌入行数补足到该数的倍数"),
+    ("sample", "用于衡量收益的文件（默认为 --train-on 的文件）；可多次指定"),
     ("help", "打印帮助"),
     ("version", "打印版本"),
 ];

@@ -29,6 +29,7 @@ mod status;
 mod train;
 mod train_view;
 mod values;
+mod vocabulary;
 
 use std::process::ExitCode;
 
@@ -70,6 +71,8 @@ enum Task {
     Chat(chat::Flags),
     /// Write a folder that other programs load
     Export(export::Flags),
+    /// Give a tokenizer new tokens, and tell what they gain
+    Vocabulary(vocabulary::Flags),
     /// Measure training speed and memory
     Bench(bench::Flags),
     /// Serve the window; started by it
@@ -121,6 +124,7 @@ fn perform(task: Task, client: &mut Client, screen: &mut Screen) -> Result<u8> {
         Task::Generate(flags) => generate::run(flags, client, screen),
         Task::Chat(flags) => chat::run(flags, client, screen),
         Task::Export(flags) => export::run(flags, client, screen),
+        Task::Vocabulary(flags) => vocabulary::run(flags, client, screen),
         Task::Bench(flags) => bench::run(flags, client, screen),
         Task::Engine(flags) => engine_process::run(flags, client.device()),
     }

@@ -39,10 +39,14 @@ struct Rows;
 impl View for Rows {
     fn draw(&mut self, event: &Event, screen: &mut Screen) {
         match event {
-            Event::Preview { rows, .. } if screen.stdout_is_terminal() => {
+            Event::Preview { rows, source, .. } if screen.stdout_is_terminal() => {
                 for row in rows {
                     let drawn = format!("{}\n{}\n", heading(row, screen), tokens(row));
                     screen.line(&drawn);
+                }
+                if let Some(gain) = source.as_ref().and_then(|source| source.vocabulary.as_ref()) {
+                    let gain = screen.pick(gain);
+                    screen.line(&gain);
                 }
             }
             _ => self.print(event, screen),

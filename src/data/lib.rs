@@ -20,12 +20,13 @@ mod split;
 mod template;
 mod tokenizer;
 mod verdict;
+mod vocabulary;
 
 pub use batch::Batch;
 pub use bee::{BeeBatch, BeePrompt, BeeRow, Column, ExtToken, FIRST_EXTENSION, SegmentTree, encode_row};
 pub use dataset::Dataset;
 pub use encode::{ChatPrompt, EncodeOptions, Encoder, message};
-pub use library::Library;
+pub use library::{Extended, Library};
 pub use pieces::Pieces;
 pub use preview::{Shown, find, preview};
 pub use progress::{Progress, Silent};
@@ -36,3 +37,4 @@ pub use template::{Answer, Chat, ChatTemplate, PRESETS, Preset, Rendered, Templa
 pub use tokenizer::{CpmBee, DecodeStream, Encoding, TemplateSource, Tokenizer, Word, WordKind};
 pub use tokenizer::{byte_bpe, sentencepiece, tiktoken};
 pub use verdict::{ModelTokens, Survey};
+pub use vocabulary::{Extension, Gain, NewToken, Record as VocabularyRecord, gain, gain_on_files};

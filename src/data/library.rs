@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, sync_channel};
 use std::time::{Duration, SystemTime};
 
-use protocol::config::{DataConfig, Validation};
+use protocol::config::{DataConfig, Validation, VocabularyConfig};
 use protocol::{Result, Text, UserError};
 
 use crate::dataset::Dataset;
@@ -16,6 +16,7 @@ use crate::progress::{Progress, check_cancelled};
 use crate::record::Encode;
 use crate::sources::{self, RowSource, indexing};
 use crate::tokenizer::Tokenizer;
+use crate::vocabulary::Extension;
 
 /// How much of a file is looked at for its first rows.
 const HEAD_BYTES: u64 = 4 << 20;
@@ -26,7 +27,15 @@ const LOOK: Duration = Duration::from_millis(20);
 #[derive(Default)]
 pub struct Library {
     tokenizer: Option<(Stamp, Arc<Tokenizer>)>,
+    extended: Option<(Stamp, VocabularyConfig, Extended)>,
     shelves: Vec<Shelf>,
+}
+
+/// A model's tokenizer with new tokens.
+#[derive(Clone, Debug)]
+pub struct Extended {
+    pub extension: Arc<Extension>,
+    pub tokenizer: Arc<Tokenizer>,
 }
 
 /// A file's path, size and time of change: what was read of it holds while these stay.
@@ -79,6 +88,38 @@ impl Library {
         let tokenizer = Arc::new(Tokenizer::open(model)?);
         self.tokenizer = Some((stamp, tokenizer.clone()));
         Ok(tokenizer)
+    }
+
+    /// The tokenizer of a model with the tokens of a run file with absolute paths; None where there are none.
+    ///
+    /// # Errors
+    /// As [`Extension::of`].
+    pub fn extended(
+        &mut self,
+        model: &Path,
+        config: &VocabularyConfig,
+        progress: &dyn Progress,
+    ) -> Result<Option<Extended>> {
+        if config.is_off() {
+            return Ok(None);
+        }
+        let own = self.tokenizer(model)?;
+        let mut read = config.clone();
+        let made = Path::new(Extension::FILE);
+        let read: Vec<PathBuf> =
+            read.paths_mut().flat_map(|path| [path.join(made), std::mem::take(path)]).collect();
+        let known = self.tokenizer.iter().flat_map(|(stamp, _)| stamp.clone());
+        let stamp: Stamp = known.chain(stamp(read.into_iter())).collect();
+        if let Some((known, of, extended)) = &self.extended
+            && (known, of) == (&stamp, config)
+        {
+            return Ok(Some(extended.clone()));
+        }
+        let Some(extension) = Extension::of(config, &own, progress)? else { return Ok(None) };
+        let tokenizer = Arc::new(extension.tokenizer(model)?);
+        let extended = Extended { extension: Arc::new(extension), tokenizer };
+        self.extended = Some((stamp, config.clone(), extended.clone()));
+        Ok(Some(extended))
     }
 
     /// Every row of a run's data; waits for the indexes.

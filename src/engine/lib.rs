@@ -26,6 +26,7 @@ pub mod score;
 mod session;
 mod settings;
 mod sink;
+mod tokens;
 pub mod train;
 pub mod weights;
 mod worker;

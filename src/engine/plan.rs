@@ -5,15 +5,20 @@ use std::sync::Arc;
 
 use burn::tensor::DType;
 use chrono::NaiveDateTime;
-use data::{Dataset, Encoder, Library, ModelTokens, Progress, SamplerOptions, Survey};
+use data::{
+    Dataset, Encoder, Extended, Extension, Library, ModelTokens, Progress, SamplerOptions, Survey, Tokenizer,
+};
 use protocol::config::{LossScale, Validation};
-use protocol::{DeviceKind, MemoryForecast, Remedy, Result, RunConfig, Text, UserError, text};
+use protocol::{
+    DeviceKind, Finding, FindingKind, MemoryForecast, Remedy, Result, RunConfig, Severity, Text, UserError,
+    text,
+};
 
 use crate::costs::{Cost, Costs};
 use crate::device::Chosen;
 use crate::generate;
 use crate::methods;
-use crate::models::{ModelFolder, ModelInfo};
+use crate::models::{Growth, ModelFolder, ModelInfo};
 use crate::nn::Quantization;
 use crate::optim::{Choice, Schedule};
 use crate::remedies::Standing;
@@ -23,6 +28,8 @@ pub struct Plan {
     /// With absolute paths.
     pub config: RunConfig,
     pub folder: ModelFolder,
+    /// The tokenizer's new tokens, where it is extended.
+    pub extension: Option<Arc<Extension>>,
     pub encoder: Arc<Encoder>,
     pub dataset: Arc<Dataset>,
     pub survey: Survey,
@@ -53,9 +60,14 @@ pub fn absolute(mut config: RunConfig, base: &Path) -> RunConfig {
     };
     join(&mut config.model.path);
     join(&mut config.method.init_from);
-    config.data.train.iter_mut().for_each(join);
+    config.vocabulary.paths_mut().for_each(&join);
+    // What is continued from brings its tokens.
+    if config.vocabulary.is_off() && config.method.init_from.join(Extension::FILE).is_file() {
+        config.vocabulary.extended.clone_from(&config.method.init_from);
+    }
+    config.data.train.iter_mut().for_each(&join);
     if let Validation::Files(files) = &mut config.data.validation {
-        files.iter_mut().for_each(join);
+        files.iter_mut().for_each(&join);
     }
     config
 }
@@ -89,11 +101,23 @@ impl Plan {
     ) -> Result<Self> {
         let config = absolute(config, base);
         check_numbers(&config)?;
-        let folder = open_model(&config)?;
-        let (encoder, tokens, pad) = open_tokenizer(&config, base, now, &folder.info, library)?;
+        let mut folder = open_model(&config)?;
+        let extended = library.extended(&config.model.path, &config.vocabulary, progress)?;
+        folder.resize(growth_of(extended.as_ref(), &folder, &config)?)?;
+        let tokenizer = match &extended {
+            Some(extended) => extended.tokenizer.clone(),
+            None => library.tokenizer(&config.model.path)?,
+        };
+        let (encoder, tokens, pad) = open_tokenizer(&config, base, now, &folder.info, tokenizer)?;
         generate::check_samples(&config, &encoder, &folder.info)?;
         let mut dataset = library.dataset(&config.data, base, encoder.clone(), progress)?;
         let mut survey = Survey::new(&dataset, &tokens, config.train.seed, progress)?;
+        if let Some(Extended { extension, tokenizer }) = &extended {
+            let old = library.tokenizer(&config.model.path)?;
+            let gain = data::gain(&dataset, &old, (extension, tokenizer), progress)?;
+            survey.verdict.findings.push(gain.finding());
+            survey.verdict.findings.extend(extension.notes.iter().map(|note| noted(note.clone())));
+        }
         if let Some(pieces) = survey.pieces.take() {
             dataset.number_pieces(pieces);
         }
@@ -128,6 +152,7 @@ impl Plan {
             parameters: folder.model().params.elements(),
             config,
             folder,
+            extension: extended.map(|extended| extended.extension),
             encoder,
             dataset: Arc::new(dataset),
             survey,
@@ -192,15 +217,38 @@ pub(crate) fn open_model(config: &RunConfig) -> Result<ModelFolder> {
     ModelFolder::open_config(path, &config.model.overrides)
 }
 
+/// The rows that new tokens need.
+fn growth_of(
+    extended: Option<&Extended>,
+    folder: &ModelFolder,
+    config: &RunConfig,
+) -> Result<Option<Arc<Growth>>> {
+    let growth = |extended: &Extended| {
+        Growth::new(extended.extension.clone(), folder.info.vocabulary, config.vocabulary.train).map(Arc::new)
+    };
+    extended.map(growth).transpose()
+}
+
+fn noted(text: Text) -> Finding {
+    Finding {
+        kind: FindingKind::Vocabulary,
+        severity: Severity::Info,
+        count: 0,
+        rows: Vec::new(),
+        text,
+        mend: None,
+        remedies: Vec::new(),
+    }
+}
+
 /// The encoder, what the model says of token ids, and the padding id.
 fn open_tokenizer(
     config: &RunConfig,
     base: &Path,
     now: NaiveDateTime,
     info: &ModelInfo,
-    library: &mut Library,
+    tokenizer: Arc<Tokenizer>,
 ) -> Result<(Arc<Encoder>, ModelTokens, u32)> {
-    let tokenizer = library.tokenizer(&config.model.path)?;
     let encoder = Arc::new(Encoder::with_tokenizer(tokenizer, &config.data, base, Some(now))?);
     let tokenizer = encoder.tokenizer();
     let (largest, rows) = (tokenizer.largest_id(), info.vocabulary);

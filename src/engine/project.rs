@@ -16,6 +16,7 @@ pub fn moved(config: RunConfig, base: &Path, folder: &Path) -> RunConfig {
     let relative = |path: &mut PathBuf| *path = relative_to(folder, path);
     relative(&mut config.model.path);
     relative(&mut config.method.init_from);
+    config.vocabulary.paths_mut().for_each(relative);
     config.data.train.iter_mut().for_each(relative);
     if let Validation::Files(files) = &mut config.data.validation {
         files.iter_mut().for_each(relative);

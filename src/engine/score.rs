@@ -5,10 +5,12 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::sync::Arc;
 
-use data::{Encode as _, EncodeOptions, Encoder, Example, IGNORE, Record, Tokenizer};
+use data::{Encode as _, EncodeOptions, Encoder, Example, IGNORE, Record};
 use protocol::config::TrainOn;
-use protocol::{Result, Text, UserError, text};
+use protocol::{ModelRef, Result, Text, UserError, text};
 use serde::Deserialize;
+
+use crate::tokens::tokenizer_with;
 
 /// A line longer than this is no row.
 const MAX_LINE: usize = 64 << 20;
@@ -26,7 +28,7 @@ struct Row {
 ///
 /// # Errors
 /// When the file cannot be read or a row has neither form; names the row.
-pub fn read_rows(file: &Path, model: &Path) -> Result<Vec<Example>> {
+pub fn read_rows(file: &Path, model: &ModelRef) -> Result<Vec<Example>> {
     let opened = File::open(file)
         .map_err(|err| UserError::io(Text::fixed("read the rows", "读取数据"), file, &err))?;
     let mut encoder = None;
@@ -44,7 +46,7 @@ pub fn read_rows(file: &Path, model: &Path) -> Result<Vec<Example>> {
     Ok(rows)
 }
 
-fn row(line: &str, model: &Path, encoder: &mut Option<Encoder>) -> Result<Example> {
+fn row(line: &str, model: &ModelRef, encoder: &mut Option<Encoder>) -> Result<Example> {
     if line.len() > MAX_LINE {
         return Err(UserError::bad_input(Text::fixed("The row is too long", "该行过长")));
     }
@@ -76,9 +78,9 @@ fn row(line: &str, model: &Path, encoder: &mut Option<Encoder>) -> Result<Exampl
     Ok(scored(ids))
 }
 
-fn plain_encoder(model: &Path) -> Result<Encoder> {
+fn plain_encoder(model: &ModelRef) -> Result<Encoder> {
     let options = EncodeOptions { train_on: TrainOn::Responses, max_length: usize::MAX };
-    Encoder::new(Arc::new(Tokenizer::open(model)?), None, options)
+    Encoder::new(Arc::new(tokenizer_with(&model.path, model.adapters.first())?), None, options)
 }
 
 /// All tokens are to be scored; an id beyond the labels' range is beyond every vocabulary, too.

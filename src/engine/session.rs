@@ -14,6 +14,7 @@ use crate::methods::{Adapter, Member, Merged, Stack, check_weights, load_adapter
 use crate::models::{Model, ModelFolder};
 use crate::nn::{AdapterView, Quantization};
 use crate::room::require_room;
+use crate::tokens::{common_tokens, growth_on, tokenizer_with};
 
 /// What a loaded model was loaded from and how: folder, dtype, quantization, overrides.
 type Key = (PathBuf, DType, Option<Quantization>, String);
@@ -31,6 +32,8 @@ pub struct Loaded {
     adapters: BTreeMap<PathBuf, Arc<dyn Adapter>>,
     /// What the adapters that speak are, and how they act on the model.
     speaking: (Vec<(PathBuf, f64)>, Speaking),
+    /// The adapter whose tokens the model has now.
+    tokens_from: Option<PathBuf>,
     /// Or why there is none: ids can be scored without a tokenizer.
     encoder: Result<Arc<Encoder>>,
     /// The newest of other templates that were asked for, by what the run file calls it.
@@ -72,12 +75,13 @@ impl Session {
             let folder = ModelFolder::of(wanted)?;
             require_room(&folder, dtype, &self.chosen, 1)?;
             let model = folder.load(&self.chosen.device, dtype, progress)?;
-            let encoder = open_encoder(&wanted.path, None);
+            let encoder = open_encoder(&wanted.path, None, None);
             self.loaded = Some(Loaded {
                 key,
                 model,
                 adapters: BTreeMap::new(),
                 speaking: (Vec::new(), Speaking::Base),
+                tokens_from: None,
                 encoder,
                 templated: None,
             });
@@ -85,6 +89,7 @@ impl Session {
         let loaded = self.loaded.as_mut().ok_or_else(nothing_loaded)?;
         for dir in &wanted.adapters {
             if !loaded.adapters.contains_key(dir) {
+                loaded.use_tokens(std::slice::from_ref(dir))?;
                 loaded.adapters.insert(dir.clone(), load_adapter(dir, &loaded.model)?.into());
             }
         }
@@ -115,7 +120,7 @@ impl Session {
     pub fn use_template(&mut self, template: &str) -> Result<()> {
         let loaded = self.loaded.as_mut().ok_or_else(nothing_loaded)?;
         if loaded.templated.as_ref().is_none_or(|(known, _)| known != template) {
-            let encoder = open_encoder(&loaded.key.0, Some(template))?;
+            let encoder = open_encoder(&loaded.key.0, loaded.tokens_from.as_ref(), Some(template))?;
             loaded.templated = Some((template.to_owned(), encoder));
         }
         Ok(())
@@ -131,14 +136,37 @@ impl Loaded {
         }
     }
 
-    fn set_speaking(&mut self, wanted: Vec<(PathBuf, f64)>, merged: bool) -> Result<()> {
-        if self.speaking.0 == wanted && merged == matches!(self.speaking.1, Speaking::Within(_)) {
-            return Ok(());
-        }
+    /// Leaves the base alone.
+    fn silence(&mut self) {
         let before = std::mem::replace(&mut self.speaking, (Vec::new(), Speaking::Base));
         if let Speaking::Within(merged) = before.1 {
             merged.undo(&mut self.model);
         }
+    }
+
+    /// Gives the model the tokens that adapters were made with, or its own again. Nobody speaks any more where these
+    /// are others.
+    fn use_tokens(&mut self, adapters: &[PathBuf]) -> Result<()> {
+        let extension = common_tokens(adapters)?;
+        let now = self.model.growth.as_ref().map(|growth| &growth.extension.record);
+        if now == extension.as_ref().map(|extension| &extension.record) {
+            return Ok(());
+        }
+        self.silence();
+        self.tokens_from = adapters.first().filter(|_| extension.is_some()).cloned();
+        self.model.resize(growth_on(extension, self.model.base_vocabulary())?)?;
+        self.encoder = open_encoder(&self.key.0, self.tokens_from.as_ref(), None);
+        self.templated = None;
+        Ok(())
+    }
+
+    fn set_speaking(&mut self, wanted: Vec<(PathBuf, f64)>, merged: bool) -> Result<()> {
+        let dirs: Vec<PathBuf> = wanted.iter().map(|(dir, _)| dir.clone()).collect();
+        self.use_tokens(&dirs)?;
+        if self.speaking.0 == wanted && merged == matches!(self.speaking.1, Speaking::Within(_)) {
+            return Ok(());
+        }
+        self.silence();
         let member = |(dir, weight): &(PathBuf, f64)| {
             Some(Member { adapter: self.adapters.get(dir)?.clone(), weight: *weight })
         };
@@ -184,15 +212,21 @@ fn speakers(wanted: &ModelRef, number: Option<usize>) -> Result<Vec<(PathBuf, f6
 }
 
 /// With the model's own template, or with another one.
+/// With the model's own template, or with another one; with the tokens of an adapter where it has its own.
 ///
 /// # Errors
 /// When the folder has no tokenizer that can be used, or the template cannot be read.
-pub(crate) fn open_encoder(path: &Path, template: Option<&str>) -> Result<Arc<Encoder>> {
+pub(crate) fn open_encoder(
+    path: &Path,
+    adapter: Option<&PathBuf>,
+    template: Option<&str>,
+) -> Result<Arc<Encoder>> {
     let mut data = DataConfig::default();
     if let Some(template) = template {
         template.clone_into(&mut data.template);
     }
-    Ok(Arc::new(Encoder::open(path, &data, path, None)?))
+    let tokenizer = Arc::new(tokenizer_with(path, adapter)?);
+    Ok(Arc::new(Encoder::with_tokenizer(tokenizer, &data, path, None)?))
 }
 
 fn nothing_loaded() -> UserError {

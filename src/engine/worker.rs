@@ -88,6 +88,7 @@ impl EngineHandle {
             | Command::Estimate { .. }
             | Command::Inspect { .. }
             | Command::ForecastExport { .. }
+            | Command::ExtendVocabulary { .. }
             | Command::RenderPrompt { .. } => &self.data,
             Command::ListRuns { .. }
             | Command::ReadRun { .. }
@@ -300,6 +301,16 @@ impl Worker {
             Command::RenderPrompt { request, model, prompt } => {
                 handlers::render_prompt(request, &model, &prompt, sink)
             }
+            Command::ExtendVocabulary { request, model, vocabulary, sample, out } => {
+                handlers::extend_vocabulary(
+                    request,
+                    (&model, &vocabulary),
+                    (&sample, &out),
+                    desk,
+                    control,
+                    sink,
+                )
+            }
             Command::ForecastExport { request, export } => handlers::forecast_export(request, &export, sink),
             Command::ListRuns { request, dir } => {
                 let dir = dir.as_deref().unwrap_or(&self.options.runs_dir);
@@ -374,6 +385,7 @@ impl Subject {
             | Command::Estimate { request, .. }
             | Command::ForecastExport { request, .. }
             | Command::RenderPrompt { request, .. }
+            | Command::ExtendVocabulary { request, .. }
             | Command::ListRuns { request, .. }
             | Command::ReadRun { request, .. }
             | Command::DeleteRun { request, .. }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::VocabularyConfig;
 use crate::{RequestId, RunConfig};
 
 /// A model folder and, optionally, adapters on it.
@@ -93,6 +94,15 @@ pub enum Command {
     ForecastExport {
         request: RequestId,
         export: ExportRequest,
+    },
+    /// Makes an extended tokenizer in a folder of its own, and measures it on the texts of `sample`; runs on the
+    /// data thread. Paths are absolute.
+    ExtendVocabulary {
+        request: RequestId,
+        model: PathBuf,
+        vocabulary: Box<VocabularyConfig>,
+        sample: Vec<PathBuf>,
+        out: PathBuf,
     },
     Bench {
         request: RequestId,

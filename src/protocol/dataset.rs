@@ -68,6 +68,9 @@ pub struct PreviewSource {
     pub template_source: String,
     /// What is wrong with the template, with its line; the rows then have their fields and no tokens.
     pub template_error: Option<Box<UserError>>,
+    /// What the extended vocabulary changes on these rows, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vocabulary: Option<Text>,
 }
 
 /// How a file was read, and why.
@@ -141,6 +144,8 @@ pub enum FindingKind {
     /// A token id beyond the model's embedding.
     BadTokenId,
     Empty,
+    /// What the extended vocabulary changes.
+    Vocabulary,
 }
 
 /// One observation on the dataset, with the rows it concerns.

@@ -94,6 +94,16 @@ pub enum Event {
         /// The piece of each id, as the vocabulary writes it.
         tokens: Vec<String>,
     },
+    VocabularyExtended {
+        request: RequestId,
+        dir: PathBuf,
+        /// The first new id, and how many there are.
+        first: u64,
+        tokens: u64,
+        /// What they change on the sample.
+        gain: Text,
+        notes: Vec<Text>,
+    },
     Exported {
         request: RequestId,
         report: ExportReport,

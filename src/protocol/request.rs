@@ -17,6 +17,7 @@ impl Command {
             | Self::Export { request, .. }
             | Self::ForecastExport { request, .. }
             | Self::RenderPrompt { request, .. }
+            | Self::ExtendVocabulary { request, .. }
             | Self::Bench { request, .. }
             | Self::ListRuns { request, .. }
             | Self::ReadRun { request, .. }
@@ -48,6 +49,7 @@ impl Event {
             | Self::Exported { request, .. }
             | Self::ExportForecast { request, .. }
             | Self::Rendered { request, .. }
+            | Self::VocabularyExtended { request, .. }
             | Self::Benched { request, .. }
             | Self::Runs { request, .. }
             | Self::RunRead { request, .. }

@@ -4,8 +4,8 @@ use std::process::Stdio;
 
 use crate::program::{Done, Program};
 
-const TASKS: [&str; 9] =
-    ["inspect", "preview", "check", "train", "score", "generate", "chat", "export", "bench"];
+const TASKS: [&str; 10] =
+    ["inspect", "preview", "check", "train", "score", "generate", "chat", "export", "vocabulary", "bench"];
 
 #[test]
 fn without_a_display_the_window_says_what_to_do() {

@@ -34,6 +34,7 @@ pub fn run_file(settings: &str) -> String {
         ("model", String::new()),
         ("data", String::new()),
         ("method", String::new()),
+        ("vocabulary", String::new()),
     ];
     let mut current = "train";
     for line in settings.lines() {

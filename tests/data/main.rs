@@ -27,3 +27,4 @@ mod tokenizer;
 mod tokenizer_hostile;
 mod tokenizer_sources;
 mod verdict;
+mod vocabulary;

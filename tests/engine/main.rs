@@ -20,4 +20,5 @@ mod golden;
 mod optimizers;
 mod runs;
 mod unit_rows;
+mod vocabulary;
 mod weights;

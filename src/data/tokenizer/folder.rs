@@ -54,11 +54,16 @@ pub(super) struct Folder {
 
 impl Folder {
     pub fn read(dir: &Path) -> Result<Self> {
+        Self::read_beside(dir, dir)
+    }
+
+    /// As [`read`](Self::read), where what describes the model lies in another folder.
+    pub fn read_beside(dir: &Path, model: &Path) -> Result<Self> {
         let file = dir.join("tokenizer_config.json");
         let tokenizer = read_object(&file)?;
         let map = read_object(&dir.join("special_tokens_map.json"))?;
-        let generation = read_object(&dir.join("generation_config.json"))?;
-        let model = read_object(&dir.join("config.json"))?;
+        let generation = read_object(&model.join("generation_config.json"))?;
+        let model = read_object(&model.join("config.json"))?;
         let text_model = model.get("text_config").and_then(Value::as_object);
         let sources = || [Some(&generation), Some(&model), text_model].into_iter().flatten();
         let id = |key: &str| sources().find_map(|source| source.get(key).and_then(first_id));

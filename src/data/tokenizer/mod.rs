@@ -5,6 +5,7 @@ pub mod byte_bpe;
 mod byte_level;
 mod cpm_bee;
 mod engine;
+mod extend;
 mod folder;
 mod gguf;
 mod json;
@@ -26,8 +27,10 @@ use serde_json::{Map, Value};
 
 pub use cpm_bee::{CpmBee, Word, WordKind};
 pub(crate) use cpm_bee::{escape, is_special};
+pub(crate) use extend::New;
+pub use extend::Takes;
 pub use folder::TemplateSource;
-pub(crate) use folder::{read_object, read_text};
+pub(crate) use folder::{read_limited, read_object, read_text};
 pub use stream::DecodeStream;
 
 use engine::Engine;
@@ -50,6 +53,8 @@ pub struct Encoding {
 pub struct Tokenizer {
     engine: Box<dyn Engine>,
     files: Vec<PathBuf>,
+    /// The model's folder.
+    dir: PathBuf,
     folder: Folder,
     /// Special tokens by key, those of the folder and those that its kind of tokenizer has anyway.
     special: Map<String, Value>,
@@ -98,7 +103,17 @@ impl Tokenizer {
     pub fn open(dir: &Path) -> Result<Self> {
         let folder = Folder::read(dir)?;
         let opened = source::open(dir, &folder)?;
-        Self::assemble(opened, folder)
+        Self::assemble(opened, folder, dir)
+    }
+
+    /// The tokenizer that lies in `dir` instead of a model's own. The model's folder says the rest.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_instead(dir: &Path, model: &Path) -> Result<Self> {
+        let folder = Folder::read_beside(dir, model)?;
+        let opened = source::open(dir, &folder)?;
+        Self::assemble(opened, folder, model)
     }
 
     /// Whether a model has a tokenizer in one of its files.
@@ -122,7 +137,7 @@ impl Tokenizer {
         gguf::read(&metadata).and_then(gguf::Read::files).map_err(|err| err.in_file(file))
     }
 
-    fn assemble(opened: Opened, mut folder: Folder) -> Result<Self> {
+    fn assemble(opened: Opened, mut folder: Folder, dir: &Path) -> Result<Self> {
         let Opened { engine, files, around, special: defaults, stops, templates } = opened;
         if folder.templates.is_empty() {
             folder.templates = templates;
@@ -147,7 +162,20 @@ impl Tokenizer {
         let stop_ids = folder.eos_ids.iter().copied().chain(eos).chain(stops).collect();
         let around = explicit(&folder, around.as_ref(), bos, eos).or(around);
         let markers = engine.markers();
-        Ok(Self { engine, files, folder, special, bos, eos, pad, stop_ids, around, markers, largest_id })
+        Ok(Self {
+            engine,
+            files,
+            dir: dir.to_owned(),
+            folder,
+            special,
+            bos,
+            eos,
+            pad,
+            stop_ids,
+            around,
+            markers,
+            largest_id,
+        })
     }
 
     /// Encodes a text. With `add_special`, the tokens that the tokenizer puts around a text are added.
@@ -275,6 +303,11 @@ impl Tokenizer {
         self.eos
     }
 
+    /// The token that stands for what the vocabulary lacks.
+    pub fn unknown(&self) -> Option<u32> {
+        self.special.get("unk_token").and_then(Value::as_str).and_then(|token| self.engine.id(token))
+    }
+
     pub fn pad(&self) -> Option<u32> {
         self.pad
     }
@@ -289,9 +322,9 @@ impl Tokenizer {
         self.markers.contains(&id)
     }
 
-    /// The folder that the tokenizer was read from.
+    /// The model's folder.
     pub fn dir(&self) -> &Path {
-        self.file().parent().unwrap_or(Path::new("."))
+        &self.dir
     }
 
     /// `user_token` and `assistant_token`, where the folder names a token for each speaker.

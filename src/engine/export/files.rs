@@ -102,7 +102,8 @@ impl ModelWriter<'_> {
     pub fn bytes(&self) -> Result<u64> {
         let size = |name: &String| std::fs::metadata(self.folder.dir.join(name)).map_or(0, |file| file.len());
         let carried: u64 = self.carried().iter().map(size).sum();
-        let made: u64 = self.of_gguf()?.iter().map(|(_, content)| content.len() as u64).sum();
+        let made: u64 =
+            self.of_gguf()?.iter().chain(self.of_extension()).map(|(_, content)| content.len() as u64).sum();
         Ok(self.shards()?.total_bytes() + self.config_json()?.len() as u64 + carried + made)
     }
 
@@ -118,7 +119,11 @@ impl ModelWriter<'_> {
         let plan = |name: &str| {
             let info = checkpoint.info(name)?;
             let dtype = self.stored_as.of(info.dtype);
-            Some(Planned { name: name.to_owned(), dtype, shape: info.shape.to_vec() })
+            let mut shape = info.shape.to_vec();
+            if let (Some(param), Some(rows)) = (self.grown(name), shape.first_mut()) {
+                *rows = param.shape[0];
+            }
+            Some(Planned { name: name.to_owned(), dtype, shape })
         };
         // A tied head that old files hold a second time would contradict the embedding once that changes.
         let kept = checkpoint.names().filter(|name| !self.folder.repeats_embedding(name));
@@ -131,15 +136,23 @@ impl ModelWriter<'_> {
         let read = || -> Result<Value> {
             let Some(checkpoint) = &self.folder.checkpoint else { return Ok(Value::Absent) };
             let cpu = Device::flex();
-            Ok(match tensor.shape.len() {
+            let value = match tensor.shape.len() {
                 1 => Value::Vector(load_tensor::<1>(checkpoint, &tensor.name, &cpu, DType::F32)?),
                 _ => Value::Matrix(load_tensor::<2>(checkpoint, &tensor.name, &cpu, DType::F32)?),
+            };
+            let growth = model.growth.as_ref().filter(|_| self.grown(&tensor.name).is_some());
+            Ok(match growth {
+                Some(growth) => growth.grown(value),
+                None => value,
             })
         };
-        let changed = match id {
+        let mut changed = match id {
             Some(id) => (self.changed)(id, &read)?,
             None => None,
         };
+        if changed.is_none() && self.folder.checkpoint.is_some() && self.grown(&tensor.name).is_some() {
+            changed = Some(read()?);
+        }
         match (changed, &self.folder.checkpoint) {
             (Some(value), _) => {
                 let numbers = read_f32(&value)?;
@@ -156,6 +169,19 @@ impl ModelWriter<'_> {
             (None, None) => Err(UserError::failure(Text::fixed("A tensor has no value", "张量没有值"))
                 .at_item(id.map_or_else(|| tensor.name.clone(), |id| model.params.get(id).name.clone()))),
         }
+    }
+
+    /// The parameter of a tensor that gets rows for new tokens.
+    fn grown(&self, tensor: &str) -> Option<&Param> {
+        let model = self.folder.model();
+        model.growth.as_ref()?;
+        let id = self.folder.param_of(tensor).filter(|id| model.vocabulary_params().contains(id))?;
+        Some(model.params.get(id))
+    }
+
+    /// Files of the tokenizer in place of the folder's own, where it has new tokens.
+    fn of_extension(&self) -> &[(String, Vec<u8>)] {
+        self.folder.model().growth.as_ref().map_or(&[], |growth| growth.extension.tokenizer_files())
     }
 
     /// dtype that a folder without weights is written in.
@@ -179,6 +205,9 @@ impl ModelWriter<'_> {
     fn config_json(&self) -> Result<Vec<u8>> {
         let mut config = self.folder.config.raw().clone();
         without_quantization(&mut config);
+        if let Some(growth) = &self.folder.model().growth {
+            set_vocabulary(&mut config, growth.rows);
+        }
         if let StoredAs::As(dtype) = self.stored_as {
             let name = match dtype {
                 FileDtype::BF16 => "bfloat16",
@@ -198,7 +227,9 @@ impl ModelWriter<'_> {
         let tokenizer = Tokenizer::FILES.into_iter().filter(|name| *name != "config.json");
         let names = tokenizer.chain(CARRIED).map(str::to_owned);
         let names = names.chain(licence_files(&self.folder.dir)).chain(class_files(&self.folder.dir));
-        names.filter(|name| self.folder.dir.join(name).is_file()).collect()
+        let made = self.of_extension();
+        let own = |name: &String| !made.iter().any(|(new, _)| new == name);
+        names.filter(own).filter(|name| self.folder.dir.join(name).is_file()).collect()
     }
 
     /// Tokenizer, template, generation and licence files.
@@ -211,9 +242,10 @@ impl ModelWriter<'_> {
             })?;
         }
         let mut names = carried;
-        for (name, content) in self.of_gguf()? {
-            crate::files::AtomicFile::write(&dir.join(&name), &content)?;
-            names.push(name);
+        let gguf = self.of_gguf()?;
+        for (name, content) in gguf.iter().chain(self.of_extension()) {
+            crate::files::AtomicFile::write(&dir.join(name), content)?;
+            names.push(name.clone());
         }
         Ok(names)
     }
@@ -222,6 +254,18 @@ impl ModelWriter<'_> {
     fn of_gguf(&self) -> Result<Vec<(String, Vec<u8>)>> {
         let files = data::Tokenizer::files_of_gguf(&self.folder.dir)?;
         Ok(files.into_iter().filter(|(name, _)| !self.folder.dir.join(name).is_file()).collect())
+    }
+}
+
+/// Every key that says how many tokens there are.
+fn set_vocabulary(config: &mut serde_json::Map<String, Json>, rows: usize) {
+    for key in ["vocab_size", "padded_vocab_size"] {
+        if let Some(size) = config.get_mut(key) {
+            *size = rows.into();
+        }
+    }
+    if let Some(Json::Object(text)) = config.get_mut("text_config") {
+        set_vocabulary(text, rows);
     }
 }
 

@@ -90,6 +90,14 @@ fn write(job: &Job<'_>, dir: &Path) -> Result<Vec<String>> {
 
 fn plan(folder: &ModelFolder, stored_as: StoredAs) -> Result<Plan> {
     let arch = arch_of(folder)?;
+    if folder.model().growth.is_some() {
+        return Err(cannot(folder)
+            .detail("the tokenizer was extended")
+            .mend(Text::fixed(
+                "export the merged model first (--to merged), and that one to GGUF",
+                "请先导出合并后的模型（--to merged），再将其导出为 GGUF",
+            )));
+    }
     let main = main_kind(folder, stored_as);
     let (info, params) = (&folder.info, &folder.model().params);
     let config = text_config(folder);

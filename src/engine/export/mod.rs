@@ -21,6 +21,7 @@ use crate::methods::{Member, members, not_mergeable, note_quantization};
 use crate::models::ModelFolder;
 use crate::nn::{ParamId, Quantised, Quantization, Value};
 use crate::plan::Plan;
+use crate::tokens::open_with_tokens;
 use crate::train::{Learner, PlanFile, RunState};
 
 pub use card::Card;
@@ -182,7 +183,7 @@ pub fn export(
     let target = target_of_request(request)?;
     let trained = trained_quantization(request)?;
     let kept = trained.filter(|_| !target.is_adapter && request.merge_into == MergeInto::Dequantised);
-    let folder = ModelFolder::open(&request.model.path, &request.model.overrides)?.quantised(kept);
+    let folder = open_with_tokens(&request.model)?.quantised(kept);
     let adapters = members(&request.model, folder.model())?;
     if !target.is_adapter {
         adapters.iter().zip(&request.model.adapters).try_for_each(|(it, dir)| refuse_unmergeable(it, dir))?;

@@ -11,6 +11,7 @@ use crate::methods::{Stack, members};
 use crate::models::{Model, ModelFolder};
 use crate::nn::{AdapterView, Quantization, Value};
 use crate::score::read_rows;
+use crate::tokens::{open_with_tokens, tokenizer_with};
 use crate::train::RunFolder;
 use crate::weights::{FileDtype, read_f32};
 
@@ -143,7 +144,7 @@ impl VerifyInput<'_> {
     /// What is asked before the export: the model, kept so, with its adapters.
     pub(super) fn live(&self, quantization: Option<Quantization>) -> Result<Speaker> {
         let request = &self.request.model;
-        let folder = ModelFolder::open(&request.path, &request.overrides)?.quantised(quantization);
+        let folder = open_with_tokens(request)?.quantised(quantization);
         let model = folder.load(self.device, self.dtype, &mut |_, _| {})?;
         let members = members(request, &model)?;
         let adapter = (!members.is_empty()).then(|| Stack::new(&model, members)).transpose()?;
@@ -152,9 +153,12 @@ impl VerifyInput<'_> {
 
     fn reload(&self) -> Result<Speaker> {
         let request = &self.request.model;
-        let dir = if self.target.is_adapter { request.path.as_path() } else { self.written };
-        let kept = self.quantization.filter(|_| self.target.is_adapter);
-        let folder = ModelFolder::open(dir, &request.overrides)?.quantised(kept);
+        let folder = if self.target.is_adapter {
+            let adapters = vec![self.written.to_owned()];
+            open_with_tokens(&ModelRef { adapters, ..request.clone() })?.quantised(self.quantization)
+        } else {
+            ModelFolder::open(self.written, &request.overrides)?
+        };
         let model = folder.load(self.device, self.dtype, &mut |_, _| {})?;
         let written = ModelRef { adapters: vec![self.written.to_owned()], ..ModelRef::default() };
         let members = if self.target.is_adapter { members(&written, &model)? } else { Vec::new() };
@@ -165,7 +169,7 @@ impl VerifyInput<'_> {
     /// The rows named by the user, else those of the run that the adapter came from, else made-up ids.
     pub(super) fn rows(&self, model: &Model) -> Result<Vec<Vec<u32>>> {
         let mut rows = match &self.request.rows {
-            Some(file) => read_rows(file, &self.request.model.path)?.into_iter().map(|row| row.ids).collect(),
+            Some(file) => read_rows(file, &self.request.model)?.into_iter().map(|row| row.ids).collect(),
             None => self.rows_of_run().unwrap_or_default(),
         };
         let usable = |id: &u32| (*id as usize) < model.info.vocabulary;
@@ -181,10 +185,11 @@ impl VerifyInput<'_> {
     fn rows_of_run(&self) -> Option<Vec<Vec<u32>>> {
         let origin = self.request.model.adapters.last().unwrap_or(&self.request.model.path);
         let (_, plan) = RunFolder::open(origin.parent()?).ok()?;
-        let encoder = std::sync::Arc::new(
-            data::Encoder::open(&plan.config.model.path, &plan.config.data, &plan.base, Some(plan.now))
-                .ok()?,
-        );
+        let config = &plan.config;
+        let tokenizer = tokenizer_with(&config.model.path, self.request.model.adapters.last()).ok()?;
+        let (tokenizer, now) = (std::sync::Arc::new(tokenizer), Some(plan.now));
+        let encoder = data::Encoder::with_tokenizer(tokenizer, &config.data, &plan.base, now).ok()?;
+        let encoder = std::sync::Arc::new(encoder);
         let dataset = data::Dataset::open(&plan.config.data, &plan.base, encoder, &data::Silent).ok()?;
         let rows = (0..dataset.len().min(4 * MAX_ROWS)).filter_map(|row| dataset.example(row).ok());
         Some(rows.map(|example| example.ids).take(MAX_ROWS).collect())

@@ -56,7 +56,10 @@ fn show(
     control: &Control,
     sink: &mut Sink,
 ) -> Result<bool> {
-    let encoding = desk.lenient_encoder(config, base)?;
+    let encoding = {
+        let reporter = Reporter::new(request, control, sink);
+        desk.encoding(config, base, &reporter)?
+    };
     let dataset = {
         let reporter = Reporter::new(request, control, sink);
         open(config, base, &encoding, rows, desk, &reporter)?
@@ -92,6 +95,7 @@ fn describe(dataset: &Dataset, encoding: &Encoding, shown: &Shown) -> PreviewSou
         total: dataset.training_rows(),
         formats: formats.map(|source| (source.file, source.format, Some(source.reason))).collect(),
         columns: shown.columns.clone(),
+        vocabulary: encoding.gain(&shown.rows),
         ..encoding.source()
     };
     // Without rows it is not known whether a template is needed; one that was chosen is shown then.

@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use data::{Encoder, Library, TemplateChoice, Tokenizer};
-use protocol::{PreviewSource, RequestId, Result, RunConfig, UserError};
+use data::{Encoder, Extended, Gain, Library, Progress, TemplateChoice, Tokenizer};
+use protocol::{PreviewRow, PreviewSource, RequestId, Result, RunConfig, Text, UserError};
 
 /// Files, tokenizer and the preview that waits for its files to be counted.
 #[derive(Default)]
@@ -29,9 +29,19 @@ pub struct Encoding {
     pub template: Option<TemplateChoice>,
     /// Why there is no template although one was chosen.
     pub problem: Option<UserError>,
+    /// The model's tokenizer as it is in its folder.
+    own: Arc<Tokenizer>,
+    extended: Option<Extended>,
 }
 
 impl Encoding {
+    /// What new tokens change on rows that were encoded; None where there are none.
+    pub fn gain(&self, rows: &[PreviewRow]) -> Option<Text> {
+        let Extended { extension, tokenizer } = self.extended.as_ref()?;
+        let texts = rows.iter().map(|row| Ok(&row.rendered));
+        Gain::of(texts, &self.own, extension, tokenizer).ok().map(|gain| gain.told())
+    }
+
     /// What a preview says of the template, as far as it is known without rows.
     pub fn source(&self) -> PreviewSource {
         PreviewSource {
@@ -65,7 +75,17 @@ impl Desk {
     /// # Errors
     /// When the tokenizer cannot be used.
     pub fn lenient_encoder(&mut self, config: &RunConfig, base: &Path) -> Result<Encoding> {
-        let tokenizer = self.library.tokenizer(&config.model.path)?;
+        self.encoding(config, base, &data::Silent)
+    }
+
+    /// As [`lenient_encoder`](Self::lenient_encoder), where tokens may have to be learned first.
+    ///
+    /// # Errors
+    /// When the tokenizer cannot be used or extended, or the user stopped.
+    pub fn encoding(&mut self, config: &RunConfig, base: &Path, progress: &dyn Progress) -> Result<Encoding> {
+        let extended = self.library.extended(&config.model.path, &config.vocabulary, progress)?;
+        let own = self.library.tokenizer(&config.model.path)?;
+        let tokenizer = extended.as_ref().map_or(&own, |extended| &extended.tokenizer).clone();
         let (template, mut problem) = match TemplateChoice::find(&config.data.template, &tokenizer, base) {
             Ok(template) => (template, None),
             Err(err) => (None, Some(err)),
@@ -76,6 +96,6 @@ impl Desk {
             None
         });
         let encoder = Arc::new(Encoder::new(tokenizer.clone(), compiled, (&config.data).into())?);
-        Ok(Encoding { encoder, tokenizer, template, problem })
+        Ok(Encoding { encoder, tokenizer, template, problem, own, extended })
     }
 }

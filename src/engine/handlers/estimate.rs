@@ -1,15 +1,16 @@
 //! `estimate`.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use data::SamplerOptions;
+use data::{Extension, SamplerOptions};
 use protocol::{Estimate, Event, RequestId, Result, RunConfig, UserError};
 
 use crate::costs::Costs;
 use crate::device::Chosen;
 use crate::export::{StoredAs, model_bytes};
 use crate::methods::{self, Footprint};
-use crate::models::ModelFolder;
+use crate::models::{Growth, ModelFolder};
 use crate::optim::Schedule;
 use crate::plan::{absolute, check_length, check_numbers, open_model};
 use crate::remedies::Standing;
@@ -32,11 +33,22 @@ pub fn estimate(
     let time = config.data.max_length.min(longest.unwrap_or(u64::MAX));
     let mut weigher = Weigher { config: &config, time, chosen, estimate: &mut estimate };
     weigher.schedule(steps.or(Some(config.train.max_steps)).unwrap_or(0));
-    if let Some(folder) = weigher.keep(open_model(&config)) {
+    if let Some(mut folder) = weigher.keep(open_model(&config)) {
+        let grown = grow(&mut folder, &config);
+        weigher.keep(grown);
         weigher.model(&folder);
     }
     sink.emit(Event::Estimated { request, estimate: Box::new(estimate) });
     Ok(())
+}
+
+/// Rows for as many new tokens as there can be: they are not made for an estimate.
+fn grow(folder: &mut ModelFolder, config: &RunConfig) -> Result<()> {
+    let rows = folder.info.vocabulary;
+    let most = Extension::at_most(&config.vocabulary, rows)?.map(Arc::new);
+    let growth =
+        most.map(|most| Growth::new(most, rows, config.vocabulary.train).map(Arc::new)).transpose()?;
+    folder.resize(growth)
 }
 
 struct Weigher<'a> {

@@ -5,10 +5,10 @@ use std::cell::RefCell;
 use protocol::{Control, Event, ExportRequest, RequestId, Result, Text};
 
 use crate::device::compute_dtype;
-use crate::models::ModelFolder;
 use crate::room::require_room;
 use crate::session::Session;
 use crate::sink::Sink;
+use crate::tokens::open_with_tokens;
 
 /// Writes a folder that others load.
 pub fn export(
@@ -22,7 +22,7 @@ pub fn export(
     let dtype = compute_dtype(&wanted.model.dtype, &session.chosen)?;
     if wanted.verify {
         // The comparison holds the live model and the one that was written.
-        let folder = ModelFolder::open(&wanted.model.path, &wanted.model.overrides)?;
+        let folder = open_with_tokens(&wanted.model)?;
         require_room(&folder, dtype, &session.chosen, 2)?;
     }
     let sink = RefCell::new(sink);

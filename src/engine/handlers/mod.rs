@@ -14,6 +14,7 @@ mod render;
 mod run;
 mod runs;
 mod score;
+mod vocabulary;
 
 pub use bench::bench;
 pub use dataset::{check, go_on, preview};
@@ -29,6 +30,7 @@ pub use render::render_prompt;
 pub use run::run;
 pub use runs::{delete_run, list_runs, read_run};
 pub use score::score;
+pub use vocabulary::extend_vocabulary;
 
 use std::sync::Mutex;
 use std::time::Instant;

@@ -12,7 +12,7 @@ pub fn render_prompt(request: RequestId, model: &ModelRef, prompt: &Prompt, sink
         Prompt::Templated { template, .. } => Some(template.as_str()),
         Prompt::Text(_) | Prompt::Ids(_) | Prompt::Messages(_) => None,
     };
-    let encoder = open_encoder(&model.path, template)?;
+    let encoder = open_encoder(&model.path, model.adapters.first(), template)?;
     let prompt = rendered(&encoder, prompt)?;
     let piece = |id: &u32| encoder.tokenizer().token(*id).unwrap_or_default();
     let tokens = prompt.ids.iter().map(piece).collect();

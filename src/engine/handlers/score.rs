@@ -25,7 +25,7 @@ pub fn score(
     control: &Control,
     sink: &mut Sink,
 ) -> Result<()> {
-    let rows = read_rows(&wanted.input, &wanted.model.path)?;
+    let rows = read_rows(&wanted.input, &wanted.model)?;
     let first = (!wanted.model.adapters.is_empty()).then_some(0);
     let loaded = session.speak(&wanted.model, first, &mut |_, _| {})?;
     let adapter = loaded.adapter();

@@ -20,6 +20,8 @@ pub struct Footprint {
     pub targets: Vec<TargetReport>,
     /// `adapter_config.json` of the result; empty where the model itself is trained.
     pub adapter_config: Map<String, Json>,
+    /// Of the result's files besides the adapter's own: an extended tokenizer.
+    pub extra_bytes: u64,
 }
 
 impl Footprint {
@@ -57,7 +59,7 @@ impl Footprint {
 
     /// Bytes of the adapter's files.
     pub fn adapter_bytes(&self) -> u64 {
-        if self.is_adapter() { file_bytes(&self.adapter_config, self.in_files()) } else { 0 }
+        if self.is_adapter() { file_bytes(&self.adapter_config, self.in_files()) + self.extra_bytes } else { 0 }
     }
 }
 

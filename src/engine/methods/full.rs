@@ -56,6 +56,7 @@ fn footprint(model: &Model, _: &Map<String, Value>, _: &Path) -> Result<Footprin
         stored: None,
         targets: sites.map(|(_, site)| target(site)).collect(),
         adapter_config: Map::new(),
+        extra_bytes: 0,
     })
 }
 

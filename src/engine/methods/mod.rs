@@ -4,6 +4,7 @@ mod adapter;
 mod footprint;
 mod front;
 mod layers;
+mod new_rows;
 mod parts;
 mod peft;
 mod stack;
@@ -109,8 +110,10 @@ pub fn attach(
 ) -> Result<Option<Box<dyn Adapter>>> {
     let method = method_of(&config.kind)?;
     let settings = settings(method, config)?;
-    let mut adapter = (method.attach)(model, &settings, context)?;
+    new_rows::refuse(method, model)?;
+    let adapter = (method.attach)(model, &settings, context)?;
     refuse_trained_codes(model, config, |site| model.params.get(site.weight).trainable)?;
+    let mut adapter = new_rows::attach(model, adapter);
     if config.init_from.as_os_str().is_empty() {
         return Ok(adapter);
     }
@@ -128,15 +131,17 @@ pub fn attach(
 pub fn footprint(model: &Model, config: &MethodConfig, base: &Path) -> Result<Footprint> {
     let method = method_of(&config.kind)?;
     let settings = settings(method, config)?;
+    new_rows::refuse(method, model)?;
     let footprint = (method.footprint)(model, &settings, base)?;
     refuse_trained_codes(model, config, |site| footprint.trains(model, site))?;
+    let footprint = new_rows::weigh(footprint, model);
     if config.init_from.as_os_str().is_empty() {
         return Ok(footprint);
     }
     if !footprint.is_adapter() {
         return Err(no_adapter_to_continue(config));
     }
-    let start = (method_of_adapter(&config.init_from)?.shapes)(&config.init_from, model)?;
+    let start = shapes(&config.init_from, model)?;
     adapter::refuse_mismatch(adapter::mismatches(footprint.in_files(), &start))?;
     Ok(footprint)
 }
@@ -173,7 +178,11 @@ fn no_adapter_to_continue(config: &MethodConfig) -> UserError {
 /// # Errors
 /// When the folder is not one, or does not fit the model.
 pub fn load_adapter(dir: &Path, model: &Model) -> Result<Box<dyn Adapter>> {
-    (method_of_adapter(dir)?.load)(dir, model)
+    new_rows::load((method_of_adapter(dir)?.load)(dir, model)?, dir, model)
+}
+
+fn shapes(dir: &Path, model: &Model) -> Result<ParamStore> {
+    new_rows::shapes((method_of_adapter(dir)?.shapes)(dir, model)?, dir, model)
 }
 
 /// # Errors
@@ -209,8 +218,9 @@ pub fn members(wanted: &ModelRef, model: &Model) -> Result<Vec<Member>> {
 /// # Errors
 /// As [`load_adapter`].
 pub fn adapter_bytes(model: &Model, dir: &Path) -> Result<u64> {
-    let params = (method_of_adapter(dir)?.shapes)(dir, model)?;
-    Ok(footprint::file_bytes(&peft::read_config(dir)?, &params))
+    let extension = model.growth.iter().flat_map(|growth| growth.extension.files());
+    let extension: u64 = extension.map(|(_, content)| content.len() as u64).sum();
+    Ok(footprint::file_bytes(&peft::read_config(dir)?, &shapes(dir, model)?) + extension)
 }
 
 fn method_of_adapter(dir: &Path) -> Result<&'static Method> {

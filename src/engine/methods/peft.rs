@@ -110,7 +110,7 @@ pub fn config_bytes(config: &Map<String, Json>) -> u64 {
     config_json(config).len() as u64
 }
 
-fn config_json(config: &Map<String, Json>) -> Vec<u8> {
+pub fn config_json(config: &Map<String, Json>) -> Vec<u8> {
     let mut sorted: Vec<_> = config.iter().collect();
     sorted.sort_by(|a, b| a.0.cmp(b.0));
     let sorted: Map<String, Json> =

@@ -10,7 +10,7 @@ use protocol::{Result, Text, UserError};
 use super::Adapter;
 use crate::models::Model;
 use crate::nn::{
-    AdapterView, BlockAdapter, Param, ParamId, ParamStore, Pass, Prefix, PrefixAdapter, PromptAdapter,
+    AdapterView, BlockAdapter, NewRows, Param, ParamId, ParamStore, Pass, Prefix, PrefixAdapter, PromptAdapter,
     SiteAdapter, SiteId, SiteInput, Space, Value,
 };
 
@@ -59,6 +59,8 @@ pub struct Stack {
     /// Base parameters that members replace, blended.
     params: ParamStore,
     replacements: BTreeMap<ParamId, ParamId>,
+    /// Rows for new tokens, blended.
+    rows: BTreeMap<ParamId, NewRows>,
 }
 
 /// The parts of all members at one place.
@@ -97,10 +99,43 @@ impl Stack {
             blocks: blocks.filter(|(_, layered)| !layered.members.is_empty()).collect(),
             params: ParamStore::new(Space::Adapter),
             replacements: BTreeMap::new(),
+            rows: BTreeMap::new(),
             members,
         };
         stack.blend_replacements(model);
+        stack.blend_rows(model)?;
         Ok(stack)
+    }
+
+    /// Rows of several members differ from the base's by the sum of what each changes.
+    fn blend_rows(&mut self, model: &Model) -> Result<()> {
+        for (id, param) in model.params.iter() {
+            let with_rows = |it: &Member| Some((it.adapter.rows(id)?, it.clone()));
+            let all: Vec<(NewRows, Member)> = self.members.iter().filter_map(with_rows).collect();
+            let (Some((place, _)), Value::Matrix(matrix)) = (all.first(), &param.value) else { continue };
+            let (first, count) = (place.first, place.count);
+            if all.iter().any(|(rows, _)| (rows.first, rows.count) != (first, count)) {
+                return Err(different_tokens());
+            }
+            let base = Value::Matrix(matrix.clone().narrow(0, first, count).cast(FloatDType::F32));
+            let copy =
+                |(rows, it): &(NewRows, Member)| (it.adapter.params().get(rows.param).value.clone(), it.weight);
+            let value = match all.as_slice() {
+                [only] => {
+                    let (rows, weight) = copy(only);
+                    blend(base, rows, weight)
+                }
+                _ => {
+                    let sum = |sum, (rows, weight)| plus_difference(sum, &base, rows, weight);
+                    all.iter().map(copy).fold(base.clone(), sum)
+                }
+            };
+            let mut blended = Param::new(format!("{}.rows", param.name), &[count, param.shape[1]], param.decay);
+            blended.value = value;
+            let rows = NewRows { param: self.params.declare(blended), first, count };
+            self.rows.insert(id, rows);
+        }
+        Ok(())
     }
 
     /// What several members replace differs from the base by the sum of what each changes.
@@ -223,6 +258,10 @@ impl AdapterView for Stack {
         self.replacements.get(&base).copied()
     }
 
+    fn rows(&self, base: ParamId) -> Option<NewRows> {
+        self.rows.get(&base).copied()
+    }
+
     fn block(&self, layer: usize) -> Option<&dyn BlockAdapter> {
         self.blocks.get(&layer).map(|layered| layered as &dyn BlockAdapter)
     }
@@ -234,6 +273,15 @@ impl AdapterView for Stack {
     fn prompt(&self) -> Option<&dyn PromptAdapter> {
         self.members.iter().any(|it| it.adapter.prompt().is_some()).then_some(self)
     }
+}
+
+fn different_tokens() -> UserError {
+    UserError::bad_input(Text::fixed(
+        "The adapters train different tokens and cannot act together",
+        "这些适配器训练的词元不同，不能一起使用",
+    ))
+    .at_item("--adapter")
+    .mend(Text::fixed("use one of them", "请只用其中一个"))
 }
 
 /// What merging into a loaded model changed: the values from before, to be put back as they were.

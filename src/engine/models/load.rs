@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 use serde_json::{Map, Value as Json};
 
-use super::{Builder, ConfigJson, FAMILIES, Family, Model, ModelInfo, family_of};
+use super::{Builder, ConfigJson, FAMILIES, Family, Growth, Model, ModelInfo, family_of};
 use crate::nn::packed::Outputs;
 use crate::nn::{Initial, Packed, Param, ParamId, ParamStore, Quantised, Quantization, Value, float_dtype};
 use crate::weights::{Checkpoint, Wanted, load_tensor};
@@ -79,6 +79,7 @@ impl ModelFolder {
             decoder,
             params: builder.params,
             sites: builder.sites,
+            growth: None,
             device: Device::flex(),
             dtype: DType::F32,
             quantization: None,
@@ -90,6 +91,16 @@ impl ModelFolder {
     pub fn quantised(mut self, quantization: Option<Quantization>) -> Self {
         self.blueprint.quantization = quantization;
         self
+    }
+
+    /// Gives the model rows for new tokens: what it is from now on, whatever its files hold.
+    ///
+    /// # Errors
+    /// As [`Model::resize`].
+    pub fn resize(&mut self, growth: Option<Arc<Growth>>) -> Result<()> {
+        self.blueprint.resize(growth)?;
+        self.info = self.blueprint.info.clone();
+        Ok(())
     }
 
     /// Parameters and sites, not loaded.
@@ -189,6 +200,7 @@ impl ModelFolder {
             done += param.elements() as u64;
             progress(done, total);
         }
+        self.blueprint.grow_read();
         Ok(self.placed(device, dtype))
     }
 

@@ -6,6 +6,7 @@ mod config_rope;
 mod cpm;
 mod decoder;
 mod experts;
+mod growth;
 mod latent;
 mod llama_like;
 mod load;
@@ -17,6 +18,7 @@ use protocol::{Descriptor, Result, Text};
 pub use build::{Builder, NormKind};
 pub use config::ConfigJson;
 pub use decoder::{Decoder, Front, HiddenShape, PairBias, Rows, in_order};
+pub use growth::Growth;
 pub use load::{ModelFolder, initial_value, random_weights};
 pub use model::{Model, ModelInfo, PassOptions};
 

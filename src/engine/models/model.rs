@@ -2,11 +2,12 @@
 
 use std::cell::RefCell;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use protocol::{Result, Text, UserError, text};
 
-use super::{Decoder, Family, Front, HiddenShape, Rows};
+use super::{Decoder, Family, Front, Growth, HiddenShape, Rows};
 use crate::nn::{
     AdapterView, DropoutKey, KeysValues, KvCache, ParamId, ParamStore, Pass, Positions, Prefix, Quantization,
     Role, Site, SiteKind, Tape, ViewSpec, ops, packed::Outputs,
@@ -46,6 +47,8 @@ pub struct Model {
     pub decoder: Box<dyn Decoder>,
     pub params: ParamStore,
     pub sites: Vec<Site>,
+    /// Tokens that the files do not have.
+    pub growth: Option<Arc<Growth>>,
     pub device: Device,
     /// Dtype of activations and matrix products.
     pub dtype: DType,

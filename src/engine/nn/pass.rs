@@ -8,8 +8,8 @@ use std::sync::Arc;
 use burn::tensor::{DType, Device, Gradients as BurnGradients, Int, Tensor};
 
 use super::params::{float_dtype, row_lengths};
-use super::{BlockAdapter, KeysValues, KvCache, ParamId, ParamStore, Prefix, PrefixAdapter, PromptAdapter};
-use super::{SiteId, Space, Value, View};
+use super::{BlockAdapter, KeysValues, KvCache, NewRows, ParamId, ParamStore, Prefix, PrefixAdapter, PromptAdapter};
+use super::{SiteId, Space, Value, View, put_rows};
 
 /// Gradients of trainable parameters, flat, f32 where the parameter is.
 pub type Gradients = BTreeMap<ParamId, Tensor<1>>;
@@ -43,6 +43,11 @@ pub trait AdapterView: Send + Sync {
     fn site(&self, site: SiteId) -> Option<&dyn SiteAdapter>;
     /// A parameter of the adapter that stands for one of the base (modules saved whole, biases).
     fn replacement(&self, base: ParamId) -> Option<ParamId>;
+
+    /// Rows of the adapter that stand in a matrix of the base (tokens added to the vocabulary).
+    fn rows(&self, _base: ParamId) -> Option<NewRows> {
+        None
+    }
 
     /// What it does to block `layer` as a whole.
     fn block(&self, _layer: usize) -> Option<&dyn BlockAdapter> {
@@ -144,9 +149,13 @@ impl Pass<'_> {
     pub fn row_lengths(&self, id: ParamId) -> Tensor<1> {
         let own = self.adapter.and_then(|adapter| adapter.replacement(id)).unwrap_or(id);
         let store = self.store(own);
-        match self.value(id) {
+        let lengths = match self.value(id) {
             Value::Matrix(matrix) if self.tape.is_some() && store.get(own).trainable => row_lengths(matrix),
             _ => store.row_lengths(own),
+        };
+        match self.new_rows(id) {
+            Some((first, rows)) => put_rows(lengths, 0, first, row_lengths(rows)),
+            None => lengths,
         }
     }
 
@@ -169,6 +178,12 @@ impl Pass<'_> {
 
     pub fn block_adapter(&self, layer: usize) -> Option<&dyn BlockAdapter> {
         self.adapter.and_then(|adapter| adapter.block(layer))
+    }
+
+    /// Rows that the adapter has in place of some of a base matrix's, and the place of the first.
+    pub fn new_rows(&self, base: ParamId) -> Option<(usize, Tensor<2>)> {
+        let rows = self.adapter?.rows(base)?;
+        Some((rows.first, self.matrix(rows.param)))
     }
 
     pub fn site_adapter(&self, site: SiteId) -> Option<&dyn SiteAdapter> {

@@ -4,7 +4,7 @@ use burn::tensor::{DType, Tensor};
 
 use super::ops;
 use super::pass::SiteInput;
-use super::{ParamId, Pass, SiteId, SiteKind, row_lengths};
+use super::{ParamId, Pass, SiteId, SiteKind, put_rows, row_lengths};
 
 /// y = scale·x·Wᵀ + b (or x·W + b for Conv1D), plus the adapter's part.
 #[derive(Clone, Debug)]
@@ -30,6 +30,9 @@ impl Proj {
             SiteKind::Conv1d => ops::linear_in_out(x.clone(), weight),
             SiteKind::Linear | SiteKind::Embedding => ops::linear(x.clone(), weight),
         };
+        if let Some((first, rows)) = pass.new_rows(self.weight) {
+            y = put_rows(y, 2, first, ops::linear(x.clone(), rows));
+        }
         if self.scale != 1.0 {
             y = y.mul_scalar(self.scale);
         }

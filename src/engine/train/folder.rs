@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use chrono::NaiveDateTime;
+use data::Extension;
+use protocol::config::VocabularyConfig;
 use protocol::{Result, RunConfig, Text, UserError, text};
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +13,7 @@ use crate::files::{AtomicFile, CheckpointStore, FileIdentity, identity_of_folder
 use crate::plan::Plan;
 
 const RUN_FILE: &str = "run.toml";
+const TOKENIZER: &str = "tokenizer";
 const PLAN_FILE: &str = "plan.json";
 
 /// `plan.json`.
@@ -37,6 +40,9 @@ pub struct PlanFile {
     pub validation_rows: u64,
     pub parameters: u64,
     pub trainable_parameters: u64,
+    /// Of the new tokens, where the tokenizer is extended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vocabulary_sha256: Option<String>,
 }
 
 /// A run's folder.
@@ -108,6 +114,39 @@ impl RunFolder {
         AtomicFile::write(&self.path.join(RUN_FILE), source.as_bytes())
     }
 
+    /// Writes the extended tokenizer that the run trains with. It goes before the plan: a run that can be resumed
+    /// has it.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn write_tokenizer(&self, extension: &Extension) -> Result<()> {
+        let dir = self.path.join(TOKENIZER);
+        std::fs::create_dir_all(&dir).map_err(|err| {
+            UserError::io(Text::fixed("write the extended tokenizer", "写入扩充后的分词器"), &dir, &err)
+        })?;
+        for (name, content) in extension.files() {
+            AtomicFile::write(&dir.join(name), &content)?;
+        }
+        Ok(())
+    }
+
+    /// The settings with the extended tokenizer that the run began with in place of what made it.
+    pub fn with_tokenizer(&self, mut config: RunConfig) -> RunConfig {
+        let dir = self.path.join(TOKENIZER);
+        if !config.vocabulary.is_off() && dir.is_dir() {
+            let VocabularyConfig { train, initialise, pad_to_multiple_of, .. } = config.vocabulary;
+            let extended = std::path::absolute(&dir).unwrap_or(dir);
+            config.vocabulary = VocabularyConfig {
+                extended,
+                train,
+                initialise,
+                pad_to_multiple_of,
+                ..VocabularyConfig::default()
+            };
+        }
+        config
+    }
+
     pub fn checkpoints(&self) -> PathBuf {
         self.path.join("checkpoints")
     }
@@ -121,7 +160,7 @@ impl RunFolder {
 
 /// What a start leaves that was killed before its plan was written: no run yet.
 fn is_of_a_start(name: &str) -> bool {
-    name == "run.lock" || name.starts_with(&format!(".{PLAN_FILE}.tmp-"))
+    name == "run.lock" || name == TOKENIZER || name.starts_with(&format!(".{PLAN_FILE}.tmp-"))
 }
 
 impl PlanFile {
@@ -152,6 +191,10 @@ impl PlanFile {
             validation_rows: plan.survey.split.validation.len() as u64,
             parameters: plan.parameters,
             trainable_parameters: plan.trainable,
+            vocabulary_sha256: plan.extension.as_ref().map(|extension| {
+                let record = serde_json::to_vec(&extension.record).unwrap_or_default();
+                crate::files::sha256_bytes(&record)
+            }),
         })
     }
 
@@ -164,6 +207,9 @@ impl PlanFile {
         }
         if self.data_files != now.data_files {
             changed.push("the data files".to_owned());
+        }
+        if self.vocabulary_sha256 != now.vocabulary_sha256 {
+            changed.push("the new tokens".to_owned());
         }
         if self.template_sha256 != now.template_sha256 {
             changed.push("the chat template".to_owned());

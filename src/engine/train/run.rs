@@ -110,6 +110,9 @@ impl<'a> Run<'a> {
         let plan_file = PlanFile::of(&plan, &base, crate::plan::device_name(around.chosen))?;
         let lock = RunLock::acquire(&out)?;
         let folder = RunFolder::create(&out)?;
+        if let Some(extension) = &plan.extension {
+            folder.write_tokenizer(extension)?;
+        }
         folder.write(source, &plan_file)?;
         Self::set_up(plan, plan_file, folder, lock, RunState::default(), around)
     }
@@ -121,7 +124,14 @@ impl<'a> Run<'a> {
     pub fn resume(dir: PathBuf, around: Surroundings<'a>) -> Result<Self> {
         let (folder, old) = RunFolder::open(&dir)?;
         let lock = RunLock::acquire(&dir)?;
-        let plan = Plan::make(old.config.clone(), &old.base, old.now, around.chosen, around.progress)?;
+        // The tokens that the run began with, wherever they came from.
+        let plan = Plan::make(
+            folder.with_tokenizer(old.config.clone()),
+            &old.base,
+            old.now,
+            around.chosen,
+            around.progress,
+        )?;
         plan.refuse()?;
         let now = PlanFile::of(&plan, &old.base, crate::plan::device_name(around.chosen))?;
         old.refuse_changes(&now)?;

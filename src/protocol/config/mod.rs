@@ -2,6 +2,7 @@
 
 mod loss_scale;
 mod parse;
+mod vocabulary;
 mod write;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use serde_json::Value;
 
 pub use loss_scale::LossScale;
 pub use parse::{about, nearest, parse_run_file};
+pub use vocabulary::{InitialRows, RowsTrained, VocabularyConfig};
 pub use write::run_file_text;
 
 /// A complete run. Every key has a default, except the model's path and the training files.
@@ -19,6 +21,7 @@ pub use write::run_file_text;
 #[serde(default)]
 pub struct RunConfig {
     pub model: ModelConfig,
+    pub vocabulary: VocabularyConfig,
     pub data: DataConfig,
     pub method: MethodConfig,
     pub train: TrainConfig,

@@ -136,6 +136,7 @@ impl Workshop {
                 config.data.template.clone()
             },
             template_error: broken.then(|| Box::new(template_error())),
+            vocabulary: None,
         };
         let blank = |row: PreviewRow| PreviewRow {
             rendered: String::new(),

@@ -128,7 +128,7 @@ impl Tokenizer {
         let read = super::read(metadata)?;
         let folder = Folder::default();
         let opened = super::super::json::read(&read.json, self.file(), &folder)?;
-        let written = Self::assemble(opened, folder)?;
+        let written = Self::assemble(opened, folder, &self.dir)?;
         let ids =
             |tokenizer: &Self, text: &str| tokenizer.encode(text, true).map(|encoding| encoding.ids).ok();
         let differ = PROBES.iter().filter(|text| ids(self, text) != ids(&written, text)).count();

@@ -11,12 +11,13 @@ mod normalize;
 mod proto;
 mod trie;
 mod unigram;
-mod wire;
+pub(crate) mod wire;
 
 use std::path::Path;
 
 use protocol::{Result, UserError, text};
 
+pub(crate) use normalize::BLANK;
 pub use proto::{Algorithm, Piece, PieceKind, SentencePieceModel, parse};
 
 use super::engine::guarded;

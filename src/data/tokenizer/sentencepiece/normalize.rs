@@ -5,7 +5,7 @@ use super::proto::{PieceKind, SentencePieceModel};
 use super::trie::Trie;
 
 /// How pieces write a blank.
-pub(super) const BLANK: &str = "\u{2581}";
+pub(crate) const BLANK: &str = "\u{2581}";
 
 /// A string and where each of its bytes comes from in the text it was made of.
 #[derive(Debug, Default)]

@@ -1,5 +1,7 @@
 //! The wire format of protocol buffers, as much of it as SentencePiece models have.
 
+use super::proto::{Piece, PieceKind};
+
 /// The value of a field as it is written.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Value<'a> {
@@ -82,4 +84,45 @@ impl<'a> Iterator for Fields<'a> {
         }
         Some(field)
     }
+}
+
+/// Adds pieces to a model, which has `count` of them then. What stands behind a message adds to its lists and
+/// replaces its numbers.
+pub(crate) fn append_pieces(model: &mut Vec<u8>, pieces: impl Iterator<Item = Piece>, count: usize) {
+    for piece in pieces {
+        let mut message = Vec::with_capacity(piece.text.len() + 10);
+        put_bytes(&mut message, 1, piece.text.as_bytes());
+        put_varint(&mut message, 2 << 3 | 5);
+        message.extend(piece.score.to_le_bytes());
+        let kind = match piece.kind {
+            PieceKind::Normal => 1,
+            PieceKind::Unknown => 2,
+            PieceKind::Control => 3,
+            PieceKind::UserDefined => 4,
+            PieceKind::Unused => 5,
+            PieceKind::Byte => 6,
+        };
+        put_varint(&mut message, 3 << 3);
+        put_varint(&mut message, kind);
+        put_bytes(model, 1, &message);
+    }
+    // `trainer_spec.vocab_size`.
+    let mut trainer = Vec::new();
+    put_varint(&mut trainer, 4 << 3);
+    put_varint(&mut trainer, count as u64);
+    put_bytes(model, 2, &trainer);
+}
+
+fn put_varint(into: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        into.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    into.push(number as u8);
+}
+
+fn put_bytes(into: &mut Vec<u8>, field: u64, bytes: &[u8]) {
+    put_varint(into, field << 3 | 2);
+    put_varint(into, bytes.len() as u64);
+    into.extend(bytes);
 }

@@ -85,6 +85,7 @@ impl FrontAdapter {
         let path = if self.front == Front::Prompt { "prompt" } else { "prefix" };
         let parameters = self.params.elements();
         Footprint {
+            extra_bytes: 0,
             own: Vec::new(),
             stored: None,
             targets: vec![TargetReport { path: path.into(), rank: 0, alpha: 0.0, parameters }],

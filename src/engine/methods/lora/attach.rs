@@ -51,6 +51,7 @@ pub fn footprint(model: &Model, settings: &Map<String, Json>, base: &Path) -> Re
         adapter_config: config(&adapter, &base.display().to_string()),
         stored: Some(stored(&adapter)),
         added: adapter.params,
+        extra_bytes: 0,
     })
 }
 

@@ -13,6 +13,7 @@ use super::delta::canonical;
 use super::slices::Slices;
 use super::stored::stored;
 use crate::methods::Adapter;
+use crate::methods::new_rows::is_read_here;
 use crate::methods::peft::{self, PREFIX};
 use crate::models::Model;
 use crate::nn::{Param, ParamStore, Site, SiteId, SiteKind};
@@ -36,13 +37,12 @@ pub struct Identity {
 }
 
 /// Variants of LoRA that change what the tensors mean; an adapter that sets one is refused.
-const UNSUPPORTED: [&str; 8] = [
+const UNSUPPORTED: [&str; 7] = [
     "use_qalora",
     "use_bdlora",
     "alora_invocation_tokens",
     "layer_replication",
     "target_parameters",
-    "trainable_token_indices",
     "arrow_config",
     "megatron_config",
 ];
@@ -164,7 +164,7 @@ fn declared(dir: &Path, model: &Model) -> Result<(LoraAdapter, Named)> {
     if weights.stored.len() < weights.weights.names().count() {
         problems.push("two tensors of the file stand for one of this model".into());
     }
-    for name in weights.stored.keys() {
+    for name in weights.stored.keys().filter(|name| !is_read_here(name, &config, model)) {
         if let Err(problem) = reader.declare(&mut adapter, model, &weights, name) {
             problems.push(problem);
         }

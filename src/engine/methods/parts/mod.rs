@@ -99,6 +99,7 @@ impl Parts {
     pub fn footprint(self, base: &Path) -> Footprint {
         let report = |(path, parameters)| TargetReport { path, rank: 0, alpha: 0.0, parameters };
         Footprint {
+            extra_bytes: 0,
             own: Vec::new(),
             stored: None,
             targets: self.targets.into_iter().map(report).collect(),

@@ -70,7 +70,8 @@ impl Run<'_> {
     fn fresh_learner(&mut self) -> Result<Learner> {
         let config = &self.plan.config;
         let (device, dtype) = (&self.chosen.device, self.plan.dtype);
-        let folder = open_model(config)?;
+        let mut folder = open_model(config)?;
+        folder.resize(self.plan.folder.model().growth.clone())?;
         let mut model = if config.model.from_scratch {
             folder.initialise(device, dtype, config.train.seed)
         } else {

@@ -86,7 +86,7 @@ pub fn kind_name(kind: FindingKind) -> &'static Text {
         FindingKind::BadRow => &words::BAD_ROW,
         FindingKind::BadTokenId => &words::BAD_ID,
         // These name no rows.
-        FindingKind::PadIsEos | FindingKind::Empty => &words::VERDICT,
+        FindingKind::PadIsEos | FindingKind::Empty | FindingKind::Vocabulary => &words::VERDICT,
     }
 }
 
