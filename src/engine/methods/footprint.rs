@@ -5,7 +5,7 @@ use protocol::TargetReport;
 use serde_json::{Map, Value as Json};
 
 use super::peft;
-use crate::models::Model;
+use crate::models::{Front, Model};
 use crate::nn::{ParamId, ParamStore, Site};
 
 /// The parameters of a method on one model.
@@ -14,6 +14,8 @@ pub struct Footprint {
     pub own: Vec<ParamId>,
     /// What the method adds; empty where the model itself is trained.
     pub added: ParamStore,
+    /// What the method has in front of every row.
+    pub front: Front,
     /// Every matrix that is adapted, in the model's order.
     pub targets: Vec<TargetReport>,
     /// `adapter_config.json` of the result; empty where the model itself is trained.

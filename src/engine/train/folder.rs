@@ -6,6 +6,7 @@ use chrono::NaiveDateTime;
 use protocol::{Result, RunConfig, Text, UserError, text};
 use serde::{Deserialize, Serialize};
 
+use super::layout::Layout;
 use super::state::RunState;
 use crate::files::{AtomicFile, CheckpointStore, FileIdentity, identity_of_folder, sampled_identity};
 use crate::plan::Plan;
@@ -37,6 +38,11 @@ pub struct PlanFile {
     pub validation_rows: u64,
     pub parameters: u64,
     pub trainable_parameters: u64,
+    /// What changes roundings: a resumed run keeps it. 0 in plans of earlier versions.
+    #[serde(default)]
+    pub pieces: usize,
+    #[serde(default)]
+    pub head_chunk: usize,
 }
 
 /// A run's folder.
@@ -152,7 +158,17 @@ impl PlanFile {
             validation_rows: plan.survey.split.validation.len() as u64,
             parameters: plan.parameters,
             trainable_parameters: plan.trainable,
+            pieces: plan.layout.pieces,
+            head_chunk: plan.layout.head_chunk,
         })
+    }
+
+    /// The choices of `layout` that may change a rounding as they were when the run began: it goes on bit for bit, however
+    /// much memory there is now.
+    pub fn keep_roundings(&self, layout: &mut Layout) {
+        if self.pieces > 0 && self.head_chunk > 0 {
+            (layout.pieces, layout.head_chunk) = (self.pieces, self.head_chunk);
+        }
     }
 
     /// # Errors

@@ -22,7 +22,7 @@ use super::metrics_log::MetricsLog;
 use super::prefetch::{Prefetch, StepBatches};
 use super::state::RunState;
 use super::step::{Learner, StepResult, StepSettings};
-use crate::device::{self, Chosen};
+use crate::device::{self, Chosen, PeakMeter};
 use crate::files::{CheckpointStore, RunLock};
 use crate::plan::Plan;
 use crate::sink::Sink;
@@ -43,6 +43,7 @@ pub struct Run<'a> {
     request: RequestId,
     id: RunId,
     began: Instant,
+    peak: PeakMeter,
     /// Seconds of earlier sessions.
     seconds_before: f64,
     _lock: RunLock,
@@ -121,8 +122,9 @@ impl<'a> Run<'a> {
     pub fn resume(dir: PathBuf, around: Surroundings<'a>) -> Result<Self> {
         let (folder, old) = RunFolder::open(&dir)?;
         let lock = RunLock::acquire(&dir)?;
-        let plan = Plan::make(old.config.clone(), &old.base, old.now, around.chosen, around.progress)?;
+        let mut plan = Plan::make(old.config.clone(), &old.base, old.now, around.chosen, around.progress)?;
         plan.refuse()?;
+        old.keep_roundings(&mut plan.layout);
         let now = PlanFile::of(&plan, &old.base, crate::plan::device_name(around.chosen))?;
         old.refuse_changes(&now)?;
         Self::set_up(plan, now, folder, lock, RunState::default(), around)
@@ -156,6 +158,7 @@ impl<'a> Run<'a> {
             request: around.request,
             id: RunId(name),
             began: Instant::now(),
+            peak: PeakMeter::start(around.chosen),
             seconds_before: 0.0,
             _lock: lock,
         })
@@ -196,8 +199,9 @@ impl<'a> Run<'a> {
         let rows: Arc<[u32]> = self.plan.survey.split.train.clone().into();
         let mut sampler = Sampler::new(rows, self.plan.sampling)?;
         sampler.seek(self.state.position)?;
-        let batches = Prefetch::start(self.plan.dataset.clone(), sampler, self.plan.pad)?;
-        let mut settings = StepSettings::new(&self.plan.config.train, self.plan.kept_graphs);
+        let batches =
+            Prefetch::start(self.plan.dataset.clone(), sampler, self.plan.pad, self.plan.layout.pieces)?;
+        let mut settings = StepSettings::new(&self.plan.config.train, self.plan.layout);
         loop {
             if let Some(ending) = self.ended() {
                 return Ok(ending);

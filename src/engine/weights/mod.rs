@@ -26,4 +26,4 @@ pub use dtype::{FileDtype, OutOfRange, convert, decode_f32, encode_f32};
 pub use params::{params_bytes, read_f32, write_params};
 pub use quantised::without_quantization;
 pub use shards::{DEFAULT_SHARD_BYTES, Planned, ShardPlan, TensorSink, WrittenFile};
-pub use upload::load_tensor;
+pub use upload::{StoredMatrix, load_tensor};

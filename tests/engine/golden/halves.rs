@@ -7,7 +7,7 @@ use engine::methods::{self, Adapter, Attach, METHODS};
 use engine::models::Model;
 use engine::nn::{Value, float_dtype};
 use engine::optim::{self, Schedule};
-use engine::train::{Learner, LossScaler, StepSettings};
+use engine::train::{Layout, Learner, LossScaler, StepSettings};
 use protocol::Control;
 use protocol::config::{LossScale, MethodConfig, TrainConfig};
 
@@ -32,7 +32,7 @@ fn dtype_of(value: &Value) -> Option<DType> {
     match value {
         Value::Vector(vector) => Some(vector.dtype()),
         Value::Matrix(matrix) => Some(matrix.dtype()),
-        Value::Packed(_) | Value::Absent => None,
+        Value::Packed(_) | Value::Elsewhere(_) | Value::Absent => None,
     }
 }
 
@@ -86,7 +86,7 @@ fn twelve_steps_in(dtype: DType) {
             let lr = schedule.rate(index as u64);
             // What overflows comes again at half the scale, as in a run.
             let got = loop {
-                let mut settings = StepSettings::new(&config, index % 3);
+                let mut settings = StepSettings::new(&config, Layout::keeping(index % 3));
                 settings.loss_scale = scaler.map_or(1.0, |scaler| scaler.scale());
                 let control = Control::default();
                 let got = learner.step(&batches, index as u64, lr, &settings, &control).unwrap().unwrap();
@@ -170,7 +170,7 @@ fn everything_trained_is_f32_before_and_after_an_update() {
         let ids: Vec<u32> = (1..13).collect();
         let labels = ids.iter().map(|id| *id as i32).collect();
         let batch = Batch { rows: 1, len: 12, ids, labels, learned: 11, ..Batch::default() };
-        let mut settings = StepSettings::new(&train, 1);
+        let mut settings = StepSettings::new(&train, Layout::keeping(1));
         settings.loss_scale = if dtype == DType::F16 { 1024.0 } else { 1.0 };
         // With B at zero, LoRA's first update leaves A as it is.
         for step in 0..3 {

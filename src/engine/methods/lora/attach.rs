@@ -14,7 +14,7 @@ use super::site::LoraSite;
 use super::Settings;
 use crate::methods::targets::{pattern_value, refuse_tied};
 use crate::methods::{Adapter, Attach, Footprint, select_sites};
-use crate::models::Model;
+use crate::models::{Front, Model};
 use crate::nn::{Decay, Param, ParamId, Site, SiteKind, Value};
 
 /// LoRA+'s learning rate for embeddings (PEFT, `optimizers/loraplus.py`).
@@ -44,6 +44,7 @@ pub fn footprint(model: &Model, settings: &Map<String, Json>, base: &Path) -> Re
         })
     };
     Ok(Footprint {
+        front: Front::default(),
         own: Vec::new(),
         targets: model.sites.iter().filter_map(report).collect(),
         adapter_config: config(&adapter, &base.display().to_string()),

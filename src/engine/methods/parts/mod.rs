@@ -11,7 +11,7 @@ use serde_json::{Map, Value as Json};
 
 use super::peft::{self, PREFIX};
 use super::{Adapter, Footprint};
-use crate::models::{Model, initial_value};
+use crate::models::{Front, Model, initial_value};
 use crate::nn::{
     AdapterView, BlockAdapter, Decay, Initial, Param, ParamId, ParamStore, SiteAdapter, SiteId, Space, Value,
 };
@@ -99,6 +99,7 @@ impl Parts {
     pub fn footprint(self, base: &Path) -> Footprint {
         let report = |(path, parameters)| TargetReport { path, rank: 0, alpha: 0.0, parameters };
         Footprint {
+            front: Front::default(),
             own: Vec::new(),
             targets: self.targets.into_iter().map(report).collect(),
             adapter_config: peft::with_base(self.config, &base.display().to_string()),
