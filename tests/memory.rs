@@ -7,21 +7,25 @@
     reason = "helpers of tests may fail and report as tests do"
 )]
 
-use std::alloc::{GlobalAlloc, Layout, System};
+use std::alloc::{self, GlobalAlloc, System};
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use burn::tensor::{DType, Device};
 use data::{Batch, Example};
+use engine::generate::{Decoding, score_rows};
 use engine::memory::{Needs, forecast};
 use engine::methods::{self, Attach};
 use engine::models::{ConfigJson, ModelFolder};
 use engine::nn::{Quantization, Site};
 use engine::optim;
-use engine::train::{Learner, StepSettings};
+use engine::planner::{self, Choices};
+use engine::train::{Layout, Learner, StepSettings, batch_loss};
+use engine::weights::{FileDtype, Planned, ShardPlan, read_f32};
 use protocol::Control;
 use protocol::config::{MethodConfig, TrainConfig};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 struct Counted;
 
@@ -36,26 +40,26 @@ fn more(bytes: usize) {
 #[expect(unsafe_code, reason = "counts what the system's allocator does")]
 // SAFETY: every call goes to the system's allocator as it came.
 unsafe impl GlobalAlloc for Counted {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+    unsafe fn alloc(&self, layout: alloc::Layout) -> *mut u8 {
         more(layout.size());
         // SAFETY: the caller's promise.
         unsafe { System.alloc(layout) }
     }
 
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+    unsafe fn alloc_zeroed(&self, layout: alloc::Layout) -> *mut u8 {
         more(layout.size());
         // SAFETY: the caller's promise.
         unsafe { System.alloc_zeroed(layout) }
     }
 
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+    unsafe fn realloc(&self, pointer: *mut u8, layout: alloc::Layout, size: usize) -> *mut u8 {
         NOW.fetch_sub(layout.size(), Relaxed);
         more(size);
         // SAFETY: the caller's promise.
         unsafe { System.realloc(pointer, layout, size) }
     }
 
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: alloc::Layout) {
         NOW.fetch_sub(layout.size(), Relaxed);
         // SAFETY: the caller's promise.
         unsafe { System.dealloc(pointer, layout) }
@@ -140,21 +144,24 @@ fn measure(case: &Case) -> [u64; 2] {
         optimizer_bytes: 0,
         rows: ROWS as u64,
         time: case.time as u64,
-        kept_graphs: case.kept_graphs as u64,
+        front: footprint.front,
+        answer: case.time as u64,
+        accumulates: false,
         base_learns: own > 0,
         fused: kernels,
     };
-    let told = forecast(&needs, 0);
+    let layout = Layout::keeping(case.kept_graphs);
+    let told = forecast(&needs, &layout, 0);
     // What is frozen lies there before a step; matrices in few bits become dense in it.
     let lying = if footprint.is_own() { 0 } else { frozen_bytes(&folder, case.quantization, needs.element) };
-    let told = told.weights - lying + told.gradients + told.activations + told.head;
+    let told = told.total - told.trainable - told.optimizer - lying;
     let mut model = folder.initialise(&Device::flex(), case.dtype, 0);
     let train = TrainConfig { learning_rate: 1e-4, ..TrainConfig::default() };
     let attach = Attach { seed: 0, learning_rate: 1e-4 };
     let adapter = methods::attach(&mut model, &method(case.method), &attach).unwrap();
     let batch = batch(case.time, model.info.vocabulary);
     let mut learner = Learner { model, adapter, optimizer: optim::build(&train).unwrap(), updates: 0 };
-    let settings = StepSettings::new(&train, case.kept_graphs);
+    let settings = StepSettings::new(&train, layout);
     let control = Control::default();
     let mut step = |number| {
         learner.step(std::slice::from_ref(&batch), number, 1e-4, &settings, &control).unwrap().unwrap()
@@ -179,9 +186,12 @@ fn frozen_bytes(folder: &ModelFolder, quantization: Option<Quantization>, elemen
     let (elements, bytes) = quantization.map_or((0, 0), packed);
     (params.elements() - elements) * element + bytes
 }
+/// One measurement at a time.
+static ALONE: Mutex<()> = Mutex::new(());
 
 #[test]
 fn a_step_takes_what_was_forecast() {
+    let _alone = ALONE.lock();
     let cases = [
         (llama(json!({})), "full", 0, DType::F32, 512),
         (llama(json!({})), "full", 3, DType::F32, 512),
@@ -228,6 +238,9 @@ fn a_step_takes_what_was_forecast() {
             DType::F32,
             512,
         ),
+        // What stands in front of every row.
+        (llama(json!({})), "prefix", 0, DType::F32, 256),
+        (llama(json!({})), "prompt", 2, DType::F32, 256),
         // A long text: nothing may grow with the square of its length.
         (
             llama(json!({
@@ -276,8 +289,107 @@ fn holds(case: &Case) {
         "{config} {method} {quantization:?}, {kept_graphs} graphs, {dtype:?}, {time} tokens: took {took}, told {told}, {ratio:.2} times"
     );
     eprintln!("{line}");
-    // The narrow model of the long text is reckoned generously: its head would have room for more rows. Lists that
-    // grow with the square of the length brought it to 1.3.
-    let expected = if *time > 1000 { 1.5..2.1 } else { 1.0..1.6 };
-    assert!(expected.contains(&ratio), "{line}");
+    assert!((1.0..1.45).contains(&ratio), "{line}");
+}
+
+/// A model in a folder, stored as bf16: in f32 none of its matrices can be used where it lies.
+fn stored(config: &Value) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let Value::Object(map) = config else { panic!("an object") };
+    let folder = ModelFolder::from_config(dir.path(), ConfigJson::from_map(map.clone())).unwrap();
+    let model = folder.initialise(&Device::flex(), DType::F32, 3);
+    let planned = model.params.iter().map(|(_, param)| Planned {
+        name: param.name.clone(),
+        dtype: FileDtype::BF16,
+        shape: param.shape.clone(),
+    });
+    let plan = ShardPlan::new("model", planned.collect(), u64::MAX).unwrap();
+    plan.write(dir.path(), |tensor, sink| {
+        let id = model.params.find(&tensor.name).unwrap();
+        sink.put_f32(&read_f32(&model.params.get(id).value)?)
+    })
+    .unwrap();
+    std::fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
+    dir
+}
+
+/// What a run under a budget came to.
+struct Budgeted {
+    layout: Layout,
+    told: u64,
+    /// The most that was allocated at once, loading included.
+    took: u64,
+    losses: Vec<f64>,
+    /// An evaluation, scores and an answer's logits.
+    asked: String,
+}
+
+fn within(dir: &Path, budget: u64) -> Budgeted {
+    const TIME: usize = 64;
+    let before = NOW.load(Relaxed);
+    PEAK.store(before, Relaxed);
+    let folder = ModelFolder::open(dir, &Map::new()).unwrap();
+    let lora = method("lora");
+    let footprint = methods::footprint(folder.model(), &lora, dir).unwrap();
+    let needs = Needs {
+        model: folder.model(),
+        frozen: folder.model().params.elements(),
+        quantization: None,
+        trained: footprint.trainable(folder.model()),
+        element: 4,
+        optimizer_bytes: 8 * footprint.trainable(folder.model()),
+        rows: ROWS as u64,
+        time: TIME as u64,
+        front: footprint.front,
+        answer: TIME as u64,
+        accumulates: false,
+        base_learns: false,
+        fused: true,
+    };
+    let choices = Choices { stream: true, divide: true, ..Choices::default() };
+    let (layout, told) = planner::plan(&needs, choices, budget);
+    assert!(told.fits, "{told:?}");
+    let folder = folder.streaming(layout.streamed);
+    let mut model = folder.load(&Device::flex(), DType::F32, &mut |_, _| {}).unwrap();
+    let train = TrainConfig { learning_rate: 1e-3, ..TrainConfig::default() };
+    let adapter = methods::attach(&mut model, &lora, &Attach { seed: 0, learning_rate: 1e-3 }).unwrap();
+    let batch = batch(TIME, model.info.vocabulary);
+    let mut learner = Learner { model, adapter, optimizer: optim::build(&train).unwrap(), updates: 0 };
+    let settings = StepSettings::new(&train, layout);
+    let control = Control::default();
+    let losses = (0..4)
+        .map(|step| {
+            let batches = std::slice::from_ref(&batch);
+            learner.step(batches, step, 1e-3, &settings, &control).unwrap().unwrap().loss
+        })
+        .collect();
+    let adapter = learner.adapter.as_deref().map(engine::methods::Adapter::view);
+    let scores = score_rows(&learner.model, adapter, &[vec![1, 2, 3, 4, 5]]).unwrap();
+    let decoding = Decoding::new(&learner.model, adapter);
+    let said = [decoding.feed(&[1, 2, 3]).unwrap().logits, decoding.feed(&[4]).unwrap().logits];
+    let loss = batch_loss(&learner.model, adapter, &batch).unwrap();
+    let took = (PEAK.load(Relaxed) - before) as u64;
+    Budgeted { layout, told: told.total, took, losses, asked: format!("{loss} {scores:?} {said:?}") }
+}
+
+/// The promise of streaming: loading, training, evaluation, scores and answers of a model whose weights are four times the
+/// budget stay within it, and no number is another.
+#[test]
+fn a_model_of_four_times_the_budget_trains_within_it() {
+    let _alone = ALONE.lock();
+    let dir = stored(&llama(json!({ "num_hidden_layers": 20 })));
+    let weights = 4 * ModelFolder::open(dir.path(), &Map::new()).unwrap().model().params.elements();
+    let budget = weights / 4;
+    let roomy = within(dir.path(), 64 * weights);
+    let tight = within(dir.path(), budget);
+    for run in [&roomy, &tight] {
+        let Budgeted { layout, told, took, .. } = run;
+        eprintln!("weights {weights}: took {took}, told {told}, {layout:?}");
+    }
+    assert_eq!((roomy.layout.streamed, tight.layout.pieces), (0, 1));
+    assert!(roomy.took > weights, "{} for weights of {weights}", roomy.took);
+    assert!(tight.took <= budget && tight.told <= budget, "took {}, told {} of {budget}", tight.took, tight.told);
+    assert!(tight.told < tight.took * 5 / 4, "took {}, told {}", tight.took, tight.told);
+    assert_eq!(roomy.losses, tight.losses);
+    assert_eq!(roomy.asked, tight.asked);
 }

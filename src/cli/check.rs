@@ -115,15 +115,21 @@ fn memory(forecast: &MemoryForecast, screen: &Screen) -> String {
         (Text::fixed("trainable parameters", "可训练参数"), forecast.trainable),
         (Text::fixed("gradients", "梯度"), forecast.gradients),
         (Text::fixed("optimizer state", "优化器状态"), forecast.optimizer),
-        (Text::fixed("activations", "激活值"), forecast.activations),
-        (Text::fixed("output head", "输出层"), forecast.head),
+        (Text::fixed("block inputs", "模块输入"), forecast.inputs),
+        (Text::fixed("one block's graph, or all that are kept", "一个模块的计算图，或所有保留的计算图"), forecast.graphs),
+        (Text::fixed("output head, before them", "输出层（在其之前）"), forecast.head),
+        (Text::fixed("key-value cache, when asked", "键值缓存（问答时）"), forecast.kv_cache),
+        (Text::fixed("evaluation, in place of these", "评估（代替以上各项）"), forecast.evaluation),
         (Text::fixed("memory needed, at most", "内存需求（峰值）"), forecast.total),
+        (Text::fixed("weights left in the model's files", "留在模型文件中的权重"), forecast.streamed),
         (Text::fixed("memory there", "可用内存"), forecast.available),
     ];
     // What the device has may be unknown.
     let known = parts.into_iter().filter(|(_, bytes)| *bytes > 0);
     let facts =
         format::facts(known.map(|(name, value)| vec![screen.pick(&name), format::bytes(value)]).collect());
+    let plan = forecast.plan.iter().map(|line| screen.pick(line));
+    let facts = std::iter::once(facts).chain(plan).collect::<Vec<_>>().join("\n");
     match forecast.fits {
         true => facts,
         false => {

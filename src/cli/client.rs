@@ -266,6 +266,7 @@ mod tests {
             result: PathBuf::new(),
             eval_loss: None,
             seconds: 1.0,
+            peak_bytes: 0,
         };
         assert_eq!(ended(finished), Some(Ok(0)));
         let bad = UserError::bad_input(Text::fixed("x", "x"));

@@ -18,6 +18,8 @@ pub struct Progress {
     total: u64,
     dir: PathBuf,
     last_line: Option<Instant>,
+    /// Bytes of memory that were forecast.
+    forecast: u64,
 }
 
 impl View for Progress {
@@ -38,6 +40,8 @@ impl Progress {
         match update {
             RunEvent::Planned { dir, summary } => {
                 screen.tell(&plan(summary));
+                summary.forecast.plan.iter().for_each(|line| screen.tell(line));
+                self.forecast = summary.forecast.total;
                 // The one line of stdout, at once: whoever waits for it can watch the folder.
                 screen.line(&dir.display().to_string());
                 self.total = summary.total_steps;
@@ -72,6 +76,9 @@ impl Progress {
             RunEvent::Ended { outcome } => {
                 screen.clear_progress();
                 if let Some(words) = ended(outcome, &self.dir) {
+                    screen.tell(&words);
+                }
+                if let Some(words) = peak(outcome, self.forecast) {
                     screen.tell(&words);
                 }
             }
@@ -138,6 +145,13 @@ fn evaluated(eval: &EvalMetrics) -> Text {
             "第 {step} 步：验证损失 {loss:.4}（困惑度 {perplexity:.3}）"
         ),
     }
+}
+
+/// The memory that was taken, beside what was forecast.
+fn peak(outcome: &Outcome, forecast: u64) -> Option<Text> {
+    let Outcome::Finished { peak_bytes: peak @ 1.., .. } = outcome else { return None };
+    let (peak, forecast) = (format::bytes(*peak), format::bytes(forecast));
+    Some(text!("Memory: {peak} at most, {forecast} forecast", "内存：最多 {peak}，预测 {forecast}"))
 }
 
 /// What went wrong is reported where the program ends.

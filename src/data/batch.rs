@@ -9,6 +9,8 @@ use crate::record::{Example, IGNORE};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
     pub rows: usize,
+    /// Rows before them, where this is a piece of a batch.
+    pub first_row: usize,
     /// Positions a row.
     pub len: usize,
     /// Token ids; the pad id behind a row's end.
@@ -55,6 +57,20 @@ impl Batch {
         batch.side = side.map(|(side, _)| Box::new(side));
         Ok(batch)
     }
+
+    /// The same rows as so many batches of equal size, each as long as its own longest row. Dicts stay together: the
+    /// tokens that stand in one of them compete with those of all.
+    ///
+    /// # Errors
+    /// As [`collate`](Self::collate).
+    pub fn pieces(examples: &[Example], pad: u32, pieces: usize) -> Result<Vec<Self>> {
+        if pieces <= 1 || examples.iter().any(|example| example.side.is_some()) {
+            return Ok(vec![Self::collate(examples, pad)?]);
+        }
+        let rows = examples.len().div_ceil(pieces).max(1);
+        let piece = |(index, examples)| Ok(Self { first_row: index * rows, ..Self::collate(examples, pad)? });
+        examples.chunks(rows).enumerate().map(piece).collect()
+    }
 }
 
 #[cfg(test)]
@@ -75,6 +91,18 @@ mod tests {
         assert_eq!(batch.lengths, [2, 3]);
         // The first position of a row is predicted by nothing.
         assert_eq!((batch.learned, batch.tokens), (2, 5));
+    }
+
+    #[test]
+    fn pieces_hold_the_rows_of_the_whole() {
+        let rows: Vec<Example> = (1..6_u32).map(|n| example(&vec![n; n as usize], &vec![1; n as usize])).collect();
+        let whole = Batch::collate(&rows, 0).unwrap();
+        let pieces = Batch::pieces(&rows, 0, 2).unwrap();
+        let shapes: Vec<_> = pieces.iter().map(|piece| (piece.first_row, piece.rows, piece.len)).collect();
+        assert_eq!(shapes, [(0, 3, 3), (3, 2, 5)]);
+        assert_eq!(pieces.iter().map(|piece| piece.learned).sum::<u64>(), whole.learned);
+        assert_eq!(Batch::pieces(&rows, 0, 99).unwrap().len(), 5);
+        assert_eq!(Batch::pieces(&rows, 0, 1).unwrap(), [whole]);
     }
 
     #[test]

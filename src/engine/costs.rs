@@ -1,8 +1,10 @@
 //! What settings cost in memory, by the model's shapes: one calculation for the plan, the estimate and the
 //! remedies, which ask what other settings would cost.
 
+use std::cell::OnceCell;
+
 use burn::tensor::DType;
-use protocol::{DeviceKind, MemoryForecast, Result, RunConfig};
+use protocol::{DeviceKind, MemoryForecast, Result, RunConfig, Text};
 
 use crate::device::{self, Chosen};
 use crate::memory::{self, Needs};
@@ -10,6 +12,8 @@ use crate::methods::Footprint;
 use crate::models::ModelFolder;
 use crate::nn::Quantization;
 use crate::optim::{Choice, Subject, block_matrices};
+use crate::planner::{self, Choices};
+use crate::train::Layout;
 
 /// A model on a device, to be trained.
 pub struct Costs<'a> {
@@ -19,14 +23,20 @@ pub struct Costs<'a> {
     pub quantization: Option<Quantization>,
     /// Bytes that may be used; 0 if unknown.
     pub budget: u64,
+    /// Tokens of an answer to a sample.
+    answer: u64,
+    /// Micro-batches of a step.
+    accumulation: u64,
     fused: bool,
     chosen: &'a Chosen,
+    /// Bytes of weights read in a second, once that was asked.
+    speed: OnceCell<Option<f64>>,
 }
 
 /// What one micro-batch costs.
 pub struct Cost {
     pub forecast: MemoryForecast,
-    pub kept_graphs: usize,
+    pub layout: Layout,
 }
 
 impl<'a> Costs<'a> {
@@ -38,31 +48,66 @@ impl<'a> Costs<'a> {
         let budget = memory::budget(&config.train, device::memory_free(chosen))?;
         let fused = device::fuses(chosen, dtype);
         let quantization = folder.model().quantization;
-        Ok(Self { folder, optimizer, dtype, quantization, budget, fused, chosen })
+        let (answer, accumulation) = (config.train.sample_tokens, config.train.gradient_accumulation.max(1));
+        let speed = OnceCell::new();
+        Ok(Self { folder, optimizer, dtype, quantization, budget, answer, accumulation, fused, chosen, speed })
     }
 
     /// The same settings computed in bf16, where the device does that and they are not already.
     pub fn in_bf16(&self) -> Option<Self> {
         let dtype = device::compute_dtype("bf16", self.chosen).ok().filter(|dtype| *dtype != self.dtype)?;
         let fused = device::fuses(self.chosen, dtype);
-        Some(Self { dtype, fused, optimizer: self.optimizer.clone(), ..*self })
+        Some(Self { dtype, fused, optimizer: self.optimizer.clone(), speed: OnceCell::new(), ..*self })
     }
 
     /// The same settings on matrices in NF4, where they are not quantised already.
     pub fn in_nf4(&self) -> Option<Self> {
+        let (quantization, optimizer) = (Some(Quantization::Nf4), self.optimizer.clone());
         let dense = self.quantization.is_none();
-        dense.then(|| Self {
-            quantization: Some(Quantization::Nf4),
-            optimizer: self.optimizer.clone(),
-            ..*self
-        })
+        dense.then(|| Self { quantization, optimizer, speed: OnceCell::new(), ..*self })
     }
 
     /// Micro-batches of `rows` rows of `time` tokens.
     pub fn of(&self, footprint: &Footprint, rows: u64, time: u64) -> Cost {
+        let (layout, forecast) = planner::plan(&self.needs(footprint, rows, time), self.choices(), self.budget);
+        Cost { forecast, layout }
+    }
+
+    /// The same, with how a step will go in words.
+    pub fn told(&self, footprint: &Footprint, rows: u64, time: u64) -> Cost {
+        let Cost { mut forecast, layout } = self.of(footprint, rows, time);
+        let streams = (layout.streamed > 0).then(|| self.streams(&forecast, &layout));
+        forecast.plan = planner::words(&layout, &self.needs(footprint, rows, time), streams);
+        if layout.streamed > 0 {
+            forecast.plan.extend(self.without_streaming(footprint, rows, time));
+        }
+        Cost { forecast, layout }
+    }
+
+    /// The setting with which all weights would have room on the device. It changes numbers: a choice of the user's.
+    fn without_streaming(&self, footprint: &Footprint, rows: u64, time: u64) -> Option<Text> {
+        let rests = |costs: &Self| {
+            let cost = costs.of(footprint, rows, time);
+            cost.forecast.fits && cost.layout.streamed == 0
+        };
+        if self.in_bf16().is_some_and(|costs| rests(&costs)) {
+            return Some(Text::fixed(
+                "With model.dtype = \"bf16\" all weights would stay in memory, and steps be faster",
+                "若设 model.dtype = \"bf16\"，所有权重都可留在内存中，训练更快",
+            ));
+        }
+        self.in_nf4().is_some_and(|costs| rests(&costs)).then(|| {
+            Text::fixed(
+                "With model.quantization = \"nf4\" all weights would stay in memory, and steps be faster",
+                "若设 model.quantization = \"nf4\"，所有权重都可留在内存中，训练更快",
+            )
+        })
+    }
+
+    fn needs(&self, footprint: &Footprint, rows: u64, time: u64) -> Needs<'a> {
         let model = self.folder.model();
         let own = footprint.own_elements(model);
-        let needs = Needs {
+        Needs {
             model,
             frozen: model.params.elements() - own,
             quantization: self.quantization,
@@ -71,13 +116,32 @@ impl<'a> Costs<'a> {
             optimizer_bytes: self.optimizer_bytes(footprint),
             rows,
             time,
-            kept_graphs: 0,
+            front: footprint.front,
+            answer: time.saturating_add(self.answer).min(self.folder.info.context as u64),
+            accumulates: self.accumulation > 1,
             base_learns: own > 0,
             fused: self.fused,
-        };
-        let kept_graphs = memory::affordable_graphs(&needs, self.budget);
-        let needs = Needs { kept_graphs: kept_graphs as u64, ..needs };
-        Cost { forecast: memory::forecast(&needs, self.budget), kept_graphs }
+        }
+    }
+
+    fn choices(&self) -> Choices {
+        let model = self.folder.model();
+        // Families whose mask learns read dicts, and the words that stand in one dict compete with those of all.
+        let dicts = model.decoder.pair_bias(&model.info).is_some_and(|bias| bias.learned);
+        Choices {
+            stream: self.folder.checkpoint.is_some() && self.quantization.is_none(),
+            host: self.chosen.report.kind == DeviceKind::Cuda,
+            paged: false,
+            divide: !dicts,
+        }
+    }
+
+    /// Bytes of weights that a step reads, forwards and backwards, and the seconds that takes.
+    fn streams(&self, forecast: &MemoryForecast, layout: &Layout) -> (u64, Option<f64>) {
+        let passes = 2 * self.accumulation.saturating_mul(layout.pieces as u64);
+        let bytes = forecast.streamed.saturating_mul(passes);
+        let speed = *self.speed.get_or_init(|| self.folder.reading_speed(self.dtype));
+        (bytes, speed.map(|speed| bytes as f64 / speed))
     }
 
     /// Bytes of the optimizer's states on the device.

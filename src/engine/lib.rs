@@ -18,6 +18,7 @@ mod monitor;
 pub mod nn;
 pub mod optim;
 pub mod plan;
+pub mod planner;
 mod project;
 mod remedies;
 mod room;

@@ -1,13 +1,15 @@
 //! What a run will need, before it starts.
 
+use std::collections::BTreeMap;
+
 use protocol::config::TrainConfig;
 use protocol::{MemoryForecast, Result, Text, UserError, text};
 
-use crate::models::Model;
-use crate::nn::{Held, Quantization, ViewSpec};
-use crate::train::CHUNK_BYTES;
+use crate::models::{Front, Model};
+use crate::nn::{Held, KvCache, ParamId, Quantization, ViewSpec};
+use crate::train::{Layout, Place, chunk_rows};
 
-/// Everything the forecast depends on. Counts are elements.
+/// Everything the forecast depends on beside the layout. Counts are elements.
 #[derive(Clone)]
 pub struct Needs<'a> {
     /// Its layers and sizes; weights need not be there.
@@ -24,48 +26,186 @@ pub struct Needs<'a> {
     /// Rows of a micro-batch and their longest length.
     pub rows: u64,
     pub time: u64,
-    pub kept_graphs: u64,
+    /// What the method has in front of every row.
+    pub front: Front,
+    /// Tokens of a prompt and its answer, when the model is asked.
+    pub answer: u64,
+    /// Whether a step has several micro-batches: the gradients of one are there while the next goes through the model.
+    pub accumulates: bool,
     /// Whether the model's own parameters learn, not only an adapter's.
     pub base_learns: bool,
     /// Whether attention, norms and activations are single kernels: no scores of all pairs of positions are held.
     pub fused: bool,
 }
 
-/// The forecast, against `available` bytes.
-pub fn forecast(needs: &Needs<'_>, available: u64) -> MemoryForecast {
+/// The forecast of one layout, against `available` bytes.
+pub fn forecast(needs: &Needs<'_>, layout: &Layout, available: u64) -> MemoryForecast {
+    Figures::of(needs, layout.pieces).forecast(layout, available)
+}
+
+/// What is the same for all layouts that cut a micro-batch into the same pieces, so that many can be compared.
+pub struct Figures<'a> {
+    needs: &'a Needs<'a>,
+    /// Rows of a piece.
+    rows: u64,
+    block: BlockBytes,
+    masks: u64,
+    /// A prefix of every layer, as often as it is held.
+    prefix: u64,
+    /// Frozen matrices of the first blocks together, from none to all of them; the largest of these blocks.
+    matrices: Vec<(u64, u64)>,
+}
+
+impl<'a> Figures<'a> {
+    pub fn of(needs: &'a Needs<'a>, pieces: usize) -> Self {
+        let rows = needs.rows.div_ceil(pieces.max(1) as u64);
+        let matrices = frozen_matrices(needs).into_iter().scan((0u64, 0u64), |(sum, largest), bytes| {
+            (*sum, *largest) = (sum.saturating_add(bytes), bytes.max(*largest));
+            Some((*sum, *largest))
+        });
+        Self {
+            needs,
+            rows,
+            block: BlockBytes::of(needs, rows),
+            masks: mask_bytes(needs, rows),
+            prefix: prefix_bytes(needs),
+            matrices: std::iter::once((0, 0)).chain(matrices).collect(),
+        }
+    }
+
+    pub fn forecast(&self, layout: &Layout, available: u64) -> MemoryForecast {
+        let needs = self.needs;
+        let layers = needs.model.info.num_layers as u64;
+        let (streamed, at_work) = self.streamed(layout);
+        let shared = self.masks.saturating_add(self.prefix);
+        let waiting = if layout.inputs == Place::Host { layers.min(2) } else { layers };
+        let inputs = product(&[waiting, self.hidden()]);
+        // Blocks give up their graph one after the other: the last of them with the gradients of its activations, when
+        // the others still have theirs. With none kept, one at a time is built anew.
+        let graphs = self.graphs(layout.kept_graphs.max(1));
+        let backward = graphs.saturating_add(self.block.gradients);
+        let head = self.head(layout.head_chunk);
+        let step = backward.max(if layout.kept_graphs == 0 { head } else { graphs.saturating_add(head) });
+        let mut forecast = MemoryForecast {
+            weights: sum(&[frozen_bytes(needs).saturating_sub(streamed), at_work, self.dense(layout), unpacking(needs)]),
+            trainable: needs.trained * 4,
+            gradients: needs.trained * 4,
+            optimizer: match layout.optimizer {
+                Place::Device => needs.optimizer_bytes,
+                Place::Host => 0,
+            },
+            activations: sum(&[inputs, shared, backward]),
+            inputs,
+            graphs: backward,
+            head,
+            kv_cache: self.kv_cache(),
+            evaluation: sum(&[shared, 3 * self.hidden(), self.block.graph.max(head)]),
+            streamed,
+            available,
+            ..MemoryForecast::default()
+        };
+        let stays = sum(&[forecast.weights, forecast.trainable, forecast.optimizer]);
+        let trains = shared.saturating_add(self.height(layout, forecast.gradients, inputs, step));
+        forecast.total = stays.saturating_add(trains.max(forecast.evaluation).max(forecast.kv_cache));
+        forecast.fits = available == 0 || forecast.total <= available;
+        forecast
+    }
+
+    /// The height of a step: while inputs and kept graphs go, gradients come. It is reached at one of the ends: with the
+    /// last block, or with the first.
+    fn height(&self, layout: &Layout, gradients: u64, inputs: u64, step: u64) -> u64 {
+        if self.needs.accumulates || layout.pieces > 1 {
+            return sum(&[gradients, inputs, step]);
+        }
+        let info = &self.needs.model.info;
+        // Of one block, and of the head.
+        let matrix = product(&[info.vocabulary as u64, info.hidden as u64, 4]).min(gradients);
+        let of_last = (gradients - matrix) / (info.num_layers as u64).max(1) + matrix;
+        let of_first = sum(&[gradients, self.hidden(), self.graphs(1), self.block.gradients]);
+        of_first.max(sum(&[of_last, inputs, step]))
+    }
+
+    /// Bytes of one block's input.
+    fn hidden(&self) -> u64 {
+        let needs = self.needs;
+        product(&[self.rows, tokens(needs), needs.model.info.hidden as u64, needs.element])
+    }
+
+    /// Matrices in few bits that are dense with a graph.
+    fn dense(&self, layout: &Layout) -> u64 {
+        product(&[self.block.dense, layout.kept_graphs.max(1) as u64])
+    }
+
+    fn graphs(&self, count: usize) -> u64 {
+        product(&[self.block.graph, count as u64])
+    }
+
+    /// Bytes of the matrices that wait elsewhere, and of those that are on the device meanwhile: of the block at work and
+    /// of the one that is read.
+    fn streamed(&self, layout: &Layout) -> (u64, u64) {
+        let blocks = layout.streamed.min(self.matrices.len() - 1);
+        let (sum, largest) = self.matrices[blocks];
+        (sum, product(&[largest, blocks.min(2) as u64]))
+    }
+
+    /// Logits of one chunk with what is made of them, and rows of the hidden state: those with labels, their gradients,
+    /// piece by piece and together, and those of all positions.
+    fn head(&self, chunk: usize) -> u64 {
+        let needs = self.needs;
+        let info = &needs.model.info;
+        let labels = product(&[self.rows, needs.time]);
+        let rows = labels.min(chunk_rows(chunk, info.vocabulary) as u64);
+        let logits = product(&[rows, info.vocabulary as u64, 4]);
+        // In f32 on the CPU the gradient takes the logits' place; elsewhere they are cast, and both are multiplied.
+        let copies = if needs.fused { needs.model.decoder.logit_copies() as u64 } else { 4 };
+        // Each chunk has its own gradient of the matrix.
+        let matrix = if needs.base_learns && rows < labels {
+            product(&[info.vocabulary as u64, info.hidden as u64, 4])
+        } else {
+            0
+        };
+        sum(&[product(&[copies, logits]), product(&[4, self.hidden()]), matrix])
+    }
+
+    fn kv_cache(&self) -> u64 {
+        let info = &self.needs.model.info;
+        let a_token = product(&[2, info.num_layers as u64, info.kv_heads as u64, info.head_dim as u64]);
+        let tokens = self.needs.answer.saturating_add(self.needs.front.prefix as u64);
+        // Room is taken in steps.
+        let room = tokens.checked_next_multiple_of(KvCache::STEP as u64).unwrap_or(u64::MAX);
+        product(&[a_token, room, self.needs.element])
+    }
+}
+
+/// Positions of a row in the blocks.
+fn tokens(needs: &Needs<'_>) -> u64 {
+    needs.time.saturating_add(needs.front.prompt as u64)
+}
+
+/// Keys that a position may look at.
+fn keys(needs: &Needs<'_>) -> u64 {
+    tokens(needs).saturating_add(needs.front.prefix as u64)
+}
+
+/// Bytes of the matrices of each block that nothing trains.
+fn frozen_matrices(needs: &Needs<'_>) -> Vec<u64> {
+    let model = needs.model;
+    let mut bytes = vec![0u64; model.info.num_layers];
+    let stays = needs.base_learns || needs.quantization.is_some();
+    let all: BTreeMap<ParamId, usize> = if stays { BTreeMap::new() } else { model.streamable().collect() };
+    for (id, layer) in all {
+        let elements = model.params.get(id).elements() as u64;
+        bytes[layer] = bytes[layer].saturating_add(product(&[elements, needs.element]));
+    }
+    bytes
+}
+
+/// Keys and values in front of every row, of all layers: as made, with and without its graph, in the element type, where
+/// the positions have them, and their gradients.
+fn prefix_bytes(needs: &Needs<'_>) -> u64 {
     let info = &needs.model.info;
-    let inputs =
-        product(&[info.num_layers as u64, needs.rows, needs.time, info.hidden as u64, needs.element]);
-    let block = BlockBytes::of(needs);
-    // Blocks give up their graph one after the other: the last of them with the gradients of its activations, when the
-    // others still have theirs. With none kept, one at a time is built anew.
-    let held = needs.kept_graphs.max(1);
-    let graphs = product(&[block.graph, held]).saturating_add(block.gradients);
-    let mut forecast = MemoryForecast {
-        weights: frozen_bytes(needs)
-            .saturating_add(product(&[block.dense, held]))
-            .saturating_add(unpacking(needs)),
-        trainable: needs.trained * 4,
-        gradients: needs.trained * 4,
-        optimizer: needs.optimizer_bytes,
-        activations: inputs.saturating_add(graphs).saturating_add(mask_bytes(needs)),
-        head: head_bytes(needs),
-        total: 0,
-        available,
-        fits: true,
-    };
-    forecast.total = [
-        forecast.weights,
-        forecast.trainable,
-        forecast.gradients,
-        forecast.optimizer,
-        forecast.activations,
-        forecast.head,
-    ]
-    .into_iter()
-    .fold(0, u64::saturating_add);
-    forecast.fits = available == 0 || forecast.total <= available;
-    forecast
+    let width = product(&[2, info.num_layers as u64, info.kv_heads as u64, info.head_dim as u64]);
+    product(&[width, needs.front.prefix as u64, 2 * 4 + 4 * needs.element])
 }
 
 /// What the largest block holds.
@@ -102,19 +242,20 @@ fn unpacking(needs: &Needs<'_>) -> u64 {
 }
 
 impl BlockBytes {
-    fn of(needs: &Needs<'_>) -> Self {
+    fn of(needs: &Needs<'_>, rows: u64) -> Self {
         let model = needs.model;
+        let dense = dense_bytes(needs);
         let bytes = (0..model.info.num_layers).map(|index| {
             let held = model.decoder.held(index, &model.info, &model.sites);
-            Self { dense: dense_bytes(needs, index), ..Self::of_block(needs, held) }
+            Self { dense: dense.get(index).copied().unwrap_or(0), ..Self::of_block(needs, rows, held) }
         });
         let largest = bytes.max_by_key(|bytes| bytes.graph.saturating_add(bytes.dense));
         largest.unwrap_or(Self { graph: 0, gradients: 0, dense: 0 })
     }
 
-    fn of_block(needs: &Needs<'_>, held: Held) -> Self {
-        let tokens = product(&[needs.rows, needs.time]);
-        let of_tokens = |elements: usize, size: u64| product(&[tokens, elements as u64, size]);
+    fn of_block(needs: &Needs<'_>, rows: u64, held: Held) -> Self {
+        let all = product(&[rows, tokens(needs)]);
+        let of_tokens = |elements: usize, size: u64| product(&[all, elements as u64, size]);
         let mut bytes = Self {
             graph: of_tokens(held.kept, needs.element),
             gradients: of_tokens(held.gradients, needs.element),
@@ -126,22 +267,34 @@ impl BlockBytes {
             bytes.gradients = bytes.gradients.saturating_add(composed);
         }
         if !needs.fused || needs.base_learns && learns_bias(needs) {
-            let pairs = product(&[tokens, needs.time]);
+            let pairs = product(&[all, keys(needs)]);
             let heads = needs.model.info.heads as u64;
             // Beside what the softmax keeps: its result in the element type. Backwards, three maps of gradients.
             let kept = product(&[pairs, 4 * held.scores as u64 + needs.element * heads]);
             bytes.graph = bytes.graph.saturating_add(kept);
             bytes.gradients = bytes.gradients.saturating_add(product(&[pairs, 3 * 4 * heads]));
         }
+        if needs.front.prefix > 0 {
+            // Keys and values once more, behind the prefix, for every query head that shares them.
+            let info = &needs.model.info;
+            let width = product(&[2, info.kv_heads as u64, info.head_dim as u64]);
+            let joined = product(&[rows, keys(needs), width, needs.element]);
+            bytes.graph = bytes.graph.saturating_add(joined);
+            bytes.gradients = bytes.gradients.saturating_add(joined);
+        }
         bytes
     }
 }
 
-/// The matrices of block `index` that are kept in few bits, as the graph holds them.
-fn dense_bytes(needs: &Needs<'_>, index: usize) -> u64 {
-    let sites =
-        needs.model.block_linears().filter(|site| needs.quantization.is_some() && site.layer == Some(index));
-    sites.map(|site| needs.model.params.get(site.weight).elements() as u64 * needs.element).sum()
+/// The matrices of each block that are kept in few bits, as a graph holds them.
+fn dense_bytes(needs: &Needs<'_>) -> Vec<u64> {
+    let model = needs.model;
+    let mut bytes = vec![0u64; model.info.num_layers];
+    for (id, layer) in model.streamable().filter(|_| needs.quantization.is_some()) {
+        let elements = model.params.get(id).elements() as u64;
+        bytes[layer] = bytes[layer].saturating_add(product(&[elements, needs.element]));
+    }
+    bytes
 }
 
 fn learns_bias(needs: &Needs<'_>) -> bool {
@@ -150,12 +303,12 @@ fn learns_bias(needs: &Needs<'_>) -> bool {
 
 /// Biases for all pairs of positions, which all blocks share: a family's own, and where attention is a composition, those
 /// of causal views ([`ready_mask`](crate::nn::ops::ready_mask)).
-fn mask_bytes(needs: &Needs<'_>) -> u64 {
-    let pairs = product(&[needs.time, needs.time, 4]);
+fn mask_bytes(needs: &Needs<'_>, rows: u64) -> u64 {
+    let pairs = product(&[tokens(needs), keys(needs), 4]);
     if let Some(bias) = needs.model.decoder.pair_bias(&needs.model.info) {
         // A learned one is gathered from its table by an index, and summed with the mask.
         let maps = bias.heads as u64 * if bias.learned { 3 } else { 1 } + if bias.learned { 2 } else { 0 };
-        return product(&[needs.rows, maps, pairs]);
+        return product(&[rows, maps, pairs]);
     }
     let maps = |view: &ViewSpec| match (&view.key_bias, &view.slopes) {
         // Falcon's is a bias on every device.
@@ -167,25 +320,13 @@ fn mask_bytes(needs: &Needs<'_>) -> u64 {
     product(&[needs.model.info.views.iter().map(maps).sum(), pairs])
 }
 
-/// Logits of one chunk: as computed, their gradient, and the product of the two.
-fn head_bytes(needs: &Needs<'_>) -> u64 {
-    let all = product(&[needs.rows, needs.time, needs.model.info.vocabulary as u64, 4]);
-    4 * all.min(CHUNK_BYTES as u64)
-}
-
 /// Settings may be any number: a forecast beyond 2⁶⁴ bytes stays there.
 fn product(factors: &[u64]) -> u64 {
     factors.iter().fold(1, |product, factor| product.saturating_mul(*factor))
 }
 
-/// How many of the last blocks can keep their graph within `budget` bytes.
-pub fn affordable_graphs(needs: &Needs<'_>, budget: u64) -> usize {
-    let bare = forecast(&Needs { kept_graphs: 0, ..needs.clone() }, 0).total;
-    let Some(room) = budget.checked_sub(bare) else { return 0 };
-    // The first costs nothing: a block's graph is there in any case.
-    let block = BlockBytes::of(needs);
-    let more = room / block.graph.saturating_add(block.dense).max(1);
-    (more.saturating_add(1) as usize).min(needs.model.info.num_layers)
+fn sum(parts: &[u64]) -> u64 {
+    parts.iter().fold(0, |sum, part| sum.saturating_add(*part))
 }
 
 /// The run file's `memory_budget` in bytes: `auto` is nine tenths of what is free.
@@ -224,19 +365,20 @@ fn parse_size(word: &str) -> Option<u64> {
 pub fn too_large(forecast: &MemoryForecast, budget: u64) -> UserError {
     let (need, have) = (size(forecast.total), size(budget));
     UserError::bad_input(text!(
-        "This run needs {need} of memory, and {have} may be used",
-        "本次训练需要 {need} 内存，而可用 {have}"
+        "This run needs {need} of memory with every saving that changes no result, and {have} may be used",
+        "即使采用所有不改变结果的节省方式，本次训练仍需 {need} 内存，而可用 {have}"
     ))
-    .at_item("train.batch_size, data.max_length, train.memory_budget")
+    .at_item("data.max_length, train.memory_budget")
     .detail(format!("weights {}", size(forecast.weights)))
     .detail(format!(
         "trained parameters, gradients and optimizer {}",
         size(forecast.trainable + forecast.gradients + forecast.optimizer)
     ))
-    .detail(format!("activations {}", size(forecast.activations + forecast.head)))
+    .detail(format!("block inputs {}", size(forecast.inputs)))
+    .detail(format!("one block at work {}, or the head {}", size(forecast.graphs), size(forecast.head)))
     .mend(Text::fixed(
-        "lower batch_size or max_length, choose LoRA instead of full, or a smaller model",
-        "请减小 batch_size 或 max_length、以 LoRA 代替全量微调，或换更小的模型",
+        "lower max_length, choose LoRA instead of full, or a smaller model",
+        "请减小 max_length、以 LoRA 代替全量微调，或换更小的模型",
     ))
 }
 

@@ -22,6 +22,7 @@ use crate::models::{Growth, ModelFolder, ModelInfo};
 use crate::nn::Quantization;
 use crate::optim::{Choice, Schedule};
 use crate::remedies::Standing;
+use crate::train::Layout;
 
 /// A run that can begin.
 pub struct Plan {
@@ -39,7 +40,7 @@ pub struct Plan {
     pub optimizer: Choice,
     pub dtype: DType,
     pub forecast: MemoryForecast,
-    pub kept_graphs: usize,
+    pub layout: Layout,
     /// Where the forecast does not fit: what would.
     too_large: Option<UserError>,
     pub trainable: u64,
@@ -130,7 +131,7 @@ impl Plan {
         costs.optimizer.suits(footprint.is_own())?;
         let batch = config.train.batch_size.min(rows.max(1) as u64);
         let longest = survey.verdict.longest.min(config.data.max_length);
-        let Cost { forecast, kept_graphs } = costs.of(&footprint, batch, longest);
+        let Cost { forecast, layout } = costs.told(&footprint, batch, longest);
         let standing = Standing {
             config: &config,
             costs: &costs,
@@ -162,7 +163,7 @@ impl Plan {
             optimizer,
             dtype,
             forecast,
-            kept_graphs,
+            layout,
             too_large,
             trainable,
             pad,

@@ -143,13 +143,19 @@ impl Standing<'_> {
     fn least(&self) -> (MemoryForecast, String) {
         let bf16 = self.costs.in_bf16();
         let costs = bf16.as_ref().unwrap_or(self.costs);
-        let nf4 = self.in_nf4(costs);
-        let costs = nf4.as_ref().unwrap_or(costs);
         let smallest = self.lora(vec![("rank".into(), 1.into())]);
         let footprint = smallest.as_ref().unwrap_or(self.footprint);
-        let dtype = crate::plan::dtype_name(costs.dtype);
-        let bits = costs.quantization.map_or(String::new(), |kind| format!(" + {}", kind.name()));
-        (costs.of(footprint, 1, LENGTH_STEP).forecast, format!("{dtype}{bits}"))
+        let of = |costs: &Costs<'_>| {
+            let dtype = crate::plan::dtype_name(costs.dtype);
+            let bits = costs.quantization.map_or(String::new(), |kind| format!(" + {}", kind.name()));
+            (costs.of(footprint, 1, LENGTH_STEP).forecast, format!("{dtype}{bits}"))
+        };
+        // Weights that wait in the files can take less than those in few bits.
+        let (dense, packed) = (of(costs), self.in_nf4(costs).as_ref().map(of));
+        match packed {
+            Some(packed) if packed.0.total < dense.0.total => packed,
+            _ => dense,
+        }
     }
 
     fn lora(&self, changes: Vec<(String, Value)>) -> Option<Footprint> {

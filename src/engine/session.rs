@@ -13,7 +13,7 @@ use crate::device::{self, Chosen};
 use crate::methods::{Adapter, Member, Merged, Stack, check_weights, load_adapter};
 use crate::models::{Model, ModelFolder};
 use crate::nn::{AdapterView, Quantization};
-use crate::room::require_room;
+use crate::room::blocks_elsewhere;
 use crate::tokens::{common_tokens, growth_on, tokenizer_with};
 
 /// What a loaded model was loaded from and how: folder, dtype, quantization, overrides.
@@ -73,8 +73,8 @@ impl Session {
         if self.loaded.as_ref().is_none_or(|loaded| loaded.key != key) {
             self.release();
             let folder = ModelFolder::of(wanted)?;
-            require_room(&folder, dtype, &self.chosen, 1)?;
-            let model = folder.load(&self.chosen.device, dtype, progress)?;
+            let streamed = blocks_elsewhere(&folder, dtype, &self.chosen)?;
+            let model = folder.streaming(streamed).load(&self.chosen.device, dtype, progress)?;
             let encoder = open_encoder(&wanted.path, None, None);
             self.loaded = Some(Loaded {
                 key,

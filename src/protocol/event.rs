@@ -246,6 +246,10 @@ pub enum Outcome {
         result: PathBuf,
         eval_loss: Option<f64>,
         seconds: f64,
+        /// The most memory that this session of the run took, beyond what the program had before, as the forecast counts
+        /// it; 0 if unknown.
+        #[serde(default)]
+        peak_bytes: u64,
     },
     Failed {
         error: Box<UserError>,

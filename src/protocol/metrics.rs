@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Text;
+
 /// One optimizer step, numbered from 1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepMetrics {
@@ -130,10 +132,37 @@ pub struct MemoryForecast {
     pub optimizer: u64,
     /// Saved block inputs, kept graphs and one block at work.
     pub activations: u64,
-    /// Logits of one chunk of rows, and their gradient.
+    /// Of the activations: what the blocks read, waiting for the backward pass.
+    #[serde(default)]
+    pub inputs: u64,
+    /// Of the activations: the graphs that are kept, or that of the one block at work, with its gradients.
+    #[serde(default)]
+    pub graphs: u64,
+    /// Logits of one chunk of rows, and their gradient. They are gone when the backward pass of the blocks begins.
     pub head: u64,
+    /// Keys and values of one prompt with its answer, while the model is asked.
+    #[serde(default)]
+    pub kv_cache: u64,
+    /// What an evaluation has beside weights and optimizer, in place of activations and gradients.
+    #[serde(default)]
+    pub evaluation: u64,
+    /// Weights that wait in the model's files, and are in none of the other figures.
+    #[serde(default)]
+    pub streamed: u64,
+    /// The most that is there at one time: less than the sum of parts that do not meet.
     pub total: u64,
     /// What the device has; 0 if unknown.
     pub available: u64,
     pub fits: bool,
+    /// How a step goes with that memory, in sentences.
+    #[serde(default)]
+    pub plan: Vec<Text>,
+}
+
+impl MemoryForecast {
+    /// What comes and goes while one block or the head works, at the peak: all that is no other part's.
+    pub fn at_work(&self) -> u64 {
+        let stays = [self.weights, self.trainable, self.gradients, self.optimizer, self.inputs];
+        stays.into_iter().fold(self.total, u64::saturating_sub)
+    }
 }

@@ -89,7 +89,7 @@ fn what_is_not_a_number_at_all() {
 #[track_caller]
 fn does_not_fit(workshop: &Workshop, allowed: &str) {
     let train = workshop.run(&["train", "run.toml", "--out", "out"]);
-    train.refused_with(&["of memory", allowed, "batch_size", "max_length"]);
+    train.refused_with(&["of memory", allowed, "max_length"]);
     train.says_how_to_mend();
     assert!(!workshop.path("out").exists());
     let check = workshop.run(&["check", "run.toml"]);

@@ -5,7 +5,7 @@ use data::Batch;
 use engine::methods::{self, Adapter, Attach};
 use engine::models::{ConfigJson, FAMILIES, Model, ModelFolder};
 use engine::nn::{Gradients, ParamId, Value};
-use engine::train::{Backward, Clock, batch_loss};
+use engine::train::{Backward, Clock, Layout, batch_loss};
 use engine::weights::read_f32;
 use protocol::Control;
 use protocol::config::MethodConfig;
@@ -36,10 +36,7 @@ fn head(model: &Model) -> ParamId {
 }
 
 fn matrix(value: &Value) -> Tensor<2> {
-    match value {
-        Value::Matrix(matrix) => matrix.clone(),
-        Value::Vector(_) | Value::Packed(_) | Value::Absent => panic!("no matrix"),
-    }
+    value.matrix().expect("a matrix")
 }
 
 /// Numbers in place of those that a method begins with.
@@ -154,7 +151,7 @@ fn gradients(model: &Model, adapter: Option<&dyn Adapter>) -> Gradients {
     let (control, clock) = (Control::default(), Clock::off());
     let adapter = adapter.map(Adapter::view);
     let backward =
-        Backward { model, adapter, dropout: None, kept_graphs: 0, control: &control, clock: &clock };
+        Backward { model, adapter, dropout: None, layout: Layout::keeping(0), control: &control, clock: &clock };
     let mut gradients = Gradients::new();
     backward.run(&batch(), 1.0 / 7.0, &mut gradients).unwrap().unwrap();
     gradients

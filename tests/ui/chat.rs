@@ -428,6 +428,7 @@ fn the_result_of_a_run_that_ends_speaks_by_itself() {
         result: result.clone(),
         eval_loss: Some(1.3),
         seconds: 900.0,
+        peak_bytes: 0,
     };
     engine.tell(Event::Run {
         request: RequestId(900),

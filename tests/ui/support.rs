@@ -98,6 +98,9 @@ pub fn forecast() -> MemoryForecast {
         total: 1950 << 20,
         available: 24 << 30,
         fits: true,
+        inputs: 220 << 20,
+        graphs: 400 << 20,
+        ..MemoryForecast::default()
     }
 }
 

@@ -214,6 +214,7 @@ fn how_it_ended_is_said_in_words_with_what_comes_next() {
         result: PathBuf::from("/runs/assistant-4/adapter"),
         eval_loss: Some(1.25),
         seconds: 371.0,
+        peak_bytes: 0,
     };
     for (language, words, folder) in [
         (Language::English, ["no longer fell", "1.2500 (perplexity 3.49)", "6 min 11 s"], "Open folder"),

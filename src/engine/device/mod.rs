@@ -11,6 +11,7 @@ pub mod fault;
 pub mod links;
 pub mod memory;
 mod meter;
+mod peak;
 mod start;
 pub mod toolkit;
 
@@ -19,6 +20,7 @@ use protocol::{DeviceKind, DeviceReport, Result, Text, UserError, text};
 
 pub use memory::{memory_free, memory_in_use, resident_bytes};
 pub use meter::Meter;
+pub use peak::PeakMeter;
 pub use start::prepare;
 
 /// A device that was tried.

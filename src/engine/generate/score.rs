@@ -7,7 +7,7 @@ use protocol::Result;
 use crate::models::{Model, PassOptions, Rows};
 use crate::nn::{AdapterView, ops};
 use crate::score::scored;
-use crate::train::{Labels, chunk_rows};
+use crate::train::{CHUNK_BYTES, Labels, chunk_rows};
 
 /// Log-probability of each token given those before it, and the token the model would have chosen in
 /// its place; the first token has neither.
@@ -65,7 +65,7 @@ pub fn score_examples(
     let hidden = hidden.reshape([count * time, width]);
     let labels = Labels::of(&batch, model, model.lead(adapter));
     let (mut logprobs, mut argmax) = (Vec::new(), Vec::new());
-    for chunk in labels.chunks(chunk_rows(model.info.vocabulary)) {
+    for chunk in labels.chunks(chunk_rows(CHUNK_BYTES, model.info.vocabulary)) {
         let selected = hidden.clone().select(0, chunk.positions());
         let logits = model.decoder.head(&pass, model.decoder.final_norm(&pass, selected.unsqueeze()));
         let columns = logits.dims()[2];

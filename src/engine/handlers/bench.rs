@@ -13,10 +13,11 @@ use protocol::{
 use serde_json::{Map, json};
 
 use crate::device::{self, compute_dtype};
-use crate::memory::{Needs, affordable_graphs};
+use crate::memory::Needs;
 use crate::methods::{self, Attach};
-use crate::models::{ConfigJson, Model, ModelFolder};
+use crate::models::{ConfigJson, Front, Model, ModelFolder};
 use crate::optim::{Choice, Subject};
+use crate::planner::{self, Choices};
 use crate::session::Session;
 use crate::sink::Sink;
 use crate::train::{Clock, Learner, StepSettings};
@@ -57,12 +58,15 @@ pub fn bench(
         optimizer_bytes,
         rows: wanted.batch_size,
         time: wanted.length,
-        kept_graphs: 0,
+        front: Front::default(),
+        answer: 0,
+        accumulates: false,
         base_learns: learner.adapter.is_none(),
         fused: device::fuses(&chosen, dtype),
     };
-    let settings =
-        StepSettings::new(&train, affordable_graphs(&needs, device::memory_free(&chosen) / 10 * 9));
+    // What is timed is the batch that was asked for, on weights that are there.
+    let (layout, _) = planner::plan(&needs, Choices::default(), device::memory_free(&chosen) / 10 * 9);
+    let settings = StepSettings::new(&train, layout);
     let flops = flops_per_token(&learner.model, trainable, wanted.length);
     let (mut seconds, mut losses, mut first, mut peak) = (Vec::new(), Vec::new(), 0.0, 0);
     let batches = std::slice::from_ref(&batch);

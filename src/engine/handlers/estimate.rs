@@ -104,7 +104,7 @@ impl Weigher<'_> {
 
     fn memory(&mut self, costs: &Costs<'_>, footprint: &Footprint) {
         let (rows, time) = (self.config.train.batch_size, self.time);
-        let forecast = costs.of(footprint, rows, time).forecast;
+        let forecast = costs.told(footprint, rows, time).forecast;
         if !forecast.fits {
             let standing =
                 Standing { config: self.config, costs, footprint, rows, time, forecast: &forecast };

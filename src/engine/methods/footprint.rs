@@ -5,7 +5,7 @@ use protocol::TargetReport;
 use serde_json::{Map, Value as Json};
 
 use super::{front, peft};
-use crate::models::Model;
+use crate::models::{Front, Model};
 use crate::nn::{ParamId, ParamStore, Site};
 
 /// The parameters of a method on one model.
@@ -16,6 +16,8 @@ pub struct Footprint {
     pub added: ParamStore,
     /// What the adapter's files hold, where that is laid out otherwise than what is trained.
     pub stored: Option<ParamStore>,
+    /// What the method has in front of every row.
+    pub front: Front,
     /// Every matrix that is adapted, in the model's order.
     pub targets: Vec<TargetReport>,
     /// `adapter_config.json` of the result; empty where the model itself is trained.

@@ -86,7 +86,7 @@ fn begin_own(model: &mut Model, growth: &Growth) {
         let dtype = match &param.value {
             Value::Matrix(matrix) => matrix.dtype(),
             Value::Vector(vector) => vector.dtype(),
-            Value::Packed(_) | Value::Absent => continue,
+            Value::Packed(_) | Value::Elsewhere(_) | Value::Absent => continue,
         };
         param.value = growth.with_initial_rows(&param.value).cast(crate::nn::float_dtype(dtype));
     }
@@ -398,7 +398,7 @@ impl Adapter for Extended {
                     rows.first,
                     new.clone().to_device(&matrix.device()),
                 ))),
-                Value::Vector(_) | Value::Packed(_) | Value::Absent => None,
+                Value::Vector(_) | Value::Packed(_) | Value::Elsewhere(_) | Value::Absent => None,
             },
             _ => None,
         };

@@ -128,6 +128,11 @@ pub trait Decoder: Send + Sync {
         Held::of_sites(sites.iter().filter(|site| site.layer == Some(index)), info.heads)
     }
 
+    /// How many arrays of the size of its logits the head holds at once in training, where kernels work in place.
+    fn logit_copies(&self) -> usize {
+        1
+    }
+
     /// The bias that the family's own masks have for every pair of positions of every row; none where all views are
     /// those of the config.
     fn pair_bias(&self, _: &ModelInfo) -> Option<PairBias> {
@@ -182,6 +187,10 @@ impl Decoder for Stack {
 
     fn head(&self, pass: &Pass<'_>, hidden: Tensor<3>) -> Tensor<3> {
         self.head.forward(pass, hidden)
+    }
+
+    fn logit_copies(&self) -> usize {
+        1 + 2 * usize::from(self.head.softcap.is_some()) + usize::from(self.head.unit_rows)
     }
 
     fn held(&self, index: usize, _info: &ModelInfo, sites: &[Site]) -> Held {

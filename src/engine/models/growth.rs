@@ -69,7 +69,7 @@ impl Growth {
             Value::Matrix(base) => Value::Matrix(self.initial_rows(&base, count)),
             Value::Vector(base) => Value::Vector(base.cast(FloatDType::F32).mean().expand([count])),
             // Embeddings and heads are never packed.
-            Value::Packed(_) | Value::Absent => Value::Absent,
+            Value::Packed(_) | Value::Elsewhere(_) | Value::Absent => Value::Absent,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use protocol::{ModelRef, Result, Text, UserError, text};
@@ -12,8 +12,10 @@ use serde_json::{Map, Value as Json};
 
 use super::{Builder, ConfigJson, FAMILIES, Family, Growth, Model, ModelInfo, family_of};
 use crate::nn::packed::Outputs;
-use crate::nn::{Initial, Packed, Param, ParamId, ParamStore, Quantised, Quantization, Value, float_dtype};
-use crate::weights::{Checkpoint, Wanted, load_tensor};
+use crate::nn::{
+    Elsewhere, Initial, Packed, Param, ParamId, ParamStore, Quantised, Quantization, Stream, Value, float_dtype,
+};
+use crate::weights::{Checkpoint, StoredMatrix, Wanted, load_tensor};
 
 /// No published model has as many parameters; a config that does is damaged or hostile.
 const MOST_PARAMETERS: u128 = 1 << 45;
@@ -27,6 +29,8 @@ pub struct ModelFolder {
     blueprint: Model,
     /// None when the folder is only a config (training from scratch).
     pub checkpoint: Option<Checkpoint>,
+    /// How many of the first blocks leave their matrices with the checkpoint.
+    streamed: usize,
 }
 
 impl ModelFolder {
@@ -83,8 +87,9 @@ impl ModelFolder {
             device: Device::flex(),
             dtype: DType::F32,
             quantization: None,
+            stream: None,
         };
-        Ok(Self { dir: dir.to_owned(), config, family, info, blueprint, checkpoint: None })
+        Ok(Self { dir: dir.to_owned(), config, family, info, blueprint, checkpoint: None, streamed: 0 })
     }
 
     /// The same, whose matrices will be kept in few bits.
@@ -146,6 +151,21 @@ impl ModelFolder {
         checkpoint.check(&wanted, &ignorable)
     }
 
+    /// The same, of which the first `blocks` blocks will leave their matrices with the checkpoint, and bring them to the
+    /// device when they work ([`Stream`]). Matrices in few bits stay on the device.
+    pub fn streaming(self, blocks: usize) -> Self {
+        Self { streamed: blocks.min(self.info.num_layers), ..self }
+    }
+
+    /// Bytes of weights, as `dtype`, that can be read in a second: measured on the beginning of one matrix. None where
+    /// nothing tells.
+    pub fn reading_speed(&self, dtype: DType) -> Option<f64> {
+        let model = &self.blueprint;
+        let matrices = model.streamable().map(|(id, _)| model.params.get(id));
+        let largest = matrices.max_by_key(|param| param.elements())?;
+        self.checkpoint.as_ref()?.reading_speed(&self.file_name(&largest.name)?, dtype)
+    }
+
     /// A matrix in the few bits that the model keeps it in: as [`load`](Self::load) packs it. None where it stays
     /// dense.
     ///
@@ -182,25 +202,36 @@ impl ModelFolder {
             .in_file(&self.dir));
         };
         let family = self.family;
+        let checkpoint = Arc::new(checkpoint);
         let total: u64 = self.blueprint.params.elements();
         let mut done = 0;
         let packed = self.packing();
+        let blocks = self.streamed_matrices();
+        let mut streamed: Vec<Vec<Weak<Elsewhere>>> = vec![Vec::new(); self.streamed];
         for param in self.blueprint.params.iter_mut() {
             let name = names(family, &param.name)
                 .into_iter()
                 .find(|name| checkpoint.info(name).is_some())
                 .unwrap_or_else(|| param.name.clone());
-            param.value = match (packed.get(&param.name), param.shape.len()) {
-                (Some(packing), _) => {
+            let block = blocks.get(&param.name);
+            param.value = match (packed.get(&param.name), block, param.shape.len()) {
+                (Some(packing), ..) => {
                     packed_value(checkpoint.quantised(&name, packing.kind, packing.outputs)?, device)
                 }
-                (None, 1) => Value::Vector(load_tensor::<1>(&checkpoint, &name, device, dtype)?),
-                (None, _) => Value::Matrix(load_tensor::<2>(&checkpoint, &name, device, dtype)?),
+                (None, Some(block), _) => {
+                    let source = StoredMatrix::new(Arc::clone(&checkpoint), name, dtype)?;
+                    let matrix = Arc::new(Elsewhere::new(Box::new(source), device));
+                    streamed[*block].push(Arc::downgrade(&matrix));
+                    Value::Elsewhere(matrix)
+                }
+                (None, None, 1) => Value::Vector(load_tensor::<1>(&checkpoint, &name, device, dtype)?),
+                (None, None, _) => Value::Matrix(load_tensor::<2>(&checkpoint, &name, device, dtype)?),
             };
             done += param.elements() as u64;
             progress(done, total);
         }
         self.blueprint.grow_read();
+        self.blueprint.stream = (self.streamed > 0).then(|| Stream::new(streamed));
         Ok(self.placed(device, dtype))
     }
 
@@ -209,6 +240,13 @@ impl ModelFolder {
         let Some(kind) = self.blueprint.quantization else { return HashMap::new() };
         let name = |id| self.blueprint.params.get(id).name.clone();
         self.blueprint.packed().map(|(id, outputs)| (name(id), Packing { kind, outputs })).collect()
+    }
+
+    /// By name, the matrices that stay with the checkpoint, and their block.
+    fn streamed_matrices(&self) -> HashMap<String, usize> {
+        let model = &self.blueprint;
+        let chosen = model.streamable().filter(|(_, block)| *block < self.streamed);
+        chosen.map(|(id, block)| (model.params.get(id).name.clone(), block)).collect()
     }
 
     /// Draws random weights instead of reading them: normal with the config's `initializer_range`,

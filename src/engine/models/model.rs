@@ -10,7 +10,7 @@ use protocol::{Result, Text, UserError, text};
 use super::{Decoder, Family, Front, Growth, HiddenShape, Rows};
 use crate::nn::{
     AdapterView, DropoutKey, KeysValues, KvCache, ParamId, ParamStore, Pass, Positions, Prefix, Quantization,
-    Role, Site, SiteKind, Tape, ViewSpec, ops, packed::Outputs,
+    Role, Site, SiteKind, Stream, Tape, ViewSpec, ops, packed::Outputs,
 };
 
 /// Sizes of a model, as config.json gives them.
@@ -54,6 +54,8 @@ pub struct Model {
     pub dtype: DType,
     /// How the matrices of the blocks are kept ([`block_linears`](Self::block_linears)); None: dense.
     pub quantization: Option<Quantization>,
+    /// Brings the matrices of blocks that are elsewhere; None where all weights are on the device.
+    pub stream: Option<Stream>,
 }
 
 /// What distinguishes one pass from another.
@@ -134,10 +136,24 @@ impl Model {
     /// Hidden state after the last block, before the final norm, without a graph.
     pub fn hidden(&self, pass: &Pass<'_>, ids: Tensor<2, Int>) -> Tensor<3> {
         let mut hidden = self.decoder.embed(pass, ids);
-        for index in 0..self.info.num_layers {
-            hidden = self.decoder.block(index, pass, hidden);
+        let count = self.info.num_layers;
+        for index in 0..count {
+            // After the last block comes the first one, for the next token or batch.
+            hidden = self.block(index, Some((index + 1) % count), pass, hidden);
         }
         hidden
+    }
+
+    /// Block `index`, with its weights brought to the device if they are elsewhere, and those of block `next` read
+    /// meanwhile.
+    pub fn block(&self, index: usize, next: Option<usize>, pass: &Pass<'_>, hidden: Tensor<3>) -> Tensor<3> {
+        let _at_work = self.stream.as_ref().map(|stream| stream.enter(index, next));
+        self.decoder.block(index, pass, hidden)
+    }
+
+    /// The matrices that may be elsewhere while they are frozen, and the block of each.
+    pub fn streamable(&self) -> impl Iterator<Item = (ParamId, usize)> {
+        self.block_linears().filter_map(|site| Some((site.weight, site.layer?)))
     }
 
     /// Logits `[batch, time, vocabulary]` of every position.

@@ -2,9 +2,6 @@
 
 use burn::tensor::{Tensor, s};
 
-/// Room is taken in steps of this many tokens, so that shapes repeat and little is copied.
-const STEP: usize = 128;
-
 /// One pair of `[batch, kv_heads, capacity, head_dim]` buffers a layer; values may be narrower than keys.
 pub struct KvCache {
     layers: Vec<Option<Layer>>,
@@ -17,6 +14,9 @@ struct Layer {
 }
 
 impl KvCache {
+    /// Room is taken in steps of this many tokens, so that shapes repeat and little is copied.
+    pub const STEP: usize = 128;
+
     pub fn new(num_layers: usize) -> Self {
         Self { layers: (0..num_layers).map(|_| None).collect(), len: 0 }
     }
@@ -56,7 +56,7 @@ impl KvCache {
 }
 
 fn grow(old: Option<Layer>, used: usize, needed: usize, keys: &Tensor<4>, values: &Tensor<4>) -> Layer {
-    let capacity = needed.next_multiple_of(STEP);
+    let capacity = needed.next_multiple_of(KvCache::STEP);
     let empty = |like: &Tensor<4>| {
         let [batch, heads, _, dim] = like.dims();
         Tensor::<4>::zeros([batch, heads, capacity, dim], (&like.device(), like.dtype()))

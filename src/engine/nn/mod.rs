@@ -1,6 +1,7 @@
 //! Shared layers. A family puts them together; none of them knows a family or a method.
 
 mod attention;
+mod elsewhere;
 mod embed;
 mod front;
 mod held;
@@ -22,6 +23,7 @@ mod stack;
 mod view;
 
 pub use attention::{Attention, QkNorm, QkvProj};
+pub use elsewhere::{AtWork, Elsewhere, Source, Stream};
 pub use embed::Embedding;
 pub use front::{BlockAdapter, KeysValues, Prefix, PrefixAdapter, PromptAdapter, backward_prefix};
 pub use held::Held;

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use burn::tensor::{DType, FloatDType, Tensor};
 
-use super::Packed;
+use super::{Elsewhere, Packed};
 
 /// Which list a parameter is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,14 +32,17 @@ pub enum Value {
     Matrix(Tensor<2>),
     /// A frozen matrix in few bits.
     Packed(Arc<Packed>),
+    /// A frozen matrix that is brought to the device for its block's work.
+    Elsewhere(Arc<Elsewhere>),
 }
 
 impl Value {
-    /// The matrix, made dense as f32 if it is packed; None where there is none.
+    /// The matrix, on the device, and made dense as f32 if it is packed; None where there is none.
     pub fn matrix(&self) -> Option<Tensor<2>> {
         match self {
             Self::Matrix(matrix) => Some(matrix.clone()),
             Self::Packed(packed) => Some(packed.dense(FloatDType::F32)),
+            Self::Elsewhere(matrix) => Some(matrix.matrix()),
             Self::Vector(_) | Self::Absent => None,
         }
     }
@@ -59,6 +62,7 @@ impl Value {
             Self::Vector(vector) => vector,
             Self::Matrix(matrix) => matrix.flatten(0, 1),
             Self::Packed(packed) => packed.dense(FloatDType::F32).flatten(0, 1),
+            Self::Elsewhere(matrix) => matrix.matrix().flatten(0, 1),
         }
     }
 
@@ -70,13 +74,14 @@ impl Value {
         }
     }
 
-    /// In another element type; what was packed is dense then.
+    /// In another element type, dense and on the device to stay.
     pub fn cast(self, dtype: FloatDType) -> Self {
         match self {
             Self::Absent => Self::Absent,
             Self::Vector(vector) => Self::Vector(vector.cast(dtype)),
             Self::Matrix(matrix) => Self::Matrix(matrix.cast(dtype)),
             Self::Packed(packed) => Self::Matrix(packed.dense(dtype)),
+            Self::Elsewhere(matrix) => Self::Matrix(matrix.matrix().cast(dtype)),
         }
     }
 }

@@ -104,6 +104,8 @@ pub struct DropoutKey {
     pub seed: u64,
     pub step: u64,
     pub micro: u64,
+    /// Rows of the micro-batch before those of the pass, where it goes through the model in pieces.
+    pub first_row: u64,
 }
 
 /// Everything a layer needs besides its input.
@@ -124,12 +126,13 @@ pub struct Pass<'a> {
 impl Pass<'_> {
     /// A matrix in the compute dtype; tracked when it is trained and this pass has a tape. One that is packed is made
     /// dense anew, so that it lives as long as what it is used for: outside training one product, in training the
-    /// block's graph.
+    /// block's graph. One that is elsewhere comes to the device.
     pub fn matrix(&self, id: ParamId) -> Tensor<2> {
         match self.value(id) {
             Value::Matrix(matrix) if matrix.dtype() == self.dtype => matrix,
             Value::Matrix(matrix) => matrix.cast(float_dtype(self.dtype)),
             Value::Packed(packed) => packed.dense(float_dtype(self.dtype)),
+            Value::Elsewhere(matrix) => matrix.matrix(),
             Value::Vector(_) | Value::Absent => panic!("{} is not a loaded matrix", self.name(id)),
         }
     }
@@ -139,7 +142,7 @@ impl Pass<'_> {
         match self.value(id) {
             Value::Vector(vector) if vector.dtype() == self.dtype => vector,
             Value::Vector(vector) => vector.cast(float_dtype(self.dtype)),
-            Value::Matrix(_) | Value::Packed(_) | Value::Absent => {
+            Value::Matrix(_) | Value::Packed(_) | Value::Elsewhere(_) | Value::Absent => {
                 panic!("{} is not a loaded vector", self.name(id))
             }
         }
@@ -228,7 +231,7 @@ impl Tape {
             let gradient = match leaf {
                 Value::Vector(vector) => vector.grad_remove(from),
                 Value::Matrix(matrix) => matrix.grad_remove(from).map(|gradient| gradient.flatten(0, 1)),
-                Value::Packed(_) | Value::Absent => None,
+                Value::Packed(_) | Value::Elsewhere(_) | Value::Absent => None,
             };
             if let Some(gradient) = gradient {
                 let sum = match into.remove(&id) {
@@ -245,6 +248,6 @@ fn tracked(value: Value) -> Value {
     match value {
         Value::Vector(vector) => Value::Vector(vector.autodiff().require_grad()),
         Value::Matrix(matrix) => Value::Matrix(matrix.autodiff().require_grad()),
-        frozen @ (Value::Packed(_) | Value::Absent) => frozen,
+        frozen @ (Value::Packed(_) | Value::Elsewhere(_) | Value::Absent) => frozen,
     }
 }

@@ -3,16 +3,18 @@
 //! Forward without a graph, keeping each block's input; then, from the last block to the first, the
 //! block's graph is rebuilt from its input, the vector-Jacobian product with the incoming gradient is
 //! taken, and the graph dies. Memory is that of one block; where there is room,
-//! the last blocks keep their graph from the forward pass and need no second one.
+//! the last blocks keep their graph from the forward pass and need no second one. Only the block at work needs its
+//! weights, which may be elsewhere in between ([`Model::block`]).
 
 use std::cell::RefCell;
 
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Int, Tensor, TensorData};
 use data::Batch;
 use protocol::{Control, Result};
 
 use super::clock::Clock;
-use super::head::{self, Labels};
+use super::head::{Head, Labels};
+use super::layout::{self, Layout};
 use crate::models::{Model, PassOptions, Rows};
 use crate::nn::{
     AdapterView, DropoutKey, Gradients, KeysValues, Positions, Prefix, Tape, backward_prefix, ops,
@@ -23,8 +25,8 @@ pub struct Backward<'a> {
     pub model: &'a Model,
     pub adapter: Option<&'a dyn AdapterView>,
     pub dropout: Option<DropoutKey>,
-    /// How many of the last blocks keep their graph.
-    pub kept_graphs: usize,
+    /// Where things lie between their uses.
+    pub layout: Layout,
     pub control: &'a Control,
     pub clock: &'a Clock,
 }
@@ -33,6 +35,8 @@ pub struct Backward<'a> {
 #[expect(clippy::large_enum_variant, reason = "there are only as many as the model has blocks")]
 enum Saved {
     Input(Tensor<3>),
+    /// An input that waits on the host.
+    Moved(TensorData),
     Graph(Graph),
 }
 
@@ -98,7 +102,7 @@ impl Backward<'_> {
     /// of the whole step). Returns the summed loss `[1]`, still on the device; None if the user stopped.
     ///
     /// # Errors
-    /// When an id or a position lies outside the model.
+    /// When an id or a position lies outside the model, or the device fails.
     pub fn run(&self, batch: &Batch, weight: f32, gradients: &mut Gradients) -> Result<Option<Tensor<1>>> {
         self.clock.start();
         let ids = self.model.ids(&batch.ids, batch.rows)?;
@@ -108,13 +112,14 @@ impl Backward<'_> {
         let embedding = Tape::default();
         let embedded = self.embed(&place, &embedding, ids);
         let embedding_learns = embedded.is_tracked();
-        let Some((saved, last)) = self.forward(&place, embedded.clone().inner(), embedding_learns) else {
+        let Some((saved, last)) = self.forward(&place, embedded.clone().inner(), embedding_learns)? else {
             return Ok(None);
         };
         self.clock.lap(|phases| &mut phases.forward);
         let options = self.options(None);
         let (loss, gradient) =
-            head::backward(self.model, &place.positions, options, last, &labels, weight, gradients);
+            Head { model: self.model, positions: &place.positions, options, chunk: self.layout.head_chunk }
+                .backward(last, &labels, weight, gradients);
         self.clock.lap(|phases| &mut phases.head);
         let Some(gradient) = self.backward(&place, saved, gradient, embedding_learns, gradients) else {
             return Ok(None);
@@ -142,35 +147,56 @@ impl Backward<'_> {
         place: &Place,
         mut x: Tensor<3>,
         input_learns: bool,
-    ) -> Option<(Vec<Saved>, Tensor<3>)> {
+    ) -> Result<Option<(Vec<Saved>, Tensor<3>)>> {
         let count = self.model.info.num_layers;
         let mut saved = Vec::with_capacity(count);
         for index in 0..count {
             if self.control.stop_wanted() {
-                return None;
+                return Ok(None);
             }
-            if index + self.kept_graphs >= count {
-                let graph = self.record(place, index, x, input_learns || index > 0);
+            // Behind the last block comes the last one whose graph has to be made anew.
+            let next = if index + 1 < count { Some(index + 1) } else { self.last_without_graph(count) };
+            if index + self.layout.kept_graphs >= count {
+                let graph = self.record(place, (index, next), x, input_learns || index > 0);
                 x = graph.output.clone().inner();
                 saved.push(Saved::Graph(graph));
                 continue;
             }
             let options = PassOptions { prefix: Some(&place.front.plain), ..self.options(None) };
-            let y = self.model.decoder.block(index, &self.model.pass(&place.positions, options), x.clone());
-            saved.push(Saved::Input(x));
+            let y = self.model.block(index, next, &self.model.pass(&place.positions, options), x.clone());
+            saved.push(self.saved(x)?);
             x = y;
         }
-        Some((saved, x))
+        Ok(Some((saved, x)))
     }
 
-    /// The block's forward pass with a graph.
-    fn record(&self, place: &Place, index: usize, input: Tensor<3>, input_learns: bool) -> Graph {
+    fn last_without_graph(&self, count: usize) -> Option<usize> {
+        count.checked_sub(self.layout.kept_graphs + 1)
+    }
+
+    fn saved(&self, input: Tensor<3>) -> Result<Saved> {
+        Ok(match self.layout.inputs {
+            layout::Place::Device => Saved::Input(input),
+            layout::Place::Host => {
+                Saved::Moved(input.try_into_data().map_err(|err| crate::device_failure(&err))?)
+            }
+        })
+    }
+
+    /// The forward pass of block `index` with a graph, before that of `next`.
+    fn record(
+        &self,
+        place: &Place,
+        (index, next): (usize, Option<usize>),
+        input: Tensor<3>,
+        input_learns: bool,
+    ) -> Graph {
         let tape = Tape::default();
         let input = if input_learns { input.autodiff().require_grad() } else { input };
         let (all, prefix) = place.front.leaves(index);
         let options = PassOptions { prefix: Some(&all), ..self.options(Some(&tape)) };
         let pass = self.model.pass(&place.positions, options);
-        let output = self.model.decoder.block(index, &pass, input.clone());
+        let output = self.model.block(index, next, &pass, input.clone());
         Graph { input, prefix, output, tape }
     }
 
@@ -190,8 +216,14 @@ impl Backward<'_> {
             }
             let Some(outgoing) = gradient.take() else { break };
             let learns = input_learns || index > 0;
+            let around = (index, index.checked_sub(1));
             let Graph { input, prefix, output, tape } = match block {
-                Saved::Input(input) => self.record(place, index, input, learns),
+                Saved::Input(input) => self.record(place, around, input, learns),
+                Saved::Moved(data) => {
+                    let dtype = data.dtype();
+                    let input = Tensor::from_data(data, (&self.model.device, dtype));
+                    self.record(place, around, input, learns)
+                }
                 Saved::Graph(graph) => graph,
             };
             if !output.is_tracked() {

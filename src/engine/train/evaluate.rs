@@ -4,7 +4,7 @@ use burn::tensor::{DType, Tensor};
 use data::{Batch, Dataset};
 use protocol::{Control, Result};
 
-use super::head::{Labels, loss};
+use super::head::{CHUNK_BYTES, Head, Labels};
 use crate::models::{Model, PassOptions, Rows};
 use crate::nn::{AdapterView, Value};
 
@@ -16,6 +16,8 @@ pub struct Evaluation<'a> {
     /// Rows that go through the model together.
     pub batch_size: usize,
     pub pad: u32,
+    /// Bytes that the f32 logits of one chunk of rows may have.
+    pub head_chunk: usize,
     pub control: &'a Control,
 }
 
@@ -34,7 +36,7 @@ impl Evaluation<'_> {
             let examples =
                 rows.iter().map(|row| self.dataset.example(*row as usize)).collect::<Result<Vec<_>>>()?;
             let batch = Batch::collate(&examples, self.pad)?;
-            sum += batch_loss(self.model, self.adapter, &batch)?;
+            sum += loss_of(self.model, self.adapter, &batch, self.head_chunk)?;
             learned += batch.learned;
             done += rows.len() as u64;
             tick(done);
@@ -48,11 +50,15 @@ impl Evaluation<'_> {
 /// # Errors
 /// When an id or position lies outside the model, or the device fails.
 pub fn batch_loss(model: &Model, adapter: Option<&dyn AdapterView>, batch: &Batch) -> Result<f64> {
+    loss_of(model, adapter, batch, CHUNK_BYTES)
+}
+
+fn loss_of(model: &Model, adapter: Option<&dyn AdapterView>, batch: &Batch, chunk: usize) -> Result<f64> {
     let labels = Labels::of(batch, model, model.lead(adapter));
     let positions = model.positions(&Rows::of_batch(batch), adapter)?;
     let options = PassOptions { adapter, ..PassOptions::default() };
     let hidden = model.hidden(&model.pass(&positions, options), model.ids(&batch.ids, batch.rows)?);
-    let sum: Tensor<1> = loss(model, &positions, options, hidden, &labels);
+    let sum: Tensor<1> = Head { model, positions: &positions, options, chunk }.loss(hidden, &labels);
     debug_assert_eq!(sum.dtype(), DType::F32);
     Ok(crate::weights::read_f32(&Value::Vector(sum))?.first().copied().map_or(f64::NAN, f64::from))
 }

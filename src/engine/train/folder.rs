@@ -8,6 +8,7 @@ use protocol::config::VocabularyConfig;
 use protocol::{Result, RunConfig, Text, UserError, text};
 use serde::{Deserialize, Serialize};
 
+use super::layout::Layout;
 use super::state::RunState;
 use crate::files::{AtomicFile, CheckpointStore, FileIdentity, identity_of_folder, sampled_identity};
 use crate::plan::Plan;
@@ -43,6 +44,11 @@ pub struct PlanFile {
     /// Of the new tokens, where the tokenizer is extended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vocabulary_sha256: Option<String>,
+    /// What changes roundings: a resumed run keeps it. 0 in plans of earlier versions.
+    #[serde(default)]
+    pub pieces: usize,
+    #[serde(default)]
+    pub head_chunk: usize,
 }
 
 /// A run's folder.
@@ -195,7 +201,17 @@ impl PlanFile {
                 let record = serde_json::to_vec(&extension.record).unwrap_or_default();
                 crate::files::sha256_bytes(&record)
             }),
+            pieces: plan.layout.pieces,
+            head_chunk: plan.layout.head_chunk,
         })
+    }
+
+    /// The choices of `layout` that may change a rounding as they were when the run began: it goes on bit for bit, however
+    /// much memory there is now.
+    pub fn keep_roundings(&self, layout: &mut Layout) {
+        if self.pieces > 0 && self.head_chunk > 0 {
+            (layout.pieces, layout.head_chunk) = (self.pieces, self.head_chunk);
+        }
     }
 
     /// # Errors

@@ -7,8 +7,11 @@ use data::{Batch, FIRST_EXTENSION, IGNORE};
 use crate::models::{Model, PassOptions};
 use crate::nn::{Gradients, Positions, Tape, ops};
 
-/// Size that the f32 logits of one chunk may have.
+/// Size that the f32 logits of one chunk have at most.
 pub const CHUNK_BYTES: usize = 64 << 20;
+
+/// Rows of a chunk at least, whatever that takes.
+pub const LEAST_ROWS: usize = 16;
 
 /// Positions that predict a label, and the labels.
 pub struct Labels {
@@ -69,71 +72,77 @@ fn column(label: i32, vocabulary: usize) -> i32 {
     }
 }
 
-/// Rows of a chunk for a vocabulary.
-pub fn chunk_rows(vocabulary: usize) -> usize {
-    (CHUNK_BYTES / 4 / vocabulary.max(1)).max(16)
+/// Rows whose f32 logits over a vocabulary have `bytes`.
+pub fn chunk_rows(bytes: usize, vocabulary: usize) -> usize {
+    (bytes / 4 / vocabulary.max(1)).max(LEAST_ROWS)
 }
 
-/// Summed loss `[1]` over the labels and the gradient for `hidden` `[batch, time, width]`, of the loss
-/// times `weight`. Gradients of trained head parameters are added to `gradients`.
-pub fn backward(
-    model: &Model,
-    positions: &Positions,
-    options: PassOptions<'_>,
-    hidden: Tensor<3>,
-    labels: &Labels,
-    weight: f32,
-    gradients: &mut Gradients,
-) -> (Tensor<1>, Tensor<3>) {
-    let [batch, time, width] = hidden.dims();
-    let zeros = Tensor::<2>::zeros([batch * time, width], (&hidden.device(), hidden.dtype()));
-    let mut loss = Tensor::<1>::zeros([1], &model.device);
-    if labels.len() == 0 {
-        return (loss, zeros.reshape([batch, time, width]));
-    }
-    let rows = labels.positions();
-    let selected = hidden.reshape([batch * time, width]).select(0, rows.clone());
-    let mut parts = Vec::new();
-    let step = chunk_rows(model.info.vocabulary);
-    for (index, targets) in labels.targets.chunks(step).enumerate() {
-        let chunk = selected.clone().narrow(0, index * step, targets.len());
-        let tape = Tape::default();
-        let leaf = chunk.autodiff().require_grad();
-        let pass = model.pass(positions, PassOptions { tape: Some(&tape), ..options });
-        let logits = model.decoder.head(&pass, model.decoder.final_norm(&pass, leaf.clone().unsqueeze()));
-        let columns = logits.dims()[2];
-        let flat = logits.reshape([targets.len(), columns]);
-        let (sum, mut all) = ops::cross_entropy_backward(flat, labels.tensor(targets), weight);
-        tape.collect(&mut all, gradients);
-        parts.extend(leaf.grad_remove(&mut all));
-        loss = loss + sum;
-    }
-    let gradient = zeros.select_assign(0, rows, Tensor::cat(parts, 0), IndexingUpdateOp::Add);
-    (loss, gradient.reshape([batch, time, width]))
+/// A head at work.
+pub struct Head<'a> {
+    pub model: &'a Model,
+    pub positions: &'a Positions,
+    pub options: PassOptions<'a>,
+    /// Bytes that the f32 logits of one chunk may have.
+    pub chunk: usize,
 }
 
-/// Summed loss `[1]` over the labels, without gradients.
-pub fn loss(
-    model: &Model,
-    positions: &Positions,
-    options: PassOptions<'_>,
-    hidden: Tensor<3>,
-    labels: &Labels,
-) -> Tensor<1> {
-    let [batch, time, width] = hidden.dims();
-    let mut loss = Tensor::<1>::zeros([1], &model.device);
-    if labels.len() == 0 {
-        return loss;
+impl Head<'_> {
+    /// Summed loss `[1]` over the labels and the gradient for `hidden` `[batch, time, width]`, of the loss times
+    /// `weight`. Gradients of trained head parameters are added to `gradients`.
+    pub fn backward(
+        &self,
+        hidden: Tensor<3>,
+        labels: &Labels,
+        weight: f32,
+        gradients: &mut Gradients,
+    ) -> (Tensor<1>, Tensor<3>) {
+        let model = self.model;
+        let [batch, time, width] = hidden.dims();
+        let zeros = Tensor::<2>::zeros([batch * time, width], (&hidden.device(), hidden.dtype()));
+        let mut loss = Tensor::<1>::zeros([1], &model.device);
+        if labels.len() == 0 {
+            return (loss, zeros.reshape([batch, time, width]));
+        }
+        let rows = labels.positions();
+        let selected = hidden.reshape([batch * time, width]).select(0, rows.clone());
+        let mut parts = Vec::new();
+        let step = chunk_rows(self.chunk, model.info.vocabulary);
+        for (index, targets) in labels.targets.chunks(step).enumerate() {
+            let chunk = selected.clone().narrow(0, index * step, targets.len());
+            let tape = Tape::default();
+            let leaf = chunk.autodiff().require_grad();
+            let flat = self.logits(Some(&tape), leaf.clone());
+            let (sum, mut all) = ops::cross_entropy_backward(flat, labels.tensor(targets), weight);
+            tape.collect(&mut all, gradients);
+            parts.extend(leaf.grad_remove(&mut all));
+            loss = loss + sum;
+        }
+        let gradient = zeros.select_assign(0, rows, Tensor::cat(parts, 0), IndexingUpdateOp::Add);
+        (loss, gradient.reshape([batch, time, width]))
     }
-    let selected = hidden.reshape([batch * time, width]).select(0, labels.positions());
-    let step = chunk_rows(model.info.vocabulary);
-    for (index, targets) in labels.targets.chunks(step).enumerate() {
-        let chunk = selected.clone().narrow(0, index * step, targets.len()).unsqueeze();
-        let pass = model.pass(positions, options);
-        let logits = model.decoder.head(&pass, model.decoder.final_norm(&pass, chunk));
+
+    /// Summed loss `[1]` over the labels, without gradients.
+    pub fn loss(&self, hidden: Tensor<3>, labels: &Labels) -> Tensor<1> {
+        let [batch, time, width] = hidden.dims();
+        let mut loss = Tensor::<1>::zeros([1], &self.model.device);
+        if labels.len() == 0 {
+            return loss;
+        }
+        let selected = hidden.reshape([batch * time, width]).select(0, labels.positions());
+        let step = chunk_rows(self.chunk, self.model.info.vocabulary);
+        for (index, targets) in labels.targets.chunks(step).enumerate() {
+            let flat = self.logits(self.options.tape, selected.clone().narrow(0, index * step, targets.len()));
+            loss = loss - ops::logprobs(flat, labels.tensor(targets)).0.sum();
+        }
+        loss
+    }
+
+    /// `[rows, width]` → `[rows, columns]`.
+    fn logits(&self, tape: Option<&Tape>, rows: Tensor<2>) -> Tensor<2> {
+        let (model, count) = (self.model, rows.dims()[0]);
+        let pass = model.pass(self.positions, PassOptions { tape, ..self.options });
+        let logits = model.decoder.head(&pass, model.decoder.final_norm(&pass, rows.unsqueeze()));
         let columns = logits.dims()[2];
-        let flat = logits.reshape([targets.len(), columns]);
-        loss = loss - ops::logprobs(flat, labels.tensor(targets)).0.sum();
+        logits.reshape([count, columns])
     }
-    loss
 }

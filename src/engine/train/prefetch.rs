@@ -26,13 +26,15 @@ pub struct Prefetch {
 }
 
 impl Prefetch {
+    /// Micro-batches come in as many `pieces`, or as they have rows.
+    ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(dataset: Arc<Dataset>, mut sampler: Sampler, pad: u32) -> Result<Self> {
+    pub fn start(dataset: Arc<Dataset>, mut sampler: Sampler, pad: u32, pieces: usize) -> Result<Self> {
         let (sender, ready) = bounded(AHEAD);
         let work = move || {
             loop {
-                let step = next(&dataset, &mut sampler, pad);
+                let step = next(&dataset, &mut sampler, pad, pieces);
                 let failed = step.is_err();
                 if sender.send(step).is_err() || failed {
                     return;
@@ -71,7 +73,7 @@ impl Drop for Prefetch {
     }
 }
 
-fn next(dataset: &Dataset, sampler: &mut Sampler, pad: u32) -> Result<StepBatches> {
+fn next(dataset: &Dataset, sampler: &mut Sampler, pad: u32, pieces: usize) -> Result<StepBatches> {
     let micro = sampler.next_step();
     let mut batches = Vec::with_capacity(micro.len());
     let mut rows = Vec::new();
@@ -81,7 +83,7 @@ fn next(dataset: &Dataset, sampler: &mut Sampler, pad: u32) -> Result<StepBatche
             None => dataset.example(*row as usize),
         };
         let examples = batch.rows.iter().map(read).collect::<Result<Vec<_>>>()?;
-        batches.push(Batch::collate(&examples, pad)?);
+        batches.extend(Batch::pieces(&examples, pad, pieces)?);
         rows.extend(batch.rows);
     }
     Ok(StepBatches { batches, rows, after: sampler.position() })

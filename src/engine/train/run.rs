@@ -22,7 +22,7 @@ use super::metrics_log::MetricsLog;
 use super::prefetch::{Prefetch, StepBatches};
 use super::state::RunState;
 use super::step::{Learner, StepResult, StepSettings};
-use crate::device::{self, Chosen};
+use crate::device::{self, Chosen, PeakMeter};
 use crate::files::{CheckpointStore, RunLock};
 use crate::plan::Plan;
 use crate::sink::Sink;
@@ -43,6 +43,7 @@ pub struct Run<'a> {
     request: RequestId,
     id: RunId,
     began: Instant,
+    peak: PeakMeter,
     /// Seconds of earlier sessions.
     seconds_before: f64,
     _lock: RunLock,
@@ -125,7 +126,7 @@ impl<'a> Run<'a> {
         let (folder, old) = RunFolder::open(&dir)?;
         let lock = RunLock::acquire(&dir)?;
         // The tokens that the run began with, wherever they came from.
-        let plan = Plan::make(
+        let mut plan = Plan::make(
             folder.with_tokenizer(old.config.clone()),
             &old.base,
             old.now,
@@ -133,6 +134,7 @@ impl<'a> Run<'a> {
             around.progress,
         )?;
         plan.refuse()?;
+        old.keep_roundings(&mut plan.layout);
         let now = PlanFile::of(&plan, &old.base, crate::plan::device_name(around.chosen))?;
         old.refuse_changes(&now)?;
         Self::set_up(plan, now, folder, lock, RunState::default(), around)
@@ -166,6 +168,7 @@ impl<'a> Run<'a> {
             request: around.request,
             id: RunId(name),
             began: Instant::now(),
+            peak: PeakMeter::start(around.chosen),
             seconds_before: 0.0,
             _lock: lock,
         })
@@ -206,8 +209,9 @@ impl<'a> Run<'a> {
         let rows: Arc<[u32]> = self.plan.survey.split.train.clone().into();
         let mut sampler = Sampler::new(rows, self.plan.sampling)?;
         sampler.seek(self.state.position)?;
-        let batches = Prefetch::start(self.plan.dataset.clone(), sampler, self.plan.pad)?;
-        let mut settings = StepSettings::new(&self.plan.config.train, self.plan.kept_graphs);
+        let batches =
+            Prefetch::start(self.plan.dataset.clone(), sampler, self.plan.pad, self.plan.layout.pieces)?;
+        let mut settings = StepSettings::new(&self.plan.config.train, self.plan.layout);
         loop {
             if let Some(ending) = self.ended() {
                 return Ok(ending);

@@ -7,6 +7,7 @@ use protocol::{Control, Result};
 
 use super::backward::Backward;
 use super::clock::Clock;
+use super::layout::Layout;
 use crate::methods::Adapter;
 use crate::models::Model;
 use crate::nn::{DropoutKey, Gradients, Param, ParamId, Space, Value, ops};
@@ -27,18 +28,18 @@ pub struct StepSettings {
     pub seed: u64,
     pub weight_decay: f64,
     pub max_grad_norm: f64,
-    pub kept_graphs: usize,
+    pub layout: Layout,
     /// Factor on the loss for the backward pass, taken back before the update; 1 for none.
     pub loss_scale: f64,
 }
 
 impl StepSettings {
-    pub fn new(config: &TrainConfig, kept_graphs: usize) -> Self {
+    pub fn new(config: &TrainConfig, layout: Layout) -> Self {
         Self {
             seed: config.seed,
             weight_decay: config.weight_decay,
             max_grad_norm: config.max_grad_norm,
-            kept_graphs,
+            layout,
             loss_scale: 1.0,
         }
     }
@@ -56,7 +57,7 @@ pub struct StepResult {
 }
 
 impl Learner {
-    /// Trains on the micro-batches of one step, numbered from 0. None if the user stopped: nothing was
+    /// Trains on the micro-batches of one step, numbered from 0, whole or in pieces. None if the user stopped: nothing was
     /// changed.
     ///
     /// # Errors
@@ -89,13 +90,15 @@ impl Learner {
         let weight = 1.0 / learned.max(1) as f32;
         let mut gradients = Gradients::new();
         let mut loss = Tensor::<1>::zeros([1], (&self.model.device, DType::F32));
-        for (micro, batch) in batches.iter().enumerate() {
-            let key = DropoutKey { seed: settings.seed, step, micro: micro as u64 };
+        let mut micro = 0;
+        for (index, batch) in batches.iter().enumerate() {
+            micro += u64::from(index > 0 && batch.first_row == 0);
+            let key = DropoutKey { seed: settings.seed, step, micro, first_row: batch.first_row as u64 };
             let backward = Backward {
                 model: &self.model,
                 adapter: self.adapter.as_deref().map(Adapter::view),
                 dropout: Some(key),
-                kept_graphs: settings.kept_graphs,
+                layout: settings.layout,
                 control,
                 clock,
             };

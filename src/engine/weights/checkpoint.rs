@@ -183,6 +183,13 @@ impl Checkpoint {
         Ok(stored.layout.is_contiguous().then(|| (Arc::clone(&self.files[*file]), range)))
     }
 
+    /// Asks the system to bring a tensor's pages into memory soon: a hint, which may be refused.
+    pub(super) fn fetch_ahead(&self, name: &str) {
+        if let Ok(Some((file, range))) = self.region(name) {
+            file.fetch_ahead(range);
+        }
+    }
+
     /// Do both names stand for the same elements of the same file (tied weights of a PyTorch file)?
     pub fn same_storage(&self, one: &str, other: &str) -> bool {
         match (self.tensors.get(one), self.tensors.get(other)) {

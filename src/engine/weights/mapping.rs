@@ -1,7 +1,7 @@
 //! A file mapped into memory, read only.
 
 use std::fs::File;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
@@ -40,6 +40,16 @@ impl Mapping {
 
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Asks the system to read a range of bytes soon: a hint, which may be refused.
+    pub fn fetch_ahead(&self, range: Range<usize>) {
+        #[cfg(unix)]
+        if let Err(err) = self.map.advise_range(memmap2::Advice::WillNeed, range.start, range.len()) {
+            tracing::debug!("pages are not fetched ahead: {err}");
+        }
+        #[cfg(not(unix))]
+        let _ = range;
     }
 }
 

@@ -27,4 +27,4 @@ pub use params::{params_bytes, read_f32, write_params};
 pub use pickle::{TorchTensor, write_torch};
 pub use quantised::without_quantization;
 pub use shards::{DEFAULT_SHARD_BYTES, Planned, ShardPlan, TensorSink, WrittenFile};
-pub use upload::load_tensor;
+pub use upload::{StoredMatrix, load_tensor};

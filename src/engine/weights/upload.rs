@@ -1,14 +1,16 @@
-//! From the files to the device. The only part of this module that knows Burn.
+//! From the files to the device. The only part of this module that knows Burn, beside what writes parameters.
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use burn::tensor::{AllocationProperty, Bytes, DType, Device, Tensor, TensorData};
 use protocol::{Result, UserError, text};
 
 use super::checkpoint::Checkpoint;
-use super::dtype::FileDtype;
+use super::dtype::{FileDtype, convert};
 use super::mapping::Mapping;
+use crate::nn::Source;
 
 /// Puts a stored float tensor on a device in the wanted format.
 ///
@@ -25,6 +27,11 @@ pub fn load_tensor<const D: usize>(
     device: &Device,
     dtype: DType,
 ) -> Result<Tensor<D>> {
+    Ok(Tensor::from_data(host_tensor::<D>(checkpoint, name, dtype)?, (device, dtype)))
+}
+
+/// What [`load_tensor`] puts on the device.
+fn host_tensor<const D: usize>(checkpoint: &Checkpoint, name: &str, dtype: DType) -> Result<TensorData> {
     let to = file_dtype(name, dtype)?;
     let shape = match checkpoint.info(name) {
         Some(info) if info.shape.len() != D => {
@@ -42,7 +49,51 @@ pub fn load_tensor<const D: usize>(
         Some(bytes) => bytes,
         None => converted(checkpoint, name, to, &shape)?,
     };
-    Ok(Tensor::from_data(TensorData::from_bytes(bytes, shape, dtype), (device, dtype)))
+    Ok(TensorData::from_bytes(bytes, shape, dtype))
+}
+
+impl Checkpoint {
+    /// Bytes of a tensor, as `dtype`, that can be read in a second: measured on its beginning. None where it is not
+    /// stored as numbers one after the other.
+    pub fn reading_speed(&self, name: &str, dtype: DType) -> Option<f64> {
+        const SAMPLE: usize = 4 << 20;
+        let (to, from) = (file_dtype(name, dtype).ok()?, self.info(name)?.dtype);
+        let (file, range) = self.region(name).ok()??;
+        let elements = (range.len() / from.size()).min(SAMPLE);
+        let began = Instant::now();
+        let mut numbers = vec![0; elements * to.size()];
+        convert(&file[range.start..range.start + elements * from.size()], from, &mut numbers, to).ok()?;
+        let seconds = began.elapsed().as_secs_f64();
+        (elements > 0 && seconds > 0.0).then(|| numbers.len() as f64 / seconds)
+    }
+}
+
+/// A stored matrix that is read anew each time it is wanted.
+pub struct StoredMatrix {
+    checkpoint: Arc<Checkpoint>,
+    name: String,
+    dtype: DType,
+}
+
+impl StoredMatrix {
+    /// # Errors
+    /// Where [`load_tensor`] has them: what cannot be read is told before anything is trained.
+    pub fn new(checkpoint: Arc<Checkpoint>, name: String, dtype: DType) -> Result<Self> {
+        let matrix = Self { checkpoint, name, dtype };
+        // The other formats hold every number of a file.
+        if dtype == DType::F16 {
+            matrix.read()?;
+        }
+        Ok(matrix)
+    }
+}
+
+impl Source for StoredMatrix {
+    fn read(&self) -> Result<TensorData> {
+        // Where the pages are the numbers themselves, nothing else would fetch them before they are used.
+        self.checkpoint.fetch_ahead(&self.name);
+        host_tensor::<2>(&self.checkpoint, &self.name, self.dtype)
+    }
 }
 
 fn file_dtype(name: &str, dtype: DType) -> Result<FileDtype> {

@@ -127,6 +127,9 @@ fn forecast(ui: &mut Ui, ctx: &PanelCtx<'_>) {
                 part(ui, ctx.t(name), bytes, colour);
             }
         }
+        for line in &forecast.plan {
+            ui.add(egui::Label::new(RichText::new(ctx.t(line)).small().color(tokens.text_weak)).wrap());
+        }
     });
     ui.add_space(4.0);
 }
@@ -150,8 +153,8 @@ fn parts(forecast: &MemoryForecast) -> [(&'static Text, u64); 6] {
         (&words::TRAINABLE, forecast.trainable),
         (&words::GRADIENTS, forecast.gradients),
         (&words::OPTIMIZER, forecast.optimizer),
-        (&words::ACTIVATIONS, forecast.activations),
-        (&words::HEAD, forecast.head),
+        (&words::INPUTS, forecast.inputs),
+        (&words::AT_WORK, forecast.at_work()),
     ]
 }
 

@@ -364,6 +364,7 @@ mod tests {
             result: "/runs/story-2/adapter".into(),
             eval_loss: None,
             seconds: 1.0,
+            peak_bytes: 0,
         };
         let (request_id, run_id) = (RequestId(1), protocol::RunId("story-2".into()));
         let update = RunEvent::Ended { outcome };

@@ -41,8 +41,8 @@ words! {
     TRAINABLE => "trainable", "可训练参数";
     GRADIENTS => "gradients", "梯度";
     OPTIMIZER => "optimizer", "优化器";
-    ACTIVATIONS => "activations", "激活值";
-    HEAD => "output head", "输出层";
+    INPUTS => "block inputs", "模块输入";
+    AT_WORK => "at work: a block, or the head", "计算中的模块或输出层";
     SKIP => "Fold the summary", "折叠摘要";
     STARTER => "The starter project", "入门项目";
     UNFOLD => "Unfold the summary", "展开摘要";

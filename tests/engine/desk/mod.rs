@@ -11,11 +11,11 @@ use protocol::{Command, Estimate, Event, RequestId, RunConfig, Verdict};
 use crate::project::run_file;
 use crate::runs::support::{Engine, Project};
 
-fn config(settings: &str) -> Box<RunConfig> {
+pub fn config(settings: &str) -> Box<RunConfig> {
     Box::new(parse_run_file(&run_file(settings), Path::new("run.toml")).unwrap())
 }
 
-fn estimate(engine: &mut Engine, project: &Project, config: &RunConfig, steps: Option<u64>) -> Estimate {
+pub fn estimate(engine: &mut Engine, project: &Project, config: &RunConfig, steps: Option<u64>) -> Estimate {
     let (config, base) = (Box::new(config.clone()), project.path(""));
     let ask = |request| Command::Estimate { request, config, base, steps, longest: None };
     engine.ask(ask, |event| match event {

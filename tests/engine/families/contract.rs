@@ -7,7 +7,7 @@ use data::{Batch, BeeBatch};
 use engine::generate::{Decoding, argmax, score_rows};
 use engine::models::{Family, Model, PassOptions, Rows};
 use engine::nn::{Gradients, Value, ops};
-use engine::train::{Backward, Clock, batch_loss};
+use engine::train::{Backward, Clock, Layout, batch_loss};
 use engine::weights::read_f32;
 use protocol::{
     ChatMessage, Command, Control, Event, ExportRequest, ExportTarget, GenerateRequest, ModelRef, Prompt,
@@ -128,6 +128,7 @@ pub fn batch() -> Batch {
         ROW.iter().enumerate().map(|(at, id)| if at < PROMPT { -100 } else { *id as i32 }).collect();
     Batch {
         rows: 1,
+        first_row: 0,
         len: ROW.len(),
         ids: ROW.to_vec(),
         labels,
@@ -152,7 +153,7 @@ fn slopes(family: &Family) {
         model: &model,
         adapter: None,
         dropout: None,
-        kept_graphs: 1,
+        layout: Layout::keeping(1),
         control: &control,
         clock: &Clock::off(),
     };

@@ -8,7 +8,7 @@ use engine::generate::Decoding;
 use engine::methods::{self, Adapter, Attach, METHODS, Method};
 use engine::models::{FAMILIES, Family, Model};
 use engine::nn::{Gradients, ParamId, Value};
-use engine::train::{Backward, Clock, batch_loss};
+use engine::train::{Backward, Clock, Layout, batch_loss};
 use engine::weights::read_f32;
 use protocol::Control;
 use protocol::config::MethodConfig;
@@ -147,7 +147,7 @@ fn gradients(case: &Case) -> BTreeMap<String, Direction> {
         model: &case.model,
         adapter: Some(case.adapter.view()),
         dropout: None,
-        kept_graphs: 1,
+        layout: Layout::keeping(1),
         control: &control,
         clock: &Clock::off(),
     };

@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use engine::methods::{self, Adapter, Attach, load_adapter};
 use engine::models::{FAMILIES, Family, Model};
 use engine::nn::{Fused, Gradients, Role, Site, Value, ops};
-use engine::train::{Backward, Clock, batch_loss};
+use engine::train::{Backward, Clock, Layout, batch_loss};
 use engine::weights::{open_file, read_f32, write_torch};
 use protocol::Control;
 use protocol::config::MethodConfig;
@@ -104,7 +104,7 @@ fn slopes(family: &Family, model: &Model, adapter: &mut dyn Adapter) {
     let view = Some(adapter.view());
     let clock = Clock::off();
     let backward =
-        Backward { model, adapter: view, dropout: None, kept_graphs: 1, control: &control, clock: &clock };
+        Backward { model, adapter: view, dropout: None, layout: Layout::keeping(1), control: &control, clock: &clock };
     backward.run(&batch(), 1.0, &mut gradients).unwrap().unwrap();
     let ids: Vec<_> = adapter.params().iter().map(|(id, _)| id).collect();
     assert_eq!(ids.len(), gradients.len(), "{}", family.id);

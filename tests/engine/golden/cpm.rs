@@ -12,7 +12,7 @@ use engine::generate::{Answers, Decoding, Sampler, Speaker, argmax};
 use engine::methods::{self, Adapter, Attach, load_adapter};
 use engine::models::{ConfigJson, FAMILIES, Model, ModelFolder, PassOptions, Rows};
 use engine::nn::{AdapterView, Gradients, Value};
-use engine::train::{Backward, Clock, batch_loss};
+use engine::train::{Backward, Clock, Layout, batch_loss};
 use engine::weights::{open_file, write_torch};
 use protocol::config::{MethodConfig, TrainOn};
 use protocol::{Control, Prompt, Sampling};
@@ -170,7 +170,7 @@ fn gradients_of_dicts_are_those_of_the_reference() {
             model: &case.model,
             adapter: None,
             dropout: None,
-            kept_graphs: 1,
+            layout: Layout::keeping(1),
             control: &Control::default(),
             clock: &Clock::off(),
         };

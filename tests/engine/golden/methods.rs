@@ -9,7 +9,7 @@ use engine::methods::{self, Adapter, Attach, load_adapter};
 use engine::models::Model;
 use engine::nn::{Gradients, Param, Quantization, Value, float_dtype};
 use engine::optim::{self, Schedule};
-use engine::train::{Backward, Clock, Learner, StepSettings, batch_loss};
+use engine::train::{Backward, Clock, Layout, Learner, StepSettings, batch_loss};
 use engine::weights::{load_tensor, open_file};
 use protocol::Control;
 use protocol::config::{MethodConfig, TrainConfig};
@@ -249,7 +249,7 @@ impl Case {
 }
 
 /// Logits that a case holds: behind those of the virtual tokens, which nobody compares.
-fn expected_logits(case: &Case, name: &str) -> Vec<f32> {
+pub fn expected_logits(case: &Case, name: &str) -> Vec<f32> {
     let file = open_file(&case.dir.join("expected.safetensors")).unwrap();
     let eval = batch_of(&case.train["eval"]);
     let [rows, time, columns] = file.info(name).unwrap().shape[..] else {
@@ -304,7 +304,7 @@ pub fn trains(case: &Case) {
     for (index, step) in case.train["steps"].as_array().unwrap().iter().enumerate() {
         let batches: Vec<Batch> = step["micro_batches"].as_array().unwrap().iter().map(batch_of).collect();
         // Graphs kept or rebuilt: the numbers must not depend on it.
-        let settings = StepSettings::new(&config, index % 3);
+        let settings = StepSettings::new(&config, Layout::keeping(index % 3));
         let lr = schedule.rate(index as u64);
         let want = &case.expected["steps"][index];
         assert!((lr - want["lr"].as_f64().unwrap()).abs() < 1e-9, "{}: rate of step {index}", case.name);
@@ -431,7 +431,7 @@ pub fn has_gradients(case: &Case) {
         model: &learner.model,
         adapter: learner.adapter.as_deref().map(Adapter::view),
         dropout: None,
-        kept_graphs: 1,
+        layout: Layout::keeping(1),
         control: &control,
         clock: &Clock::off(),
     };
@@ -583,7 +583,7 @@ fn learns_like_peft(case: &Case, config: &TrainConfig, mut learner: Learner) -> 
     let (mut loss, mut norm) = (0f64, 0f64);
     for (index, step) in case.train["steps"].as_array().unwrap().iter().enumerate() {
         let batches: Vec<Batch> = step["micro_batches"].as_array().unwrap().iter().map(batch_of).collect();
-        let settings = StepSettings::new(config, index % 3);
+        let settings = StepSettings::new(config, Layout::keeping(index % 3));
         let lr = schedule.rate(index as u64);
         let got = learner.step(&batches, index as u64, lr, &settings, &Control::default()).unwrap().unwrap();
         let want = &case.expected["steps"][index];

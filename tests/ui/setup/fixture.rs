@@ -224,6 +224,9 @@ pub fn estimate(config: &RunConfig, report: &ModelReport, steps: Option<u64>) ->
         total: weights + trainable * 16 + activations + (300 << 20),
         available: 20 << 30,
         fits: true,
+        inputs: activations / 2,
+        graphs: activations / 2,
+        ..MemoryForecast::default()
     };
     let steps = steps.unwrap_or(300);
     let warm = 0.05;

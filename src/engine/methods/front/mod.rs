@@ -10,7 +10,7 @@ use protocol::{Result, TargetReport, Text, UserError, text};
 use serde_json::{Map, Value as Json};
 
 use super::{Adapter, Footprint, parts, peft};
-use crate::models::Model;
+use crate::models::{self, Model};
 use crate::nn::{
     AdapterView, KeysValues, ParamId, ParamStore, Pass, Prefix, PrefixAdapter, PromptAdapter, SiteAdapter,
     SiteId, Value, float_dtype,
@@ -86,12 +86,19 @@ impl FrontAdapter {
         let parameters = self.params.elements();
         Footprint {
             extra_bytes: 0,
+            front: self.counted(),
             own: Vec::new(),
             stored: None,
             targets: vec![TargetReport { path: path.into(), rank: 0, alpha: 0.0, parameters }],
             adapter_config: peft::with_base(self.config, &base.display().to_string()),
             added: self.params,
         }
+    }
+
+    /// What of it is keys and values, and what hidden states.
+    fn counted(&self) -> models::Front {
+        let (prompt, prefix) = if self.front == Front::Prompt { (self.tokens, 0) } else { (0, self.tokens) };
+        models::Front { prompt, prefix, shift: 0 }
     }
 
     fn cut(&self, states: Tensor<2>, [layers, heads, dim]: [usize; 3]) -> Prefix {

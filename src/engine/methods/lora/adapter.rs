@@ -32,7 +32,7 @@ impl LoraAdapter {
     fn matrix(&self, id: ParamId) -> Option<burn::tensor::Tensor<2>> {
         match &self.params.get(id).value {
             Value::Matrix(matrix) => Some(matrix.clone()),
-            Value::Vector(_) | Value::Packed(_) | Value::Absent => None,
+            Value::Vector(_) | Value::Packed(_) | Value::Elsewhere(_) | Value::Absent => None,
         }
     }
 

@@ -15,7 +15,7 @@ use super::stored::stored;
 use super::Settings;
 use crate::methods::targets::{Chosen, Where, chosen_value, refuse_tied, select_parts};
 use crate::methods::{Adapter, Attach, Footprint};
-use crate::models::Model;
+use crate::models::{Front, Model};
 use crate::nn::{Decay, Param, ParamId, Site, SiteKind};
 
 /// LoRA+'s learning rate for embeddings (PEFT, `optimizers/loraplus.py`).
@@ -46,6 +46,7 @@ pub fn footprint(model: &Model, settings: &Map<String, Json>, base: &Path) -> Re
         })
     };
     Ok(Footprint {
+        front: Front::default(),
         own: Vec::new(),
         targets: model.sites.iter().filter_map(report).collect(),
         adapter_config: config(&adapter, &base.display().to_string()),

@@ -8,6 +8,9 @@ use super::slices::Slices;
 use crate::nn::ops;
 use crate::nn::{DropoutKey, ParamId, Pass, SiteAdapter, SiteId, SiteInput, SiteKind, float_dtype};
 
+/// Binary logarithm of the random numbers that a row has at most.
+const ROW_WORDS: u32 = 40;
+
 /// y = base + s·(B(A(dropout(x))) + b); with a magnitude m (DoRA) the whole output is rescaled by
 /// m / ‖W + s·B·A‖, a norm for each output that gradients do not enter.
 ///
@@ -164,9 +167,13 @@ impl LoraSite {
         rng.set_stream(key.step.wrapping_mul(0x1_0000).wrapping_add(key.micro));
         let keep = 1.0 / (1.0 - self.dropout);
         let threshold = (self.dropout * f64::from(u32::MAX)) as u32;
-        let len = shape.iter().product();
-        let values: Vec<f32> =
-            (0..len).map(|_| if rng.next_u32() < threshold { 0.0 } else { keep as f32 }).collect();
+        let mut values = Vec::with_capacity(shape.iter().product());
+        for row in 0..shape[0] as u64 {
+            // A row's numbers begin at a place of its own: they are the same in whatever pieces the rows come.
+            rng.set_word_pos(u128::from(key.first_row + row) << ROW_WORDS);
+            let number = |_| if rng.next_u32() < threshold { 0.0 } else { keep as f32 };
+            values.extend((0..shape[1] * shape[2]).map(number));
+        }
         let device = pass.positions.ids.device();
         let mask = Tensor::from_data(TensorData::new(values, shape), &device);
         if pass.dtype == DType::F32 { mask } else { mask.cast(float_dtype(pass.dtype)) }

@@ -97,7 +97,7 @@ pub fn vector(params: &ParamStore, id: crate::nn::ParamId) -> Option<burn::tenso
     match &params.get(id).value {
         Value::Vector(vector) => Some(vector.clone()),
         Value::Matrix(matrix) => Some(matrix.clone().flatten(0, 1)),
-        Value::Packed(_) | Value::Absent => None,
+        Value::Packed(_) | Value::Elsewhere(_) | Value::Absent => None,
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Map, Value as Json};
 
 use super::peft::{self, PREFIX};
 use super::{Adapter, Footprint};
-use crate::models::{Model, initial_value};
+use crate::models::{Front, Model, initial_value};
 use crate::nn::{
     AdapterView, BlockAdapter, Decay, Initial, Param, ParamId, ParamStore, SiteAdapter, SiteId, Space, Value,
 };
@@ -100,6 +100,7 @@ impl Parts {
         let report = |(path, parameters)| TargetReport { path, rank: 0, alpha: 0.0, parameters };
         Footprint {
             extra_bytes: 0,
+            front: Front::default(),
             own: Vec::new(),
             stored: None,
             targets: self.targets.into_iter().map(report).collect(),

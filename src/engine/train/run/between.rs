@@ -107,8 +107,9 @@ impl Run<'_> {
             model: &learner.model,
             adapter: learner.adapter.as_deref().map(Adapter::view),
             dataset: &self.plan.dataset,
-            batch_size: self.plan.config.train.batch_size as usize,
+            batch_size: (self.plan.config.train.batch_size as usize).div_ceil(self.plan.layout.pieces),
             pad: self.plan.pad,
+            head_chunk: self.plan.layout.head_chunk,
             control: self.control,
         };
         let rows = &self.plan.survey.split.validation;

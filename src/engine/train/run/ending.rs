@@ -23,6 +23,8 @@ impl Run<'_> {
                 ),
             });
         }
+        // Of the training: writing the result is another matter.
+        let peak_bytes = self.peak.bytes();
         let result = crate::export::write_result(
             &learner,
             &self.plan,
@@ -41,6 +43,7 @@ impl Run<'_> {
                 .filter(|_| self.plan.config.train.keep_best)
                 .or(self.state.last_eval),
             seconds: self.seconds_before + self.began.elapsed().as_secs_f64(),
+            peak_bytes,
         })
     }
 }

@@ -76,7 +76,7 @@ impl Run<'_> {
             folder.initialise(device, dtype, config.train.seed)
         } else {
             let (request, sink) = (self.request, &mut *self.sink);
-            folder.load(device, dtype, &mut |done, total| {
+            folder.streaming(self.plan.layout.streamed).load(device, dtype, &mut |done, total| {
                 sink.progress(request, Text::fixed("loading the model", "加载模型"), done, total, None);
             })?
         };

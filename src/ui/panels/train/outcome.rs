@@ -1,7 +1,7 @@
 //! How the run ended, in plain words, and what one does next.
 
 use egui::{Color32, Frame, Margin, RichText, Ui};
-use protocol::{Outcome, RunReport, RunState, StopReason, Text};
+use protocol::{Outcome, RunReport, RunState, StopReason, Text, text};
 
 use crate::action::Action;
 use crate::desktop::DesktopRequest;
@@ -20,7 +20,7 @@ pub fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>) {
             resume(ui, ctx);
         }
         None => {}
-        Some(Outcome::Finished { reason, step, result, eval_loss, seconds }) => {
+        Some(Outcome::Finished { reason, step, result, eval_loss, seconds, peak_bytes }) => {
             let tokens = ui.tokens();
             let (title, icon) = match reason {
                 StopReason::Completed => (&words::FINISHED, Icon::Check),
@@ -31,6 +31,7 @@ pub fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>) {
                 head(ui, ctx.t(title));
                 let line = summary(*step, *eval_loss, *seconds);
                 ui.label(RichText::new(ctx.t(&line)).color(tokens.text));
+                memory(ui, ctx, *peak_bytes);
                 next(ui, ctx, result.to_string_lossy().into_owned(), *reason == StopReason::Stopped);
             });
         }
@@ -71,6 +72,20 @@ fn summary(step: u64, eval_loss: Option<f64>, seconds: f64) -> Text {
         zh += &format!("  ·  验证损失 {loss:.4}（困惑度 {perplexity}）");
     }
     Text::new(format!("{en}  ·  {}", took.en), format!("{zh}  ·  {}", took.zh))
+}
+
+/// The peak beside its forecast; nothing where it is unknown.
+fn memory(ui: &mut Ui, ctx: &PanelCtx<'_>, peak: u64) {
+    let forecast = ctx.state.train.summary.as_ref().map_or(0, |summary| summary.forecast.total);
+    if peak == 0 {
+        return;
+    }
+    let (peak, told) = (number::bytes(peak), number::bytes(forecast));
+    let line = match forecast {
+        0 => text!("memory: {peak} at most", "内存：最多 {peak}"),
+        _ => text!("memory: {peak} at most, {told} forecast", "内存：最多 {peak}，预测 {told}"),
+    };
+    ui.label(RichText::new(ctx.t(&line)).small().color(ui.tokens().text_weak));
 }
 
 fn next(ui: &mut Ui, ctx: &PanelCtx<'_>, folder: String, resumable: bool) {

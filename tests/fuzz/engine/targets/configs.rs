@@ -2,7 +2,8 @@
 
 use burn::tensor::Device;
 use engine::memory::{Needs, forecast};
-use engine::models::{FAMILIES, Family, ModelFolder, Rows};
+use engine::models::{FAMILIES, Family, Front, ModelFolder, Rows};
+use engine::train::Layout;
 use protocol::Result;
 use serde_json::{Map, Value, json};
 
@@ -52,11 +53,13 @@ fn describe(folder: &ModelFolder) -> Result<String> {
         optimizer_bytes: 0,
         rows: 1,
         time: 3,
-        kept_graphs: 0,
+        front: Front::default(),
+        answer: 3,
+        accumulates: true,
         base_learns: false,
         fused: true,
     };
-    let need = forecast(&needs, 1 << 40);
+    let need = forecast(&needs, &Layout::keeping(0), 1 << 40);
     assert!(need.total >= need.weights);
     let names = model.params.iter().map(|(_, param)| folder.param_of(&param.name)).filter(Option::is_some);
     assert_eq!(names.count(), model.params.iter().count());
