@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use burn::tensor::Device;
 use data::Extension;
 use protocol::config::RowsTrained;
 use protocol::{Result, Text, UserError, text};
@@ -220,6 +221,10 @@ fn read(
     dir: &Path,
     model: &Model,
 ) -> Result<Option<(Declared, Option<Arc<Growth>>)>> {
+    // A checkpoint of another program has no such rows.
+    if !dir.join(peft::CONFIG).exists() {
+        return Ok(None);
+    }
     let growth = growth_of(dir, model)?;
     let weights = peft::open_weights(dir)?;
     let mut declared = Declared::default();
@@ -312,18 +317,35 @@ fn first_of(config: &Map<String, Json>, path: &str, count: usize) -> Option<usiz
     (follow && ids.len() == count).then_some(first)
 }
 
+/// The tensors of an adapter folder, in the order of their names.
+fn written(dir: &Path) -> Result<Vec<(String, Param)>> {
+    let weights = peft::open_weights(dir)?;
+    let mut names: Vec<&str> = weights.names().collect();
+    names.sort_unstable();
+    let read = |name: &str| {
+        let shape = weights.info(name).map(|info| info.shape.to_vec()).unwrap_or_default();
+        let mut param = Param::new(name, &shape, Decay::No);
+        param.value = peft::read_value(&weights, name, &shape, &Device::flex())?;
+        Ok((name.to_owned(), param))
+    };
+    names.into_iter().map(read).collect()
+}
+
 impl Extended {
     /// PEFT reads a copy of a tied embedding under the head's name, too.
     fn save_tied_head(&self, dir: &Path) -> Result<()> {
         let Some((embedding, head)) = &self.tied else { return Ok(()) };
         let Some(copy) = self.replacement(*embedding) else { return Ok(()) };
-        let named = |name: &str| format!("{}{name}", peft::PREFIX);
-        let mut tensors: Vec<(String, &Param)> =
-            self.params().iter().map(|(_, param)| (named(&param.name), param)).collect();
-        tensors.push((named(&format!("{head}.weight")), self.params().get(copy)));
+        let embedding = format!("{}{}", peft::PREFIX, self.params().get(copy).name);
+        let mut tensors = written(dir)?;
+        if let Some((_, copy)) = tensors.iter().find(|(name, _)| *name == embedding).cloned() {
+            tensors.push((format!("{}{head}.weight", peft::PREFIX), copy));
+        }
         let file = dir.join(peft::WEIGHTS);
         std::fs::remove_file(&file)
             .map_err(|err| UserError::io(Text::fixed("write the adapter", "写入适配器"), &file, &err))?;
+        let tensors: Vec<(String, &Param)> =
+            tensors.iter().map(|(name, param)| (name.clone(), param)).collect();
         write_params(dir, peft::WEIGHTS.trim_end_matches(".safetensors"), &tensors)
     }
 
@@ -371,6 +393,10 @@ impl Adapter for Extended {
         self
     }
 
+    fn copy_from(&mut self, other: &dyn Adapter) -> Result<()> {
+        self.inner.copy_from(other)
+    }
+
     fn not_mergeable(&self) -> Option<&Text> {
         self.inner.not_mergeable()
     }
@@ -389,18 +415,13 @@ impl Adapter for Extended {
     }
 
     fn merged(&self, base: ParamId, value: &Value) -> Option<Value> {
-        let own = match (self.declared.whole.get(&base), self.declared.rows.get(&base), value) {
-            (Some(copy), ..) => Some(self.value(*copy).clone()),
-            (None, Some(rows), Value::Matrix(matrix)) => match self.value(rows.param) {
-                Value::Matrix(new) => Some(Value::Matrix(put_rows(
-                    matrix.clone(),
-                    0,
-                    rows.first,
-                    new.clone().to_device(&matrix.device()),
-                ))),
-                Value::Vector(_) | Value::Packed(_) | Value::Elsewhere(_) | Value::Absent => None,
-            },
-            _ => None,
+        let own = match (self.declared.whole.get(&base), self.declared.rows.get(&base)) {
+            (Some(copy), _) => Some(self.value(*copy).clone()),
+            (None, Some(rows)) => value.matrix().zip(self.value(rows.param).matrix()).map(|(matrix, new)| {
+                let new = new.to_device(&matrix.device());
+                Value::Matrix(put_rows(matrix, 0, rows.first, new))
+            }),
+            (None, None) => None,
         };
         self.inner.merged(base, own.as_ref().unwrap_or(value)).or(own)
     }
