@@ -17,7 +17,7 @@ use data::{Batch, Example};
 use engine::generate::{Decoding, score_rows};
 use engine::memory::{Needs, forecast};
 use engine::methods::{self, Attach};
-use engine::models::{ConfigJson, Front, ModelFolder};
+use engine::models::{ConfigJson, ModelFolder};
 use engine::nn::{Quantization, Site};
 use engine::optim;
 use engine::planner::{self, Choices};
@@ -144,7 +144,7 @@ fn measure(case: &Case) -> [u64; 2] {
         optimizer_bytes: 0,
         rows: ROWS as u64,
         time: case.time as u64,
-        front: Front::default(),
+        front: footprint.front,
         answer: case.time as u64,
         accumulates: false,
         base_learns: own > 0,
@@ -238,6 +238,9 @@ fn a_step_takes_what_was_forecast() {
             DType::F32,
             512,
         ),
+        // What stands in front of every row.
+        (llama(json!({})), "prefix", 0, DType::F32, 256),
+        (llama(json!({})), "prompt", 2, DType::F32, 256),
         // A long text: nothing may grow with the square of its length.
         (
             llama(json!({
@@ -286,7 +289,9 @@ fn holds(case: &Case) {
         "{config} {method} {quantization:?}, {kept_graphs} graphs, {dtype:?}, {time} tokens: took {took}, told {told}, {ratio:.2} times"
     );
     eprintln!("{line}");
-    assert!((1.0..1.45).contains(&ratio), "{line}");
+    // A layer without an adapter keeps no input for a gradient: less than the forecast has where all stands in front.
+    let most = if method.starts_with('p') { 1.6 } else { 1.45 };
+    assert!((1.0..most).contains(&ratio), "{line}");
 }
 
 /// A model in a folder, stored as bf16: in f32 none of its matrices can be used where it lies.
@@ -322,7 +327,7 @@ struct Budgeted {
 }
 
 fn within(dir: &Path, budget: u64) -> Budgeted {
-    const TIME: usize = 64;
+    const TIME: usize = 16;
     let before = NOW.load(Relaxed);
     PEAK.store(before, Relaxed);
     let folder = ModelFolder::open(dir, &Map::new()).unwrap();
@@ -385,7 +390,12 @@ fn a_model_of_four_times_the_budget_trains_within_it() {
     }
     assert_eq!((roomy.layout.streamed, tight.layout.pieces), (0, 1));
     assert!(roomy.took > weights, "{} for weights of {weights}", roomy.took);
-    assert!(tight.took <= budget && tight.told <= budget, "took {}, told {} of {budget}", tight.took, tight.told);
+    assert!(
+        tight.took <= budget && tight.told <= budget,
+        "took {}, told {} of {budget}",
+        tight.took,
+        tight.told
+    );
     assert!(tight.told < tight.took * 5 / 4, "took {}, told {}", tight.took, tight.told);
     assert_eq!(roomy.losses, tight.losses);
     assert_eq!(roomy.asked, tight.asked);
