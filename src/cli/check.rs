@@ -116,7 +116,10 @@ fn memory(forecast: &MemoryForecast, screen: &Screen) -> String {
         (Text::fixed("gradients", "梯度"), forecast.gradients),
         (Text::fixed("optimizer state", "优化器状态"), forecast.optimizer),
         (Text::fixed("block inputs", "模块输入"), forecast.inputs),
-        (Text::fixed("one block's graph, or all that are kept", "一个模块的计算图，或所有保留的计算图"), forecast.graphs),
+        (
+            Text::fixed("one block's graph, or all that are kept", "一个模块的计算图，或所有保留的计算图"),
+            forecast.graphs,
+        ),
         (Text::fixed("output head, before them", "输出层（在其之前）"), forecast.head),
         (Text::fixed("key-value cache, when asked", "键值缓存（问答时）"), forecast.kv_cache),
         (Text::fixed("evaluation, in place of these", "评估（代替以上各项）"), forecast.evaluation),

@@ -95,7 +95,8 @@ mod tests {
 
     #[test]
     fn pieces_hold_the_rows_of_the_whole() {
-        let rows: Vec<Example> = (1..6_u32).map(|n| example(&vec![n; n as usize], &vec![1; n as usize])).collect();
+        let rows: Vec<Example> =
+            (1..6_u32).map(|n| example(&vec![n; n as usize], &vec![1; n as usize])).collect();
         let whole = Batch::collate(&rows, 0).unwrap();
         let pieces = Batch::pieces(&rows, 0, 2).unwrap();
         let shapes: Vec<_> = pieces.iter().map(|piece| (piece.first_row, piece.rows, piece.len)).collect();

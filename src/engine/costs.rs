@@ -50,7 +50,18 @@ impl<'a> Costs<'a> {
         let quantization = folder.model().quantization;
         let (answer, accumulation) = (config.train.sample_tokens, config.train.gradient_accumulation.max(1));
         let speed = OnceCell::new();
-        Ok(Self { folder, optimizer, dtype, quantization, budget, answer, accumulation, fused, chosen, speed })
+        Ok(Self {
+            folder,
+            optimizer,
+            dtype,
+            quantization,
+            budget,
+            answer,
+            accumulation,
+            fused,
+            chosen,
+            speed,
+        })
     }
 
     /// The same settings computed in bf16, where the device does that and they are not already.
@@ -69,7 +80,8 @@ impl<'a> Costs<'a> {
 
     /// Micro-batches of `rows` rows of `time` tokens.
     pub fn of(&self, footprint: &Footprint, rows: u64, time: u64) -> Cost {
-        let (layout, forecast) = planner::plan(&self.needs(footprint, rows, time), self.choices(), self.budget);
+        let (layout, forecast) =
+            planner::plan(&self.needs(footprint, rows, time), self.choices(), self.budget);
         Cost { forecast, layout }
     }
 

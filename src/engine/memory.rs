@@ -87,7 +87,12 @@ impl<'a> Figures<'a> {
         let head = self.head(layout.head_chunk);
         let step = backward.max(if layout.kept_graphs == 0 { head } else { graphs.saturating_add(head) });
         let mut forecast = MemoryForecast {
-            weights: sum(&[frozen_bytes(needs).saturating_sub(streamed), at_work, self.dense(layout), unpacking(needs)]),
+            weights: sum(&[
+                frozen_bytes(needs).saturating_sub(streamed),
+                at_work,
+                self.dense(layout),
+                unpacking(needs),
+            ]),
             trainable: needs.trained * 4,
             gradients: needs.trained * 4,
             optimizer: match layout.optimizer {

@@ -54,7 +54,8 @@ pub fn plan(needs: &Needs<'_>, choices: Choices, budget: u64) -> (Layout, Memory
 /// 1, 2, 4, … and as many as there are rows.
 fn pieces(rows: u64, choices: Choices) -> impl Iterator<Item = usize> {
     let most = if choices.divide { rows.max(1) } else { 1 };
-    let doubled = std::iter::successors(Some(1u64), |pieces| pieces.checked_mul(2)).take_while(move |n| *n < most);
+    let doubled =
+        std::iter::successors(Some(1u64), |pieces| pieces.checked_mul(2)).take_while(move |n| *n < most);
     doubled.chain([most]).map(|pieces| pieces as usize)
 }
 
@@ -146,7 +147,9 @@ pub fn words(layout: &Layout, needs: &Needs<'_>, streams: Option<(u64, Option<f6
     if let (1.., Some((bytes, seconds))) = (layout.streamed, streams) {
         let (streamed, bytes) = (layout.streamed, size(bytes));
         let (en, zh) = match seconds {
-            Some(seconds) => (format!(", which takes about {seconds:.1} s"), format!("，约需 {seconds:.1} 秒")),
+            Some(seconds) => {
+                (format!(", which takes about {seconds:.1} s"), format!("，约需 {seconds:.1} 秒"))
+            }
             None => (String::new(), String::new()),
         };
         lines.push(text!(
@@ -155,7 +158,10 @@ pub fn words(layout: &Layout, needs: &Needs<'_>, streams: Option<(u64, Option<f6
         ));
     }
     if layout.optimizer == Place::Host {
-        lines.push(Text::fixed("The optimizer's states wait in the host's memory", "优化器状态暂存于主机内存"));
+        lines.push(Text::fixed(
+            "The optimizer's states wait in the host's memory",
+            "优化器状态暂存于主机内存",
+        ));
     }
     if layout.head_chunk < CHUNK_BYTES {
         let chunk = size(layout.head_chunk as u64);

@@ -26,8 +26,7 @@ fn open(dir: &Path, dtype: DType, streamed: usize) -> Model {
 }
 
 fn lora(dropout: f64) -> MethodConfig {
-    let mut config = MethodConfig::default();
-    config.kind = "lora".into();
+    let mut config = MethodConfig { kind: "lora".into(), ..MethodConfig::default() };
     config.params.insert("targets".into(), "all-linear".into());
     config.params.insert("dropout".into(), dropout.into());
     config
@@ -42,15 +41,22 @@ fn rows() -> Vec<Example> {
 }
 
 /// Losses of some steps, and what was learned.
-fn train(model: Model, method: &MethodConfig, batches: &[Batch], layout: Layout) -> (Vec<f64>, Vec<Vec<f32>>, Learner) {
+fn train(
+    model: Model,
+    method: &MethodConfig,
+    batches: &[Batch],
+    layout: Layout,
+) -> (Vec<f64>, Vec<Vec<f32>>, Learner) {
     let mut model = model;
     let train = TrainConfig { learning_rate: 1e-2, ..TrainConfig::default() };
     let adapter = methods::attach(&mut model, method, &Attach { seed: 0, learning_rate: 1e-2 }).unwrap();
-    let mut learner = Learner { model, adapter, optimizer: engine::optim::build(&train).unwrap(), updates: 0 };
+    let mut learner =
+        Learner { model, adapter, optimizer: engine::optim::build(&train).unwrap(), updates: 0 };
     let settings = StepSettings::new(&train, layout);
     let control = Control::default();
-    let losses =
-        (0..3).map(|step| learner.step(batches, step, 1e-2, &settings, &control).unwrap().unwrap().loss).collect();
+    let losses = (0..3)
+        .map(|step| learner.step(batches, step, 1e-2, &settings, &control).unwrap().unwrap().loss)
+        .collect();
     let learned = learner.trained_params().map(|(_, param)| read_f32(&param.value).unwrap()).collect();
     (losses, learned, learner)
 }
@@ -70,8 +76,14 @@ fn weights_that_stay_with_the_checkpoint_give_the_same_numbers() {
             let streamed = open(made.path(), dtype, blocks);
             assert!(is_elsewhere(&streamed) > 0 && is_elsewhere(&dense) == 0, "{}", family.id);
             if dense.decoder.takes_prompt() {
-                let scores = |model: &Model| score_rows(model, None, &[vec![3, 4, 5, 6, 7], vec![8, 9]]).unwrap();
-                assert_eq!(format!("{:?}", scores(&streamed)), format!("{:?}", scores(&dense)), "{}", family.id);
+                let scores =
+                    |model: &Model| score_rows(model, None, &[vec![3, 4, 5, 6, 7], vec![8, 9]]).unwrap();
+                assert_eq!(
+                    format!("{:?}", scores(&streamed)),
+                    format!("{:?}", scores(&dense)),
+                    "{}",
+                    family.id
+                );
                 let said = |model: &Model| {
                     let decoding = Decoding::new(model, None);
                     [decoding.feed(&[3, 4, 5]).unwrap().logits, decoding.feed(&[6]).unwrap().logits]
@@ -86,7 +98,8 @@ fn weights_that_stay_with_the_checkpoint_give_the_same_numbers() {
             }
             let batches = std::slice::from_ref(&batch);
             let layout = Layout::keeping(0);
-            let (losses, learned, learner) = train(streamed, &lora(0.1), batches, Layout { streamed: blocks, ..layout });
+            let (losses, learned, learner) =
+                train(streamed, &lora(0.1), batches, Layout { streamed: blocks, ..layout });
             let (dense_losses, dense_learned, _) = train(dense, &lora(0.1), batches, layout);
             assert_eq!((losses, learned), (dense_losses, dense_learned), "{} {dtype:?}", family.id);
             assert!(is_elsewhere(&learner.model) > 0, "{} came to stay", family.id);
@@ -101,7 +114,14 @@ fn a_matrix_that_is_trained_is_on_the_device() {
     let made = Made::new(family, Container::Safetensors);
     let batch = Batch::collate(&rows(), 0).unwrap();
     let full = MethodConfig { kind: "full".into(), ..MethodConfig::default() };
-    let run = |streamed| train(open(made.path(), DType::F32, streamed), &full, &[batch.clone()], Layout::keeping(1));
+    let run = |streamed| {
+        train(
+            open(made.path(), DType::F32, streamed),
+            &full,
+            std::slice::from_ref(&batch),
+            Layout::keeping(1),
+        )
+    };
     let ((losses, learned, learner), (same, as_well, _)) = (run(99), run(0));
     assert_eq!((losses, learned), (same, as_well));
     assert_eq!(is_elsewhere(&learner.model), 0);
@@ -130,15 +150,15 @@ fn pieces_and_chunks_change_no_more_than_the_rounding() {
     let family = FAMILIES.iter().find(|family| family.id == "llama").unwrap();
     let made = Made::new(family, Container::Safetensors);
     let run = |pieces, head_chunk| {
-        let batches: Vec<Batch> =
-            (0..2).flat_map(|_| Batch::pieces(&rows(), 0, pieces).unwrap()).collect();
+        let batches: Vec<Batch> = (0..2).flat_map(|_| Batch::pieces(&rows(), 0, pieces).unwrap()).collect();
         let layout = Layout { head_chunk, ..Layout::keeping(1) };
         let (losses, learned, _) = train(open(made.path(), DType::F32, 0), &lora(0.3), &batches, layout);
         (losses, learned.concat())
     };
     let (losses, learned) = run(1, engine::train::CHUNK_BYTES);
     // 16 rows of logits at a time.
-    for (pieces, chunk) in [(2, engine::train::CHUNK_BYTES), (4, engine::train::CHUNK_BYTES), (1, 1), (3, 1)] {
+    for (pieces, chunk) in [(2, engine::train::CHUNK_BYTES), (4, engine::train::CHUNK_BYTES), (1, 1), (3, 1)]
+    {
         let (other, as_learned) = run(pieces, chunk);
         for (one, other) in losses.iter().zip(&other) {
             assert!((one - other).abs() < 1e-5 * one.abs(), "{pieces} pieces: {one} and {other}");
@@ -175,7 +195,7 @@ fn a_run_within_a_small_budget_reads_its_weights_as_it_goes() {
     let mut engine = Engine::start();
     let found = (1..200).map(|part| whole.total / 200 * (200 - part)).find(|budget| {
         let config = desk::config(&format!("memory_budget = \"{budget}\"\n{settings}"));
-        desk::estimate(&mut engine, &project, &config, None).forecast.streamed > 0
+        desk::check(&mut engine, &project, &config).forecast.unwrap().streamed > 0
     });
     let tight = project.run(&format!("memory_budget = \"{}\"\n{settings}", found.unwrap()), "tight");
     let told = forecast(&tight);

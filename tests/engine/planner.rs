@@ -76,7 +76,11 @@ fn every_plan_fits_its_budget_or_none_does() {
 fn more_memory_never_costs_more_time() {
     let folder = model(20_000);
     let needs = needs(folder.model(), 6, 400);
-    let plans: Vec<Layout> = budgets(&needs).map(|budget| plan(&needs, ALL, budget)).filter(|plan| plan.1.fits).map(|plan| plan.0).collect();
+    let plans: Vec<Layout> = budgets(&needs)
+        .map(|budget| plan(&needs, ALL, budget))
+        .filter(|plan| plan.1.fits)
+        .map(|plan| plan.0)
+        .collect();
     assert!(plans.windows(2).all(|pair| cost(&pair[1]) <= cost(&pair[0])), "{plans:#?}");
     // All there is to choose was chosen at some budget, and nothing where there is plenty.
     let any = |wanted: fn(&Layout) -> bool| plans.iter().any(wanted);
@@ -102,5 +106,8 @@ fn what_stands_in_front_is_counted() {
     // A prompt is as many tokens more, but bears no loss; a prefix costs less than that.
     assert!(total(&with(64, 0)) > total(&plain) && total(&with(64, 0)) <= total(&longer));
     assert!(total(&with(0, 64)) > total(&plain));
-    assert!(forecast(&with(0, 64), &Layout::keeping(1), 0).kv_cache > forecast(&plain, &Layout::keeping(1), 0).kv_cache);
+    assert!(
+        forecast(&with(0, 64), &Layout::keeping(1), 0).kv_cache
+            > forecast(&plain, &Layout::keeping(1), 0).kv_cache
+    );
 }

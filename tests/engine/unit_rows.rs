@@ -150,8 +150,14 @@ fn batch() -> Batch {
 fn gradients(model: &Model, adapter: Option<&dyn Adapter>) -> Gradients {
     let (control, clock) = (Control::default(), Clock::off());
     let adapter = adapter.map(Adapter::view);
-    let backward =
-        Backward { model, adapter, dropout: None, layout: Layout::keeping(0), control: &control, clock: &clock };
+    let backward = Backward {
+        model,
+        adapter,
+        dropout: None,
+        layout: Layout::keeping(0),
+        control: &control,
+        clock: &clock,
+    };
     let mut gradients = Gradients::new();
     backward.run(&batch(), 1.0 / 7.0, &mut gradients).unwrap().unwrap();
     gradients

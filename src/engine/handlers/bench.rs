@@ -12,7 +12,7 @@ use protocol::{
 };
 use serde_json::{Map, json};
 
-use crate::device::{self, compute_dtype};
+use crate::device::{self, Chosen, compute_dtype};
 use crate::memory::Needs;
 use crate::methods::{self, Attach};
 use crate::models::{ConfigJson, Front, Model, ModelFolder};
@@ -42,12 +42,6 @@ pub fn bench(
     let optimizer = Choice::of(&train)?;
     let mut learner = Learner { model, adapter, optimizer: optimizer.build(&train), updates: 0 };
     let trainable: u64 = learner.trained_params().map(|(_, param)| param.elements() as u64).sum();
-    let subjects = learner.trained_params().map(|(_, param)| Subject {
-        name: &param.name,
-        shape: &param.shape,
-        block_matrix: None,
-    });
-    let optimizer_bytes = optimizer.bytes(subjects, chosen.report.kind == DeviceKind::Cuda);
     let batch = made_up_batch(wanted, learner.model.info.vocabulary)?;
     let needs = Needs {
         model: &learner.model,
@@ -55,7 +49,7 @@ pub fn bench(
         quantization: learner.model.quantization,
         trained: trainable,
         element: if dtype == DType::F32 { 4 } else { 2 },
-        optimizer_bytes,
+        optimizer_bytes: optimizer_bytes(&optimizer, &learner, &chosen),
         rows: wanted.batch_size,
         time: wanted.length,
         front: Front::default(),
@@ -114,6 +108,16 @@ pub fn bench(
     };
     sink.emit(Event::Benched { request, report });
     Ok(())
+}
+
+/// Bytes of the optimizer's states on the device.
+fn optimizer_bytes(optimizer: &Choice, learner: &Learner, chosen: &Chosen) -> u64 {
+    let subjects = learner.trained_params().map(|(_, param)| Subject {
+        name: &param.name,
+        shape: &param.shape,
+        block_matrix: None,
+    });
+    optimizer.bytes(subjects, chosen.report.kind == DeviceKind::Cuda)
 }
 
 /// Mean seconds of each part of a step; empty when none was measured.

@@ -13,7 +13,8 @@ use serde_json::{Map, Value as Json};
 use super::{Builder, ConfigJson, FAMILIES, Family, Growth, Model, ModelInfo, family_of};
 use crate::nn::packed::Outputs;
 use crate::nn::{
-    Elsewhere, Initial, Packed, Param, ParamId, ParamStore, Quantised, Quantization, Stream, Value, float_dtype,
+    Elsewhere, Initial, Packed, Param, ParamId, ParamStore, Quantised, Quantization, Stream, Value,
+    float_dtype,
 };
 use crate::weights::{Checkpoint, StoredMatrix, Wanted, load_tensor};
 

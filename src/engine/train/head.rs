@@ -131,7 +131,8 @@ impl Head<'_> {
         let selected = hidden.reshape([batch * time, width]).select(0, labels.positions());
         let step = chunk_rows(self.chunk, self.model.info.vocabulary);
         for (index, targets) in labels.targets.chunks(step).enumerate() {
-            let flat = self.logits(self.options.tape, selected.clone().narrow(0, index * step, targets.len()));
+            let flat =
+                self.logits(self.options.tape, selected.clone().narrow(0, index * step, targets.len()));
             loss = loss - ops::logprobs(flat, labels.tensor(targets)).0.sum();
         }
         loss

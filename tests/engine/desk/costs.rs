@@ -213,7 +213,10 @@ fn what_does_not_fit_is_mended_by_each_remedy() {
     let [problem] = tight.problems.as_slice() else { panic!("{:?}", tight.problems) };
     let keys: Vec<&str> = problem.remedies.iter().map(|remedy| remedy.changes[0].0.as_str()).collect();
     // The batch goes through the model in pieces by itself.
-    assert!(keys.contains(&"data.max_length") && !keys.contains(&"train.batch_size"), "{keys:?} of {tight:?}");
+    assert!(
+        keys.contains(&"data.max_length") && !keys.contains(&"train.batch_size"),
+        "{keys:?} of {tight:?}"
+    );
     for remedy in &problem.remedies {
         let mended = with(&config, remedy);
         let then = estimate(&mut engine, &project, &mended, None);

@@ -15,7 +15,7 @@ pub fn config(settings: &str) -> Box<RunConfig> {
     Box::new(parse_run_file(&run_file(settings), Path::new("run.toml")).unwrap())
 }
 
-pub fn estimate(engine: &mut Engine, project: &Project, config: &RunConfig, steps: Option<u64>) -> Estimate {
+fn estimate(engine: &mut Engine, project: &Project, config: &RunConfig, steps: Option<u64>) -> Estimate {
     let (config, base) = (Box::new(config.clone()), project.path(""));
     let ask = |request| Command::Estimate { request, config, base, steps, longest: None };
     engine.ask(ask, |event| match event {
@@ -24,7 +24,7 @@ pub fn estimate(engine: &mut Engine, project: &Project, config: &RunConfig, step
     })
 }
 
-fn check(engine: &mut Engine, project: &Project, config: &RunConfig) -> Verdict {
+pub fn check(engine: &mut Engine, project: &Project, config: &RunConfig) -> Verdict {
     let (config, base) = (Box::new(config.clone()), project.path(""));
     engine.ask(
         |request| Command::Check { request, config, base },
