@@ -18,7 +18,7 @@ use crate::costs::{Cost, Costs};
 use crate::device::Chosen;
 use crate::generate;
 use crate::methods;
-use crate::models::{Growth, ModelFolder, ModelInfo};
+use crate::models::{Front, Growth, ModelFolder, ModelInfo};
 use crate::nn::Quantization;
 use crate::optim::{Choice, Schedule};
 use crate::remedies::Standing;
@@ -127,6 +127,7 @@ impl Plan {
         let total_steps = sampling.total_steps(rows, config.train.epochs, config.train.max_steps)?;
         let schedule = Schedule::new(&config.train, total_steps)?;
         let footprint = methods::footprint(folder.model(), &config.method, &config.model.path)?;
+        check_length(&config, &folder.info, footprint.front)?;
         let costs = Costs::new(&folder, &config, chosen)?;
         costs.optimizer.suits(footprint.is_own())?;
         let batch = config.train.batch_size.min(rows.max(1) as u64);
@@ -261,7 +262,7 @@ fn open_tokenizer(
         .in_file(tokenizer.file())
         .mend(Text::fixed("use the tokenizer that belongs to this model", "请使用该模型自己的分词器")));
     }
-    check_length(config, info)?;
+    check_length(config, info, Front::default())?;
     let tokens = ModelTokens {
         pad: tokenizer.pad(),
         eos: encoder.stop_ids().iter().copied().collect(),
@@ -272,14 +273,23 @@ fn open_tokenizer(
 }
 
 /// # Errors
-/// When rows may be longer than the model has positions for.
-pub(crate) fn check_length(config: &RunConfig, info: &ModelInfo) -> Result<()> {
-    if !info.learned_positions || config.data.max_length <= info.context as u64 {
+/// When rows, with what the method has in front of them, may be longer than the model has positions for.
+pub(crate) fn check_length(config: &RunConfig, info: &ModelInfo, front: Front) -> Result<()> {
+    let (before, all) = (front.prompt + front.prefix, info.context);
+    if !info.learned_positions || config.data.max_length.saturating_add(before as u64) <= all as u64 {
         return Ok(());
     }
-    let (length, context) = (config.data.max_length, info.context);
+    let length = config.data.max_length;
+    let Some(context) = all.checked_sub(before).filter(|rest| *rest > 0) else {
+        return Err(UserError::bad_input(text!(
+            "The method has {before} tokens in front of every row, and this model has positions for {all}",
+            "该方法在每行之前有 {before} 个词元，而该模型只有 {all} 个位置"
+        ))
+        .at_item("method.tokens")
+        .mend(text!("choose far fewer than {all}", "请选择远小于 {all} 的数")));
+    };
     Err(UserError::bad_input(text!(
-        "max_length is {length}, but this model has positions for {context} tokens",
+        "max_length is {length}, but this model has positions for {context} tokens of a row",
         "max_length 为 {length}，而该模型只有 {context} 个位置"
     ))
     .at_item("data.max_length")

@@ -88,8 +88,9 @@ impl Weigher<'_> {
     fn model(&mut self, folder: &ModelFolder) {
         let config = self.config;
         self.estimate.parameters = folder.model().params.elements();
-        self.keep(check_length(config, &folder.info));
         let footprint = self.keep(methods::footprint(folder.model(), &config.method, &config.model.path));
+        let front = footprint.as_ref().map(|footprint| footprint.front).unwrap_or_default();
+        self.keep(check_length(config, &folder.info, front));
         let costs = self.keep(Costs::new(folder, config, self.chosen));
         let Some(footprint) = footprint else { return };
         self.estimate.trainable = footprint.trainable(folder.model());

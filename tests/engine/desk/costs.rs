@@ -18,7 +18,11 @@ const FAMILIES: [&str; 2] = ["llama-gqa-llama3", "gpt2-base"];
 
 /// `[method]` sections of every method; those with settings are tried with them, too.
 fn methods() -> Vec<String> {
-    let plain = METHODS.iter().map(|method| format!("kind = \"{}\"", method.id));
+    let plain = METHODS.iter().map(|method| {
+        // What stands in front of the rows needs positions, too.
+        let few = (method.params)().iter().any(|spec| spec.key == "tokens");
+        format!("kind = \"{}\"\n{}", method.id, if few { "tokens = 4" } else { "" })
+    });
     let lora = [
         "targets = \"all-linear\"\nrank = 4\nalpha = 12\n[rank_pattern]\ndown = 2\n[alpha_pattern]\n\"*.0.*\" = 6.5",
         "targets = [\"o\", \"*.1.mlp.*\"]\ndora = true\nbias = \"all\"\nrslora = true",
@@ -36,6 +40,7 @@ fn project(family: &str) -> Project {
 fn run_config(method: &str) -> RunConfig {
     let mut config = config("max_steps = 1\n");
     let table: toml::Table = toml::from_str(method).unwrap();
+    config.data.max_length = 48;
     config.method = toml::Value::Table(table).try_into().unwrap();
     *config
 }
@@ -50,11 +55,13 @@ fn adapted(weights: &Checkpoint) -> BTreeMap<String, u64> {
         let path = match short.split_once(".lora_") {
             Some((path, _)) => path,
             None if lora => continue,
-            None => [".adapter_", ".ln_tuning_layers"]
-                .iter()
-                .find_map(|part| short.split_once(part))
-                .unwrap_or_else(|| short.rsplit_once('.').unwrap())
-                .0,
+            None => {
+                [".adapter_", ".ln_tuning_layers"]
+                    .iter()
+                    .find_map(|part| short.split_once(part))
+                    .unwrap_or_else(|| short.rsplit_once('.').unwrap())
+                    .0
+            }
         };
         *found.entry(path.to_owned()).or_insert(0) += weights.info(name).unwrap().elements() as u64;
     }
@@ -102,7 +109,8 @@ fn an_estimate_is_what_training_does() {
                 let mut files = vec!["adapter_config.json", "adapter_model.safetensors"];
                 if weights.contains("prompt_embeddings") {
                     // The file holds what comes out of the parameters; where these are more, they lie beside it.
-                    files.extend(result.join("encoder.safetensors").exists().then_some("encoder.safetensors"));
+                    files
+                        .extend(result.join("encoder.safetensors").exists().then_some("encoder.safetensors"));
                     let last = open_file(&result.join(files.last().unwrap())).unwrap();
                     assert_eq!(last.parameters(), estimate.trainable, "{family}: {method}");
                 } else {
