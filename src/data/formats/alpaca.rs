@@ -15,7 +15,10 @@ const INSTRUCTION: Field = Field {
 const INPUT: Field = Field {
     key: "input",
     columns: &["input", "context"],
-    help: Text::fixed("What the request is about; follows it on a new line", "要求所针对的内容，另起一行附在其后"),
+    help: Text::fixed(
+        "What the request is about; follows it on a new line",
+        "要求所针对的内容，另起一行附在其后",
+    ),
 };
 const OUTPUT: Field = Field {
     key: "output",

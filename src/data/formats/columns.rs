@@ -61,7 +61,10 @@ const PAIRS: &[(&str, &str)] = &[
 ];
 
 fn pair_of(fields: &Map<String, Value>) -> Option<(&'static str, &'static str)> {
-    PAIRS.iter().copied().find(|(prompt, response)| fields.contains_key(*prompt) && fields.contains_key(*response))
+    PAIRS
+        .iter()
+        .copied()
+        .find(|(prompt, response)| fields.contains_key(*prompt) && fields.contains_key(*response))
 }
 
 fn detect(sample: &Sample) -> Option<Detection> {

@@ -21,7 +21,10 @@ const COMPLETION: Field = Field {
 pub static FORMAT: Format = Format {
     id: "completion",
     name: Text::fixed("Completion", "续写"),
-    help: Text::fixed("prompt and completion, without a chat template", "prompt 与 completion，不使用对话模板"),
+    help: Text::fixed(
+        "prompt and completion, without a chat template",
+        "prompt 与 completion，不使用对话模板",
+    ),
     fields: &[PROMPT, COMPLETION],
     detect,
     read,
@@ -29,14 +32,26 @@ pub static FORMAT: Format = Format {
 
 /// Ends of prompts that already carry a template of their own: a chat template around them would be a
 /// second one.
-const ANSWER_MARKS: &[&str] = &["### Response:", "### Answer:", "### Assistant:", "\nAssistant:", "\nAnswer:", "\nA:", "[/INST]", "### 回答：", "<|assistant|>", "<|im_start|>assistant"];
+const ANSWER_MARKS: &[&str] = &[
+    "### Response:",
+    "### Answer:",
+    "### Assistant:",
+    "\nAssistant:",
+    "\nAnswer:",
+    "\nA:",
+    "[/INST]",
+    "### 回答：",
+    "<|assistant|>",
+    "<|im_start|>assistant",
+];
 
 fn detect(sample: &Sample) -> Option<Detection> {
     let plain = sample.detection(30, ("`prompt` and `completion`", "`prompt` 与 `completion`"), |row| {
         is_text(row, "prompt") && is_text(row, "completion")
     });
     plain.or_else(|| {
-        let en = "`response` and a `prompt` that already ends in the mark of an answer, such as \"### Response:\"";
+        let en =
+            "`response` and a `prompt` that already ends in the mark of an answer, such as \"### Response:\"";
         let zh = "`response`，且 `prompt` 已以回答标记（如 “### Response:”）结尾";
         sample.detection(30, (en, zh), |row| is_text(row, "response") && ends_in_mark(row))
     })

@@ -61,7 +61,10 @@ fn read_message(row: &Row, mut turn: Map<String, Value>, number: usize) -> Resul
         }
         other => {
             let kind = kind_of(&other.unwrap_or_default());
-            let what = text!("`content` must be text or a list of parts, and is {kind}", "`content` 应为文本或分段列表，实际为 {kind}");
+            let what = text!(
+                "`content` must be text or a list of parts, and is {kind}",
+                "`content` 应为文本或分段列表，实际为 {kind}"
+            );
             return Err(row.error(at_message(&what, number)));
         }
     }

@@ -23,13 +23,13 @@ pub static FORMAT: Format = Format {
     read,
 };
 
-const KNOWN: &str = "human, user, gpt, assistant, bot, model, chatglm, system, function_call, observation, tool";
+const KNOWN: &str =
+    "human, user, gpt, assistant, bot, model, chatglm, system, function_call, observation, tool";
 
 fn detect(sample: &Sample) -> Option<Detection> {
     sample.detection(50, ("turns with `from` and `value`", "带 `from` 与 `value` 的对话轮次"), |row| {
-        first_turn(row, CONVERSATIONS.columns).is_some_and(|turn| {
-            (turn.contains_key("from") && turn.contains_key("value")) || is_pair(turn)
-        })
+        first_turn(row, CONVERSATIONS.columns)
+            .is_some_and(|turn| (turn.contains_key("from") && turn.contains_key("value")) || is_pair(turn))
     })
 }
 
@@ -55,7 +55,9 @@ fn read_turn(row: &Row, mut turn: Map<String, Value>, index: usize) -> Result<Me
         }
         "system" => message(Role::System, value),
         "function_call" | "tool_call" => calling(&value),
-        "observation" | "tool" | "function" | "tool_response" | "function_response" => message(Role::Tool, value),
+        "observation" | "tool" | "function" | "tool_response" | "function_response" => {
+            message(Role::Tool, value)
+        }
         _ => return Err(unknown_role(row, &from, index + 1, KNOWN)),
     };
     turn.retain(|key, _| key != "from" && key != "value");
@@ -70,6 +72,9 @@ fn is_pair(turn: &Map<String, Value>) -> bool {
 fn text(row: &Row, turn: &Map<String, Value>, key: &str, index: usize) -> Result<String> {
     turn.get(key).and_then(Value::as_str).map(str::to_owned).ok_or_else(|| {
         let number = index + 1;
-        row.error(protocol::text!("Turn {number} has no text under `{key}`", "第 {number} 轮的 `{key}` 没有文本"))
+        row.error(protocol::text!(
+            "Turn {number} has no text under `{key}`",
+            "第 {number} 轮的 `{key}` 没有文本"
+        ))
     })
 }

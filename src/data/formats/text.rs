@@ -7,16 +7,16 @@ use super::{Detection, Field, Format, FormatContext, Sample};
 use crate::record::Record;
 use crate::sources::{Row, RowValue};
 
-const TEXT: Field = Field {
-    key: "text",
-    columns: &["text", "content"],
-    help: Text::fixed("The document", "文档内容"),
-};
+const TEXT: Field =
+    Field { key: "text", columns: &["text", "content"], help: Text::fixed("The document", "文档内容") };
 
 pub static FORMAT: Format = Format {
     id: "text",
     name: Text::fixed("Plain text", "纯文本"),
-    help: Text::fixed("text, or the documents of a .txt file; every token is learned", "text 字段，或 .txt 文件中的文档；学习每个词元"),
+    help: Text::fixed(
+        "text, or the documents of a .txt file; every token is learned",
+        "text 字段，或 .txt 文件中的文档；学习每个词元",
+    ),
     fields: &[TEXT],
     detect,
     read,
@@ -26,7 +26,8 @@ fn detect(sample: &Sample) -> Option<Detection> {
     let rows = sample.rows();
     if !rows.is_empty() && rows.iter().all(|row| matches!(row.value, RowValue::Text(_))) {
         let count = rows.len();
-        let reason = text!("a plain text file ({count} documents sampled)", "纯文本文件（抽样 {count} 个文档）");
+        let reason =
+            text!("a plain text file ({count} documents sampled)", "纯文本文件（抽样 {count} 个文档）");
         return Some(Detection { score: 10_010, reason });
     }
     sample.detection(10, ("a `text` or `content` field", "`text` 或 `content` 字段"), |row| {

@@ -16,7 +16,10 @@ const INPUT_IDS: Field = Field {
 const LABELS: Field = Field {
     key: "labels",
     columns: &["labels"],
-    help: Text::fixed("What is learned at each position, or -100; without it every token is", "各位置要学习的词元，-100 表示不学习；缺省时学习全部"),
+    help: Text::fixed(
+        "What is learned at each position, or -100; without it every token is",
+        "各位置要学习的词元，-100 表示不学习；缺省时学习全部",
+    ),
 };
 const MASK: Field = Field {
     key: "attention_mask",
@@ -57,7 +60,8 @@ fn read(row: &Row, context: &FormatContext) -> Result<Record> {
     for ((id, label), kept) in ids.into_iter().zip(labels).zip(mask) {
         if kept != 0 {
             // The largest label is a token id.
-            let label = if label == i64::from(IGNORE) { Ok(IGNORE) } else { checked::<i32>(row, &LABELS, label) };
+            let label =
+                if label == i64::from(IGNORE) { Ok(IGNORE) } else { checked::<i32>(row, &LABELS, label) };
             record.0.push(checked::<u32>(row, &INPUT_IDS, id)?);
             record.1.push(label?);
         }
@@ -69,7 +73,9 @@ fn read(row: &Row, context: &FormatContext) -> Result<Record> {
 fn checked<T: TryFrom<i64>>(row: &Row, field: &Field, value: i64) -> Result<T> {
     let key = field.key;
     let in_range = if value < 0 || value > i64::from(i32::MAX) { None } else { T::try_from(value).ok() };
-    in_range.ok_or_else(|| row.error(text!("`{key}` holds {value}, which is no token id", "`{key}` 中的 {value} 不是词元编号")))
+    in_range.ok_or_else(|| {
+        row.error(text!("`{key}` holds {value}, which is no token id", "`{key}` 中的 {value} 不是词元编号"))
+    })
 }
 
 fn numbers(row: &Row, context: &FormatContext, field: &Field) -> Result<Option<Vec<i64>>> {

@@ -91,12 +91,10 @@ fn write(job: &Job<'_>, dir: &Path) -> Result<Vec<String>> {
 fn plan(folder: &ModelFolder, stored_as: StoredAs) -> Result<Plan> {
     let arch = arch_of(folder)?;
     if folder.model().growth.is_some() {
-        return Err(cannot(folder)
-            .detail("the tokenizer was extended")
-            .mend(Text::fixed(
-                "export the merged model first (--to merged), and that one to GGUF",
-                "请先导出合并后的模型（--to merged），再将其导出为 GGUF",
-            )));
+        return Err(cannot(folder).detail("the tokenizer was extended").mend(Text::fixed(
+            "export the merged model first (--to merged), and that one to GGUF",
+            "请先导出合并后的模型（--to merged），再将其导出为 GGUF",
+        )));
     }
     let main = main_kind(folder, stored_as);
     let (info, params) = (&folder.info, &folder.model().params);
@@ -164,8 +162,11 @@ fn arch_of(folder: &ModelFolder) -> Result<&'static Arch> {
         }
         missing.get_or_insert(names);
     }
-    let lines = missing.map(|names| names.into_iter().take(20).map(|name| format!("GGUF has no place for {name}")).collect());
-    Err(cannot(folder).details(lines.unwrap_or_else(|| vec!["no layout of GGUF is known for this family".to_owned()])))
+    let lines = missing.map(|names| {
+        names.into_iter().take(20).map(|name| format!("GGUF has no place for {name}")).collect()
+    });
+    Err(cannot(folder)
+        .details(lines.unwrap_or_else(|| vec!["no layout of GGUF is known for this family".to_owned()])))
 }
 
 fn cannot(folder: &ModelFolder) -> UserError {
@@ -175,7 +176,10 @@ fn cannot(folder: &ModelFolder) -> UserError {
         "该模型（{family}）无法写为 GGUF"
     ))
     .at_item("--to")
-    .mend(Text::fixed("export the merged model as a Hugging Face folder", "请导出为合并后的 Hugging Face 文件夹"))
+    .mend(Text::fixed(
+        "export the merged model as a Hugging Face folder",
+        "请导出为合并后的 Hugging Face 文件夹",
+    ))
 }
 
 /// None where the folder has no tokenizer at all: a damaged one is an error.
@@ -302,7 +306,8 @@ fn size_label(parameters: u64) -> String {
 fn put(job: &Job<'_>, id: ParamId, module: &Module, plan: &Plan, sink: &mut BlockSink<'_>) -> Result<()> {
     let param = job.folder.model().params.get(id);
     let read = || -> Result<Value> {
-        let (Some(checkpoint), Some(name)) = (&job.folder.checkpoint, job.folder.file_name(&param.name)) else {
+        let (Some(checkpoint), Some(name)) = (&job.folder.checkpoint, job.folder.file_name(&param.name))
+        else {
             let what = Text::fixed("A tensor has no value", "张量没有值");
             return Err(UserError::failure(what).at_item(&param.name));
         };
@@ -318,7 +323,8 @@ fn put(job: &Job<'_>, id: ParamId, module: &Module, plan: &Plan, sink: &mut Bloc
         None => read_f32(&read()?)?,
     };
     if let Some(bad) = numbers.iter().find(|number| merged.is_some() && !number.is_finite()) {
-        return Err(UserError::failure(text!("A merged weight is {bad}", "合并后的权重出现 {bad}")).at_item(&param.name));
+        return Err(UserError::failure(text!("A merged weight is {bad}", "合并后的权重出现 {bad}"))
+            .at_item(&param.name));
     }
     put_module(module, plan.heads, plan.unit_rows, (&numbers, &param.shape), sink)
 }
@@ -329,7 +335,8 @@ mod tests {
 
     #[test]
     fn labels_have_two_digits() {
-        let labels = [(260_032, "260K"), (124_439_808, "124M"), (1_100_048_384, "1.1B"), (8_030_261_248, "8.0B")];
+        let labels =
+            [(260_032, "260K"), (124_439_808, "124M"), (1_100_048_384, "1.1B"), (8_030_261_248, "8.0B")];
         for (parameters, label) in labels {
             assert_eq!(size_label(parameters), label);
         }

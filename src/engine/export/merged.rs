@@ -14,9 +14,7 @@ pub const TARGET: Target = Target {
         "已合并适配器的 Hugging Face 文件夹；未改动的张量逐字节保持原样",
     ),
     write,
-    bytes: |folder, request| {
-        model_bytes(folder, StoredAs::from_name(&request.dtype)?, request.shard_bytes)
-    },
+    bytes: |folder, request| model_bytes(folder, StoredAs::from_name(&request.dtype)?, request.shard_bytes),
     is_adapter: false,
     dtypes: &["keep", "bf16", "f16", "f32"],
 };

@@ -19,7 +19,9 @@ pub const METHOD: Method = Method {
     ),
     params,
     peft_type: Some("BITFIT"),
-    attach: |model, settings, context| Ok(Some(Box::new(declared(model, settings)?.begin(model, context.seed)))),
+    attach: |model, settings, context| {
+        Ok(Some(Box::new(declared(model, settings)?.begin(model, context.seed))))
+    },
     footprint: |model, settings, base| Ok(declared(model, settings)?.footprint(base)),
     load: |dir, model| Ok(Box::new(parts::read(dir, model, Parts::new, declare_stored)?)),
     shapes: |dir, model| parts::shapes(dir, model, Parts::new, declare_stored),
@@ -78,7 +80,8 @@ fn declare_stored(parts: &mut Parts, model: &Model, stored: &Stored<'_>) -> Resu
     if model.params.find(stored.name).is_some() {
         return parts::declare_copy(parts, model, stored);
     }
-    let site = stored.name.strip_suffix(".bias").and_then(|path| model.sites.iter().find(|it| it.path == path));
+    let site =
+        stored.name.strip_suffix(".bias").and_then(|path| model.sites.iter().find(|it| it.path == path));
     let site = site.ok_or_else(|| format!("{}: this model has no such module", stored.name))?;
     add(parts, site);
     Ok(())

@@ -23,7 +23,9 @@ pub const METHOD: Method = Method {
     ),
     params,
     peft_type: Some("BOTTLENECK"),
-    attach: |model, settings, context| Ok(Some(Box::new(declared(model, settings)?.begin(model, context.seed)))),
+    attach: |model, settings, context| {
+        Ok(Some(Box::new(declared(model, settings)?.begin(model, context.seed))))
+    },
     footprint: |model, settings, base| Ok(declared(model, settings)?.footprint(base)),
     load: |dir, model| Ok(Box::new(parts::read(dir, model, empty, declare_stored)?)),
     shapes: |dir, model| parts::shapes(dir, model, empty, declare_stored),
@@ -75,10 +77,7 @@ fn params() -> Vec<ParamSpec> {
         ParamSpec {
             key: "scale".into(),
             name: Text::fixed("Scale", "缩放"),
-            help: Text::fixed(
-                "Factor on what a parallel adapter adds",
-                "并联适配器输出的系数",
-            ),
+            help: Text::fixed("Factor on what a parallel adapter adds", "并联适配器输出的系数"),
             kind: ParamKind::Number { default: 4.0, min: 0.0, max: 100.0 },
             advanced: true,
         },
@@ -117,7 +116,11 @@ impl Form {
         };
         let word = inner.and_then(|it| it.get("non_linearity")).and_then(Json::as_str).unwrap_or("relu");
         let scale = inner.and_then(|it| it.get("scaling")).and_then(Json::as_f64);
-        Self { places, activation: Activation::from_name(word).unwrap_or(Activation::Relu), scale: scale.unwrap_or(1.0) }
+        Self {
+            places,
+            activation: Activation::from_name(word).unwrap_or(Activation::Relu),
+            scale: scale.unwrap_or(1.0),
+        }
     }
 }
 
@@ -203,7 +206,14 @@ fn add(parts: &mut Parts, model: &Model, place: Place, layer: usize, width: usiz
     }
 }
 
-fn declare(parts: &mut Parts, path: &str, hidden: usize, width: usize, form: &Form, place: Place) -> Bottleneck {
+fn declare(
+    parts: &mut Parts,
+    path: &str,
+    hidden: usize,
+    width: usize,
+    form: &Form,
+    place: Place,
+) -> Bottleneck {
     let [down, up] = match place {
         // "mam_adapter": kaiming_uniform(a = √5), and nothing added at first.
         Place::Parallel => [Initial::Uniform(1.0 / (hidden as f64).sqrt()), Initial::Zeros],
@@ -256,7 +266,8 @@ struct Bottleneck {
 impl Bottleneck {
     /// s·A(h), `[batch, time, hidden]`.
     fn forward(&self, pass: &Pass<'_>, hidden: &Tensor<3>) -> Tensor<3> {
-        let narrow = ops::linear(hidden.clone(), pass.matrix(self.down)) + pass.vector(self.down_bias).unsqueeze();
+        let narrow =
+            ops::linear(hidden.clone(), pass.matrix(self.down)) + pass.vector(self.down_bias).unsqueeze();
         let wide = ops::linear(self.activation.forward(narrow), pass.matrix(self.up));
         let wide = wide + pass.vector(self.up_bias).unsqueeze();
         if self.scale == 1.0 { wide } else { wide.mul_scalar(self.scale) }

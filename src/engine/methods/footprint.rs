@@ -61,7 +61,11 @@ impl Footprint {
 
     /// Bytes of the adapter's files.
     pub fn adapter_bytes(&self) -> u64 {
-        if self.is_adapter() { file_bytes(&self.adapter_config, self.in_files()) + self.extra_bytes } else { 0 }
+        if self.is_adapter() {
+            file_bytes(&self.adapter_config, self.in_files()) + self.extra_bytes
+        } else {
+            0
+        }
     }
 }
 

@@ -17,7 +17,9 @@ pub const METHOD: Method = Method {
     ),
     params,
     peft_type: Some("FREEZE"),
-    attach: |model, settings, context| Ok(Some(Box::new(declared(model, settings)?.begin(model, context.seed)))),
+    attach: |model, settings, context| {
+        Ok(Some(Box::new(declared(model, settings)?.begin(model, context.seed))))
+    },
     footprint: |model, settings, base| Ok(declared(model, settings)?.footprint(base)),
     load: |dir, model| Ok(Box::new(parts::read(dir, model, Parts::new, parts::declare_copy)?)),
     shapes: |dir, model| parts::shapes(dir, model, Parts::new, parts::declare_copy),
@@ -91,7 +93,8 @@ fn chosen(model: &Model, settings: &Map<String, Json>, first: usize) -> Vec<Para
     let layer_of = |name: &str| {
         prefixes.iter().position(|path| path.as_ref().is_some_and(|path| name.starts_with(path.as_str())))
     };
-    let has_role = |id: ParamId, role: Role| model.sites.iter().any(|site| site.weight == id && site.role == role);
+    let has_role =
+        |id: ParamId, role: Role| model.sites.iter().any(|site| site.weight == id && site.role == role);
     let wanted = |id: ParamId, name: &str| match layer_of(name) {
         Some(layer) => layer >= first,
         None if has_role(id, Role::Head) && on("head") => true,

@@ -24,7 +24,9 @@ pub const METHOD: Method = Method {
     ),
     params,
     peft_type: Some("IA3"),
-    attach: |model, settings, context| Ok(Some(Box::new(declared(model, settings)?.begin(model, context.seed)))),
+    attach: |model, settings, context| {
+        Ok(Some(Box::new(declared(model, settings)?.begin(model, context.seed))))
+    },
     footprint: |model, settings, base| Ok(declared(model, settings)?.footprint(base)),
     load: |dir, model| Ok(Box::new(parts::read(dir, model, Parts::new, declare_stored)?)),
     shapes: |dir, model| parts::shapes(dir, model, Parts::new, declare_stored),

@@ -37,10 +37,8 @@ fn declared(model: &Model) -> Parts {
     let mut names: Vec<&str> = paths.iter().filter_map(|path| path.rsplit('.').next()).collect();
     names.sort_unstable();
     names.dedup();
-    let mut parts = Parts::new(peft::config_of(
-        "LN_TUNING",
-        json!({ "exclude_modules": null, "target_modules": names }),
-    ));
+    let mut parts =
+        Parts::new(peft::config_of("LN_TUNING", json!({ "exclude_modules": null, "target_modules": names })));
     for path in paths {
         for suffix in ["weight", "bias"] {
             if let Some(base) = model.params.find(&format!("{path}.{suffix}")) {

@@ -19,7 +19,9 @@ pub const METHOD: Method = Method {
     ),
     params,
     peft_type: Some("P_TUNING"),
-    attach: |model, settings, context| Ok(Some(Box::new(declared(model, settings)?.begin(model, context.seed)))),
+    attach: |model, settings, context| {
+        Ok(Some(Box::new(declared(model, settings)?.begin(model, context.seed))))
+    },
     footprint: |model, settings, base| Ok(declared(model, settings)?.footprint(base)),
     load: |dir, model| Ok(Box::new(front::load(dir, model, &KIND)?)),
     shapes: |dir, model| front::shapes(dir, model, &KIND),
@@ -27,7 +29,9 @@ pub const METHOD: Method = Method {
 
 const KIND: Kind = Kind {
     front: Front::prompt,
-    config: |model, tokens| Network { lstm: false, width: model.info.hidden, layers: 2 }.config(model, tokens),
+    config: |model, tokens| {
+        Network { lstm: false, width: model.info.hidden, layers: 2 }.config(model, tokens)
+    },
 };
 
 fn params() -> Vec<ParamSpec> {

@@ -19,7 +19,9 @@ pub const METHOD: Method = Method {
     ),
     params,
     peft_type: Some("PREFIX_ENCODER"),
-    attach: |model, settings, context| Ok(Some(Box::new(declared(model, settings)?.begin(model, context.seed)))),
+    attach: |model, settings, context| {
+        Ok(Some(Box::new(declared(model, settings)?.begin(model, context.seed))))
+    },
     footprint: |model, settings, base| Ok(declared(model, settings)?.footprint(base)),
     load: |dir, model| Ok(Box::new(front::load(dir, model, &KIND)?)),
     shapes: |dir, model| front::shapes(dir, model, &KIND),

@@ -18,17 +18,17 @@ pub const METHOD: Method = Method {
     ),
     params,
     peft_type: Some("PREFIX_TUNING"),
-    attach: |model, settings, context| Ok(Some(Box::new(declared(model, settings)?.begin(model, context.seed)))),
+    attach: |model, settings, context| {
+        Ok(Some(Box::new(declared(model, settings)?.begin(model, context.seed))))
+    },
     footprint: |model, settings, base| Ok(declared(model, settings)?.footprint(base)),
     load: |dir, model| Ok(Box::new(front::load(dir, model, &KIND)?)),
     shapes: |dir, model| front::shapes(dir, model, &KIND),
 };
 
 /// How folders of prefixes are read.
-pub(super) const KIND: Kind = Kind {
-    front: Front::prefix,
-    config: |model, tokens| config(model, tokens, None),
-};
+pub(super) const KIND: Kind =
+    Kind { front: Front::prefix, config: |model, tokens| config(model, tokens, None) };
 
 /// The number of virtual tokens.
 pub(super) fn tokens_spec(default: i64) -> ParamSpec {
@@ -78,7 +78,8 @@ pub(super) struct Shape {
 impl Shape {
     pub fn read(model: &Model, settings: &Map<String, Json>) -> Self {
         let count = |key: &str| settings.get(key).and_then(Json::as_u64).unwrap_or(0) as usize;
-        let width = if count("projection_width") == 0 { model.info.hidden } else { count("projection_width") };
+        let width =
+            if count("projection_width") == 0 { model.info.hidden } else { count("projection_width") };
         let projected = settings.get("projection").and_then(Json::as_bool).unwrap_or(false);
         Self { tokens: count("tokens").max(1), projection: projected.then_some(width) }
     }

@@ -26,10 +26,7 @@ pub const METHOD: Method = Method {
     shapes: |dir, model| front::shapes(dir, model, &KIND),
 };
 
-const KIND: Kind = Kind {
-    front: Front::prompt,
-    config: |model, tokens| config(model, tokens, ""),
-};
+const KIND: Kind = Kind { front: Front::prompt, config: |model, tokens| config(model, tokens, "") };
 
 fn params() -> Vec<ParamSpec> {
     vec![
@@ -76,7 +73,11 @@ fn config(model: &Model, tokens: usize, text: &str) -> Map<String, Json> {
     )
 }
 
-fn attach(model: &mut Model, settings: &Map<String, Json>, context: &Attach) -> Result<Option<Box<dyn Adapter>>> {
+fn attach(
+    model: &mut Model,
+    settings: &Map<String, Json>,
+    context: &Attach,
+) -> Result<Option<Box<dyn Adapter>>> {
     let mut adapter = declared(model, settings)?.begin(model, context.seed);
     let text = text_of(settings);
     if !text.is_empty() {

@@ -10,8 +10,8 @@ use protocol::{Result, Text, UserError};
 use super::Adapter;
 use crate::models::Model;
 use crate::nn::{
-    AdapterView, BlockAdapter, NewRows, Param, ParamId, ParamStore, Pass, Prefix, PrefixAdapter, PromptAdapter,
-    SiteAdapter, SiteId, SiteInput, Space, Value,
+    AdapterView, BlockAdapter, NewRows, Param, ParamId, ParamStore, Pass, Prefix, PrefixAdapter,
+    PromptAdapter, SiteAdapter, SiteId, SiteInput, Space, Value,
 };
 
 /// An adapter and the factor on what it changes.
@@ -118,8 +118,9 @@ impl Stack {
                 return Err(different_tokens());
             }
             let base = Value::Matrix(matrix.clone().narrow(0, first, count).cast(FloatDType::F32));
-            let copy =
-                |(rows, it): &(NewRows, Member)| (it.adapter.params().get(rows.param).value.clone(), it.weight);
+            let copy = |(rows, it): &(NewRows, Member)| {
+                (it.adapter.params().get(rows.param).value.clone(), it.weight)
+            };
             let value = match all.as_slice() {
                 [only] => {
                     let (rows, weight) = copy(only);
@@ -130,7 +131,8 @@ impl Stack {
                     all.iter().map(copy).fold(base.clone(), sum)
                 }
             };
-            let mut blended = Param::new(format!("{}.rows", param.name), &[count, param.shape[1]], param.decay);
+            let mut blended =
+                Param::new(format!("{}.rows", param.name), &[count, param.shape[1]], param.decay);
             blended.value = value;
             let rows = NewRows { param: self.params.declare(blended), first, count };
             self.rows.insert(id, rows);

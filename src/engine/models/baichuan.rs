@@ -124,9 +124,7 @@ mod tests {
 
     #[test]
     fn keys_and_sizes_tell_the_four_models_apart() {
-        let large = |hidden: usize, vocabulary: usize| {
-            json!({ "hidden_size": hidden, "vocab_size": vocabulary, "num_attention_heads": 32 })
-        };
+        let large = |hidden: usize, vocabulary: usize| json!({ "hidden_size": hidden, "vocab_size": vocabulary, "num_attention_heads": 32 });
         for (changes, want) in [
             (json!({}), variant(false, false)),
             (json!({"max_position_embeddings": 64}), variant(true, false)),
@@ -134,7 +132,10 @@ mod tests {
             (large(4096, 64_000), variant(true, false)),
             (large(4096, 125_696), variant(true, true)),
             (large(5120, 125_696), variant(false, true)),
-            (json!({"max_position_embeddings": 64, "position": "alibi", "norm_head": true}), variant(false, true)),
+            (
+                json!({"max_position_embeddings": 64, "position": "alibi", "norm_head": true}),
+                variant(false, true),
+            ),
         ] {
             assert_eq!(variant_of(&changes).unwrap(), Some(want), "{changes}");
         }

@@ -10,7 +10,10 @@ use crate::nn::{Activation, ViewSpec};
 pub const FAMILY: Family = Family {
     id: "bloom",
     name: Text::fixed("Bloom", "Bloom"),
-    help: Text::fixed("Bloom and BloomZ, from 560 M to 176 B parameters", "Bloom 与 BloomZ，5.6 亿到 1760 亿参数"),
+    help: Text::fixed(
+        "Bloom and BloomZ, from 560 M to 176 B parameters",
+        "Bloom 与 BloomZ，5.6 亿到 1760 亿参数",
+    ),
     model_types: &["bloom"],
     claims: |_| true,
     spellings: &[("transformer.", "")],

@@ -50,7 +50,12 @@ fn build(config: &ConfigJson, builder: &mut Builder) -> Result<(Box<dyn Decoder>
     LlamaLike {
         names: NAMES,
         activation: Activation::Silu,
-        biases: Biases { qkv: linear || config.flag("add_qkv_bias", false), output: linear, mlp: linear, head: false },
+        biases: Biases {
+            qkv: linear || config.flag("add_qkv_bias", false),
+            output: linear,
+            mlp: linear,
+            head: false,
+        },
         norm: if rms { NormKind::Rms { eps } } else { NormKind::Layer { eps, bias: true } },
         qkv: if grouped { QkvForm::Fused } else { QkvForm::Grouped },
         mlp: MlpForm::GatedFused,

@@ -7,7 +7,9 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use protocol::{Result, Text};
 
 use super::llama_like::{Biases, LlamaLike, MlpForm, Names, QkvForm, Sizes};
-use super::{Builder, ConfigJson, Decoder, Family, ModelInfo, NormKind, PairBias, PrefixPositions, Rows, in_order};
+use super::{
+    Builder, ConfigJson, Decoder, Family, ModelInfo, NormKind, PairBias, PrefixPositions, Rows, in_order,
+};
 use crate::nn::ops::Mask;
 use crate::nn::{Activation, Pass, Positions, Rope, RopeScaling, Rotary, Stack, View};
 
@@ -47,7 +49,9 @@ const LAYERS: f64 = 28.0;
 
 fn build(config: &ConfigJson, builder: &mut Builder) -> Result<(Box<dyn Decoder>, ModelInfo)> {
     if !config.flag("position_encoding_2d", true) {
-        config.problem("`position_encoding_2d` is false: ChatGLM-6B with one position a token is not known".into());
+        config.problem(
+            "`position_encoding_2d` is false: ChatGLM-6B with one position a token is not known".into(),
+        );
     }
     let sizes = sizes(config);
     let marks = Marks {
@@ -82,7 +86,9 @@ fn sizes(config: &ConfigJson) -> Sizes {
     let heads = config.count("num_attention_heads");
     let head_dim = (hidden / heads).max(1);
     if !hidden.is_multiple_of(heads) || !head_dim.is_multiple_of(4) {
-        config.problem(format!("a hidden size of {hidden} does not give {heads} heads whose quarters are whole"));
+        config.problem(format!(
+            "a hidden size of {hidden} does not give {heads} heads whose quarters are whole"
+        ));
     }
     Sizes {
         vocabulary: config.size("vocab_size"),

@@ -4,13 +4,15 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{Int, Tensor};
 use burn::tensor::Device;
+use burn::tensor::{Int, Tensor};
 use data::{Batch, IGNORE};
 use protocol::{Result, Text};
 
 use super::cpm::{BlockPlan, CpmBlock, Scaling, Sizes, bias_table};
-use super::{Builder, ConfigJson, Decoder, Family, ModelInfo, NormKind, PairBias, PrefixPositions, Rows, in_order};
+use super::{
+    Builder, ConfigJson, Decoder, Family, ModelInfo, NormKind, PairBias, PrefixPositions, Rows, in_order,
+};
 use crate::nn::{DistanceBuckets, Embedding, Norm, ParamId, Pass, Positions, Proj, Relations};
 
 const PREFIX: &str = "cpmant";
@@ -67,7 +69,8 @@ fn build(config: &ConfigJson, builder: &mut Builder) -> Result<(Box<dyn Decoder>
     let prompt_length = config.size_or("prompt_length", 32);
     let (prompts, segment_types) = (config.size_or("prompt_types", 32), config.size_or("segment_types", 32));
     if prompts <= TASK || segment_types <= TEXT_SEGMENT || segment_types > 1 << 12 {
-        config.problem(format!("{prompts} prompt types and {segment_types} segment types: wanted more than 2"));
+        config
+            .problem(format!("{prompts} prompt types and {segment_types} segment types: wanted more than 2"));
     }
     let scaling = if config.raw().contains_key("dim_model") { Scaling::Original } else { Scaling::Plain };
     let prompt_rows = prompts.saturating_mul(prompt_length);
@@ -87,7 +90,8 @@ fn build(config: &ConfigJson, builder: &mut Builder) -> Result<(Box<dyn Decoder>
     } else {
         (embedding.weight, sizes.vocabulary + TASK * prompt_length)
     };
-    let segments = builder.matrix(format!("{PREFIX}.segment_embedding.weight"), [segment_types, sizes.hidden]);
+    let segments =
+        builder.matrix(format!("{PREFIX}.segment_embedding.weight"), [segment_types, sizes.hidden]);
     let table = sizes.distances.buckets + segment_types * segment_types;
     let bias = bias_table(builder, PREFIX, table, sizes.heads);
     let path = format!("{PREFIX}.encoder");
@@ -125,7 +129,9 @@ fn is_tied(config: &ConfigJson) -> bool {
 fn variant(scaling: Scaling) -> Text {
     match scaling {
         Scaling::Original => Text::fixed("original layout, scaled products", "原始布局，带缩放的矩阵乘"),
-        Scaling::Plain => Text::fixed("layout of transformers, plain products", "transformers 布局，普通矩阵乘"),
+        Scaling::Plain => {
+            Text::fixed("layout of transformers, plain products", "transformers 布局，普通矩阵乘")
+        }
     }
 }
 

@@ -10,7 +10,9 @@ use protocol::{Result, Text};
 use serde_json::Value;
 
 use super::cpm::{BlockPlan, CpmBlock, Scaling, Sizes, bias_table};
-use super::{Builder, ConfigJson, Decoder, Family, ModelInfo, NormKind, PairBias, PrefixPositions, Rows, in_order};
+use super::{
+    Builder, ConfigJson, Decoder, Family, ModelInfo, NormKind, PairBias, PrefixPositions, Rows, in_order,
+};
 use crate::nn::{
     DistanceBuckets, Embedding, Norm, ParamId, Pass, Positions, Proj, Relations, Rope, RopeScaling, ops,
 };
@@ -77,7 +79,13 @@ fn build(config: &ConfigJson, builder: &mut Builder) -> Result<(Box<dyn Decoder>
     let rows = sizes.distances.buckets + segments;
     let bias = bias_table(builder, PREFIX, rows, sizes.heads);
     let path = format!("{PREFIX}.encoder");
-    let plan = |(layer, (attention, mlp))| BlockPlan { path: &path, layer, scaling: Scaling::Original, attention, mlp };
+    let plan = |(layer, (attention, mlp))| BlockPlan {
+        path: &path,
+        layer,
+        scaling: Scaling::Original,
+        attention,
+        mlp,
+    };
     let blocks = kept.into_iter().enumerate().map(plan);
     let blocks = blocks.map(|plan| CpmBlock::declare(builder, &sizes, &plan)).collect();
     let kind = NormKind::Rms { eps: sizes.eps };
@@ -125,9 +133,7 @@ fn kept_halves(config: &ConfigJson, layers: usize) -> Vec<(bool, bool)> {
     let there = |layer: usize, half: &str| {
         let Some(tensors) = config.tensors() else { return true };
         let name = format!("encoder.layers.{layer}.{half}.");
-        tensors.iter().any(|tensor| {
-            tensor.strip_prefix("cpmbee.").unwrap_or(tensor).starts_with(&name)
-        })
+        tensors.iter().any(|tensor| tensor.strip_prefix("cpmbee.").unwrap_or(tensor).starts_with(&name))
     };
     (0..layers).map(|layer| (there(layer, "self_att"), there(layer, "ffn"))).collect()
 }

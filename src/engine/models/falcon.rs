@@ -10,7 +10,10 @@ use crate::nn::{Activation, KeyBias, ViewSpec, alibi_slopes};
 pub const FAMILY: Family = Family {
     id: "falcon",
     name: Text::fixed("Falcon", "Falcon"),
-    help: Text::fixed("Falcon and Falcon 2, from 1 B to 180 B parameters", "Falcon 与 Falcon 2，10 亿到 1800 亿参数"),
+    help: Text::fixed(
+        "Falcon and Falcon 2, from 1 B to 180 B parameters",
+        "Falcon 与 Falcon 2，10 亿到 1800 亿参数",
+    ),
     model_types: &["falcon"],
     claims: |_| true,
     spellings: &[],
@@ -62,7 +65,8 @@ fn sizes(config: &ConfigJson, new: bool, one_key: bool) -> Sizes {
         (false, false) => heads,
     };
     if !hidden.is_multiple_of(heads) || !heads.is_multiple_of(kv_heads) {
-        config.problem(format!("a hidden size of {hidden} for {heads} heads that share {kv_heads} key heads"));
+        config
+            .problem(format!("a hidden size of {hidden} for {heads} heads that share {kv_heads} key heads"));
     }
     Sizes {
         vocabulary: config.size("vocab_size"),

@@ -40,7 +40,8 @@ fn build(config: &ConfigJson, builder: &mut Builder) -> Result<(Box<dyn Decoder>
 /// What all Gemmas share.
 pub(super) fn base(config: &ConfigJson, model: LlamaLike) -> LlamaLike {
     if config.flag("use_bidirectional_attention", false) {
-        config.problem("`use_bidirectional_attention`: a model that sees later tokens is not supported".into());
+        config
+            .problem("`use_bidirectional_attention`: a model that sees later tokens is not supported".into());
     }
     LlamaLike {
         norm: NormKind::RmsUnit { eps: config.number_or("rms_norm_eps", 1e-6) },

@@ -12,7 +12,10 @@ use crate::nn::ViewSpec;
 pub const FAMILY: Family = Family {
     id: "gemma3",
     name: Text::fixed("Gemma 3", "Gemma 3"),
-    help: Text::fixed("Gemma 3 from 270 M to 27 B parameters; of models that see pictures, the part that reads text", "Gemma 3，2.7 亿到 270 亿参数；能看图的模型只用其文本部分"),
+    help: Text::fixed(
+        "Gemma 3 from 270 M to 27 B parameters; of models that see pictures, the part that reads text",
+        "Gemma 3，2.7 亿到 270 亿参数；能看图的模型只用其文本部分",
+    ),
     model_types: &["gemma3_text", "gemma3"],
     claims: |_| true,
     spellings: &[
@@ -49,7 +52,8 @@ fn build(config: &ConfigJson, builder: &mut Builder) -> Result<(Box<dyn Decoder>
     // The older spelling has no scaling for these.
     let near = rope("sliding_attention", ["rope_local_base_freq", ""], 1e4);
     let model = gemma2::base(&config, LlamaLike::of(&config, sizes, wide));
-    let variant = picture.then(|| Text::fixed("the text part of a model that sees pictures", "能看图模型的文本部分"));
+    let variant =
+        picture.then(|| Text::fixed("the text part of a model that sees pictures", "能看图模型的文本部分"));
     let model = LlamaLike { qk_norms: QkNorms::PerHead, variant, ..model };
     let local = ViewSpec { window: window(&config), ..ViewSpec::rotated(near) };
     let pattern = config.size("sliding_window_pattern");

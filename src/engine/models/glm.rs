@@ -11,7 +11,10 @@ use super::{Builder, ConfigJson, Decoder, Family, ModelInfo, PrefixPositions};
 pub const FAMILY: Family = Family {
     id: "glm",
     name: Text::fixed("GLM-4 (transformers)", "GLM-4（transformers）"),
-    help: Text::fixed("GLM-4-9B and GLM-Edge in the layout of transformers", "transformers 格式的 GLM-4-9B 和 GLM-Edge"),
+    help: Text::fixed(
+        "GLM-4-9B and GLM-Edge in the layout of transformers",
+        "transformers 格式的 GLM-4-9B 和 GLM-Edge",
+    ),
     model_types: &["glm"],
     claims: |_| true,
     spellings: &[("model.", "")],

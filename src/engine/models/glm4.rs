@@ -9,7 +9,10 @@ use super::{Builder, ConfigJson, Decoder, Family, ModelInfo, PrefixPositions, gl
 pub const FAMILY: Family = Family {
     id: "glm4",
     name: Text::fixed("GLM-4-0414", "GLM-4-0414"),
-    help: Text::fixed("GLM-4-0414 and GLM-Z1 with 9 and 32 B parameters", "GLM-4-0414 和 GLM-Z1，90 亿和 320 亿参数"),
+    help: Text::fixed(
+        "GLM-4-0414 and GLM-Z1 with 9 and 32 B parameters",
+        "GLM-4-0414 和 GLM-Z1，90 亿和 320 亿参数",
+    ),
     model_types: &["glm4"],
     claims: |_| true,
     spellings: &[("model.", "")],

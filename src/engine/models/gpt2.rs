@@ -6,9 +6,7 @@ use protocol::{Result, Text};
 use super::build::LinearShape;
 use super::{Builder, ConfigJson, Decoder, Family, ModelInfo, NormKind, PrefixPositions};
 use crate::nn::ops::Scores;
-use crate::nn::{
-    Activation, Attention, Block, FeedForward, Head, Mlp, QkvProj, Role, Stack, ViewSpec,
-};
+use crate::nn::{Activation, Attention, Block, FeedForward, Head, Mlp, QkvProj, Role, Stack, ViewSpec};
 
 pub const FAMILY: Family = Family {
     id: "gpt2",
@@ -88,7 +86,12 @@ fn build(config: &ConfigJson, builder: &mut Builder) -> Result<(Box<dyn Decoder>
 fn block(builder: &mut Builder, sizes: &Sizes, layer: usize) -> Block {
     let path = format!("transformer.h.{layer}");
     let mut conv = |name: &str, inputs, outputs, role| {
-        builder.conv1d(format!("{path}.{name}"), LinearShape { inputs, outputs, bias: true }, role, Some(layer))
+        builder.conv1d(
+            format!("{path}.{name}"),
+            LinearShape { inputs, outputs, bias: true },
+            role,
+            Some(layer),
+        )
     };
     let (hidden, inner) = (sizes.hidden, sizes.inner);
     let qkv = conv("attn.c_attn", hidden, 3 * hidden, Role::FusedQkv);

@@ -17,7 +17,9 @@ pub const FAMILY: Family = Family {
     spellings: &[],
     default_targets: &["qkv"],
     ignorable: |name| {
-        [".attention.bias", ".attention.masked_bias", "rotary_emb.inv_freq"].iter().any(|end| name.ends_with(end))
+        [".attention.bias", ".attention.masked_bias", "rotary_emb.inv_freq"]
+            .iter()
+            .any(|end| name.ends_with(end))
     },
     prefix: PrefixPositions::Shifted,
     build,

@@ -10,7 +10,10 @@ use super::{Builder, ConfigJson, Decoder, Family, ModelInfo, PrefixPositions};
 pub const FAMILY: Family = Family {
     id: "minicpm",
     name: Text::fixed("MiniCPM", "MiniCPM"),
-    help: Text::fixed("MiniCPM 1B and 2B, and those of MiniCPM4 with dense attention", "MiniCPM 1B、2B，以及使用稠密注意力的 MiniCPM4"),
+    help: Text::fixed(
+        "MiniCPM 1B and 2B, and those of MiniCPM4 with dense attention",
+        "MiniCPM 1B、2B，以及使用稠密注意力的 MiniCPM4",
+    ),
     model_types: &["minicpm"],
     claims: |_| true,
     spellings: &[("model.", "")],
@@ -29,7 +32,8 @@ fn build(config: &ConfigJson, builder: &mut Builder) -> Result<(Box<dyn Decoder>
     }));
     let set = |key: &str| config.raw().get(key).is_some_and(|value| !value.is_null());
     if set("sparse_config") {
-        config.problem("`sparse_config`: sparse attention is not supported; null means dense attention".into());
+        config
+            .problem("`sparse_config`: sparse attention is not supported; null means dense attention".into());
     }
     if set("num_experts") {
         config.problem("`num_experts`: MiniCPM with experts is not supported".into());

@@ -35,7 +35,8 @@ fn build(config: &ConfigJson, builder: &mut Builder) -> Result<(Box<dyn Decoder>
     let latent = Latent::read(&config, sizes.hidden / sizes.heads);
     // Every head has a key of its own once it comes out of the latent dimensions.
     if sizes.kv_heads != sizes.heads {
-        config.problem(format!("{} key heads, wanted as many as query heads: {}", sizes.kv_heads, sizes.heads));
+        config
+            .problem(format!("{} key heads, wanted as many as query heads: {}", sizes.kv_heads, sizes.heads));
     }
     if scales_scores(&config) {
         config.problem("`mscale_all_dim` in the rotary scaling is not supported".into());

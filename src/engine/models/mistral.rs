@@ -10,7 +10,10 @@ use super::{Builder, ConfigJson, Decoder, Family, ModelInfo, PrefixPositions};
 pub const FAMILY: Family = Family {
     id: "mistral",
     name: Text::fixed("Mistral", "Mistral"),
-    help: Text::fixed("Mistral 7B, Nemo, Small and their descendants", "Mistral 7B、Nemo、Small 及其衍生模型"),
+    help: Text::fixed(
+        "Mistral 7B, Nemo, Small and their descendants",
+        "Mistral 7B、Nemo、Small 及其衍生模型",
+    ),
     model_types: &["mistral"],
     claims: |_| true,
     spellings: &[("model.", "")],

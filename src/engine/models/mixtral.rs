@@ -12,7 +12,10 @@ use super::{Builder, ConfigJson, Decoder, Family, ModelInfo, PrefixPositions};
 pub const FAMILY: Family = Family {
     id: "mixtral",
     name: Text::fixed("Mixtral", "Mixtral"),
-    help: Text::fixed("Mixtral 8x7B, 8x22B and their descendants: mixtures of experts", "Mixtral 8x7B、8x22B 及其衍生模型：混合专家"),
+    help: Text::fixed(
+        "Mixtral 8x7B, 8x22B and their descendants: mixtures of experts",
+        "Mixtral 8x7B、8x22B 及其衍生模型：混合专家",
+    ),
     model_types: &["mixtral"],
     claims: |_| true,
     spellings: &[("model.", "")],

@@ -11,7 +11,10 @@ use super::{Builder, ConfigJson, Decoder, Family, ModelInfo, PrefixPositions};
 pub const FAMILY: Family = Family {
     id: "phi3",
     name: Text::fixed("Phi-3, Phi-4", "Phi-3、Phi-4"),
-    help: Text::fixed("Phi-3 mini and medium, Phi-3.5 mini, Phi-4 and Phi-4 mini", "Phi-3 mini 和 medium、Phi-3.5 mini、Phi-4 和 Phi-4 mini"),
+    help: Text::fixed(
+        "Phi-3 mini and medium, Phi-3.5 mini, Phi-4 and Phi-4 mini",
+        "Phi-3 mini 和 medium、Phi-3.5 mini、Phi-4 和 Phi-4 mini",
+    ),
     model_types: &["phi3"],
     claims: |_| true,
     spellings: &[("model.", "")],

@@ -12,7 +12,10 @@ use crate::nn::ViewSpec;
 pub const FAMILY: Family = Family {
     id: "qwen2",
     name: Text::fixed("Qwen 1.5, 2, 2.5", "通义千问 1.5、2、2.5"),
-    help: Text::fixed("Qwen 1.5, 2 and 2.5, and models made from them", "通义千问 1.5、2、2.5 及由其衍生的模型"),
+    help: Text::fixed(
+        "Qwen 1.5, 2 and 2.5, and models made from them",
+        "通义千问 1.5、2、2.5 及由其衍生的模型",
+    ),
     model_types: &["qwen2"],
     claims: |_| true,
     spellings: &[("model.", "")],
@@ -37,7 +40,11 @@ fn build(config: &ConfigJson, builder: &mut Builder) -> Result<(Box<dyn Decoder>
 }
 
 /// With the window that `use_sliding_window` turns on, for the layers of `layer_types` or else for those of `by_default`.
-pub(super) fn windowed(model: LlamaLike, config: &ConfigJson, by_default: impl Fn(usize) -> bool) -> LlamaLike {
+pub(super) fn windowed(
+    model: LlamaLike,
+    config: &ConfigJson,
+    by_default: impl Fn(usize) -> bool,
+) -> LlamaLike {
     let used = config.flag("use_sliding_window", false);
     let Some(window) = used.then(|| window(config)).flatten() else { return model };
     let local = ViewSpec { window: Some(window), ..model.views[0].clone() };

@@ -11,7 +11,10 @@ use super::{Builder, ConfigJson, Decoder, Family, ModelInfo, PrefixPositions, qw
 pub const FAMILY: Family = Family {
     id: "qwen2_moe",
     name: Text::fixed("Qwen2-MoE", "通义千问 2 MoE"),
-    help: Text::fixed("Qwen1.5-MoE-A2.7B and Qwen2-57B-A14B: mixtures of experts", "Qwen1.5-MoE-A2.7B 和 Qwen2-57B-A14B：混合专家"),
+    help: Text::fixed(
+        "Qwen1.5-MoE-A2.7B and Qwen2-57B-A14B: mixtures of experts",
+        "Qwen1.5-MoE-A2.7B 和 Qwen2-57B-A14B：混合专家",
+    ),
     model_types: &["qwen2_moe"],
     claims: |_| true,
     spellings: &[("model.", "")],

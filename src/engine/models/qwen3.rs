@@ -10,7 +10,10 @@ use super::{Builder, ConfigJson, Decoder, Family, ModelInfo, PrefixPositions, qw
 pub const FAMILY: Family = Family {
     id: "qwen3",
     name: Text::fixed("Qwen3", "通义千问 3"),
-    help: Text::fixed("Qwen3 without experts, from 0.6 B to 32 B parameters", "通义千问 3 稠密模型，6 亿到 320 亿参数"),
+    help: Text::fixed(
+        "Qwen3 without experts, from 0.6 B to 32 B parameters",
+        "通义千问 3 稠密模型，6 亿到 320 亿参数",
+    ),
     model_types: &["qwen3"],
     claims: |_| true,
     spellings: &[("model.", "")],

@@ -11,7 +11,10 @@ use super::{Builder, ConfigJson, Decoder, Family, ModelInfo, PrefixPositions, qw
 pub const FAMILY: Family = Family {
     id: "qwen3_moe",
     name: Text::fixed("Qwen3-MoE", "通义千问 3 MoE"),
-    help: Text::fixed("Qwen3-30B-A3B and 235B-A22B: mixtures of experts", "Qwen3-30B-A3B 和 235B-A22B：混合专家"),
+    help: Text::fixed(
+        "Qwen3-30B-A3B and 235B-A22B: mixtures of experts",
+        "Qwen3-30B-A3B 和 235B-A22B：混合专家",
+    ),
     model_types: &["qwen3_moe"],
     claims: |_| true,
     spellings: &[("model.", "")],

@@ -11,7 +11,10 @@ use super::{Builder, ConfigJson, Decoder, Family, ModelInfo, NormKind, PrefixPos
 pub const FAMILY: Family = Family {
     id: "stablelm",
     name: Text::fixed("StableLM", "StableLM"),
-    help: Text::fixed("StableLM 3B, and StableLM 2 with 1.6 and 12 B", "StableLM 3B，以及 16 亿和 120 亿参数的 StableLM 2"),
+    help: Text::fixed(
+        "StableLM 3B, and StableLM 2 with 1.6 and 12 B",
+        "StableLM 3B，以及 16 亿和 120 亿参数的 StableLM 2",
+    ),
     model_types: &["stablelm"],
     claims: |_| true,
     spellings: &[("model.", "")],

@@ -11,7 +11,10 @@ use super::{Builder, ConfigJson, Decoder, Family, ModelInfo, NormKind, PrefixPos
 pub const FAMILY: Family = Family {
     id: "starcoder2",
     name: Text::fixed("StarCoder 2", "StarCoder 2"),
-    help: Text::fixed("StarCoder 2 with 3, 7 and 15 B parameters, for code", "StarCoder 2，30 亿、70 亿和 150 亿参数，用于代码"),
+    help: Text::fixed(
+        "StarCoder 2 with 3, 7 and 15 B parameters, for code",
+        "StarCoder 2，30 亿、70 亿和 150 亿参数，用于代码",
+    ),
     model_types: &["starcoder2"],
     claims: |_| true,
     spellings: &[("model.", "")],

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use burn::tensor::{DType, Device, Gradients as BurnGradients, Int, Tensor};
 
 use super::params::{float_dtype, row_lengths};
-use super::{BlockAdapter, KeysValues, KvCache, NewRows, ParamId, ParamStore, Prefix, PrefixAdapter, PromptAdapter};
+use super::{
+    BlockAdapter, KeysValues, KvCache, NewRows, ParamId, ParamStore, Prefix, PrefixAdapter, PromptAdapter,
+};
 use super::{SiteId, Space, Value, View, put_rows};
 
 /// Gradients of trainable parameters, flat, f32 where the parameter is.

@@ -27,7 +27,10 @@ fn params() -> Vec<ParamSpec> {
         ParamSpec {
             key: "momentum".into(),
             name: Text::fixed("Momentum", "动量"),
-            help: Text::fixed("Share of the last step in this one; 0 needs no memory", "上一步在本步中的占比；0 不占内存"),
+            help: Text::fixed(
+                "Share of the last step in this one; 0 needs no memory",
+                "上一步在本步中的占比；0 不占内存",
+            ),
             kind: ParamKind::Number { default: 0.9, min: 0.0, max: 0.999_999 },
             advanced: false,
         },

@@ -103,8 +103,14 @@ fn slopes(family: &Family, model: &Model, adapter: &mut dyn Adapter) {
     let control = Control::default();
     let view = Some(adapter.view());
     let clock = Clock::off();
-    let backward =
-        Backward { model, adapter: view, dropout: None, layout: Layout::keeping(1), control: &control, clock: &clock };
+    let backward = Backward {
+        model,
+        adapter: view,
+        dropout: None,
+        layout: Layout::keeping(1),
+        control: &control,
+        clock: &clock,
+    };
     backward.run(&batch(), 1.0, &mut gradients).unwrap().unwrap();
     let ids: Vec<_> = adapter.params().iter().map(|(id, _)| id).collect();
     assert_eq!(ids.len(), gradients.len(), "{}", family.id);

@@ -61,7 +61,8 @@ pub fn bytes(config: &Map<String, Json>, params: &ParamStore) -> Option<u64> {
         "PROMPT_TUNING" | "P_TUNING" => 1,
         _ => return None,
     };
-    let states = Param::new(STATES, &[count("num_virtual_tokens")?, layers * count("token_dim")?], Decay::Yes);
+    let states =
+        Param::new(STATES, &[count("num_virtual_tokens")?, layers * count("token_dim")?], Decay::Yes);
     let own: Vec<(String, &Param)> = params.iter().map(|(_, param)| (param.name.clone(), param)).collect();
     let beside = if own.len() == 1 && own[0].0.starts_with(PEFT_PREFIX) { 0 } else { params_bytes(&own) };
     Some(peft::config_bytes(config) + params_bytes(&[(STATES.to_owned(), &states)]) + beside)

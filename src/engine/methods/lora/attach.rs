@@ -6,13 +6,13 @@ use burn::tensor::FloatDType;
 use protocol::{Result, TargetReport, Text, UserError, text};
 use serde_json::{Map, Value as Json};
 
+use super::Settings;
 use super::adapter::LoraAdapter;
 use super::files::{Identity, config};
 use super::init::{Start, initialise};
 use super::site::LoraSite;
 use super::slices::Slices;
 use super::stored::stored;
-use super::Settings;
 use crate::methods::targets::{Chosen, Where, chosen_value, refuse_tied, select_parts};
 use crate::methods::{Adapter, Attach, Footprint};
 use crate::models::{Front, Model};
@@ -21,7 +21,11 @@ use crate::nn::{Decay, Param, ParamId, Site, SiteKind};
 /// LoRA+'s learning rate for embeddings (PEFT, `optimizers/loraplus.py`).
 const LORAPLUS_EMBEDDING_RATE: f64 = 1e-6;
 
-pub fn attach(model: &mut Model, settings: &Map<String, Json>, context: &Attach) -> Result<Option<Box<dyn Adapter>>> {
+pub fn attach(
+    model: &mut Model,
+    settings: &Map<String, Json>,
+    context: &Attach,
+) -> Result<Option<Box<dyn Adapter>>> {
     let (mut adapter, settings, sites) = declared(model, settings)?;
     for site in &sites {
         let Some(entry) = adapter.sites.get(&site.id).cloned() else { continue };
@@ -74,7 +78,10 @@ fn declared(model: &Model, settings: &Map<String, Json>) -> Result<(LoraAdapter,
         ))
         .details(problems)
         .at_item("method.rank")
-        .mend(Text::fixed("change the rank or what is named, or choose other targets", "请修改秩或所列设置，或选择其他目标模块")));
+        .mend(Text::fixed(
+            "change the rank or what is named, or choose other targets",
+            "请修改秩或所列设置，或选择其他目标模块",
+        )));
     }
     add_biases(&mut adapter, model, &sites, &settings.bias);
     add_whole_modules(&mut adapter, model, &settings.modules_to_save)?;
@@ -106,7 +113,8 @@ fn add_site(
     settings: &Settings,
 ) -> Result<(), String> {
     let site = &chosen.site;
-    let rank = chosen_value(model, &settings.rank_pattern, chosen)?.map_or(settings.rank, |rank| rank as usize);
+    let rank =
+        chosen_value(model, &settings.rank_pattern, chosen)?.map_or(settings.rank, |rank| rank as usize);
     let alpha = chosen_value(model, &settings.alpha_pattern, chosen)?.unwrap_or(settings.alpha);
     let fused = site.fused.as_ref().filter(|_| !chosen.parts.is_empty());
     let slices = fused.map(|fused| Slices { fused: fused.clone(), parts: chosen.parts.clone(), rank });
@@ -145,11 +153,17 @@ fn refuse_together(site: &Site, sliced: bool, rank: usize, settings: &Settings) 
     let reasons = [
         (settings.dora && embedding, "DoRA does not adapt embeddings"),
         (settings.dora && sliced, "DoRA rescales whole matrices: name the matrix instead of its parts"),
-        (settings.dora && start.takes_weights(), "DoRA and a start that takes part of the weights exclude each other"),
+        (
+            settings.dora && start.takes_weights(),
+            "DoRA and a start that takes part of the weights exclude each other",
+        ),
         (settings.lora_bias && settings.dora, "`lora_bias` and DoRA exclude each other"),
         (settings.lora_bias && sliced, "`lora_bias` is for whole matrices"),
         (settings.lora_bias && start != Start::Uniform, "`lora_bias` begins with `init = \"default\"` only"),
-        (settings.lora_bias && site.bias.is_none(), "`lora_bias` needs a layer with a bias, else it could not be merged"),
+        (
+            settings.lora_bias && site.bias.is_none(),
+            "`lora_bias` needs a layer with a bias, else it could not be merged",
+        ),
         (start == Start::Orthogonal && rank % 2 == 1, "`init = \"orthogonal\"` needs an even rank"),
     ];
     match reasons.into_iter().find(|(refused, _)| *refused) {
@@ -194,7 +208,8 @@ pub fn declare_site(adapter: &mut LoraAdapter, site: &Site, layout: &SiteLayout)
     let (path, rank) = (&site.path, layout.rank);
     let [a_name, b_name] = factor_names(site);
     let mut declare = |name: String, shape: &[usize], trainable: bool| {
-        let mut param = Param::new(name, shape, if shape.len() == 1 && layout.bias { Decay::No } else { Decay::Yes });
+        let mut param =
+            Param::new(name, shape, if shape.len() == 1 && layout.bias { Decay::No } else { Decay::Yes });
         param.trainable = trainable;
         adapter.params.declare(param)
     };
@@ -205,8 +220,9 @@ pub fn declare_site(adapter: &mut LoraAdapter, site: &Site, layout: &SiteLayout)
     let (a_shape, b_shape) = ([joint, site.inputs], [rows, rank]);
     let (a, b) = (declare(a_name.clone(), &a_shape, true), declare(b_name.clone(), &b_shape, true));
     let first = |name: &str| format!("{name}.start");
-    let start =
-        layout.start.then(|| [declare(first(&a_name), &a_shape, false), declare(first(&b_name), &b_shape, false)]);
+    let start = layout
+        .start
+        .then(|| [declare(first(&a_name), &a_shape, false), declare(first(&b_name), &b_shape, false)]);
     let outputs = [site.outputs];
     let magnitude = layout.dora.then(|| declare(format!("{path}.lora_magnitude_vector"), &outputs, true));
     let bias = site.bias.filter(|_| layout.bias);
@@ -247,7 +263,8 @@ fn add_biases(adapter: &mut LoraAdapter, model: &Model, sites: &[Site], which: &
         .filter(|(_, param)| param.name.ends_with(".bias"))
         .filter(|(id, _)| which == "all" || (which == "lora_only" && is_target(*id).is_some()))
         .map(|(id, param)| {
-            let name = is_target(id).map_or_else(|| param.name.clone(), |site| format!("{}.base_layer.bias", site.path));
+            let name = is_target(id)
+                .map_or_else(|| param.name.clone(), |site| format!("{}.base_layer.bias", site.path));
             (id, name)
         })
         .collect();
@@ -298,4 +315,3 @@ fn words(value: &Json) -> Vec<String> {
     };
     list.into_iter().filter(|word| !word.is_empty()).collect()
 }
-

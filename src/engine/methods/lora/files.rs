@@ -244,14 +244,16 @@ impl Reader {
             dropout: number("lora_dropout", 0.0).clamp(0.0, 0.95),
             rslora: flag("use_rslora"),
             dora: flag("use_dora"),
-            enabled: config.get("enable_lora").and_then(Json::as_array).map(|flags| {
-                flags.iter().map(|flag| flag.as_bool().unwrap_or(false)).collect()
-            }),
+            enabled: config
+                .get("enable_lora")
+                .and_then(Json::as_array)
+                .map(|flags| flags.iter().map(|flag| flag.as_bool().unwrap_or(false)).collect()),
         })
     }
 
     fn identity(&self, config: &Map<String, Json>) -> Identity {
-        let list = config.get("modules_to_save").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
+        let list =
+            config.get("modules_to_save").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
         Identity {
             rank: config.get("r").and_then(Json::as_u64).unwrap_or(8) as usize,
             alpha: self.alpha,
@@ -268,7 +270,13 @@ impl Reader {
     }
 
     /// Declares what one tensor of the file stands for.
-    fn declare(&self, adapter: &mut LoraAdapter, model: &Model, weights: &Named, name: &str) -> Result<(), String> {
+    fn declare(
+        &self,
+        adapter: &mut LoraAdapter,
+        model: &Model,
+        weights: &Named,
+        name: &str,
+    ) -> Result<(), String> {
         let Some(short) = name.strip_prefix(PREFIX) else {
             return Err(format!("{name}: not a name that PEFT gives"));
         };
@@ -277,7 +285,13 @@ impl Reader {
                 return self.declare_site(adapter, model, weights, name, path);
             }
         }
-        let paired = [".lora_B.weight", ".lora_B.bias", ".lora_embedding_B", ".lora_magnitude_vector", ".lora_magnitude_vector.weight"];
+        let paired = [
+            ".lora_B.weight",
+            ".lora_B.bias",
+            ".lora_embedding_B",
+            ".lora_magnitude_vector",
+            ".lora_magnitude_vector.weight",
+        ];
         // PEFT also stores the unchanged matrices under adapted embeddings.
         if paired.iter().any(|suffix| short.ends_with(suffix)) || short.ends_with(".base_layer.weight") {
             return Ok(());
@@ -307,7 +321,8 @@ impl Reader {
         if rank == 0 {
             return Err(format!("{name}: rank 0"));
         }
-        let slices = self.slices(site, rank, weights.shape(&format!("{PREFIX}{path}.lora_B.weight")), name)?;
+        let slices =
+            self.slices(site, rank, weights.shape(&format!("{PREFIX}{path}.lora_B.weight")), name)?;
         let bias = weights.stored.contains_key(&format!("{PREFIX}{path}.lora_B.bias"));
         if bias && site.bias.is_none() {
             return Err(format!("{name}: a bias beside a layer that has none"));
@@ -333,7 +348,13 @@ impl Reader {
 impl Reader {
     /// The parts that the factors of loralib's MergedLinear are for: B is as narrow as one block of A's rows. None for
     /// an ordinary LoRA.
-    fn slices(&self, site: &Site, joint: usize, b: Option<&[usize]>, name: &str) -> Result<Option<Slices>, String> {
+    fn slices(
+        &self,
+        site: &Site,
+        joint: usize,
+        b: Option<&[usize]>,
+        name: &str,
+    ) -> Result<Option<Slices>, String> {
         let (Some(fused), Some([rows, rank])) = (&site.fused, b) else { return Ok(None) };
         if *rank == 0 || *rank >= joint {
             return Ok(None);
@@ -343,12 +364,18 @@ impl Reader {
         let parts = match &self.enabled {
             Some(flags) => all.into_iter().filter(|part| flags.get(*part) == Some(&true)).collect(),
             None if count == all.len() => all,
-            None => return Err(format!("{name}: `enable_lora` has to say, in a JSON file beside it, for which parts this is")),
+            None => {
+                return Err(format!(
+                    "{name}: `enable_lora` has to say, in a JSON file beside it, for which parts this is"
+                ));
+            }
         };
         let slices = Slices { fused: fused.clone(), parts, rank: *rank };
         match slices.joint_rank() == joint && slices.rows() == *rows {
             true => Ok(Some(slices)),
-            false => Err(format!("{name}: {joint} rows and {rows} of B are not those of the parts in `enable_lora`")),
+            false => Err(format!(
+                "{name}: {joint} rows and {rows} of B are not those of the parts in `enable_lora`"
+            )),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Where one writes: Enter sends, Shift + Enter begins a new line, and Enter that ends a composition does neither.
 
-use egui::{Align, Event, ImeEvent, Key, KeyboardShortcut, Layout, Modifiers, TextEdit, Ui, Vec2, WidgetInfo};
+use egui::{
+    Align, Event, ImeEvent, Key, KeyboardShortcut, Layout, Modifiers, TextEdit, Ui, Vec2, WidgetInfo,
+};
 
 use super::{View, has_model};
 use crate::action::Action;

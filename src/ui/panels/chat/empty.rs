@@ -109,7 +109,12 @@ mod tests {
     #[test]
     fn the_users_words_are_cut_out_of_a_row_and_bad_offsets_harm_nobody() {
         assert_eq!(first_user_words(&row(vec![(0, 3), (3, 6), (6, 11)])), Some("你 are?"));
-        for bad in [vec![], vec![(0, 3), (4, 6), (6, 7)], vec![(0, 0), (9, 9), (2, 3)], vec![(0, 3), (3, 6), (6, 99)]] {
+        for bad in [
+            vec![],
+            vec![(0, 3), (4, 6), (6, 7)],
+            vec![(0, 0), (9, 9), (2, 3)],
+            vec![(0, 3), (3, 6), (6, 99)],
+        ] {
             assert_eq!(first_user_words(&row(bad)), None);
         }
     }

@@ -84,11 +84,8 @@ fn system(ui: &mut Ui, ctx: &PanelCtx<'_>) {
         .desired_width(ui.available_width());
     let response = ui.add(edit);
     response.widget_info(|| {
-        let mut info = egui::WidgetInfo::labeled(
-            egui::Role::MultilineTextInput,
-            ui.is_enabled(),
-            ctx.t(&words::SYSTEM),
-        );
+        let mut info =
+            egui::WidgetInfo::labeled(egui::Role::MultilineTextInput, ui.is_enabled(), ctx.t(&words::SYSTEM));
         info.current_text_value = Some(system.clone());
         info
     });

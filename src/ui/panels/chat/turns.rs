@@ -60,7 +60,11 @@ impl View {
         ui.available_width().to_bits().hash(&mut key);
         (turn.user.len(), last, ctx.language as u8, ctx.state.chat.columns as u8).hash(&mut key);
         (self.kept.formatted, self.kept.tinted).hash(&mut key);
-        self.editing.as_ref().filter(|(edited, _)| *edited == index).map(|(_, text)| text.len()).hash(&mut key);
+        self.editing
+            .as_ref()
+            .filter(|(edited, _)| *edited == index)
+            .map(|(_, text)| text.len())
+            .hash(&mut key);
         for side in Side::BOTH {
             let answer = turn.answer(side);
             answer.map(|answer| (answer.request, answer.text.len(), answer.stats.is_some())).hash(&mut key);

@@ -121,7 +121,12 @@ pub fn step(current: u64, by: i64, rows: Option<&[u64]>, total: Option<u64>) -> 
 
 /// The page to ask for so that `current` and its neighbours are there: first row and number of rows. `page` is what
 /// is there (first row, rows), `asked` what is under way.
-pub fn wanted_page(current: u64, page: (u64, u64), total: Option<u64>, asked: Option<u64>) -> Option<(u64, u64)> {
+pub fn wanted_page(
+    current: u64,
+    page: (u64, u64),
+    total: Option<u64>,
+    asked: Option<u64>,
+) -> Option<(u64, u64)> {
     let covers = |(first, rows): (u64, u64), row: u64| (first..first.saturating_add(rows)).contains(&row);
     let last = total.map(|total| total.saturating_sub(1));
     let ahead = last.map_or(current + AHEAD, |last| last.min(current + AHEAD));

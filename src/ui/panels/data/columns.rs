@@ -40,7 +40,8 @@ pub fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, row: Option<&PreviewRow>) {
 
 /// The columns' names: those of all rows looked at, else those of this row.
 fn columns(ctx: &PanelCtx<'_>, row: Option<&PreviewRow>) -> Vec<String> {
-    let known = ctx.state.data.page.value.as_ref().map(|page| page.source.columns.clone()).unwrap_or_default();
+    let known =
+        ctx.state.data.page.value.as_ref().map(|page| page.source.columns.clone()).unwrap_or_default();
     if known.is_empty()
         && let Some(row) = row
     {
@@ -49,7 +50,13 @@ fn columns(ctx: &PanelCtx<'_>, row: Option<&PreviewRow>) -> Vec<String> {
     known
 }
 
-fn buttons(ui: &mut Ui, ctx: &PanelCtx<'_>, config: &mut RunConfig, format: Option<&Descriptor>, columns: &[String]) {
+fn buttons(
+    ui: &mut Ui,
+    ctx: &PanelCtx<'_>,
+    config: &mut RunConfig,
+    format: Option<&Descriptor>,
+    columns: &[String],
+) {
     ui.menu_button(ctx.t(&words::COLUMN_PRESETS), |ui| {
         for preset in &ctx.state.engine.catalog.column_maps {
             if ui.button(ctx.t(&preset.name)).on_hover_text(ctx.t(&preset.help)).clicked() {
@@ -167,16 +174,31 @@ fn expression_of(column: Option<&str>) -> String {
 
 fn is_identifier(name: &str) -> bool {
     let mut chars = name.chars();
-    chars.next().is_some_and(|c| c.is_alphabetic() || c == '_') && chars.all(|c| c.is_alphanumeric() || c == '_')
+    chars.next().is_some_and(|c| c.is_alphabetic() || c == '_')
+        && chars.all(|c| c.is_alphanumeric() || c == '_')
 }
 
 /// Names under which datasets have the parts, most telling first.
 const NAMES: &[(&str, &[&str])] = &[
-    ("prompt", &["prompt", "question", "query", "instruction", "input", "inputs", "source", "title", "问题", "提问"]),
+    (
+        "prompt",
+        &["prompt", "question", "query", "instruction", "input", "inputs", "source", "title", "问题", "提问"],
+    ),
     ("query", &["context", "passage", "input"]),
     (
         "response",
-        &["response", "answer", "best answer", "output", "completion", "target", "targets", "summary", "回答", "答案"],
+        &[
+            "response",
+            "answer",
+            "best answer",
+            "output",
+            "completion",
+            "target",
+            "targets",
+            "summary",
+            "回答",
+            "答案",
+        ],
     ),
     ("completion", &["completion", "text", "response", "answer", "output", "target", "body"]),
     ("instruction", &["instruction", "prompt", "question", "query", "问题"]),
@@ -196,7 +218,10 @@ const NAMES: &[(&str, &[&str])] = &[
 fn guess<'a>(field: &str, columns: &'a [String]) -> Option<&'a str> {
     let (_, names) = NAMES.iter().find(|(part, _)| *part == field)?;
     let plain = |name: &str| name.trim().to_lowercase().replace(['-', '_'], " ");
-    names.iter().find_map(|name| columns.iter().find(|column| plain(column) == plain(name))).map(String::as_str)
+    names
+        .iter()
+        .find_map(|name| columns.iter().find(|column| plain(column) == plain(name)))
+        .map(String::as_str)
 }
 
 #[cfg(test)]

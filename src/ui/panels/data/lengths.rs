@@ -49,12 +49,14 @@ impl Lengths {
         ui.horizontal(|ui| {
             section(ui, ctx.t(&words::LENGTHS));
             if let Some(verdict) = verdict {
-                let colour = if self.dragged.is_some() { ui.tokens().text_strong } else { ui.tokens().text_weak };
+                let colour =
+                    if self.dragged.is_some() { ui.tokens().text_strong } else { ui.tokens().text_weak };
                 ui.label(RichText::new(cut_text(ctx, &verdict.lengths, limit)).small().color(colour));
             }
             ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
                 let text = RichText::new(ctx.t(&words::LOG_COUNTS)).small();
-                let response = ui.selectable_label(self.log, text).on_hover_text(ctx.t(&words::LOG_COUNTS_HELP));
+                let response =
+                    ui.selectable_label(self.log, text).on_hover_text(ctx.t(&words::LOG_COUNTS_HELP));
                 if response.clicked() {
                     self.log = !self.log;
                 }
@@ -127,7 +129,9 @@ impl Lengths {
         let height = |count: u64| if self.log { (count as f32).ln_1p() } else { count as f32 };
         let most = lengths.counts.iter().copied().max().unwrap_or(0).max(1);
         let rect = axis.rect;
-        for (count, edges) in lengths.counts.iter().zip(lengths.edges.windows(2)).filter(|(count, _)| **count > 0) {
+        for (count, edges) in
+            lengths.counts.iter().zip(lengths.edges.windows(2)).filter(|(count, _)| **count > 0)
+        {
             let (left, right) = (axis.x(edges[0]), axis.x(edges[1]));
             let tall = (rect.height() * height(*count) / height(most)).max(1.5);
             let gap = if right - left > 4.0 { 1.0 } else { 0.0 };
@@ -155,14 +159,17 @@ impl Lengths {
         if self.dragged.is_some() {
             return;
         }
-        let Some(at) = ui.input(|input| input.pointer.hover_pos()).filter(|_| response.hovered()) else { return };
+        let Some(at) = ui.input(|input| input.pointer.hover_pos()).filter(|_| response.hovered()) else {
+            return;
+        };
         let length = ((at.x - axis.rect.left()) / axis.rect.width().max(1.0)).max(0.0) * axis.end as f32;
         let bar = lengths.edges.partition_point(|edge| *edge as f32 <= length).checked_sub(1);
         let Some((bar, count)) = bar.and_then(|bar| Some((bar, *lengths.counts.get(bar)?))) else { return };
         let Some(&[from, to]) = lengths.edges.get(bar..bar + 2) else { return };
         let (from, to) = (number::count(from), number::count(to.saturating_sub(1)));
         let count = number::count(count);
-        let text = protocol::text!("{count} rows of {from} to {to} tokens", "{count} 行，长 {from} 到 {to} 个词元");
+        let text =
+            protocol::text!("{count} rows of {from} to {to} tokens", "{count} 行，长 {from} 到 {to} 个词元");
         response.on_hover_text_at_pointer(ctx.t(&text));
     }
 }
@@ -190,7 +197,13 @@ fn scale(painter: &Painter, tokens: &Tokens, axis: &Axis) {
         let x = axis.x(tick);
         if x + 18.0 < axis.rect.right() {
             let at = pos2(x, axis.rect.bottom() + 3.0);
-            painter.text(at, Align2::CENTER_TOP, number::count(tick), FontId::proportional(10.5), tokens.text_faint);
+            painter.text(
+                at,
+                Align2::CENTER_TOP,
+                number::count(tick),
+                FontId::proportional(10.5),
+                tokens.text_faint,
+            );
         }
     }
 }
@@ -217,7 +230,8 @@ fn label(painter: &Painter, axis: &Axis, at: Pos2, text: &str, colour: egui::Col
 
 /// The longest text that the model takes.
 fn context(painter: &Painter, ctx: &PanelCtx<'_>, tokens: &Tokens, axis: &Axis) {
-    let Some(context) = ctx.state.model.value.as_ref().map(|model| model.context_length).filter(|it| *it > 0) else {
+    let Some(context) = ctx.state.model.value.as_ref().map(|model| model.context_length).filter(|it| *it > 0)
+    else {
         return;
     };
     let text = format!("{} {}", ctx.t(&words::CONTEXT), number::count(context));
@@ -229,6 +243,12 @@ fn context(painter: &Painter, ctx: &PanelCtx<'_>, tokens: &Tokens, axis: &Axis) 
         label(painter, axis, pos2(x, y), &text, tokens.text_weak);
     } else {
         let at = pos2(axis.rect.right(), y);
-        painter.text(at, Align2::RIGHT_TOP, format!("{text} ›"), FontId::proportional(10.5), tokens.text_faint);
+        painter.text(
+            at,
+            Align2::RIGHT_TOP,
+            format!("{text} ›"),
+            FontId::proportional(10.5),
+            tokens.text_faint,
+        );
     }
 }

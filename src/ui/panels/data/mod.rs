@@ -235,7 +235,8 @@ impl View {
             Some((row, key)) => tokens::ui(ui, ctx, self, row, key),
             None if self.template_fails(ui, ctx) => {}
             None => {
-                let known = page.value.as_ref().is_some_and(|page| page.rows.is_empty()) && !page.is_pending();
+                let known =
+                    page.value.as_ref().is_some_and(|page| page.rows.is_empty()) && !page.is_pending();
                 let text = if known { &words::NO_ROWS } else { &words::READING };
                 ui.label(RichText::new(ctx.t(text)).color(ui.tokens().text_weak));
             }

@@ -235,7 +235,9 @@ fn search(ui: &mut Ui, ctx: &PanelCtx<'_>, view: &mut View) {
         Icon::Error.ui(ui, 14.0, ui.tokens().error).on_hover_text(ctx.t(&error.what));
         return;
     }
-    let Some(finds) = found.value.as_ref().filter(|finds| finds.text == view.search.text.trim()) else { return };
+    let Some(finds) = found.value.as_ref().filter(|finds| finds.text == view.search.text.trim()) else {
+        return;
+    };
     if !finds.complete && icon_button(ui, Icon::More, ctx.t(&words::SEARCH_ON)).clicked() {
         ctx.push(Action::Data(DataAction::Find { text: finds.text.clone(), after: finds.scanned }));
     }

@@ -234,7 +234,8 @@ fn settings(ui: &mut Ui, ctx: &PanelCtx<'_>, config: &mut RunConfig) {
     ui.add_space(2.0);
     // The engine does not pack yet: only a run file that asks for it shows the switch, to be mended.
     if config.data.packing {
-        toggle(ui, &mut config.data.packing, ctx.t(&words::PACKING)).on_hover_text(ctx.t(&words::PACKING_HELP));
+        toggle(ui, &mut config.data.packing, ctx.t(&words::PACKING))
+            .on_hover_text(ctx.t(&words::PACKING_HELP));
     }
     if ctx.state.preferences.expert {
         toggle(ui, &mut config.data.allow_unlabelled, ctx.t(&words::ALLOW_UNLABELLED));

@@ -73,7 +73,14 @@ fn editor(ui: &mut Ui, ctx: &PanelCtx<'_>, editor: &mut Editor, source: &Preview
 }
 
 impl Editor {
-    fn text(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>, setting: &str, source: &PreviewSource, look: &CodeLook<'_>) {
+    fn text(
+        &mut self,
+        ui: &mut Ui,
+        ctx: &PanelCtx<'_>,
+        setting: &str,
+        source: &PreviewSource,
+        look: &CodeLook<'_>,
+    ) {
         if !look.editable {
             self.written = None;
             if self.draft != source.template_source {

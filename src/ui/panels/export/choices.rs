@@ -69,23 +69,22 @@ fn target_card(ui: &mut Ui, ctx: &PanelCtx<'_>, target: &Descriptor, on: bool) -
     let tokens = ui.tokens();
     let fill = if on { tokens.accent_wash } else { tokens.hover };
     let stroke = if on { Stroke::new(1.0, tokens.accent) } else { Stroke::new(1.0, fill) };
-    let frame = Frame::new().fill(fill).stroke(stroke).corner_radius(7).inner_margin(Margin::symmetric(12, 9));
+    let frame =
+        Frame::new().fill(fill).stroke(stroke).corner_radius(7).inner_margin(Margin::symmetric(12, 9));
     let left = egui::Layout::top_down(egui::Align::LEFT);
     let inner = frame.show(ui, |ui| {
         ui.set_width(ui.available_width());
         ui.set_min_height(52.0);
         ui.with_layout(left, |ui| {
-        let name = RichText::new(ctx.t(&target.name)).family(semibold()).color(tokens.text_strong);
-        ui.add(Label::new(name).selectable(false));
-        let help = RichText::new(ctx.t(&target.help)).small().color(tokens.text_weak);
-        ui.add(Label::new(help).wrap().selectable(false));
+            let name = RichText::new(ctx.t(&target.name)).family(semibold()).color(tokens.text_strong);
+            ui.add(Label::new(name).selectable(false));
+            let help = RichText::new(ctx.t(&target.help)).small().color(tokens.text_weak);
+            ui.add(Label::new(help).wrap().selectable(false));
         });
     });
     let response = ui.interact(inner.response.rect, ui.scope_id().with(&target.id), Sense::click());
     let enabled = ui.is_enabled();
-    response.widget_info(|| {
-        WidgetInfo::selected(egui::Role::RadioButton, enabled, on, ctx.t(&target.name))
-    });
+    response.widget_info(|| WidgetInfo::selected(egui::Role::RadioButton, enabled, on, ctx.t(&target.name)));
     if response.has_focus() {
         let outline = Stroke::new(1.5, tokens.accent);
         ui.painter().rect_stroke(inner.response.rect.expand(2.0), 8.0, outline, egui::StrokeKind::Outside);

@@ -51,7 +51,10 @@ mod tests {
     #[test]
     fn commands_quote_what_a_shell_would_take_apart() {
         let commands = commands(Path::new("/out/It's mine"), &["Modelfile".into(), "model-q8_0.gguf".into()]);
-        assert!(commands.starts_with(r"cd '/out/It'\''s mine' && ollama create it-s-mine -f Modelfile"), "{commands}");
+        assert!(
+            commands.starts_with(r"cd '/out/It'\''s mine' && ollama create it-s-mine -f Modelfile"),
+            "{commands}"
+        );
         assert!(commands.ends_with(r"llama-cli -m '/out/It'\''s mine/model-q8_0.gguf'"), "{commands}");
     }
 

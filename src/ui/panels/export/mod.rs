@@ -29,7 +29,8 @@ pub const PANEL: PanelInfo = PanelInfo {
 
 fn progress(state: &AppState) -> StepState {
     let export = &state.export.export;
-    let failed = |report: &protocol::ExportReport| report.verify.as_ref().is_some_and(|verify| !verify.passed);
+    let failed =
+        |report: &protocol::ExportReport| report.verify.as_ref().is_some_and(|verify| !verify.passed);
     match (&export.request, &export.error, &export.value) {
         (Some(_), ..) => StepState::Busy,
         (None, Some(_), _) => StepState::Problem,

@@ -10,7 +10,9 @@ use crate::panels::PanelCtx;
 use crate::state::export::{ExportAction, GGUF, request};
 use crate::theme::{UiTokens, semibold};
 use crate::widgets::number::{bytes, duration, scientific};
-use crate::widgets::{Icon, button, card, error_box, hint, notice, primary_button, progress_line, section, washed};
+use crate::widgets::{
+    Icon, button, card, error_box, hint, notice, primary_button, progress_line, section, washed,
+};
 use crate::words::export as words;
 
 /// Files of a report that are listed.
@@ -125,8 +127,7 @@ fn verdict(ui: &mut Ui, ctx: &PanelCtx<'_>, verify: &VerifyReport) {
 }
 
 fn figures(verify: &VerifyReport) -> Text {
-    let (equal, total, rows, tokens) =
-        (verify.greedy_equal, verify.greedy_total, verify.rows, verify.tokens);
+    let (equal, total, rows, tokens) = (verify.greedy_equal, verify.greedy_total, verify.rows, verify.tokens);
     let largest = scientific(verify.max_abs_logit_difference);
     let allowed = scientific(verify.allowed_difference);
     text!(

@@ -28,7 +28,10 @@ fn choose(config: &mut RunConfig, methods: &[Descriptor], method: &Descriptor) {
     let before = methods.iter().find(|known| known.id == config.method.kind);
     let knows = |of: &Descriptor, key: &str| of.params.iter().any(|spec| spec.key == key);
     // What the former method knew and the new one does not would be refused.
-    config.method.params.retain(|key, _| knows(method, key) || before.is_none_or(|before| !knows(before, key)));
+    config
+        .method
+        .params
+        .retain(|key, _| knows(method, key) || before.is_none_or(|before| !knows(before, key)));
     config.method.kind.clone_from(&method.id);
 }
 
@@ -39,7 +42,8 @@ fn name_of(ui: &mut Ui, ctx: &PanelCtx<'_>, method: &Descriptor, on: bool) -> bo
     let stroke = Stroke::new(1.0, if on { tokens.accent } else { fill });
     let words = RichText::new(name).color(if on { tokens.text_strong } else { tokens.text });
     let words = if on { words.family(semibold()) } else { words };
-    let button = Button::new(words).fill(fill).stroke(stroke).corner_radius(8).min_size(egui::vec2(0.0, 32.0));
+    let button =
+        Button::new(words).fill(fill).stroke(stroke).corner_radius(8).min_size(egui::vec2(0.0, 32.0));
     let response = ui.add(button).on_hover_text(ctx.t(&method.help));
     response.widget_info(|| WidgetInfo::selected(Role::RadioButton, true, on, name));
     response.clicked() && !on

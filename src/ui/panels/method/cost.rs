@@ -34,32 +34,35 @@ pub fn strip(ui: &mut Ui, ctx: &PanelCtx<'_>, before: &mut Before) {
     let state = ctx.state;
     let Some(estimate) = state.estimate.value.as_deref() else { return };
     before.update(state.estimate.version, estimate.forecast.total);
-    let stale = state.estimate.is_pending()
-        || state.estimated_method.as_ref() != Some(&state.project.config.method);
-    Frame::new().fill(ui.tokens().card).corner_radius(8).inner_margin(Margin::symmetric(14, 8)).show(ui, |ui| {
-        ui.set_width(ui.available_width());
-        if stale {
-            ui.multiply_opacity(0.6);
-        }
-        ui.horizontal_wrapped(|ui| {
-            ui.spacing_mut().item_spacing.x = 6.0;
-            let share = number::percent(estimate.trainable, estimate.parameters);
-            let detail = format!("({share})");
-            figure(ui, ctx.t(&words::TRAINABLE), &number::count(estimate.trainable), &detail);
-            ui.add_space(18.0);
-            figure(ui, ctx.t(&words::ON_DISK), &number::bytes(estimate.adapter_bytes), "");
-            ui.add_space(18.0);
-            let total = estimate.forecast.total;
-            figure(ui, ctx.t(&words::MEMORY), &number::bytes(total), &beside_full(ctx, total));
-            if let Some(change) = before.change {
-                let (sign, colour) =
-                    if change > 0 { ("+", ui.tokens().warning) } else { ("−", ui.tokens().success) };
-                let size = number::bytes(u64::try_from(change.unsigned_abs()).unwrap_or(u64::MAX));
-                let label = ui.label(RichText::new(format!("{sign}{size}")).small().color(colour));
-                label.on_hover_text(ctx.t(&words::LAST_CHANGE));
+    let stale =
+        state.estimate.is_pending() || state.estimated_method.as_ref() != Some(&state.project.config.method);
+    Frame::new().fill(ui.tokens().card).corner_radius(8).inner_margin(Margin::symmetric(14, 8)).show(
+        ui,
+        |ui| {
+            ui.set_width(ui.available_width());
+            if stale {
+                ui.multiply_opacity(0.6);
             }
-        });
-    });
+            ui.horizontal_wrapped(|ui| {
+                ui.spacing_mut().item_spacing.x = 6.0;
+                let share = number::percent(estimate.trainable, estimate.parameters);
+                let detail = format!("({share})");
+                figure(ui, ctx.t(&words::TRAINABLE), &number::count(estimate.trainable), &detail);
+                ui.add_space(18.0);
+                figure(ui, ctx.t(&words::ON_DISK), &number::bytes(estimate.adapter_bytes), "");
+                ui.add_space(18.0);
+                let total = estimate.forecast.total;
+                figure(ui, ctx.t(&words::MEMORY), &number::bytes(total), &beside_full(ctx, total));
+                if let Some(change) = before.change {
+                    let (sign, colour) =
+                        if change > 0 { ("+", ui.tokens().warning) } else { ("−", ui.tokens().success) };
+                    let size = number::bytes(u64::try_from(change.unsigned_abs()).unwrap_or(u64::MAX));
+                    let label = ui.label(RichText::new(format!("{sign}{size}")).small().color(colour));
+                    label.on_hover_text(ctx.t(&words::LAST_CHANGE));
+                }
+            });
+        },
+    );
     ui.add_space(2.0);
 }
 
@@ -74,7 +77,8 @@ fn figure(ui: &mut Ui, name: &str, value: &str, detail: &str) {
 
 /// `7.1 GB less than full fine-tuning`
 fn beside_full(ctx: &PanelCtx<'_>, total: u64) -> String {
-    let full = ctx.state.full_cost.value.as_deref().filter(|_| ctx.state.project.config.method.kind != "full");
+    let full =
+        ctx.state.full_cost.value.as_deref().filter(|_| ctx.state.project.config.method.kind != "full");
     let Some(full) = full.map(|full| full.forecast.total).filter(|full| *full > 0 && total > 0) else {
         return String::new();
     };

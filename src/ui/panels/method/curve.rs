@@ -19,9 +19,14 @@ pub fn curve(ui: &mut Ui, ctx: &PanelCtx<'_>) {
     let tokens = ui.tokens();
     let last = (estimate.learning_rates.len() - 1) as f64;
     let steps = if estimate.steps > 1 { (estimate.steps - 1) as f64 } else { last };
-    let points: PlotPoints<'_> =
-        estimate.learning_rates.iter().enumerate().map(|(index, rate)| [index as f64 / last * steps + 1.0, *rate]).collect();
-    let line = Line::new(ctx.t(&words::RATE), points).color(tokens.accent).width(2.0).fill(0.0).fill_alpha(0.08);
+    let points: PlotPoints<'_> = estimate
+        .learning_rates
+        .iter()
+        .enumerate()
+        .map(|(index, rate)| [index as f64 / last * steps + 1.0, *rate])
+        .collect();
+    let line =
+        Line::new(ctx.t(&words::RATE), points).color(tokens.accent).width(2.0).fill(0.0).fill_alpha(0.08);
     let step = ctx.t(&words::STEP).to_owned();
     let plot = Plot::new("learning-rate")
         .height(HEIGHT)
@@ -38,7 +43,11 @@ pub fn curve(ui: &mut Ui, ctx: &PanelCtx<'_>) {
         .y_axis_min_width(44.0)
         .label_formatter(move |position| {
             let HoverPosition::NearDataPoint { position, .. } = position else { return None };
-            Some(format!("{step} {}\n{}", number::count(position.x.max(0.0) as u64), number::scientific(position.y)))
+            Some(format!(
+                "{step} {}\n{}",
+                number::count(position.x.max(0.0) as u64),
+                number::scientific(position.y)
+            ))
         });
     let response = plot.show(ui, |plot| plot.line(line)).response;
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Image, true, ctx.t(&words::CURVE)));

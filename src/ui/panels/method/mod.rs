@@ -112,7 +112,8 @@ impl View {
                 recipes::menu(ui, ctx, config);
                 let mut expert = ctx.state.preferences.expert;
                 if toggle(ui, &mut expert, ctx.t(&words::EXPERT)).changed() {
-                    let preferences = crate::persisted::Preferences { expert, ..ctx.state.preferences.clone() };
+                    let preferences =
+                        crate::persisted::Preferences { expert, ..ctx.state.preferences.clone() };
                     ctx.push(Action::Preferences(Box::new(preferences)));
                 }
                 if beside {
@@ -137,7 +138,8 @@ impl View {
     fn method(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>, config: &mut RunConfig) {
         let methods = &ctx.state.engine.catalog.methods;
         catalogue::names(ui, ctx, config);
-        let Some(method) = methods.iter().find(|method| method.id == ctx.state.project.config.method.kind) else {
+        let Some(method) = methods.iter().find(|method| method.id == ctx.state.project.config.method.kind)
+        else {
             hint(ui, ctx.t(&words::UNKNOWN_METHOD));
             return;
         };
@@ -168,7 +170,13 @@ impl View {
         }
     }
 
-    fn tree(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>, method: &protocol::Descriptor, config: &mut RunConfig) {
+    fn tree(
+        &mut self,
+        ui: &mut Ui,
+        ctx: &PanelCtx<'_>,
+        method: &protocol::Descriptor,
+        config: &mut RunConfig,
+    ) {
         match ctx.state.model.value.as_deref() {
             Some(report) => self.targets.ui(ui, ctx, method, report, config),
             None => {

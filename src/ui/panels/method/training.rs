@@ -54,7 +54,8 @@ fn part(ui: &mut Ui, title: &str, contents: impl FnOnce(&mut Ui)) {
 fn length(ui: &mut Ui, ctx: &PanelCtx<'_>, train: &mut TrainConfig) {
     part(ui, ctx.t(&words::LENGTH), |ui| {
         field(ui, ctx.t(&words::EPOCHS), ctx.t(&words::EPOCHS_HELP), |ui| {
-            ui.add_enabled_ui(train.max_steps == 0, |ui| input::real(ui, &mut train.epochs, 0.01..=1000.0)).inner
+            ui.add_enabled_ui(train.max_steps == 0, |ui| input::real(ui, &mut train.epochs, 0.01..=1000.0))
+                .inner
         });
         field(ui, ctx.t(&words::MAX_STEPS), ctx.t(&words::MAX_STEPS_HELP), |ui| {
             input::integer(ui, &mut train.max_steps, 0..=MANY, "")
@@ -104,7 +105,10 @@ fn rate(ui: &mut Ui, ctx: &PanelCtx<'_>, train: &mut TrainConfig) {
             });
         }
         field(ui, ctx.t(&words::WARMUP_RATIO), ctx.t(&words::WARMUP_RATIO_HELP), |ui| {
-            ui.add_enabled_ui(train.warmup_steps == 0, |ui| input::real(ui, &mut train.warmup_ratio, 0.0..=1.0)).inner
+            ui.add_enabled_ui(train.warmup_steps == 0, |ui| {
+                input::real(ui, &mut train.warmup_ratio, 0.0..=1.0)
+            })
+            .inner
         });
         ui.add_space(4.0);
         curve::curve(ui, ctx);
@@ -112,7 +116,13 @@ fn rate(ui: &mut Ui, ctx: &PanelCtx<'_>, train: &mut TrainConfig) {
 }
 
 /// A choice among what the engine offers; one it does not know stays.
-fn described(ui: &mut Ui, ctx: &PanelCtx<'_>, salt: &str, value: &mut String, all: &[Descriptor]) -> egui::Response {
+fn described(
+    ui: &mut Ui,
+    ctx: &PanelCtx<'_>,
+    salt: &str,
+    value: &mut String,
+    all: &[Descriptor],
+) -> egui::Response {
     let named = all.iter().map(|entry| (entry.id.as_str(), ctx.t(&entry.name), ctx.t(&entry.help)));
     input::choice(ui, salt, value, named)
 }
@@ -126,9 +136,8 @@ fn own_settings(
     all: &[Descriptor],
 ) {
     let Some(chosen) = all.iter().find(|entry| entry.id == chosen) else { return };
-    let shown = |spec: &&ParamSpec| {
-        ctx.state.preferences.expert || !spec.advanced || values.contains_key(&spec.key)
-    };
+    let shown =
+        |spec: &&ParamSpec| ctx.state.preferences.expert || !spec.advanced || values.contains_key(&spec.key);
     let specs: Vec<_> = chosen.params.iter().filter(shown).collect();
     form::settings(ui, ctx, specs.into_iter(), values);
 }
@@ -202,7 +211,8 @@ fn checks(ui: &mut Ui, ctx: &PanelCtx<'_>, train: &mut TrainConfig) {
                 input::integer(ui, &mut train.early_stop_patience, 0..=10_000, "")
             });
         }
-        toggle(ui, &mut train.keep_best, ctx.t(&words::KEEP_BEST)).on_hover_text(ctx.t(&words::KEEP_BEST_HELP));
+        toggle(ui, &mut train.keep_best, ctx.t(&words::KEEP_BEST))
+            .on_hover_text(ctx.t(&words::KEEP_BEST_HELP));
     });
 }
 

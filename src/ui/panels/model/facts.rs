@@ -130,9 +130,8 @@ fn overrides(ui: &mut Ui, ctx: &PanelCtx<'_>, config: &mut RunConfig, draft: &mu
     let kept = toml::to_string(&config.model.overrides).unwrap_or_default();
     let mut text = draft.0.clone().unwrap_or_else(|| kept.trim_end().to_owned());
     let edit = TextEdit::multiline(&mut text).desired_rows(3).desired_width(f32::INFINITY);
-    let response = ui
-        .add(edit.font(egui::TextStyle::Monospace).margin(egui::vec2(8.0, 6.0)))
-        .labelled_by(label.id);
+    let response =
+        ui.add(edit.font(egui::TextStyle::Monospace).margin(egui::vec2(8.0, 6.0))).labelled_by(label.id);
     hint(ui, ctx.t(&words::OVERRIDES_HELP));
     let table = parse_table(&text);
     if response.changed() {

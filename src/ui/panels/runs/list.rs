@@ -20,8 +20,7 @@ const ROW: f32 = 30.0;
 /// A row with the space below it.
 pub const ROW_PITCH: f32 = ROW + 6.0;
 /// Columns that give way where the table is narrow, the first first.
-const SPARE: [Column; 5] =
-    [Column::Size, Column::Model, Column::Duration, Column::Method, Column::LastLoss];
+const SPARE: [Column; 5] = [Column::Size, Column::Model, Column::Duration, Column::Method, Column::LastLoss];
 /// The least width of the names.
 const NAME: f32 = 150.0;
 
@@ -89,11 +88,7 @@ fn head(ui: &mut Ui, ctx: &PanelCtx<'_>, column: Column, name: &Text, kept: &mut
     let colour = if on { tokens.text_strong } else { tokens.text_weak };
     let text = RichText::new(ctx.t(name)).small().family(semibold()).color(colour);
     let icon = if kept.ascending { Icon::ChevronUp } else { Icon::ChevronDown };
-    let button = if on {
-        Button::image_and_text(icon.image(11.0, colour), text)
-    } else {
-        Button::new(text)
-    };
+    let button = if on { Button::image_and_text(icon.image(11.0, colour), text) } else { Button::new(text) };
     ui.spacing_mut().button_padding.x = 2.0;
     if ui.add(button.frame_when_inactive(false)).clicked() {
         kept.ascending = if on { !kept.ascending } else { column == Column::Name };
@@ -127,14 +122,16 @@ fn cell(ui: &mut Ui, ctx: &PanelCtx<'_>, column: Column, run: &RunReport) -> boo
         Column::Duration => ctx.t(&number::duration(run.seconds)).to_owned(),
         Column::Size => number::bytes(run.bytes),
     };
-    ui.add(Label::new(RichText::new(text).small().color(tokens.text)).truncate().sense(Sense::click())).clicked()
+    ui.add(Label::new(RichText::new(text).small().color(tokens.text)).truncate().sense(Sense::click()))
+        .clicked()
 }
 
 /// The name is a button: rows are reached by the keyboard and found by their names.
 fn name(ui: &mut Ui, run: &RunReport) -> Response {
     let text = RichText::new(&run.name).color(ui.tokens().text_strong);
     ui.spacing_mut().button_padding.x = 4.0;
-    ui.add(Button::new(text).truncate().frame_when_inactive(false)).on_hover_text(run.dir.display().to_string())
+    ui.add(Button::new(text).truncate().frame_when_inactive(false))
+        .on_hover_text(run.dir.display().to_string())
 }
 
 /// Name, meaning and colour of a state.

@@ -55,18 +55,23 @@ fn device_note(ui: &mut Ui, ctx: &PanelCtx<'_>, note: &Text) {
     let text = ctx.t(note);
     notice(ui, ctx, &Text::new(text.replace('`', ""), text.replace('`', "")));
     for command in commands(text) {
-        Frame::new().fill(ui.tokens().field).corner_radius(6).inner_margin(Margin::symmetric(10, 4)).show(ui, |ui| {
-            ui.horizontal(|ui| {
-                ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                    if icon_button(ui, Icon::Copy, ctx.t(&words::COPY_COMMAND)).clicked() {
-                        ui.copy_text(command.to_owned());
-                    }
-                    ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
-                        ui.add(egui::Label::new(RichText::new(command).monospace()).wrap().selectable(true));
+        Frame::new().fill(ui.tokens().field).corner_radius(6).inner_margin(Margin::symmetric(10, 4)).show(
+            ui,
+            |ui| {
+                ui.horizontal(|ui| {
+                    ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                        if icon_button(ui, Icon::Copy, ctx.t(&words::COPY_COMMAND)).clicked() {
+                            ui.copy_text(command.to_owned());
+                        }
+                        ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+                            ui.add(
+                                egui::Label::new(RichText::new(command).monospace()).wrap().selectable(true),
+                            );
+                        });
                     });
                 });
-            });
-        });
+            },
+        );
     }
 }
 

@@ -44,9 +44,12 @@ fn row(ui: &mut Ui, name: &str, shortcut: &KeyboardShortcut) {
     ui.horizontal(|ui| {
         ui.label(RichText::new(name).color(tokens.text));
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            Frame::new().fill(tokens.field).corner_radius(4).inner_margin(Margin::symmetric(7, 1)).show(ui, |ui| {
-                ui.label(RichText::new(keys).small().color(tokens.text_weak));
-            });
+            Frame::new().fill(tokens.field).corner_radius(4).inner_margin(Margin::symmetric(7, 1)).show(
+                ui,
+                |ui| {
+                    ui.label(RichText::new(keys).small().color(tokens.text_weak));
+                },
+            );
         });
     });
 }

@@ -20,8 +20,7 @@ pub fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>) {
         return;
     }
     let (mine, name) = own(ctx);
-    let mut keys: Vec<String> =
-        others.iter().flat_map(|run| changed_keys(&mine, &run.config)).collect();
+    let mut keys: Vec<String> = others.iter().flat_map(|run| changed_keys(&mine, &run.config)).collect();
     keys.sort();
     keys.dedup();
     if keys.is_empty() {
@@ -54,8 +53,7 @@ pub fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>) {
                         let differs = index > 0 && text != own;
                         let colour = if differs { tokens.text_strong } else { tokens.text };
                         let cell = RichText::new(&text).small().monospace().color(colour);
-                        let cell =
-                            if differs { cell.background_color(tokens.warning_wash) } else { cell };
+                        let cell = if differs { cell.background_color(tokens.warning_wash) } else { cell };
                         ui.label(cell).on_hover_text(&text);
                     }
                     ui.end_row();
@@ -72,10 +70,7 @@ fn own(ctx: &PanelCtx<'_>) -> (RunConfig, String) {
     let name = state.train.run.as_ref().map(|run| run.0.clone());
     match run {
         Some(run) => ((*run.config).clone(), run.name.clone()),
-        None => (
-            state.project.config.clone(),
-            name.unwrap_or_else(|| ctx.t(&words::THIS_RUN).to_owned()),
-        ),
+        None => (state.project.config.clone(), name.unwrap_or_else(|| ctx.t(&words::THIS_RUN).to_owned())),
     }
 }
 

@@ -174,7 +174,8 @@ fn entry(ui: &mut Ui, ctx: &PanelCtx<'_>, chip: &Chip) -> bool {
                 if chip.reading {
                     text += &format!("  {}", ctx.t(&words::READING));
                 }
-                let name = ui.add(Label::new(RichText::new(&text).small().color(colour)).sense(Sense::click()));
+                let name =
+                    ui.add(Label::new(RichText::new(&text).small().color(colour)).sense(Sense::click()));
                 let on = !chip.hidden;
                 let spoken = format!("{}: {}", ctx.t(&words::SHOW), chip.name);
                 name.widget_info(|| WidgetInfo::selected(egui::Role::CheckBox, true, on, &spoken));

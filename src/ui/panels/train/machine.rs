@@ -94,15 +94,15 @@ fn line(ui: &mut Ui, ctx: &PanelCtx<'_>, gauge: &Gauge) {
         ui.label(RichText::new(ctx.t(gauge.name)).small().color(tokens.text_weak));
         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
             let now = ctx.state.now;
-            let points = ctx
-                .state
-                .monitor
-                .readings()
-                .filter_map(|(then, stats)| Some((*then, (gauge.of)(stats)?)));
-            let most = gauge.most.unwrap_or_else(|| points.clone().map(|(_, y)| y).fold(1e-9, f64::max) * 1.1);
+            let points =
+                ctx.state.monitor.readings().filter_map(|(then, stats)| Some((*then, (gauge.of)(stats)?)));
+            let most =
+                gauge.most.unwrap_or_else(|| points.clone().map(|(_, y)| y).fold(1e-9, f64::max) * 1.1);
             let size = Vec2::new(58.0, 18.0);
             sparkline(ui, size, tokens.accent, points, Some((now - WINDOW, now)), Some((0.0, most)));
-            ui.add(egui::Label::new(RichText::new(&gauge.value).small().color(tokens.text_strong)).truncate());
+            ui.add(
+                egui::Label::new(RichText::new(&gauge.value).small().color(tokens.text_strong)).truncate(),
+            );
         });
     });
 }

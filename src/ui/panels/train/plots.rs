@@ -3,7 +3,8 @@
 use std::ops::RangeInclusive;
 
 use egui::{
-    Align2, Color32, FontId, Id, PointerButton, Pos2, Rect, Response, RichText, Sense, Ui, UiBuilder, Vec2, pos2, vec2,
+    Align2, Color32, FontId, Id, PointerButton, Pos2, Rect, Response, RichText, Sense, Ui, UiBuilder, Vec2,
+    pos2, vec2,
 };
 use egui_plot::{AxisHints, Plot, PlotMemory, PlotTransform, PlotUi, Points};
 
@@ -50,13 +51,7 @@ pub struct Drawn {
 }
 
 /// Draws all plots into what is available, `height` points high.
-pub fn ui(
-    ui: &mut Ui,
-    ctx: &PanelCtx<'_>,
-    look: &Look,
-    runs: &mut [Shown<'_>],
-    height: f32,
-) -> Drawn {
+pub fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, look: &Look, runs: &mut [Shown<'_>], height: f32) -> Drawn {
     let size = vec2(ui.available_width(), height);
     let (area, _) = ui.allocate_exact_size(size, Sense::hover());
     let mut drawn = Drawn { area: Some(area), ..Drawn::default() };
@@ -105,7 +100,13 @@ fn chart(
     if runs.iter().all(|shown| shown.curves.extent().is_none()) {
         if figure == Figure::Loss && ctx.state.train.phase == RunPhase::Training {
             let text = ctx.t(&words::FIRST_STEP);
-            small_text(ui.painter(), ui.max_rect().center(), Align2::CENTER_CENTER, text, ui.tokens().text_weak);
+            small_text(
+                ui.painter(),
+                ui.max_rect().center(),
+                Align2::CENTER_CENTER,
+                text,
+                ui.tokens().text_weak,
+            );
         }
         return;
     }
@@ -213,7 +214,8 @@ fn plot<'a>(ui: &Ui, id: Id, figure: Figure, look: &Look, log: bool) -> Plot<'a>
     };
     let font = FontId::proportional(10.5);
     let axis = look.axis;
-    let hints = |hints: AxisHints<'a>| hints.tick_label_color(tokens.text_faint).tick_label_font(font.clone());
+    let hints =
+        |hints: AxisHints<'a>| hints.tick_label_color(tokens.text_faint).tick_label_font(font.clone());
     let x = hints(AxisHints::new_x())
         .min_thickness(15.0)
         .label_spacing(20.0..=30.0)
@@ -292,9 +294,8 @@ fn validation<'a>(plot: &mut PlotUi<'a>, tokens: &Tokens, shown: &'a Shown<'_>, 
     evals.draw(plot, colour, 1.3, true);
     let points = evals.points();
     if (1..=200).contains(&points.len()) {
-        let dots = |radius: f32, colour| {
-            Points::new("", points).radius(radius).color(colour).allow_hover(false)
-        };
+        let dots =
+            |radius: f32, colour| Points::new("", points).radius(radius).color(colour).allow_hover(false);
         plot.points(dots(3.6, colour));
         plot.points(dots(2.0, tokens.card));
     }

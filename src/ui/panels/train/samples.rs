@@ -54,10 +54,8 @@ pub fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, prompt: &mut usize) {
         let origin = ui.max_rect().min;
         for index in first..last {
             let left = origin.x + index as f32 * (COLUMN + GAP);
-            let rect = egui::Rect::from_min_size(
-                egui::pos2(left, origin.y),
-                Vec2::new(COLUMN, size.y - 12.0),
-            );
+            let rect =
+                egui::Rect::from_min_size(egui::pos2(left, origin.y), Vec2::new(COLUMN, size.y - 12.0));
             let before = index.checked_sub(1).map(|before| answers[before].answer.as_str());
             let mut child = ui.new_child(egui::UiBuilder::new().max_rect(rect).id_salt(index));
             answer(&mut child, ctx, answers[index], before);
@@ -93,7 +91,8 @@ fn one_line(text: &str) -> String {
 fn answer(ui: &mut Ui, ctx: &PanelCtx<'_>, sample: &SampleMetrics, before: Option<&str>) {
     let tokens = ui.tokens();
     ui.painter().rect_filled(ui.max_rect(), 6.0, tokens.field);
-    let mut inner = ui.new_child(egui::UiBuilder::new().max_rect(ui.max_rect().shrink2(Vec2::new(10.0, 7.0))));
+    let mut inner =
+        ui.new_child(egui::UiBuilder::new().max_rect(ui.max_rect().shrink2(Vec2::new(10.0, 7.0))));
     let ui = &mut inner;
     let step = number::count(sample.step);
     let title = match sample.step {

@@ -8,8 +8,8 @@ use super::TargetsPart;
 use super::select::target_words;
 use crate::panels::PanelCtx;
 use crate::theme::UiTokens;
-use crate::widgets::module_tree::search_field;
 use crate::widgets::chip::{Tri, chip, removable_chip};
+use crate::widgets::module_tree::search_field;
 use crate::widgets::{Icon, button, input};
 use crate::words::method as words;
 
@@ -73,7 +73,8 @@ impl TargetsPart {
             for (role, members) in self.vocabulary.parts() {
                 let on = parts_on.contains(&role);
                 let count = members.len();
-                let help = protocol::text!("its rows in {count} fused matrices", "{count} 个合并矩阵中的相应行");
+                let help =
+                    protocol::text!("its rows in {count} fused matrices", "{count} 个合并矩阵中的相应行");
                 if chip(ui, if on { Tri::On } else { Tri::Off }, role).on_hover_text(ctx.t(&help)).clicked() {
                     part_clicked = Some((role, !on));
                 }
@@ -94,7 +95,9 @@ impl TargetsPart {
         let mut next: Option<Value> = None;
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().item_spacing.x = 5.0;
-            ui.label(RichText::new(format!("{} =", spec.key)).small().monospace().color(ui.tokens().text_weak));
+            ui.label(
+                RichText::new(format!("{} =", spec.key)).small().monospace().color(ui.tokens().text_weak),
+            );
             for (index, word) in current.iter().enumerate().take(24) {
                 let count = self.vocabulary.matching(word).len();
                 let name = format!("{} {word}", ctx.t(&words::REMOVE));
@@ -109,11 +112,9 @@ impl TargetsPart {
             }
         });
         ui.horizontal(|ui| {
-            let response =
-                input::text(ui, "glob", &mut self.glob, ctx.t(&words::GLOB_HINT), 170.0);
-            response.widget_info(|| {
-                egui::WidgetInfo::labeled(egui::Role::TextInput, true, ctx.t(&words::GLOB))
-            });
+            let response = input::text(ui, "glob", &mut self.glob, ctx.t(&words::GLOB_HINT), 170.0);
+            response
+                .widget_info(|| egui::WidgetInfo::labeled(egui::Role::TextInput, true, ctx.t(&words::GLOB)));
             let glob = self.glob.trim().to_owned();
             if glob.is_empty() {
                 search_field(ui, ctx, &mut self.view.search, 130.0);
@@ -123,7 +124,8 @@ impl TargetsPart {
             let colour = if count == 0 { ui.tokens().error } else { ui.tokens().text_weak };
             let text = protocol::text!("{count} matches", "匹配 {count} 个");
             let entered = response.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
-            let add = ui.add_enabled_ui(count > 0, |ui| button(ui, Some(Icon::Plus), ctx.t(&words::ADD)).clicked());
+            let add =
+                ui.add_enabled_ui(count > 0, |ui| button(ui, Some(Icon::Plus), ctx.t(&words::ADD)).clicked());
             ui.label(RichText::new(ctx.t(&text)).small().color(colour));
             if count > 0 && (add.inner || entered) {
                 let mut list: Vec<&str> = current.iter().copied().filter(|word| !word.is_empty()).collect();

@@ -116,7 +116,8 @@ impl TargetsPart {
         let name = targets_spec(method).map_or("", |spec| ctx.t(&spec.name));
         let on = self.shown.on.iter().filter(|on| **on).count();
         let all = report.linears.len();
-        let mut line = ctx.t(&protocol::text!("{on} of {all} matrices", "{all} 个矩阵中选中 {on} 个")).to_owned();
+        let mut line =
+            ctx.t(&protocol::text!("{on} of {all} matrices", "{all} 个矩阵中选中 {on} 个")).to_owned();
         if self.shown.pending {
             line += &format!("  ·  {}", ctx.t(&words::UPDATING));
         }
@@ -245,7 +246,8 @@ impl TargetsPart {
         }
         let value = config.method.params.get(&spec.key).cloned().unwrap_or_else(|| spec.kind.default_value());
         // Parts of a matrix stay parts unless the matrix itself is asked for.
-        let apart = |word: &&str| self.vocabulary.matching(word).iter().all(|member| !members.contains(member));
+        let apart =
+            |word: &&str| self.vocabulary.matching(word).iter().all(|member| !members.contains(member));
         let parts: Vec<&str> = self.vocabulary.part_words(&value).into_iter().filter(apart).collect();
         config.method.params.insert(spec.key.clone(), self.vocabulary.with_parts(&mask, &parts));
     }

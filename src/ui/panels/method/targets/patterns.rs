@@ -85,7 +85,12 @@ fn laid_over(
 
 /// The table that gives each matrix its number, no two patterns for one matrix. Patterns of `before` that match nothing
 /// stay: they are meant for another model.
-fn table(vocabulary: &Vocabulary, before: &Map<String, Value>, values: &[f64], base: f64) -> Map<String, Value> {
+fn table(
+    vocabulary: &Vocabulary,
+    before: &Map<String, Value>,
+    values: &[f64],
+    base: f64,
+) -> Map<String, Value> {
     let mut made: Map<String, Value> = before
         .iter()
         .filter(|(pattern, _)| vocabulary.matching(pattern).is_empty())
@@ -130,7 +135,10 @@ mod tests {
             table = edited(&vocabulary, &table, &members, number, 8.0);
             assert_eq!(given(&vocabulary, &table, 8.0), (numbers.clone(), false), "{table:?}");
         }
-        assert_eq!(Value::Object(table.clone()), serde_json::json!({"q": 5, "v": 5, "model.layers.3.mlp.*": 4}));
+        assert_eq!(
+            Value::Object(table.clone()),
+            serde_json::json!({"q": 5, "v": 5, "model.layers.3.mlp.*": 4})
+        );
         let everything = vocabulary.matching("*");
         assert!(edited(&vocabulary, &table, &everything, 8.0, 8.0).is_empty());
     }

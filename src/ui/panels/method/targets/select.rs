@@ -72,7 +72,8 @@ impl Vocabulary {
             }
         }
         let units = |map: BTreeMap<String, Vec<u32>>| -> Vec<Unit> {
-            let mut units: Vec<Unit> = map.into_iter().map(|(word, members)| Unit { word, members }).collect();
+            let mut units: Vec<Unit> =
+                map.into_iter().map(|(word, members)| Unit { word, members }).collect();
             units.sort_by_key(|unit| unit.members.first().copied());
             units
         };
@@ -135,7 +136,8 @@ impl Vocabulary {
 
     /// Matrices that a word means as a whole.
     fn whole(&self, word: &str) -> Vec<u32> {
-        let indices = |mask: &[bool]| (0u32..).zip(mask).filter(|(_, on)| **on).map(|(index, _)| index).collect();
+        let indices =
+            |mask: &[bool]| (0u32..).zip(mask).filter(|(_, on)| **on).map(|(index, _)| index).collect();
         if word == "auto" {
             return indices(&self.auto);
         }
@@ -288,9 +290,12 @@ pub(super) mod tests {
         };
         let mut linears = vec![linear("model.embed_tokens".into(), "embed", None)];
         for layer in 0..12 {
-            for (name, role) in
-                [("self_attn.q_proj", "q"), ("self_attn.v_proj", "v"), ("mlp.up_proj", "up"), ("mlp.down_proj", "down")]
-            {
+            for (name, role) in [
+                ("self_attn.q_proj", "q"),
+                ("self_attn.v_proj", "v"),
+                ("mlp.up_proj", "up"),
+                ("mlp.down_proj", "down"),
+            ] {
                 linears.push(linear(format!("model.layers.{layer}.{name}"), role, Some(layer)));
             }
         }
