@@ -34,7 +34,7 @@ pub struct Method {
     pub help: Text,
     /// Settings besides `kind` and `init_from`.
     pub params: fn() -> Vec<ParamSpec>,
-    /// `peft_type` of the adapter folders that this method reads and writes.
+    /// `peft_type` of the adapter folders that this method writes. The first method of a type reads them.
     pub peft_type: Option<&'static str>,
     /// Makes the model trainable: marks its own parameters, or returns an adapter of new ones.
     /// The map holds every setting of `params`, checked.
@@ -70,7 +70,7 @@ macro_rules! methods {
 }
 
 methods! {
-    full, freeze, lora, p_tuning_v2, prefix, prompt, p_tuning, bottleneck, ia3, bitfit, ln_tuning,
+    full, freeze, lora, dora, p_tuning_v2, prefix, prompt, p_tuning, bottleneck, ia3, bitfit, ln_tuning,
 }
 
 /// The method of a run file.

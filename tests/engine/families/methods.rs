@@ -20,7 +20,7 @@ use super::made::{Container, Made};
 /// Settings that suit very small models; more than one where a method has several forms.
 fn settings(method: &Method) -> Vec<Map<String, Json>> {
     let forms = match method.id {
-        "lora" => vec![json!({ "rank": 2, "targets": "all-linear" })],
+        "lora" | "dora" => vec![json!({ "rank": 2, "targets": "all-linear" })],
         "freeze" => vec![json!({ "blocks": 1, "final_norm": true })],
         "prefix" => {
             vec![json!({ "tokens": 3 }), json!({ "tokens": 3, "projection": true, "projection_width": 5 })]

@@ -6,10 +6,10 @@ use burn::tensor::FloatDType;
 use protocol::{Result, TargetReport, Text, UserError, text};
 use serde_json::{Map, Value as Json};
 
-use super::Settings;
 use super::adapter::LoraAdapter;
 use super::files::{Identity, config};
 use super::init::{Start, initialise};
+use super::params::Settings;
 use super::site::LoraSite;
 use super::slices::Slices;
 use super::stored::stored;
