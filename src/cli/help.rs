@@ -55,7 +55,7 @@ const ABOUT: [(&str, &str); 13] = [
     ("engine", "为图形窗口提供服务；由窗口启动"),
 ];
 
-const FLAGS: [(&str, &str); 59] = [
+const FLAGS: [(&str, &str); 61] = [
     ("json", "在标准输出以 JSON 行打印引擎事件；日志输出到标准错误"),
     ("device", "计算设备：auto、cpu 或 cuda:N"),
     ("lang", "消息语言（默认由 LANG 决定）"),
@@ -87,6 +87,11 @@ const FLAGS: [(&str, &str); 59] = [
     ("ignore_eos", "遇到结束词元后继续"),
     ("to", "导出目标：merged（完整模型）、adapter、gguf 或 opendelta"),
     ("verify", "重新加载写出的内容，并与当前模型比对"),
+    (
+        "merge_into",
+        "量化模型的适配器并入何处：original（原始权重，更精确）或 dequantised（训练时所用的权重）",
+    ),
+    ("quantization", "模型矩阵的保存方式：none、nf4、nf4-double 或 int8"),
     ("shard_size", "单个文件的最大大小"),
     ("shape", "采用已发布模型形状的虚构模型"),
     ("hidden_size", "替换形状中的隐藏维度"),

@@ -99,15 +99,15 @@ fn does_not_fit(workshop: &Workshop, allowed: &str) {
 
 #[test]
 fn runs_that_do_not_fit_into_memory() {
-    does_not_fit(&Workshop::new("memory_budget = \"1MB\"\n"), "1.0 MiB");
+    does_not_fit(&Workshop::new("memory_budget = \"0.5MB\"\n"), "0.5 MiB");
     // 32 rows of 50,000 tokens.
     let ids = vec!["7"; 50_000].join(",");
     let row = format!("{{\"input_ids\":[{ids}],\"labels\":[{ids}]}}\n");
     let settings =
-        "batch_size = 100000\nmemory_budget = \"2GB\"\n[data]\nmax_length = 1000000\nvalidation = 0.0\n";
+        "batch_size = 100000\nmemory_budget = \"64MB\"\n[data]\nmax_length = 1000000\nvalidation = 0.0\n";
     let workshop = Workshop::new(settings);
     workshop.write("data.jsonl", row.repeat(32));
-    does_not_fit(&workshop, "2.0 GiB");
+    does_not_fit(&workshop, "64.0 MiB");
 }
 
 #[test]

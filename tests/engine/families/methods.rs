@@ -163,7 +163,16 @@ fn gradients(case: &Case) -> BTreeMap<String, Direction> {
     kinds
 }
 
+/// DoRA takes its rows' lengths for constants when it goes backward (arXiv:2402.09353, section 4.3), so that the
+/// gradient of its factors is not the slope. The golden cases hold it.
+fn is_no_slope(case: &Case, kind: &str) -> bool {
+    case.name.starts_with("dora") && !kind.ends_with("magnitude_vector")
+}
+
 fn has_slope(case: &mut Case, kind: &str, gradients: Direction) {
+    if is_no_slope(case, kind) {
+        return;
+    }
     let square = |gradient: &Tensor<1>| {
         read_f32(&Value::Vector((gradient.clone() * gradient.clone()).sum())).unwrap()[0]
     };

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use burn::tensor::{DType, Device};
 use engine::models::{Model, ModelFolder};
-use engine::nn::packed::{Nested, Outputs, Scales, dynamic_table, nested, nf4};
+use engine::nn::ops::SIGNED_CODE;
+use engine::nn::packed::{Nested, Outputs, Scales, nested, nf4};
 use engine::nn::{Packed, Quantised, Quantization, Value};
 use engine::weights::{Checkpoint, FileDtype, encode_f32, open_file};
 use serde_json::Value as Json;
@@ -56,7 +57,7 @@ fn has_its_codes(file: &Checkpoint, name: &str, block: usize) {
     }
     let got = nested(&scales);
     let read = |part: &str| file.read_f32(&format!("{name}/{part}")).unwrap();
-    assert_eq!(bits(&dynamic_table()), bits(&read("nested_code")), "{name}");
+    assert_eq!(bits(&SIGNED_CODE.values), bits(&read("nested_code")), "{name}");
     assert_eq!(bits(&[got.offset]), bits(&read("offset")), "{name}");
     assert_eq!(bits(&got.scales), bits(&read("nested_absmax")), "{name}");
     let want = file.bytes(&format!("{name}/absmax_quantised")).unwrap();

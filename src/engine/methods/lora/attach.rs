@@ -79,8 +79,8 @@ fn declared(model: &Model, settings: &Map<String, Json>) -> Result<(LoraAdapter,
         .details(problems)
         .at_item("method.rank")
         .mend(Text::fixed(
-            "change the rank or what is named, or choose other targets",
-            "请修改秩或所列设置，或选择其他目标模块",
+            "choose a smaller rank, change what is named, or choose other targets",
+            "请减小秩、修改所列设置，或选择其他目标模块",
         )));
     }
     add_biases(&mut adapter, model, &sites, &settings.bias);

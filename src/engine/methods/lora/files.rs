@@ -221,6 +221,7 @@ struct Reader {
     dropout: f64,
     rslora: bool,
     dora: bool,
+    lora_bias: bool,
     /// loralib's `enable_lora`.
     enabled: Option<Vec<bool>>,
 }
@@ -244,6 +245,7 @@ impl Reader {
             dropout: number("lora_dropout", 0.0).clamp(0.0, 0.95),
             rslora: flag("use_rslora"),
             dora: flag("use_dora"),
+            lora_bias: flag("lora_bias"),
             enabled: config
                 .get("enable_lora")
                 .and_then(Json::as_array)
@@ -260,7 +262,7 @@ impl Reader {
             dropout: self.dropout,
             rslora: self.rslora,
             dora: self.dora,
-            lora_bias: config.get("lora_bias").and_then(Json::as_bool).unwrap_or(false),
+            lora_bias: self.lora_bias,
             bias: config.get("bias").and_then(Json::as_str).unwrap_or("none").to_owned(),
             target_modules: Vec::new(),
             modules_to_save: list.iter().filter_map(Json::as_str).map(str::to_owned).collect(),
@@ -324,6 +326,9 @@ impl Reader {
         let slices =
             self.slices(site, rank, weights.shape(&format!("{PREFIX}{path}.lora_B.weight")), name)?;
         let bias = weights.stored.contains_key(&format!("{PREFIX}{path}.lora_B.bias"));
+        if self.lora_bias && !bias {
+            return Err(format!("{name}: no lora_B.bias beside it, although lora_bias is set"));
+        }
         if bias && site.bias.is_none() {
             return Err(format!("{name}: a bias beside a layer that has none"));
         }

@@ -11,7 +11,7 @@ use burn::tensor::FloatDType;
 use protocol::{Result, Text, UserError, text};
 
 pub use device::Packed;
-pub use quantise::{NF4, dynamic_table, nested, nf4};
+pub use quantise::{NF4, nested, nf4};
 
 /// Elements that share a scale in NF4.
 const BLOCK: usize = 64;

