@@ -163,7 +163,7 @@ def train_adapter(binary, folder, base, vocabulary, method):
     quoted = json.dumps(os.path.abspath(base))
     with open(run_file, "w", encoding="utf-8") as handle:
         handle.write(f'[model]\npath = {quoted}\ndtype = "f32"\n'
-                     '[data]\ntrain = ["tokens.jsonl"]\nformat = "tokens"\nvalidation = 0.0\nmax_length = 64\n'
+                     '[data]\ntrain = ["tokens.jsonl"]\nformat = "tokens"\nvalidation = 0.0\nmax_length = 48\n'
                      f'[method]\n{method}\n'
                      '[train]\nmax_steps = 20\nbatch_size = 2\nlearning_rate = 1e-2\nscheduler = "constant"\n'
                      'warmup_ratio = 0.0\nsave_every = 0\neval_every = 0\n')
