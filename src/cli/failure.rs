@@ -1,8 +1,11 @@
 //! Errors as the user reads them: what, the details, how to mend it, and the place last.
 
-use protocol::{Event, Language, Place, Remedy, Text, UserError};
+use protocol::{Event, Language, Place, Remedy, Text, UserError, text};
 
 use super::screen::Screen;
+
+/// How many details are printed; with `--json` all are.
+const DETAILS: usize = 40;
 
 /// Tells an error and returns the exit code it stands for.
 pub fn report(error: &UserError, screen: &mut Screen) -> u8 {
@@ -21,7 +24,8 @@ pub fn report(error: &UserError, screen: &mut Screen) -> u8 {
 /// The words of an error.
 fn describe(error: &UserError, language: Language) -> String {
     let mut lines = vec![error.what.get(language).to_owned()];
-    lines.extend(error.details.iter().map(|detail| format!("  {detail}")));
+    lines.extend(error.details.iter().take(DETAILS).map(|detail| format!("  {detail}")));
+    lines.extend(more(error).map(|text| format!("  {}", text.get(language))));
     if let Some(mend) = &error.mend {
         lines.push(match language {
             Language::English => format!("  to mend it: {}", mend.en),
@@ -36,6 +40,11 @@ fn describe(error: &UserError, language: Language) -> String {
         });
     }
     lines.join("\n")
+}
+
+fn more(error: &UserError) -> Option<Text> {
+    let count = error.details.len().checked_sub(DETAILS).filter(|count| *count > 0)?;
+    Some(text!("… and {count} more, which --json prints", "……另有 {count} 条，可用 --json 查看"))
 }
 
 /// What can be changed and to what: `Drop 3 rows: data.on_too_long = "drop"`.
@@ -67,5 +76,17 @@ mod tests {
         assert_eq!(describe(&error, Language::English), english);
         let chinese = "有一行已损坏\n  expected `,`\n  解决办法：请更正\n  位置：output，第 7 行，a.jsonl";
         assert_eq!(describe(&error, Language::Chinese), chinese);
+    }
+
+    #[test]
+    fn what_is_said_fits_a_screen() {
+        let error = UserError::bad_input(Text::fixed("Broken", "已损坏"));
+        let lines = |count: usize| {
+            let error = error.clone().details((0..count).map(|at| format!("tensor {at}")));
+            describe(&error, Language::English).lines().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(lines(DETAILS).len(), 1 + DETAILS);
+        assert_eq!(lines(500).len(), 2 + DETAILS);
+        assert_eq!(lines(500).last().unwrap(), "  … and 460 more, which --json prints");
     }
 }

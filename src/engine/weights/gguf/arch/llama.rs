@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Arch, Config, Form, Module, Reading, always, module, same};
+use super::{Arch, Config, Form, Module, Reading, Writing, always, module, same};
 
 /// What all models in the spelling of Llama have.
 pub(super) const STEM: &[Module] = &[
@@ -45,14 +45,19 @@ pub const LLAMA: Arch = Arch {
         experts(reading);
     },
     metadata: |writing| {
-        writing.base();
-        writing.rms_eps("rms_norm_eps", 1e-6);
-        writing.activation(&["hidden_act"], &["silu", "swish"]);
-        writing.whole("vocab_size", writing.info.vocabulary as u64);
-        writing.whole("rope.dimension_count", writing.rotated());
+        llama_like(writing);
         writing.no_window();
     },
 };
+
+/// What llama.cpp asks of this layout and of its relatives.
+fn llama_like(writing: &mut Writing<'_>) {
+    writing.base();
+    writing.rms_eps("rms_norm_eps", 1e-6);
+    writing.activation(&["hidden_act"], &["silu", "swish"]);
+    writing.whole("vocab_size", writing.info.vocabulary as u64);
+    writing.whole("rope.dimension_count", writing.rotated());
+}
 
 /// The length of a head that only the rotary embedding tells, where files lack the key for it.
 fn rotated_head(reading: &Reading<'_>, config: &mut Config) {
@@ -118,11 +123,7 @@ pub const GRANITE: Arch = Arch {
         experts(reading);
     },
     metadata: |writing| {
-        writing.base();
-        writing.rms_eps("rms_norm_eps", 1e-6);
-        writing.activation(&["hidden_act"], &["silu", "swish"]);
-        writing.whole("vocab_size", writing.info.vocabulary as u64);
-        writing.whole("rope.dimension_count", writing.rotated());
+        llama_like(writing);
         for (key, name) in GRANITE_FACTORS {
             writing.number(name, writing.config_number(key, 1.0));
         }
