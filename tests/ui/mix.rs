@@ -141,3 +141,13 @@ fn several_are_exported_as_one_model() {
     let (_, wanted) = export::forecast(&engine).unwrap();
     assert_eq!((wanted.model.adapters.len(), wanted.model.weights.len()), (1, 0));
 }
+
+#[test]
+fn a_long_name_leaves_room_for_others_to_join() {
+    let engine = learned();
+    let mut harness = ready(&Window::default(), &engine);
+    let long = "/a/an-adapter-whose-name-says-at-length-what-it-was-trained-on-and-when";
+    chat::push(&mut harness, ui::state::chat::ChatAction::UseFolder(long.into()));
+    let right = |label: &str| harness.get_by_role_and_label(Role::Button, label).rect().right();
+    assert!(right("Add an adapter") <= right("Send"), "{} > {}", right("Add an adapter"), right("Send"));
+}

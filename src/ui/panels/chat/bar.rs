@@ -19,7 +19,7 @@ use crate::words::chat as words;
 /// Below this width, as beside the plots, rows are broken in two.
 pub(super) const NARROW: f32 = 600.0;
 /// What the button takes by which others join.
-const JOIN_WIDTH: f32 = 36.0;
+const JOIN_WIDTH: f32 = 46.0;
 
 pub(super) fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, kept: &mut Kept) {
     let narrow = ui.available_width() < NARROW;

@@ -34,15 +34,10 @@ impl VocabularyPart {
         let mut config = ctx.state.project.config.clone();
         let problems = ctx.state.problems_at(KEY);
         let open = self.open || !config.vocabulary.is_off() || !problems.is_empty();
-        ui.horizontal(|ui| {
-            section(ui, ctx.t(&words::NEW_TOKENS));
-            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                if open && icon_button(ui, Icon::Trash, ctx.t(&words::NONE)).clicked() {
-                    config.vocabulary = VocabularyConfig::default();
-                    *self = Self::default();
-                }
-            });
-        });
+        if Self::title(ui, ctx, open) {
+            config.vocabulary = VocabularyConfig::default();
+            *self = Self::default();
+        }
         card(ui, |ui| {
             if !open {
                 return self.closed(ui, ctx);
@@ -57,6 +52,21 @@ impl VocabularyPart {
             }
         });
         ctx.edit(config);
+    }
+
+    /// The card's title; true when nothing is to be extended any more.
+    fn title(ui: &mut Ui, ctx: &PanelCtx<'_>, open: bool) -> bool {
+        let title = ctx.t(&words::NEW_TOKENS);
+        if !open {
+            section(ui, title);
+            return false;
+        }
+        let inner = ui.horizontal(|ui| {
+            section(ui, title);
+            let right = Layout::right_to_left(Align::Center);
+            ui.with_layout(right, |ui| icon_button(ui, Icon::Trash, ctx.t(&words::NONE)).clicked()).inner
+        });
+        inner.inner
     }
 
     /// Quiet while nothing is extended.
