@@ -20,6 +20,12 @@ pub enum Purpose {
     ImportRun,
     /// The adapter that training starts from.
     InitFrom,
+    /// A list of new tokens, texts to learn them from, and a tokenizer that has them already.
+    VocabularyFile,
+    VocabularyTexts,
+    VocabularyFolder,
+    /// An adapter that joins the one in Chat.
+    JoinFolder,
     /// Where runs are kept.
     RunsFolder,
     /// A table of figures (CSV) or a picture (PNG) that the panel holds ready.

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use protocol::config::{DataConfig, MethodConfig, ModelConfig};
+use protocol::config::{DataConfig, MethodConfig, ModelConfig, VocabularyConfig};
 use protocol::{Command, ModelRef, RunConfig, Wish};
 
 use crate::apply::Apply;
@@ -43,6 +43,9 @@ struct Seen {
 #[derive(Clone, PartialEq)]
 struct Shown {
     model: PathBuf,
+    vocabulary: VocabularyConfig,
+    /// An adapter that training goes on from brings its tokens.
+    init_from: PathBuf,
     data: DataConfig,
     base: PathBuf,
 }
@@ -127,6 +130,8 @@ impl Follow {
     fn preview(&mut self, apply: &mut Apply<'_>, seen: &Seen) {
         let shown = Shown {
             model: seen.config.model.path.clone(),
+            vocabulary: seen.config.vocabulary.clone(),
+            init_from: seen.config.method.init_from.clone(),
             data: seen.config.data.clone(),
             base: seen.base.clone(),
         };

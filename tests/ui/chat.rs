@@ -62,7 +62,7 @@ fn open(window: &Window, engine: &FakeEngine, desktop: &FakeDesktop) -> Harness<
 }
 
 /// The panel with a tuned model at the right.
-fn ready(window: &Window, engine: &FakeEngine) -> Harness<'static, App> {
+pub fn ready(window: &Window, engine: &FakeEngine) -> Harness<'static, App> {
     let runs = vec![finished_run()];
     let mut harness = open(window, engine, &FakeDesktop::default());
     engine.tell(Event::Runs { request: RequestId(900), dir: "/runs".into(), runs });
@@ -76,7 +76,7 @@ fn use_run(harness: &mut Harness<'static, App>, checkpoint: Option<PathBuf>) {
     push(harness, ChatAction::UseRun { run, checkpoint });
 }
 
-fn push(harness: &mut Harness<'static, App>, action: ChatAction) {
+pub fn push(harness: &mut Harness<'static, App>, action: ChatAction) {
     harness.state().push(Action::Chat(action));
     harness.run();
 }
@@ -88,14 +88,14 @@ fn type_into(harness: &mut Harness<'static, App>, text: &str) {
     harness.run();
 }
 
-fn say(harness: &mut Harness<'static, App>, text: &str) {
+pub fn say(harness: &mut Harness<'static, App>, text: &str) {
     type_into(harness, text);
     harness.key_press(Key::Enter);
     harness.run();
 }
 
 /// Every prompt the engine was sent.
-fn prompts(engine: &FakeEngine) -> Vec<(RequestId, GenerateRequest)> {
+pub fn prompts(engine: &FakeEngine) -> Vec<(RequestId, GenerateRequest)> {
     let traffic = engine.traffic.borrow();
     let asked = traffic.commands.iter().filter_map(|command| match command {
         Command::Generate { request, generate } => Some((*request, generate.clone())),
@@ -125,7 +125,7 @@ fn stats(finish: &str) -> GenerateStats {
 }
 
 /// The engine answers the newest prompt.
-fn answer(harness: &mut Harness<'static, App>, engine: &FakeEngine, text: &str) {
+pub fn answer(harness: &mut Harness<'static, App>, engine: &FakeEngine, text: &str) {
     let (request, _) = prompts(engine).pop().unwrap();
     let half = text.char_indices().nth(text.chars().count() / 2).map_or(0, |(at, _)| at);
     engine.tell(Event::Delta { request, text: text[..half].into(), ids: vec![1] });

@@ -63,7 +63,7 @@ fn dtypes(words: &[&str]) -> ParamSpec {
 }
 
 /// The panel with a run's result chosen.
-fn chosen(window: &Window, engine: &FakeEngine, desktop: &FakeDesktop) -> Harness<'static, App> {
+pub fn chosen(window: &Window, engine: &FakeEngine, desktop: &FakeDesktop) -> Harness<'static, App> {
     let mut harness = opened(window, engine, desktop);
     let runs = vec![finished_run()];
     engine.tell(Event::Runs { request: RequestId(900), dir: "/runs".into(), runs });
@@ -90,7 +90,7 @@ fn push(harness: &mut Harness<'static, App>, action: ExportAction) {
 }
 
 /// The newest request of each kind: forecast, export.
-fn forecast(engine: &FakeEngine) -> Option<(RequestId, ExportRequest)> {
+pub fn forecast(engine: &FakeEngine) -> Option<(RequestId, ExportRequest)> {
     engine.traffic.borrow().commands.iter().rev().find_map(|command| match command {
         Command::ForecastExport { request, export } => Some((*request, export.clone())),
         _ => None,

@@ -43,6 +43,7 @@ impl Apply<'_> {
                 None => self.toast(Level::Warning, NOTHING_TO_LOAD.clone()),
             },
             ChatAction::UseFolder(folder) => self.chat_adapter_picked(folder),
+            ChatAction::Use(tuned) => self.speak_to(*tuned),
             ChatAction::UseLive => self.speak_to(Tuned::live()),
             ChatAction::Render { turn, side } => self.render(turn, side),
             ChatAction::CloseRendered => {
@@ -55,6 +56,14 @@ impl Apply<'_> {
     /// A folder was chosen to speak beside the base.
     pub(super) fn chat_adapter_picked(&mut self, folder: PathBuf) {
         self.speak_to(Tuned::folder(folder));
+    }
+
+    /// A folder was chosen whose adapter joins who speaks now.
+    pub(super) fn chat_joined(&mut self, folder: PathBuf) {
+        if let Some(mut tuned) = right(self.state) {
+            tuned.join(Tuned::folder(folder));
+            self.speak_to(tuned);
+        }
     }
 
     fn speak_to(&mut self, tuned: Tuned) {

@@ -19,6 +19,7 @@ impl Apply<'_> {
                     self.state.export.use_source(tuned);
                 }
             }
+            ExportAction::Use(source) => self.state.export.use_source(*source),
             ExportAction::Choose(choices) => self.state.export.choices = *choices,
             ExportAction::Start => self.start_export(),
             ExportAction::Stop => self.stop_export(),

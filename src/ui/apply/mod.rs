@@ -133,6 +133,23 @@ impl Apply<'_> {
                 config.method.init_from = first;
                 self.state.project.edit(config, now);
             }
+            Purpose::VocabularyFile => {
+                config.vocabulary.file = first;
+                self.state.project.edit(config, now);
+            }
+            Purpose::VocabularyTexts => {
+                for path in paths {
+                    if !config.vocabulary.train_on.contains(&path) {
+                        config.vocabulary.train_on.push(path);
+                    }
+                }
+                self.state.project.edit(config, now);
+            }
+            Purpose::VocabularyFolder => {
+                config.vocabulary.extended = first;
+                self.state.project.edit(config, now);
+            }
+            Purpose::JoinFolder => self.chat_joined(first),
             Purpose::RunsFolder => self.state.preferences.runs_dir = Some(first),
             Purpose::SaveFigures | Purpose::SavePicture => self.runs_save_picked(purpose, first),
         }

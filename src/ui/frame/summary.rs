@@ -1,12 +1,14 @@
 //! The summary at the right: the run as configured, the data's verdict, the memory forecast, and the one big button.
 //! What the button says is what will happen; if it cannot, it says why, with the mend.
 
-use egui::{Align, Layout, RichText, ScrollArea, Sense, Ui, Vec2};
-use protocol::{MemoryForecast, Severity, Text};
+use egui::{Align, Layout, RichText, ScrollArea, Ui};
+use protocol::{Severity, Text, UserError};
 
+use super::forecast;
 use crate::action::Action;
 use crate::command::UiCommand;
-use crate::panels::{PanelCtx, PanelId};
+use crate::panels::{PanelCtx, PanelId, PanelInfo};
+use crate::state::problems::concerns;
 use crate::state::train::{RunPhase, TrainAction};
 use crate::theme::{Tokens, UiTokens};
 use crate::widgets::error::{error_box, notice, remedies};
@@ -26,7 +28,7 @@ pub fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>) {
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         ui.add_space(10.0);
         this_run(ui, ctx);
-        forecast(ui, ctx);
+        forecast::ui(ui, ctx);
         verdict(ui, ctx);
     });
 }
@@ -94,85 +96,6 @@ fn lines(ctx: &PanelCtx<'_>) -> Vec<String> {
     lines
 }
 
-fn forecast(ui: &mut Ui, ctx: &PanelCtx<'_>) {
-    let verdict = ctx.state.data.verdict.value.as_ref().and_then(|verdict| verdict.forecast.as_ref());
-    let Some(forecast) = verdict.or(ctx.state.estimate.value.as_ref().map(|estimate| &estimate.forecast))
-    else {
-        return;
-    };
-    section(ui, ctx.t(&words::FORECAST));
-    card(ui, |ui| {
-        let tokens = ui.tokens();
-        let of = if forecast.available > 0 {
-            format!(" / {}", number::bytes(forecast.available))
-        } else {
-            String::new()
-        };
-        ui.horizontal(|ui| {
-            ui.label(
-                RichText::new(format!("{}{of}", number::bytes(forecast.total))).color(tokens.text_strong),
-            );
-            let (word, colour) = if forecast.fits {
-                (&words::FITS, tokens.success)
-            } else {
-                (&words::DOES_NOT_FIT, tokens.error)
-            };
-            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                ui.label(RichText::new(ctx.t(word)).small().color(colour));
-            });
-        });
-        bar(ui, forecast);
-        for ((name, bytes), colour) in parts(forecast).into_iter().zip(tokens.series) {
-            if bytes > 0 {
-                part(ui, ctx.t(name), bytes, colour);
-            }
-        }
-        for line in &forecast.plan {
-            ui.add(egui::Label::new(RichText::new(ctx.t(line)).small().color(tokens.text_weak)).wrap());
-        }
-    });
-    ui.add_space(4.0);
-}
-
-fn part(ui: &mut Ui, name: &str, bytes: u64, colour: egui::Color32) {
-    ui.spacing_mut().item_spacing.y = 2.0;
-    ui.spacing_mut().interact_size.y = 17.0;
-    ui.horizontal(|ui| {
-        let (rect, _) = ui.allocate_exact_size(Vec2::splat(8.0), Sense::hover());
-        ui.painter().rect_filled(rect, 2.0, colour);
-        ui.label(RichText::new(name).small().color(ui.tokens().text_weak));
-        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            ui.label(RichText::new(number::bytes(bytes)).small().color(ui.tokens().text_weak));
-        });
-    });
-}
-
-fn parts(forecast: &MemoryForecast) -> [(&'static Text, u64); 6] {
-    [
-        (&words::WEIGHTS, forecast.weights),
-        (&words::TRAINABLE, forecast.trainable),
-        (&words::GRADIENTS, forecast.gradients),
-        (&words::OPTIMIZER, forecast.optimizer),
-        (&words::INPUTS, forecast.inputs),
-        (&words::AT_WORK, forecast.at_work()),
-    ]
-}
-
-/// The parts of the forecast as one bar over what the device has.
-fn bar(ui: &mut Ui, forecast: &MemoryForecast) {
-    let tokens = ui.tokens();
-    let (rect, _) = ui.allocate_exact_size(Vec2::new(ui.available_width(), 8.0), Sense::hover());
-    ui.painter().rect_filled(rect, 4.0, tokens.field);
-    let whole = forecast.available.max(forecast.total).max(1) as f32;
-    let mut x = rect.left();
-    for ((_, bytes), colour) in parts(forecast).into_iter().zip(tokens.series) {
-        let width = rect.width() * bytes as f32 / whole;
-        let part = egui::Rect::from_min_size(egui::pos2(x, rect.top()), Vec2::new(width, rect.height()));
-        ui.painter().rect_filled(part, 2.0, colour);
-        x += width;
-    }
-}
-
 fn verdict(ui: &mut Ui, ctx: &PanelCtx<'_>) {
     let data = &ctx.state.data;
     if data.verdict.value.is_none() && data.verdict.error.is_none() && !data.verdict.is_pending() {
@@ -229,8 +152,11 @@ pub struct Obstacle {
 pub fn obstacle(ctx: &PanelCtx<'_>) -> Option<Obstacle> {
     let state = ctx.state;
     let config = &state.project.config;
-    let at = |text: &Text, panel: &crate::panels::PanelInfo| {
-        Some(Obstacle { text: text.clone(), panel: panel.panel_id() })
+    let at = |text: &Text, panel: &PanelInfo| Some(Obstacle { text: text.clone(), panel: panel.panel_id() });
+    // What is said against new tokens is said on the panel where they are given.
+    let refused = |error: &UserError, panel: &PanelInfo| {
+        let model = &crate::panels::model::PANEL;
+        at(&error.what, if concerns(error, "vocabulary") { model } else { panel })
     };
     if state.engine.ended {
         return at(&words::ENGINE_ENDED, &crate::panels::settings::PANEL);
@@ -248,15 +174,10 @@ pub fn obstacle(ctx: &PanelCtx<'_>) -> Option<Obstacle> {
         return at(&words::NO_DATA, &crate::panels::data::PANEL);
     }
     if let Some(error) = state.data.verdict.error.as_ref().or(state.data.page.error.as_ref()) {
-        return at(&error.what, &crate::panels::data::PANEL);
+        return refused(error, &crate::panels::data::PANEL);
     }
-    let problem = state.estimate.error.as_ref().or(state
-        .estimate
-        .value
-        .as_ref()
-        .and_then(|estimate| estimate.problems.first()));
-    if let Some(problem) = problem {
-        return at(&problem.what, &crate::panels::method::PANEL);
+    if let Some(problem) = state.estimate_problems().first() {
+        return refused(problem, &crate::panels::method::PANEL);
     }
     let verdict = state.data.verdict.value.as_ref()?;
     if let Some(finding) = verdict.findings.iter().find(|finding| finding.severity == Severity::Error) {

@@ -28,6 +28,8 @@ pub enum ExportAction {
     },
     /// Export who speaks in the Chat panel.
     UseChat,
+    /// Export these.
+    Use(Box<Tuned>),
     Choose(Box<ExportChoices>),
     Start,
     Stop,
@@ -169,12 +171,15 @@ impl ExportState {
     }
 
     pub fn use_source(&mut self, source: Tuned) {
-        let whole = matches!(source.kind, TunedKind::Model(_));
-        if whole && self.choices.target == ADAPTER {
+        if !has_adapter(&source) && self.choices.target == ADAPTER {
             self.choices.target = MERGED.into();
         }
+        // Other weights are the same source still.
+        let same = self.source.as_ref().is_some_and(|before| before.name() == source.name());
+        if !same {
+            self.choices.name = None;
+        }
         self.source = Some(source);
-        self.choices.name = None;
     }
 
     /// Whether the forecast is one of these settings; asking for them makes it so.
@@ -190,6 +195,11 @@ impl ExportState {
     fn is_taken(&self, path: &Path) -> bool {
         self.written.iter().any(|written| written == path)
     }
+}
+
+/// Whether there is one adapter to write as it is: a whole model has none, and several are not one.
+pub fn has_adapter(source: &Tuned) -> bool {
+    source.takes_others() && source.mix.is_single()
 }
 
 /// The folder that will be made: chosen, or beside the run with a name that says what it is.
@@ -215,7 +225,7 @@ fn beside(state: &AppState, source: &Tuned) -> Option<PathBuf> {
 /// `story-2-merged-bf16`
 fn suggested_name(source: &Tuned, choices: &ExportChoices) -> String {
     let kept = |c: char| if c.is_alphanumeric() || c == '-' || c == '_' || c == '.' { c } else { '-' };
-    let raw: String = source.label.en.chars().take(60).map(kept).collect();
+    let raw: String = source.name().en.chars().take(60).map(kept).collect();
     let mut name = raw.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-");
     name += &format!("-{}", choices.target);
     if choices.target != ADAPTER && choices.dtype != "keep" {
@@ -254,11 +264,11 @@ pub fn merge_param(state: &AppState) -> Option<&ParamSpec> {
 pub fn request(state: &AppState) -> Option<ExportRequest> {
     let source = state.export.source.as_ref()?;
     let origin = source.origin(state).into_owned();
-    let model = match &source.kind {
-        TunedKind::Live => return None,
-        TunedKind::Adapter(dir) => ModelRef { adapters: vec![dir.clone()], ..origin.model },
-        TunedKind::Model(dir) => ModelRef { path: dir.clone(), ..origin.model },
-    };
+    if source.kind == TunedKind::Live {
+        return None;
+    }
+    // What is written is merged in any case.
+    let model = ModelRef { merged: false, ..source.on(origin.model) };
     let choices = &state.export.choices;
     let adapter = choices.target == ADAPTER;
     Some(ExportRequest {

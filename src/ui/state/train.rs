@@ -81,6 +81,13 @@ impl TrainState {
         !matches!(self.phase, RunPhase::None | RunPhase::Ended)
     }
 
+    /// The most memory that the run took, and what it was forecast to take; None while one of them is unknown.
+    pub fn peak(&self) -> Option<(u64, u64)> {
+        let Some(Outcome::Finished { peak_bytes, .. }) = &self.outcome else { return None };
+        let told = self.summary.as_ref()?.forecast.total;
+        (*peak_bytes > 0 && told > 0).then_some((*peak_bytes, told))
+    }
+
     pub fn last_step(&self) -> Option<&StepMetrics> {
         self.history.steps.last()
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use protocol::{ModelRef, RunReport, Text, text};
 
 use super::AppState;
+use super::mix::Mix;
 
 /// The method that trains the model itself: its result is a model folder of its own, its checkpoints are not.
 const FULL: &str = "full";
@@ -22,6 +23,8 @@ pub struct Tuned {
     pub kind: TunedKind,
     /// None: the project's model.
     pub origin: Option<Origin>,
+    /// Other adapters that act with it.
+    pub mix: Mix,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +48,7 @@ pub struct Origin {
 impl Tuned {
     pub fn live() -> Self {
         let label = Text::fixed("The model as it trains", "训练中的模型");
-        Self { label, run: None, kind: TunedKind::Live, origin: None }
+        Self { label, run: None, kind: TunedKind::Live, origin: None, mix: Mix::default() }
     }
 
     /// An adapter folder from anywhere, on the project's model.
@@ -54,7 +57,7 @@ impl Tuned {
             Some(run) => plain(name(run)),
             None => plain(name(&dir)),
         };
-        Self { label, run: None, kind: TunedKind::Adapter(dir), origin: None }
+        Self { label, run: None, kind: TunedKind::Adapter(dir), origin: None, mix: Mix::default() }
     }
 
     /// A run's result, or one of its checkpoints. None where there is nothing that can be loaded: no result yet, or
@@ -70,13 +73,19 @@ impl Tuned {
             }
             None => (plain(run.name.clone()), kind_of_result(run.result.as_ref()?)),
         };
-        Some(Self { label, run: Some(run.dir.clone()), kind, origin })
+        Some(Self { label, run: Some(run.dir.clone()), kind, origin, mix: Mix::default() })
     }
 
     /// What a run that just ended wrote; its origin is filled in when the list of runs tells it.
     pub fn of_result(name: &str, result: &Path) -> Self {
         let run = result.parent().map(Path::to_path_buf);
-        Self { label: plain(name.to_owned()), run, kind: kind_of_result(result), origin: None }
+        Self {
+            label: plain(name.to_owned()),
+            run,
+            kind: kind_of_result(result),
+            origin: None,
+            mix: Mix::default(),
+        }
     }
 
     /// The newest checkpoint of a run that is paused.
@@ -84,7 +93,7 @@ impl Tuned {
         let name = name(run);
         let label = text!("{name} · step {step}", "{name} · 第 {step} 步");
         let kind = TunedKind::Adapter(dir.join(CHECKPOINT_ADAPTER));
-        Self { label, run: Some(run.to_path_buf()), kind, origin: None }
+        Self { label, run: Some(run.to_path_buf()), kind, origin: None, mix: Mix::default() }
     }
 
     /// Takes up what the list of runs knows of its run.
@@ -94,6 +103,7 @@ impl Tuned {
         {
             self.origin = Some(Origin::of_run(run));
         }
+        self.mix.others.iter_mut().for_each(|other| other.tuned.learn(runs));
     }
 
     /// The folder of the adapter or the model; None while it trains.

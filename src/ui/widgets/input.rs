@@ -87,7 +87,7 @@ fn field_size(ui: &Ui) -> Vec2 {
     Vec2::new(NUMBER_WIDTH, ui.spacing().interact_size.y)
 }
 
-/// A size of memory in words: `auto` or `8GB`.
+/// A line of text.
 pub fn text(ui: &mut Ui, salt: &str, value: &mut String, hint: &str, width: f32) -> Response {
     let edit = TextEdit::singleline(value).id_salt(salt).hint_text(hint).desired_width(width);
     ui.add(edit.margin(Vec2::new(8.0, 4.0)))

@@ -14,6 +14,7 @@ pub mod histogram;
 pub mod icon;
 pub mod input;
 pub mod jinja;
+pub mod mix;
 pub mod module_tree;
 pub mod number;
 pub mod plot;

@@ -53,6 +53,13 @@ pub fn percent(part: u64, whole: u64) -> String {
     format!("{:.2} %", part as f64 * 100.0 / (whole.max(1)) as f64)
 }
 
+/// How far a measured figure is from its forecast: `+3.1 %`.
+pub fn deviation(measured: u64, forecast: u64) -> String {
+    let part = (measured as f64 - forecast as f64) * 100.0 / forecast.max(1) as f64;
+    let sign = if part < 0.0 { '−' } else { '+' };
+    format!("{sign}{:.1} %", part.abs())
+}
+
 /// A learning rate or another small number: `2e-4`, `0.05`.
 pub fn scientific(value: f64) -> String {
     if value == 0.0 || (0.01..10_000.0).contains(&value.abs()) {
@@ -80,5 +87,7 @@ mod tests {
         assert_eq!(duration(380.0).en, "6 min 20 s");
         assert_eq!(duration(f64::NAN).zh, "0 秒");
         assert_eq!(percent(42, 10_000), "0.42 %");
+        assert_eq!(deviation(980, 1000), "−2.0 %");
+        assert_eq!(deviation(1031, 1000), "+3.1 %");
     }
 }

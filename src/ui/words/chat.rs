@@ -18,6 +18,15 @@ words! {
     PAUSED_HELP => "The run is paused: its newest checkpoint answers", "训练已暂停：由最新的检查点回答";
     STARTING_HELP => "The run is starting: answers come with its first step", "训练正在启动：第一步之后才会回答";
     CHOOSE_FOLDER => "Choose an adapter folder…", "选择适配器文件夹…";
+    JOIN => "Add an adapter", "添加适配器";
+    JOIN_HELP => "It acts together with those that are chosen", "与已选的适配器同时起作用";
+    WEIGHT_HELP =>
+        "What it learned is multiplied by this; a negative number takes it away",
+        "所学内容乘以此数，负数表示减去";
+    MERGED => "Merged", "合并";
+    MERGED_HELP =>
+        "Works them into the loaded matrices, for faster answers; switched off, the matrices are put back exactly",
+        "将其并入已加载的矩阵，回答更快；关闭后矩阵完全恢复原样";
     NO_RUNS => "No run has a result yet", "尚无训练结果";
     SEND => "Send", "发送";
     STOP => "Stop", "停止";

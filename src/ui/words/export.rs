@@ -6,6 +6,9 @@ words! {
     SOURCE => "What", "导出内容";
     NOBODY => "Choose a run's result", "选择训练结果";
     FROM_CHAT => "As in Chat", "与对话相同";
+    TOGETHER =>
+        "Merged into one model: what each learned, times its weight",
+        "合并为一个模型：各自所学内容乘以其权重";
     ON_BASE => "on", "基于";
     AS => "As", "导出为";
     STORED => "Stored as", "存储精度";

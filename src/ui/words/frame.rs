@@ -42,7 +42,17 @@ words! {
     GRADIENTS => "gradients", "梯度";
     OPTIMIZER => "optimizer", "优化器";
     INPUTS => "block inputs", "模块输入";
-    AT_WORK => "at work: a block, or the head", "计算中的模块或输出层";
+    AT_WORK => "at work: block or head", "计算中的模块或输出层";
+    ONE_BY_ONE => "what takes turns", "轮流占用的部分";
+    ONE_BY_ONE_HELP =>
+        "Graphs and head take turns in a step, the cache is there while the model is asked, and an evaluation takes the place of a step. The total holds the most that is there at one time",
+        "计算图与输出层在一步中轮流占用，缓存仅在问答时存在，评估则代替训练步。合计取同一时刻的最大值";
+    GRAPHS => "block graphs", "模块计算图";
+    HEAD => "output head", "输出层";
+    KV_CACHE => "key-value cache", "键值缓存";
+    EVALUATION => "evaluation", "评估";
+    STREAMED => "weights left in the files", "留在文件中的权重";
+    MEASURED => "last run", "上次训练实测";
     SKIP => "Fold the summary", "折叠摘要";
     STARTER => "The starter project", "入门项目";
     UNFOLD => "Unfold the summary", "展开摘要";

@@ -110,7 +110,14 @@ words! {
     SKIPPED => "Skipped steps allowed", "允许跳过的步数";
     SKIPPED_HELP => "Steps in a row that may come out not finite", "允许连续出现非有限值的步数";
     BUDGET => "Memory budget", "内存预算";
-    BUDGET_HELP => "auto, or a size such as 8GB", "auto，或如 8GB 的大小";
+    BUDGET_AUTO => "Auto", "自动";
+    BUDGET_AUTO_HELP =>
+        "Up to nine tenths of the memory that is free. Whatever saves memory is chosen by what it costs in time",
+        "最多使用空闲内存的九成，并按时间代价从小到大选择节省内存的方式";
+    BUDGET_SIZE => "At most", "最多";
+    BUDGET_HELP =>
+        "A size such as 6 GB or 900 MB. The run is laid out to stay below it, and slower where it must be",
+        "如 6 GB 或 900 MB 的大小。训练会安排在此限度之内，必要时变慢";
     SAMPLES => "Sample prompts", "示例提示";
     SAMPLES_HELP =>
         "Answered at each evaluation, so that progress can be read",

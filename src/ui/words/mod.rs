@@ -12,6 +12,7 @@ pub mod model;
 pub mod runs;
 pub mod settings;
 pub mod train;
+pub mod vocabulary;
 
 /// `words! { START => "Start training", "开始训练"; }`
 macro_rules! words {
@@ -36,6 +37,7 @@ pub fn all() -> impl Iterator<Item = &'static protocol::Text> {
         runs::ALL,
         settings::ALL,
         train::ALL,
+        vocabulary::ALL,
     ];
     lists.into_iter().flatten().copied()
 }

@@ -36,12 +36,20 @@ words! {
     DTYPE_HELP =>
         "auto: bf16 on a GPU that has it, f32 on the CPU",
         "auto：显卡支持时用 bf16，CPU 上用 f32";
+    DTYPE_UNKNOWN => "The engine does not know this number format", "引擎不认识这种数值格式";
     AUTO => "auto", "自动";
     QUANTIZATION => "Quantization", "量化";
     QUANTIZATION_HELP =>
         "Keeps the frozen matrices of the blocks in 4 or 8 bits (QLoRA): less memory, a little less precise; adapters only",
         "以 4 或 8 位保存冻结的块矩阵（QLoRA）：更省内存，精度略低；只能训练适配器";
     QUANTIZATION_NONE => "none", "不量化";
+    QUANTIZATION_NONE_HELP => "Every number in full", "保持完整精度";
+    NF4 => "NF4", "NF4";
+    NF4_HELP => "4 bits a number, with a scale for every 64", "每个数 4 位，每 64 个数一个缩放系数";
+    NF4_DOUBLE => "NF4 ×2", "NF4 ×2";
+    NF4_DOUBLE_HELP => "The same with scales of 8 bits: a little smaller still", "同上，缩放系数再量化为 8 位，略小一些";
+    INT8 => "int8", "int8";
+    INT8_HELP => "8 bits a number: twice the size of NF4, and closer to the model", "每个数 8 位：体积是 NF4 的两倍，更接近原模型";
     QUANTIZATION_UNKNOWN => "The engine does not know this quantization", "引擎不认识这种量化方式";
     SCRATCH => "Start from random weights", "从随机权重开始";
     SCRATCH_HELP =>

@@ -2,10 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
+mod budget;
 mod fixture;
 mod method;
 mod model;
 mod settings;
+mod vocabulary;
 
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
@@ -53,6 +55,17 @@ impl Setup {
     pub fn click(&mut self, label: &str) {
         // A name is often beside its widget, too: the widget comes first.
         self.harness.get_all_by_label(label).next().unwrap().click();
+        self.settle();
+    }
+
+    /// Types into the field of that name, in place of what is there, and leaves it.
+    pub fn write(&mut self, label: &str, text: &str) {
+        self.harness.get_by_label(label).focus();
+        self.harness.run();
+        self.harness.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::A);
+        self.harness.event(egui::Event::Text(text.into()));
+        self.harness.run();
+        self.harness.key_press(egui::Key::Enter);
         self.settle();
     }
 

@@ -12,11 +12,14 @@ use crate::state::chat::{ChatAction, Columns, Side};
 use crate::state::train::RunPhase;
 use crate::state::tuned::{Origin, Tuned, TunedKind};
 use crate::theme::{UiTokens, semibold};
+use crate::widgets::mix::{join_menu, members};
 use crate::widgets::{Icon, hint, icon_button, menu_choice, notice, run_menu, segmented, toggle};
 use crate::words::chat as words;
 
 /// Below this width, as beside the plots, rows are broken in two.
 pub(super) const NARROW: f32 = 600.0;
+/// What the button takes by which others join.
+const JOIN_WIDTH: f32 = 46.0;
 
 pub(super) fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, kept: &mut Kept) {
     let narrow = ui.available_width() < NARROW;
@@ -61,10 +64,15 @@ pub(super) fn heads(ui: &mut Ui, ctx: &PanelCtx<'_>) {
     let sides = columns(ctx);
     ui.columns(sides.len(), |uis| {
         for (ui, side) in uis.iter_mut().zip(&sides) {
-            ui.horizontal(|ui| match side {
-                Side::Base => base(ui, ctx),
-                Side::Tuned => tuned(ui, ctx),
-            });
+            match side {
+                Side::Base => {
+                    ui.horizontal(|ui| base(ui, ctx));
+                }
+                Side::Tuned => {
+                    ui.horizontal(|ui| tuned(ui, ctx));
+                    several(ui, ctx);
+                }
+            }
         }
     });
 }
@@ -113,15 +121,38 @@ fn base(ui: &mut Ui, ctx: &PanelCtx<'_>) {
 fn tuned(ui: &mut Ui, ctx: &PanelCtx<'_>) {
     name(ui, Icon::Bolt, ctx.t(&words::TUNED));
     let right = right(ctx.state);
-    let label = right.as_ref().map_or_else(|| ctx.t(&words::NOBODY), |tuned| ctx.t(&tuned.label));
-    let button = egui::Button::image_and_text(Icon::ChevronDown.image(13.0, ui.tokens().text_weak), label);
-    let (response, _) = egui::containers::menu::MenuButton::from_button(button.truncate()).ui(ui, |ui| {
-        ui.set_min_width(260.0);
-        pick(ui, ctx);
+    let label = right.as_ref().map_or_else(|| words::NOBODY.clone(), Tuned::short_name);
+    let button =
+        egui::Button::image_and_text(Icon::ChevronDown.image(13.0, ui.tokens().text_weak), ctx.t(&label));
+    ui.scope(|ui| {
+        ui.set_max_width(ui.available_width() - JOIN_WIDTH);
+        let (response, _) = egui::containers::menu::MenuButton::from_button(button.truncate()).ui(ui, |ui| {
+            ui.set_min_width(260.0);
+            pick(ui, ctx);
+        });
+        if let Some(path) = right.as_ref().and_then(Tuned::path) {
+            response.on_hover_text(path.display().to_string());
+        }
     });
-    if let Some(path) = right.as_ref().and_then(Tuned::path) {
-        response.on_hover_text(path.display().to_string());
+    if let Some(tuned) = right.filter(Tuned::takes_others) {
+        join_menu(ui, ctx, &tuned, Some(Purpose::JoinFolder), speak_to);
     }
+}
+
+/// Those who speak together, each with a weight.
+fn several(ui: &mut Ui, ctx: &PanelCtx<'_>) {
+    let Some(tuned) = right(ctx.state).filter(|tuned| !tuned.mix.is_single()) else { return };
+    let mut wanted = members(ui, ctx, &tuned).unwrap_or_else(|| tuned.clone());
+    ui.horizontal(|ui| {
+        toggle(ui, &mut wanted.mix.merged, ctx.t(&words::MERGED)).on_hover_text(ctx.t(&words::MERGED_HELP));
+    });
+    if wanted != tuned {
+        ctx.push(speak_to(wanted));
+    }
+}
+
+fn speak_to(tuned: Tuned) -> Action {
+    Action::Chat(ChatAction::Use(Box::new(tuned)))
 }
 
 /// Everybody who can speak at the right.

@@ -8,8 +8,9 @@ use protocol::{Descriptor, MergeInto, Text};
 use crate::action::Action;
 use crate::desktop::{DesktopRequest, Purpose};
 use crate::panels::PanelCtx;
-use crate::state::export::{ADAPTER, ExportAction, ExportChoices, MERGED, dtypes, merge_param, out};
-use crate::state::tuned::TunedKind;
+use crate::state::export::{
+    ADAPTER, ExportAction, ExportChoices, MERGED, dtypes, has_adapter, merge_param, out,
+};
 use crate::theme::{UiTokens, semibold};
 use crate::widgets::{button, card, field, hint, section, segmented, toggle};
 use crate::words::export as words;
@@ -48,14 +49,14 @@ pub(super) fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, name: &mut Option<String>) {
     }
 }
 
-/// A card a target. A whole model has no adapter to write.
+/// A card a target; no adapter where there is not just one to write.
 fn targets(ui: &mut Ui, ctx: &PanelCtx<'_>, choices: &mut ExportChoices) {
-    let whole = matches!(ctx.state.export.source.as_ref().map(|s| &s.kind), Some(TunedKind::Model(_)));
+    let one = ctx.state.export.source.as_ref().is_none_or(has_adapter);
     let all = &ctx.state.engine.catalog.targets;
     if all.is_empty() {
         hint(ui, ctx.t(&words::NO_TARGETS));
     }
-    let offered: Vec<_> = all.iter().filter(|target| !(whole && target.id == ADAPTER)).collect();
+    let offered: Vec<_> = all.iter().filter(|target| one || target.id != ADAPTER).collect();
     ui.columns(offered.len().max(2), |uis| {
         for (ui, target) in uis.iter_mut().zip(&offered) {
             if target_card(ui, ctx, target, choices.target == target.id) {

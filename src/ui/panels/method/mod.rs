@@ -1,5 +1,6 @@
 //! How the model is trained: the method and its targets, the optimizer and the schedule.
 
+mod budget;
 mod catalogue;
 mod cost;
 mod curve;
@@ -10,7 +11,7 @@ mod targets;
 mod training;
 
 use egui::{Align, Key, Layout, ScrollArea, Ui};
-use protocol::{RunConfig, Text};
+use protocol::{RunConfig, Text, UserError};
 
 use super::{Panel, PanelCtx, PanelInfo, StepState};
 use crate::action::Action;
@@ -66,7 +67,7 @@ impl Panel for View {
         let mut config = ctx.state.project.config.clone();
         self.top(ui, ctx, &mut config);
         cost::strip(ui, ctx, &mut self.before);
-        problems(ui, ctx);
+        self.problems(ui, ctx);
         match self.tab {
             Tab::Method => self.method(ui, ctx, &mut config),
             Tab::Training => training::ui(ui, ctx, &mut config),
@@ -83,23 +84,23 @@ impl Panel for View {
     }
 }
 
-/// All that the engine has against the settings, whole.
-fn problems(ui: &mut Ui, ctx: &PanelCtx<'_>) {
-    let estimate = &ctx.state.estimate;
-    let told = estimate.value.iter().flat_map(|estimate| &estimate.problems);
-    let all: Vec<_> = estimate.error.iter().chain(told.filter(|_| estimate.error.is_none())).collect();
-    if all.is_empty() {
-        return;
-    }
-    let most = ui.available_height() * 0.4;
-    ScrollArea::vertical().id_salt("problems").max_height(most).show(ui, |ui| {
-        for problem in all {
-            error_whole(ui, ctx, problem);
-        }
-    });
-}
-
 impl View {
+    /// All that the engine has against the settings, whole; but for what stands at its own setting.
+    fn problems(&self, ui: &mut Ui, ctx: &PanelCtx<'_>) {
+        let elsewhere = |problem: &UserError| self.tab == Tab::Training && budget::is_its_own(problem);
+        let mut all = ctx.state.estimate_problems();
+        all.retain(|problem| !elsewhere(problem));
+        if all.is_empty() {
+            return;
+        }
+        let most = ui.available_height() * 0.4;
+        ScrollArea::vertical().id_salt("problems").max_height(most).show(ui, |ui| {
+            for problem in all {
+                error_whole(ui, ctx, problem);
+            }
+        });
+    }
+
     /// Which part is shown, the recipes, and how much is shown of it.
     fn top(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>, config: &mut RunConfig) {
         let beside = ui.available_width() > 740.0;

@@ -82,6 +82,7 @@ fn whole_paths(mut config: RunConfig, base: &Path) -> RunConfig {
         }
     };
     whole(&mut config.model.path);
+    config.vocabulary.paths_mut().for_each(whole);
     whole(&mut config.method.init_from);
     config.data.train.iter_mut().for_each(whole);
     if let Validation::Files(files) = &mut config.data.validation {
@@ -99,12 +100,14 @@ mod tests {
         let mut config = RunConfig::default();
         config.model.path = "m".into();
         config.data.train = vec!["d.jsonl".into()];
+        config.vocabulary.file = "words.txt".into();
         config.method.params.insert("rank_pattern".into(), serde_json::json!({"q": 4}));
         let whole = whole_paths(config, Path::new("/base"));
         let source = toml::to_string_pretty(&whole).unwrap();
         let back = parse_run_file(&source, Path::new("x")).unwrap();
         assert_eq!(back, whole);
         assert_eq!(back.model.path, Path::new("/base/m"));
+        assert_eq!(back.vocabulary.file, Path::new("/base/words.txt"));
         assert_eq!(back.method.init_from, PathBuf::new());
     }
 }

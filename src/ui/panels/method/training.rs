@@ -5,7 +5,7 @@ use protocol::config::{LossScale, TrainConfig};
 use protocol::{Descriptor, ParamSpec, RunConfig, Text};
 use serde_json::{Map, Value};
 
-use super::{curve, samples};
+use super::{budget, curve, samples};
 use crate::panels::PanelCtx;
 use crate::theme::UiTokens;
 use crate::widgets::{card, column, field, form, input, number, section, toggle};
@@ -32,12 +32,14 @@ pub fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, config: &mut RunConfig) {
                 column(ui, width, |ui| {
                     rate(ui, ctx, train);
                     optimizer(ui, ctx, train, half);
+                    budget::ui(ui, ctx, train);
                 });
             });
         } else {
             length(ui, ctx, train);
             rate(ui, ctx, train);
             optimizer(ui, ctx, train, half);
+            budget::ui(ui, ctx, train);
             checks(ui, ctx, train);
             sample_prompts(ui, ctx, train);
         }
@@ -77,9 +79,6 @@ fn length(ui: &mut Ui, ctx: &PanelCtx<'_>, train: &mut TrainConfig) {
             toggle(ui, &mut train.shuffle, ctx.t(&words::SHUFFLE));
             field(ui, ctx.t(&words::SEED), ctx.t(&words::SEED_HELP), |ui| {
                 input::integer(ui, &mut train.seed, 0..=u64::from(u32::MAX), "")
-            });
-            field(ui, ctx.t(&words::BUDGET), ctx.t(&words::BUDGET_HELP), |ui| {
-                input::text(ui, "budget", &mut train.memory_budget, "auto", 84.0)
             });
         }
     });
@@ -229,7 +228,6 @@ fn hidden(ui: &mut Ui, ctx: &PanelCtx<'_>, train: &TrainConfig) {
     let other: Vec<&str> = [
         (&words::SHUFFLE, train.shuffle != usual.shuffle),
         (&words::SEED, train.seed != usual.seed),
-        (&words::BUDGET, train.memory_budget != usual.memory_budget),
         (&words::CLIP, train.max_grad_norm != usual.max_grad_norm),
         (&words::BETA1, train.betas[0] != usual.betas[0]),
         (&words::BETA2, train.betas[1] != usual.betas[1]),

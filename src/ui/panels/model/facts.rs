@@ -7,11 +7,11 @@ use serde_json::{Map, Value};
 use crate::panels::PanelCtx;
 use crate::theme::UiTokens;
 use crate::widgets::fact::{fact, missing};
-use crate::widgets::{card, field, hint, notice, number, section, segmented, toggle};
+use crate::widgets::{card, field, hint, input, notice, number, section, segmented, toggle};
 use crate::words::model as words;
 
 /// What the engine computes in.
-const DTYPES: [&str; 3] = ["auto", "f32", "bf16"];
+const DTYPES: [&str; 4] = ["auto", "f32", "bf16", "f16"];
 /// How the engine can keep frozen matrices.
 const QUANTIZATIONS: [&str; 4] = ["none", "nf4", "nf4-double", "int8"];
 
@@ -95,34 +95,43 @@ pub fn loading(ui: &mut Ui, ctx: &PanelCtx<'_>, draft: &mut OverridesDraft) {
 }
 
 fn dtype(ui: &mut Ui, ctx: &PanelCtx<'_>, config: &mut RunConfig) {
-    let current = DTYPES.iter().position(|known| *known == config.model.dtype);
-    let names = [ctx.t(&words::AUTO), "f32", "bf16"];
-    let choices: Vec<_> = names.into_iter().enumerate().map(|(index, name)| (Some(index), name)).collect();
+    let names = [ctx.t(&words::AUTO), "f32", "bf16", "f16"];
+    let choices: Vec<_> = DTYPES.into_iter().zip(names).collect();
+    let current = config.model.dtype.clone();
     field(ui, ctx.t(&words::DTYPE), ctx.t(&words::DTYPE_HELP), |ui| {
-        let inner = ui.horizontal(|ui| segmented(ui, current, &choices));
-        if let Some(chosen) = inner.inner.flatten().and_then(|index| DTYPES.get(index)) {
-            (*chosen).clone_into(&mut config.model.dtype);
+        let inner = ui.horizontal(|ui| segmented(ui, current.as_str(), &choices));
+        if let Some(chosen) = inner.inner {
+            chosen.clone_into(&mut config.model.dtype);
         }
         inner.response
     });
+    if !DTYPES.contains(&config.model.dtype.as_str()) {
+        unknown(ui, ctx, &config.model.dtype, &words::DTYPE_UNKNOWN);
+    }
+}
+
+fn quantization(ui: &mut Ui, ctx: &PanelCtx<'_>, config: &mut RunConfig) {
+    let names = [
+        (&words::QUANTIZATION_NONE, &words::QUANTIZATION_NONE_HELP),
+        (&words::NF4, &words::NF4_HELP),
+        (&words::NF4_DOUBLE, &words::NF4_DOUBLE_HELP),
+        (&words::INT8, &words::INT8_HELP),
+    ];
+    let choices =
+        QUANTIZATIONS.into_iter().zip(names).map(|(id, (name, help))| (id, ctx.t(name), ctx.t(help)));
+    let quantization = &mut config.model.quantization;
+    field(ui, ctx.t(&words::QUANTIZATION), ctx.t(&words::QUANTIZATION_HELP), |ui| {
+        input::choice(ui, "quantization", quantization, choices)
+    });
+    if !QUANTIZATIONS.contains(&quantization.as_str()) {
+        unknown(ui, ctx, quantization, &words::QUANTIZATION_UNKNOWN);
+    }
 }
 
 /// What a run file asks for is shown even if nobody knows it.
-fn quantization(ui: &mut Ui, ctx: &PanelCtx<'_>, config: &mut RunConfig) {
-    let current = QUANTIZATIONS.iter().position(|known| *known == config.model.quantization);
-    let names = [ctx.t(&words::QUANTIZATION_NONE), "NF4", "NF4 ×2", "int8"];
-    let choices: Vec<_> = names.into_iter().enumerate().map(|(index, name)| (Some(index), name)).collect();
-    field(ui, ctx.t(&words::QUANTIZATION), ctx.t(&words::QUANTIZATION_HELP), |ui| {
-        let inner = ui.horizontal(|ui| segmented(ui, current, &choices));
-        if let Some(chosen) = inner.inner.flatten().and_then(|index| QUANTIZATIONS.get(index)) {
-            (*chosen).clone_into(&mut config.model.quantization);
-        }
-        inner.response
-    });
-    if current.is_none() {
-        ui.label(RichText::new(&config.model.quantization).color(ui.tokens().error));
-        notice(ui, ctx, &words::QUANTIZATION_UNKNOWN);
-    }
+fn unknown(ui: &mut Ui, ctx: &PanelCtx<'_>, value: &str, what: &protocol::Text) {
+    ui.label(RichText::new(value).color(ui.tokens().error));
+    notice(ui, ctx, what);
 }
 
 fn overrides(ui: &mut Ui, ctx: &PanelCtx<'_>, config: &mut RunConfig, draft: &mut OverridesDraft) {

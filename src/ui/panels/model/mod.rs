@@ -3,6 +3,7 @@
 mod choose;
 mod facts;
 mod tree;
+mod vocabulary;
 
 use egui::{Key, ScrollArea, Ui};
 use protocol::Text;
@@ -33,6 +34,7 @@ fn progress(state: &AppState) -> StepState {
     match (&model.error, model.is_pending(), &model.value) {
         (_, true, _) => StepState::Busy,
         (Some(_), ..) => StepState::Problem,
+        _ if !state.problems_at(vocabulary::KEY).is_empty() => StepState::Problem,
         (.., Some(report)) if !report.notes.is_empty() => StepState::Warning,
         (.., Some(_)) => StepState::Done,
         (.., None) => StepState::Open,
@@ -43,6 +45,7 @@ fn progress(state: &AppState) -> StepState {
 struct View {
     tree: tree::TreePart,
     overrides: facts::OverridesDraft,
+    vocabulary: vocabulary::VocabularyPart,
 }
 
 impl Panel for View {
@@ -77,7 +80,7 @@ impl Panel for View {
         if wide {
             let height = ui.available_height();
             ui.horizontal_top(|ui| {
-                let facts = 340.0;
+                let facts = 374.0;
                 let rest = ui.available_width() - facts - 12.0;
                 tall_column(ui, facts, height, |ui| {
                     ScrollArea::vertical().id_salt("facts").auto_shrink(false).show(ui, |ui| {
@@ -103,6 +106,8 @@ impl View {
         }
         facts::facts(ui, ctx, report);
         facts::loading(ui, ctx, &mut self.overrides);
+        ui.add_space(4.0);
+        self.vocabulary.ui(ui, ctx);
     }
 }
 

@@ -9,9 +9,9 @@ use crate::widgets::module_tree::{ModuleTree, Node, TreeView, cell, header, sear
 use crate::widgets::{card, number, section_line};
 use crate::words::model as words;
 
-const ROLE_WIDTH: f32 = 52.0;
-const SHAPE_WIDTH: f32 = 132.0;
-const PARAMETERS_WIDTH: f32 = 76.0;
+const ROLE_WIDTH: f32 = 46.0;
+const SHAPE_WIDTH: f32 = 118.0;
+const PARAMETERS_WIDTH: f32 = 66.0;
 
 /// The tree of the model that was read last.
 #[derive(Default)]

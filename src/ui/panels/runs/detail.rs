@@ -202,4 +202,10 @@ fn files(ui: &mut Ui, ctx: &PanelCtx<'_>, run: &RunReport) {
         path(ctx.t(&words::RESULT), result);
     }
     path(ctx.t(&words::FOLDER), &run.dir);
+    // The window knows it of the run that it saw.
+    let seen = ctx.state.train.peak().filter(|_| ctx.state.train.dir.as_ref() == Some(&run.dir));
+    if let Some((peak, told)) = seen {
+        let line = RichText::new(ctx.t(&train::peak_told(peak, told))).small().color(tokens.text_weak);
+        ui.add(egui::Label::new(line).wrap());
+    }
 }

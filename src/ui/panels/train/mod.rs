@@ -29,6 +29,7 @@ use crate::widgets::{icon_button, notice, progress_line, segmented};
 use crate::words::train as words;
 pub use compare::shown_value;
 use figures::Axis;
+pub use outcome::peak_told;
 
 pub const PANEL: PanelInfo = PanelInfo {
     id: "train",

@@ -76,16 +76,22 @@ fn summary(step: u64, eval_loss: Option<f64>, seconds: f64) -> Text {
 
 /// The peak beside its forecast; nothing where it is unknown.
 fn memory(ui: &mut Ui, ctx: &PanelCtx<'_>, peak: u64) {
-    let forecast = ctx.state.train.summary.as_ref().map_or(0, |summary| summary.forecast.total);
-    if peak == 0 {
-        return;
-    }
-    let (peak, told) = (number::bytes(peak), number::bytes(forecast));
-    let line = match forecast {
-        0 => text!("memory: {peak} at most", "内存：最多 {peak}"),
-        _ => text!("memory: {peak} at most, {told} forecast", "内存：最多 {peak}，预测 {told}"),
+    let line = match ctx.state.train.peak() {
+        Some((peak, told)) => peak_told(peak, told),
+        None if peak > 0 => {
+            let peak = number::bytes(peak);
+            text!("memory: {peak} at most", "内存：最多 {peak}")
+        }
+        None => return,
     };
     ui.label(RichText::new(ctx.t(&line)).small().color(ui.tokens().text_weak));
+}
+
+/// What a run took, beside what was told before it.
+pub fn peak_told(peak: u64, told: u64) -> Text {
+    let off = number::deviation(peak, told);
+    let (peak, told) = (number::bytes(peak), number::bytes(told));
+    text!("memory: {peak} at most, {told} forecast ({off})", "内存：最多 {peak}，预测 {told}（{off}）")
 }
 
 fn next(ui: &mut Ui, ctx: &PanelCtx<'_>, folder: String, resumable: bool) {

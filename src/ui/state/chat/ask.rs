@@ -1,6 +1,6 @@
 //! Who speaks now, and how they are asked: it depends on whether a run is under way.
 
-use protocol::{ChatMessage, GenerateRequest, ModelRef, Prompt, Text};
+use protocol::{ChatMessage, GenerateRequest, Prompt, Text};
 
 use super::Side;
 use crate::state::AppState;
@@ -55,7 +55,7 @@ pub fn asked(state: &AppState, turn: usize, side: Side) -> Option<Asked> {
     let right = right(state);
     let by = match side {
         Side::Base => Text::fixed("Base", "原始模型"),
-        Side::Tuned => right.as_ref()?.label.clone(),
+        Side::Tuned => right.as_ref()?.name(),
     };
     let origin = match &right {
         Some(tuned) => tuned.origin(state).into_owned(),
@@ -68,18 +68,12 @@ pub fn asked(state: &AppState, turn: usize, side: Side) -> Option<Asked> {
     let messages = chat.conversation.messages(&chat.system, turn, side);
     let live = (Floor::of(state.train.phase) == Floor::Training).then_some(side == Side::Tuned);
     let prompt = prompt(state, &origin, messages);
-    let (model, adapter) = model(origin.model, right.as_ref().filter(|_| side == Side::Tuned));
+    // Both sides name the same base, which then stays loaded. Adapters with weights act together, whichever is named.
+    let speaker = right.as_ref().filter(|_| side == Side::Tuned);
+    let model = speaker.map_or(origin.model.clone(), |tuned| tuned.on(origin.model));
+    let adapter = (!model.adapters.is_empty()).then_some(0);
     let generate = GenerateRequest { model, adapter, live, prompt, sampling: chat.sampling.clone() };
     Some(Asked { by, generate })
-}
-
-/// The folder to load and which adapter speaks on it. Both sides name the same base, which then stays loaded.
-fn model(base: ModelRef, tuned: Option<&Tuned>) -> (ModelRef, Option<usize>) {
-    match tuned.map(|tuned| &tuned.kind) {
-        Some(TunedKind::Adapter(dir)) => (ModelRef { adapters: vec![dir.clone()], ..base }, Some(0)),
-        Some(TunedKind::Model(dir)) => (ModelRef { path: dir.clone(), ..base }, None),
-        Some(TunedKind::Live) | None => (base, None),
-    }
 }
 
 /// Whether there is no template for conversations: the model goes on with the plain text.

@@ -37,6 +37,8 @@ pub enum ChatAction {
     },
     /// Speak to an adapter folder.
     UseFolder(PathBuf),
+    /// Speak to these.
+    Use(Box<Tuned>),
     /// Speak to the model as it trains.
     UseLive,
     /// The prompt of an answer as the model gets it.
