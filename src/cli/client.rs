@@ -134,7 +134,7 @@ impl Engine {
 
 /// Draws an event and says whether, and how, it ends its request. What went wrong is returned, not drawn: it
 /// is reported once, where the program ends.
-fn show(event: Event, view: &mut dyn View, screen: &mut Screen) -> Option<Result<u8>> {
+pub(super) fn show(event: Event, view: &mut dyn View, screen: &mut Screen) -> Option<Result<u8>> {
     match event {
         Event::Failed { error, .. } => return Some(Err(*error)),
         Event::Stopped => return Some(Err(engine_gone())),

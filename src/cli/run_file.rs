@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use engine::files::read_run_file;
+use engine::files::{STDIN, read_run_file};
 use protocol::config::parse_run_file;
 use protocol::{Result, RunConfig};
 
@@ -19,13 +19,16 @@ pub struct RunFile {
     pub name: String,
 }
 
+/// From stdin, paths are relative to the folder that the user stands in.
+///
 /// # Errors
 /// When the file cannot be read, is not TOML, or has keys nobody knows.
 pub fn load(path: &Path) -> Result<RunFile> {
     let source = read_run_file(path)?;
     let config = Box::new(parse_run_file(&source, path)?);
     let base = absolute(path)?.parent().map_or_else(PathBuf::new, Path::to_path_buf);
-    let name = path.file_stem().map_or_else(|| "run".into(), |stem| stem.to_string_lossy().into_owned());
+    let stem = path.file_stem().filter(|_| path != Path::new(STDIN));
+    let name = stem.map_or_else(|| "run".into(), |stem| stem.to_string_lossy().into_owned());
     Ok(RunFile { config, base, source, name })
 }
 

@@ -14,7 +14,7 @@ use super::train_view::Progress;
 
 #[derive(Debug, Args)]
 pub struct Flags {
-    /// Run file; not needed with --resume
+    /// Run file, or - for stdin; not needed with --resume
     #[arg(value_name = "RUN.toml", required_unless_present = "resume")]
     pub run: Option<PathBuf>,
     /// The run folder itself (default: named after the run file, among your runs)

@@ -20,6 +20,8 @@ pub struct Progress {
     last_line: Option<Instant>,
     /// Bytes of memory that were forecast.
     forecast: u64,
+    /// Whether stdout is for something else than the run's folder.
+    among_others: bool,
 }
 
 impl View for Progress {
@@ -36,6 +38,11 @@ impl View for Progress {
 }
 
 impl Progress {
+    /// Of one run of several, whose folders are not what was asked for.
+    pub fn among_others() -> Self {
+        Self { among_others: true, ..Self::default() }
+    }
+
     fn update(&mut self, update: &RunEvent, screen: &mut Screen) {
         match update {
             RunEvent::Planned { dir, summary } => {
@@ -43,7 +50,9 @@ impl Progress {
                 summary.forecast.plan.iter().for_each(|line| screen.tell(line));
                 self.forecast = summary.forecast.total;
                 // The one line of stdout, at once: whoever waits for it can watch the folder.
-                screen.line(&dir.display().to_string());
+                if !self.among_others {
+                    screen.line(&dir.display().to_string());
+                }
                 self.total = summary.total_steps;
                 self.dir = dir.clone();
                 screen.bar("", summary.first_step.saturating_sub(1), summary.total_steps, "");

@@ -129,6 +129,7 @@ impl<'a> Costs<'a> {
             rows,
             time,
             front: footprint.front,
+            beside: footprint.beside,
             answer: time.saturating_add(self.answer).min(self.folder.info.context as u64),
             accumulates: self.accumulation > 1,
             base_learns: own > 0,

@@ -6,7 +6,7 @@ use protocol::config::TrainConfig;
 use protocol::{MemoryForecast, Result, Text, UserError, text};
 
 use crate::models::{Front, Model};
-use crate::nn::{Held, KvCache, ParamId, Quantization, ViewSpec};
+use crate::nn::{Held, HeldBeside, KvCache, ParamId, Quantization, ViewSpec};
 use crate::train::{Layout, Place, chunk_rows};
 
 /// Everything the forecast depends on beside the layout. Counts are elements.
@@ -28,6 +28,8 @@ pub struct Needs<'a> {
     pub time: u64,
     /// What the method has in front of every row.
     pub front: Front,
+    /// What the method's products hold.
+    pub beside: HeldBeside,
     /// Tokens of a prompt and its answer, when the model is asked.
     pub answer: u64,
     /// Whether a step has several micro-batches: the gradients of one are there while the next goes through the model.
@@ -261,9 +263,11 @@ impl BlockBytes {
     fn of_block(needs: &Needs<'_>, rows: u64, held: Held) -> Self {
         let all = product(&[rows, tokens(needs)]);
         let of_tokens = |elements: usize, size: u64| product(&[all, elements as u64, size]);
+        let beside = needs.beside;
+        let of_matrix = product(&[beside.matrix as u64, 4]);
         let mut bytes = Self {
-            graph: of_tokens(held.kept, needs.element),
-            gradients: of_tokens(held.gradients, needs.element),
+            graph: of_tokens(held.kept + beside.kept, needs.element),
+            gradients: of_tokens(held.gradients + beside.kept, needs.element) + of_matrix,
             dense: 0,
         };
         if !needs.fused {

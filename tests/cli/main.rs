@@ -10,6 +10,7 @@ mod tensors;
 mod bad_data;
 mod bad_models;
 mod bad_runs;
+mod compare;
 mod disk;
 mod engine_process;
 mod figures;

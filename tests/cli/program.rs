@@ -1,5 +1,6 @@
 //! Runs the program as a user would, away from the user's own settings.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -40,6 +41,15 @@ impl Program {
         }
         command.env("LANG", "C").env("HOME", self.path()).env("EMBERWRIGHT_RUNS", self.path().join("runs"));
         command
+    }
+
+    /// With something on stdin.
+    pub fn told(&self, arguments: &[&str], text: &[u8]) -> Done {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(text).unwrap();
+        Done::new(child.wait_with_output().unwrap())
     }
 
     pub fn run(&self, arguments: &[&str]) -> Done {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use engine::memory::{Needs, forecast};
 use engine::models::{ConfigJson, Front, Model, ModelFolder};
+use engine::nn::HeldBeside;
 use engine::planner::{Choices, plan};
 use engine::train::{CHUNK_BYTES, Layout, Place};
 use serde_json::json;
@@ -31,6 +32,7 @@ fn needs(model: &Model, rows: u64, time: u64) -> Needs<'_> {
         rows,
         time,
         front: Front::default(),
+        beside: HeldBeside::default(),
         answer: time,
         accumulates: true,
         base_learns: false,

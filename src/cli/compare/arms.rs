@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use engine::files::read_run_file;
 use protocol::config::parse_run_file;
-use protocol::{Result, RunConfig, Text, UserError, text};
+use protocol::{Result, Text, UserError, text};
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -39,7 +39,6 @@ pub struct Arm {
     pub name: String,
     /// Folder below the comparison's.
     pub folder: String,
-    pub config: Box<RunConfig>,
     pub base: PathBuf,
     /// The whole run file.
     pub source: String,
@@ -86,10 +85,9 @@ fn arm(given: Given, run: &Table, base: &Path) -> Result<Arm> {
     }
     let name = given.name;
     let source = table.to_string();
-    let config =
-        parse_run_file(&source, Path::new("")).map_err(|err| err.at_item(format!("arms, {name}")))?;
+    parse_run_file(&source, Path::new("")).map_err(|err| err.at_item(format!("arms, {name}")))?;
     let folder = name.chars().map(|it| if it.is_alphanumeric() { it.to_ascii_lowercase() } else { '-' });
-    Ok(Arm { folder: folder.collect(), name, config: Box::new(config), base: base.to_owned(), source })
+    Ok(Arm { folder: folder.collect(), name, base: base.to_owned(), source })
 }
 
 fn refuse_twins(arms: &[Arm]) -> Result<()> {
@@ -123,9 +121,10 @@ mod tests {
         );
         let arms = arms.unwrap();
         assert_eq!(arms[0].folder, "bitfit--fast");
-        assert_eq!(arms[0].config.method.kind, "bitfit");
-        assert!(arms[0].config.method.params.is_empty(), "the rank belongs to LoRA");
-        assert_eq!((arms[0].config.train.seed, arms[0].config.train.learning_rate), (7, 0.5));
+        let config = parse_run_file(&arms[0].source, Path::new("")).unwrap();
+        assert_eq!(config.method.kind, "bitfit");
+        assert!(config.method.params.is_empty(), "the rank belongs to LoRA");
+        assert_eq!((config.train.seed, config.train.learning_rate), (7, 0.5));
     }
 
     #[test]

@@ -2,12 +2,13 @@
 //! reached and cost.
 
 mod arms;
+mod child;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use protocol::{Command, Event, Outcome, Result, RunCommand, RunEvent, UserError, text};
+use protocol::{Event, Outcome, Result, RunEvent, UserError, text};
 use serde::{Deserialize, Serialize};
 
 use self::arms::Arm;
@@ -49,7 +50,7 @@ struct Measured {
     error: Option<String>,
 }
 
-pub fn run(flags: Flags, client: &mut Client, screen: &mut Screen) -> Result<u8> {
+pub fn run(flags: Flags, client: &Client, screen: &mut Screen) -> Result<u8> {
     let arms = arms::load(&flags.arms)?;
     let out = match flags.out {
         Some(out) => absolute(&out)?,
@@ -68,7 +69,7 @@ pub fn run(flags: Flags, client: &mut Client, screen: &mut Screen) -> Result<u8>
         let earlier = known.iter().find(|it| it.source == arm.source && it.error.is_none()).cloned();
         let one = match earlier {
             Some(earlier) => Measured { name: arm.name.clone(), ..earlier },
-            None => measure(arm, &out, client, screen)?,
+            None => measure(arm, &out, client.device(), screen)?,
         };
         known.retain(|it| it.source != one.source);
         known.push(one.clone());
@@ -92,7 +93,7 @@ fn write(out: &Path, measured: &[Measured]) -> Result<()> {
 }
 
 /// One arm. Only what concerns all arms is an error here: an arm that fails is a line of the table.
-fn measure(arm: &Arm, out: &Path, client: &mut Client, screen: &mut Screen) -> Result<Measured> {
+fn measure(arm: &Arm, out: &Path, device: &str, screen: &mut Screen) -> Result<Measured> {
     let dir = out.join(&arm.folder);
     if dir.exists() {
         std::fs::remove_dir_all(&dir).map_err(|err| {
@@ -103,11 +104,8 @@ fn measure(arm: &Arm, out: &Path, client: &mut Client, screen: &mut Screen) -> R
             )
         })?;
     }
-    let mut watch = Watch { progress: Progress::default(), measured: Measured::default() };
-    let ended = client.request(&mut watch, screen, |request| {
-        let (config, base, source) = (arm.config.clone(), arm.base.clone(), arm.source.clone());
-        Command::Run(RunCommand::Start { request, config, base, source, out: dir })
-    });
+    let mut watch = Watch { progress: Progress::among_others(), measured: Measured::default() };
+    let ended = child::run(arm, &dir, device, &mut watch, screen);
     let mut measured = watch.measured;
     (measured.name, measured.source) = (arm.name.clone(), arm.source.clone());
     if let Err(err) = ended {

@@ -14,5 +14,5 @@ pub use checkpoints::{CheckpointStore, Recovered};
 pub use hash::{FileIdentity, identity_of_folder, sampled_identity, sha256_bytes, sha256_file};
 pub use lock::RunLock;
 pub use manifest::{FileEntry, MANIFEST_NAME, Manifest};
-pub use run_file::{MAX_RUN_FILE_BYTES, read_run_file};
+pub use run_file::{MAX_RUN_FILE_BYTES, STDIN, read_run_file};
 pub use space::{free_bytes, require_space, write_error};

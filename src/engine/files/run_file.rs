@@ -9,13 +9,20 @@ use protocol::{Result, Text, UserError, text};
 /// A run file is written by hand; anything larger is another file by mistake.
 pub const MAX_RUN_FILE_BYTES: u64 = 4 << 20;
 
+/// Stands for stdin in place of a path.
+pub const STDIN: &str = "-";
+
 /// # Errors
 /// When the file cannot be read, is too large, or is not UTF-8.
 pub fn read_run_file(path: &Path) -> Result<String> {
     let reading = Text::fixed("read the run file", "读取运行文件");
-    let file = File::open(path).map_err(|err| UserError::io(reading.clone(), path, &err))?;
+    let from: Box<dyn Read> = if path == Path::new(STDIN) {
+        Box::new(std::io::stdin())
+    } else {
+        Box::new(File::open(path).map_err(|err| UserError::io(reading.clone(), path, &err))?)
+    };
     let mut bytes = Vec::new();
-    file.take(MAX_RUN_FILE_BYTES + 1)
+    from.take(MAX_RUN_FILE_BYTES + 1)
         .read_to_end(&mut bytes)
         .map_err(|err| UserError::io(reading, path, &err))?;
     if bytes.len() as u64 > MAX_RUN_FILE_BYTES {

@@ -37,6 +37,7 @@ pub fn bench(
     let train = TrainConfig { learning_rate: 1e-4, ..TrainConfig::default() };
     let mut model = load(wanted, &chosen.device, dtype)?;
     let context = Attach { seed: train.seed, learning_rate: train.learning_rate };
+    let beside = methods::footprint(&model, &wanted.method, Path::new(""))?.beside;
     let adapter = methods::attach(&mut model, &wanted.method, &context)?;
     let parameters = model.params.elements();
     let optimizer = Choice::of(&train)?;
@@ -53,6 +54,7 @@ pub fn bench(
         rows: wanted.batch_size,
         time: wanted.length,
         front: Front::default(),
+        beside,
         answer: 0,
         accumulates: false,
         base_learns: learner.adapter.is_none(),

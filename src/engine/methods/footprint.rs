@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json};
 
 use super::{front, peft};
 use crate::models::{Front, Model};
-use crate::nn::{ParamId, ParamStore, Site};
+use crate::nn::{HeldBeside, ParamId, ParamStore, Site};
 
 /// The parameters of a method on one model.
 pub struct Footprint {
@@ -16,6 +16,8 @@ pub struct Footprint {
     pub added: ParamStore,
     /// What the adapter's files hold, where that is laid out otherwise than what is trained.
     pub stored: Option<ParamStore>,
+    /// What its products hold in training.
+    pub beside: HeldBeside,
     /// What the method has in front of every row.
     pub front: Front,
     /// Every matrix that is adapted, in the model's order.

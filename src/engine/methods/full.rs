@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::{Adapter, Attach, Footprint, Method};
 use crate::models::{Front, Model};
-use crate::nn::{ParamStore, Site, Space};
+use crate::nn::{HeldBeside, ParamStore, Site, Space};
 
 pub const METHOD: Method = Method {
     id: "full",
@@ -51,6 +51,7 @@ fn footprint(model: &Model, _: &Map<String, Value>, _: &Path) -> Result<Footprin
     let tied = |at: usize| model.sites[..at].iter().any(|site| site.weight == model.sites[at].weight);
     let sites = model.sites.iter().enumerate().filter(|(at, _)| !tied(*at));
     Ok(Footprint {
+        beside: HeldBeside::default(),
         front: Front::default(),
         own: model.params.iter().map(|(id, _)| id).collect(),
         added: ParamStore::new(Space::Adapter),

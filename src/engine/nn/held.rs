@@ -21,6 +21,15 @@ pub struct Held {
     pub scores: usize,
 }
 
+/// What a method's own products hold in training, beside the model's layers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HeldBeside {
+    /// Elements for every token in the block that has most; in the backward pass they have as many gradients.
+    pub kept: usize,
+    /// Elements in f32 that are there while one matrix is at work.
+    pub matrix: usize,
+}
+
 impl Held {
     /// Of layers of which the `later` one's backward pass is over, and its activations gone, when the `earlier` one's
     /// begins.

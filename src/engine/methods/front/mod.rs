@@ -12,8 +12,8 @@ use serde_json::{Map, Value as Json};
 use super::{Adapter, Footprint, parts, peft};
 use crate::models::{self, Model};
 use crate::nn::{
-    AdapterView, KeysValues, ParamId, ParamStore, Pass, Prefix, PrefixAdapter, PromptAdapter, SiteAdapter,
-    SiteId, Value, float_dtype,
+    AdapterView, HeldBeside, KeysValues, ParamId, ParamStore, Pass, Prefix, PrefixAdapter, PromptAdapter,
+    SiteAdapter, SiteId, Value, float_dtype,
 };
 
 pub use encoder::{Declare, Encoder};
@@ -86,6 +86,7 @@ impl FrontAdapter {
         let parameters = self.params.elements();
         Footprint {
             extra_bytes: 0,
+            beside: HeldBeside::default(),
             front: self.counted(),
             own: Vec::new(),
             stored: None,

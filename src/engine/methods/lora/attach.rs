@@ -16,7 +16,7 @@ use super::stored::stored;
 use crate::methods::targets::{Chosen, Where, chosen_value, refuse_tied, select_parts};
 use crate::methods::{Adapter, Attach, Footprint};
 use crate::models::{Front, Model};
-use crate::nn::{Decay, Param, ParamId, Site, SiteKind};
+use crate::nn::{Decay, HeldBeside, Param, ParamId, Site, SiteKind};
 
 /// LoRA+'s learning rate for embeddings (PEFT, `optimizers/loraplus.py`).
 const LORAPLUS_EMBEDDING_RATE: f64 = 1e-6;
@@ -50,6 +50,7 @@ pub fn footprint(model: &Model, settings: &Map<String, Json>, base: &Path) -> Re
         })
     };
     Ok(Footprint {
+        beside: beside(&adapter, model),
         front: Front::default(),
         own: Vec::new(),
         targets: model.sites.iter().filter_map(report).collect(),
@@ -58,6 +59,22 @@ pub fn footprint(model: &Model, settings: &Map<String, Json>, base: &Path) -> Re
         added: adapter.params,
         extra_bytes: 0,
     })
+}
+
+/// Of the narrow products, and with DoRA of what its lengths are factors of: both wide products, and W + s·B·A with its
+/// parts while their norms are taken.
+fn beside(adapter: &LoraAdapter, model: &Model) -> HeldBeside {
+    let mut layers = std::collections::BTreeMap::<_, usize>::new();
+    let mut matrix = 0;
+    for site in &model.sites {
+        let Some(entry) = adapter.sites.get(&site.id) else { continue };
+        let wide = if entry.magnitude.is_some() { 2 * site.outputs } else { 0 };
+        *layers.entry(site.layer).or_default() += 2 * entry.stored_rank() + wide;
+        if entry.magnitude.is_some() {
+            matrix = matrix.max(3 * site.outputs * site.inputs);
+        }
+    }
+    HeldBeside { kept: layers.into_values().max().unwrap_or(0), matrix }
 }
 
 /// Every parameter with its shape, and without a value where the value would have to be drawn.

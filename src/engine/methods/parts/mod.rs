@@ -13,7 +13,8 @@ use super::peft::{self, PREFIX};
 use super::{Adapter, Footprint};
 use crate::models::{Front, Model, initial_value};
 use crate::nn::{
-    AdapterView, BlockAdapter, Decay, Initial, Param, ParamId, ParamStore, SiteAdapter, SiteId, Space, Value,
+    AdapterView, BlockAdapter, Decay, HeldBeside, Initial, Param, ParamId, ParamStore, SiteAdapter, SiteId,
+    Space, Value,
 };
 
 pub use files::{Stored, declare_copy, does_not_fit, read, shapes, vector};
@@ -100,6 +101,7 @@ impl Parts {
         let report = |(path, parameters)| TargetReport { path, rank: 0, alpha: 0.0, parameters };
         Footprint {
             extra_bytes: 0,
+            beside: HeldBeside::default(),
             front: Front::default(),
             own: Vec::new(),
             stored: None,

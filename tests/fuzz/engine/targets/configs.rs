@@ -3,6 +3,7 @@
 use burn::tensor::Device;
 use engine::memory::{Needs, forecast};
 use engine::models::{FAMILIES, Family, Front, ModelFolder, Rows};
+use engine::nn::HeldBeside;
 use engine::train::Layout;
 use protocol::Result;
 use serde_json::{Map, Value, json};
@@ -54,6 +55,7 @@ fn describe(folder: &ModelFolder) -> Result<String> {
         rows: 1,
         time: 3,
         front: Front::default(),
+        beside: HeldBeside::default(),
         answer: 3,
         accumulates: true,
         base_learns: false,
