@@ -14,6 +14,7 @@ mod tensors;
 
 mod desk;
 mod device;
+mod dropout;
 mod families;
 mod files;
 mod golden;

@@ -125,7 +125,7 @@ fn declared(dir: &Path, model: &Model, kind: &Kind) -> Result<(FrontAdapter, Che
     }
     let config =
         if dir.join(peft::CONFIG).exists() { peft::read_config(dir)? } else { (kind.config)(model, tokens) };
-    Ok((FrontAdapter { params, encoder, front, tokens, config }, weights))
+    Ok((FrontAdapter { params, encoder, front, tokens, dropout: 0.0, config }, weights))
 }
 
 /// What made the states if that is there, else the states.

@@ -69,6 +69,8 @@ pub struct FrontAdapter {
     pub encoder: Encoder,
     pub front: Front,
     pub tokens: usize,
+    /// Share of the keys and values that training leaves out; of a prefix only.
+    pub dropout: f64,
     /// `adapter_config.json`, without the base's path.
     pub config: Map<String, Json>,
 }
@@ -98,7 +100,7 @@ impl FrontAdapter {
     /// What of it is keys and values, and what hidden states.
     fn counted(&self) -> models::Front {
         let (prompt, prefix) = if self.front == Front::Prompt { (self.tokens, 0) } else { (0, self.tokens) };
-        models::Front { prompt, prefix, shift: 0 }
+        models::Front { prompt, prefix, shift: 0, dropped: self.dropout > 0.0 }
     }
 
     fn cut(&self, states: Tensor<2>, [layers, heads, dim]: [usize; 3]) -> Prefix {
@@ -111,6 +113,10 @@ impl FrontAdapter {
 impl PrefixAdapter for FrontAdapter {
     fn tokens(&self) -> usize {
         self.tokens
+    }
+
+    fn dropout(&self) -> f64 {
+        self.dropout
     }
 
     fn states(&self, pass: &Pass<'_>) -> Prefix {
