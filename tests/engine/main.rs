@@ -15,6 +15,7 @@ mod tensors;
 mod desk;
 mod device;
 mod dropout;
+mod exports;
 mod families;
 mod files;
 mod golden;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json};
 use super::Method;
 use super::front::{self, CHATGLM_PREFIX, Declare, Front, FrontAdapter};
 use super::prefix::{KIND, Shape, config, shape_specs};
-use crate::models::{Model, PrefixPositions};
+use crate::models::Model;
 use crate::nn::{ParamStore, Space};
 
 pub const METHOD: Method = Method {
@@ -28,22 +28,17 @@ pub const METHOD: Method = Method {
 };
 
 fn declared(model: &Model, settings: &Map<String, Json>) -> Result<FrontAdapter> {
-    let front = Front::prefix(model)?;
+    let place = Front::prefix(model)?;
     let Shape { tokens, projection, dropout } = Shape::read(model, settings);
     let mut params = ParamStore::new(Space::Adapter);
     let mut declare = Declare { params: &mut params, prefix: CHATGLM_PREFIX };
-    let width = front.width(model);
+    let width = place.width(model);
     let encoder = match projection {
-        Some(inner) => declare.projected("trans", tokens, [embedded(model, width), inner, width]),
+        Some(inner) => {
+            declare.projected("trans", tokens, [front::embedding_width(model, width), inner, width])
+        }
         None => declare.table(tokens, width),
     };
     let config = config(model, tokens, projection);
-    Ok(FrontAdapter { params, encoder, front, tokens, dropout, config })
-}
-
-/// Width of a projected prefix's embedding: that of the states in ChatGLM2 and 3, else that of the model (ChatGLM-6B,
-/// and the authors' own code).
-fn embedded(model: &Model, width: usize) -> usize {
-    let second = model.family.prefix == PrefixPositions::Unshifted && model.decoder.takes_prompt();
-    if second { width } else { model.info.hidden }
+    Ok(FrontAdapter { params, encoder, front: place, tokens, dropout, config })
 }

@@ -98,6 +98,18 @@ pub fn write(
     write_params(dir, "adapter_model", &tensors)
 }
 
+/// Removes those of a folder's files that are there: what another layout took the place of.
+///
+/// # Errors
+/// When one cannot be removed.
+pub fn discard(dir: &Path, names: &[&str]) -> Result<()> {
+    for file in names.iter().map(|name| dir.join(name)).filter(|file| file.exists()) {
+        std::fs::remove_file(&file)
+            .map_err(|err| UserError::io(Text::fixed("tidy up", "清理文件"), &file, &err))?;
+    }
+    Ok(())
+}
+
 /// Bytes of the files that [`write`] makes, with [`PREFIX`] in front of every name.
 pub fn bytes(config: &Map<String, Json>, params: &ParamStore) -> u64 {
     let names = params.iter().map(|(_, param)| (format!("{PREFIX}{}", param.name), param));

@@ -1,5 +1,6 @@
 //! Adapters that stand in front of the tokens: prefix tuning, P-tuning v2, prompt tuning, P-tuning.
 
+mod chatglm;
 mod encoder;
 mod files;
 
@@ -16,8 +17,12 @@ use crate::nn::{
     SiteId, Value, float_dtype,
 };
 
+pub use chatglm::{
+    CHATGLM_FILES, CHATGLM_PREFIX, checkpoint_bytes, embedding_width, from_peft, is_chatglm_checkpoint,
+    require_chatglm,
+};
 pub use encoder::{Declare, Encoder};
-pub use files::{CHATGLM_PREFIX, Kind, PEFT_PREFIX, bytes, is_chatglm_checkpoint, load, shapes};
+pub use files::{Kind, PEFT_PREFIX, bytes, config, load, shapes};
 
 /// Where the states go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
