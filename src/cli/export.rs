@@ -24,7 +24,8 @@ pub struct Flags {
     /// Factors of the adapters in the merged model; a negative one takes a task away
     #[arg(long, value_name = "W,…", value_delimiter = ',', allow_negative_numbers = true)]
     pub weights: Vec<f64>,
-    /// What to write: merged (a whole model), adapter, gguf (for llama.cpp and Ollama), or opendelta (for CPM-Bee)
+    /// What to write: merged (a whole model), adapter, gguf (for llama.cpp and Ollama), opendelta (for CPM-Bee), or
+    /// chatglm (P-tuning v2 for THUDM's scripts)
     #[arg(long, value_name = "TARGET")]
     pub to: String,
     /// Type of the written weights; q8_0 for gguf only

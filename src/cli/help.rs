@@ -85,7 +85,7 @@ const FLAGS: [(&str, &str); 61] = [
     ("seed", "相同的种子得到相同的回答"),
     ("stop", "遇到此文本即结束回答；可多次指定"),
     ("ignore_eos", "遇到结束词元后继续"),
-    ("to", "导出目标：merged（完整模型）、adapter、gguf 或 opendelta"),
+    ("to", "导出目标：merged（完整模型）、adapter、gguf、opendelta 或 chatglm"),
     ("verify", "重新加载写出的内容，并与当前模型比对"),
     (
         "merge_into",

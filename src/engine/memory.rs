@@ -288,8 +288,11 @@ impl BlockBytes {
             let info = &needs.model.info;
             let width = product(&[2, info.kv_heads as u64, info.head_dim as u64]);
             let joined = product(&[rows, keys(needs), width, needs.element]);
-            bytes.graph = bytes.graph.saturating_add(joined);
-            bytes.gradients = bytes.gradients.saturating_add(joined);
+            // Dropout's mask of each row, and backwards what it leaves of the gradient.
+            let dropped = product(&[rows, needs.front.prefix as u64, width, needs.element]);
+            let more = joined.saturating_add(if needs.front.dropped { dropped } else { 0 });
+            bytes.graph = bytes.graph.saturating_add(more);
+            bytes.gradients = bytes.gradients.saturating_add(more);
         }
         bytes
     }

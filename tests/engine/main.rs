@@ -14,6 +14,8 @@ mod tensors;
 
 mod desk;
 mod device;
+mod dropout;
+mod exports;
 mod families;
 mod files;
 mod golden;

@@ -102,7 +102,8 @@ fn parts_without_end_are_too_large_and_no_more() {
 fn what_stands_in_front_is_counted() {
     let folder = model(128);
     let plain = needs(folder.model(), 4, 128);
-    let with = |prompt, prefix| Needs { front: Front { prompt, prefix, shift: 0 }, ..plain.clone() };
+    let with =
+        |prompt, prefix| Needs { front: Front { prompt, prefix, ..Front::default() }, ..plain.clone() };
     let total = |needs: &Needs<'_>| forecast(needs, &Layout::keeping(1), 0).total;
     let longer = Needs { time: 192, ..plain.clone() };
     // A prompt is as many tokens more, but bears no loss; a prefix costs less than that.

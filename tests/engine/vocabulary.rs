@@ -4,19 +4,16 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{DType, Device};
 use data::{Extension, Tokenizer};
-use engine::export::export;
 use engine::models::{Growth, ModelFolder};
 use engine::nn::Value;
 use engine::weights::{load_tensor, open_file, read_f32};
 use protocol::config::{RowsTrained, VocabularyConfig, parse_run_file};
-use protocol::{
-    Command, Control, Event, ExportRequest, ExportTarget, FindingKind, ModelRef, ScoreRequest, StopReason,
-};
+use protocol::{Command, Event, ExportRequest, FindingKind, ModelRef, ScoreRequest, StopReason};
 use serde_json::Value as Json;
 
-use crate::common;
 use crate::project::{copy, run_file};
 use crate::runs::support::{Engine, Project, stepped};
+use crate::{common, exports};
 
 /// The tokenizer has 516 tokens. Llama's embedding has 524 rows, so that of the new ones some come into rows to spare;
 /// GPT-2's has 516.
@@ -57,23 +54,15 @@ fn distance(a: &[f32], b: &[f32]) -> f32 {
 }
 
 fn model(project: &Project, adapter: Option<&str>) -> ModelRef {
-    let adapters = adapter.map(|name| project.path(name)).into_iter().collect();
-    ModelRef { path: project.path("model"), adapters, ..ModelRef::default() }
+    let adapter = adapter.map(|name| project.path(name));
+    let adapters: Vec<&Path> = adapter.iter().map(PathBuf::as_path).collect();
+    exports::model_ref(&project.path("model"), &adapters)
 }
 
 /// Exports with the comparison against the live model.
 fn exported(model: ModelRef, target: &str, out: PathBuf) -> protocol::Result<PathBuf> {
-    let request = ExportRequest {
-        model,
-        target: ExportTarget(target.into()),
-        merge_into: protocol::MergeInto::Original,
-        dtype: "f32".into(),
-        out,
-        verify: true,
-        rows: None,
-        shard_bytes: 1 << 30,
-    };
-    let report = export(&request, &Device::flex(), DType::F32, &Control::default(), &|_, _| {})?;
+    let request = ExportRequest { dtype: "f32".into(), ..exports::request(model, target, out) };
+    let report = exports::write(&request)?;
     let verify = report.verify.unwrap();
     assert!(verify.passed && verify.greedy_equal == verify.greedy_total, "{verify:?}");
     Ok(report.dir)

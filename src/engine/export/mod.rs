@@ -93,7 +93,7 @@ macro_rules! targets {
     };
 }
 
-targets! { merged, adapter, gguf, opendelta }
+targets! { merged, adapter, gguf, opendelta, chatglm }
 
 /// The target of a request.
 ///

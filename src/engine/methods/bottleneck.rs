@@ -2,6 +2,8 @@
 //! arXiv:1902.00751), after the block (Pfeiffer et al. 2021, arXiv:2005.00247), or beside the feed-forward layer (He et
 //! al. 2022, arXiv:2110.04366). Places, defaults and names: AdapterHub, `adapters` 1.3.
 
+mod hub;
+
 use burn::tensor::{DType, Tensor};
 use protocol::{ParamKind, ParamSpec, Result, Text, UserError, text};
 use serde_json::{Map, Value as Json, json};
@@ -22,13 +24,19 @@ pub const METHOD: Method = Method {
         "在每层中加入小型两层网络。它们独立于模型之外，无法合并",
     ),
     params,
-    peft_type: Some("BOTTLENECK"),
+    peft_type: Some(peft::BOTTLENECK),
     attach: |model, settings, context| {
         Ok(Some(Box::new(declared(model, settings)?.begin(model, context.seed))))
     },
     footprint: |model, settings, base| Ok(declared(model, settings)?.footprint(base)),
-    load: |dir, model| Ok(Box::new(parts::read(dir, model, empty, declare_stored)?)),
-    shapes: |dir, model| parts::shapes(dir, model, empty, declare_stored),
+    load: |dir, model| {
+        hub::require_known(dir, model)?;
+        Ok(Box::new(parts::read(dir, model, empty, declare_stored)?))
+    },
+    shapes: |dir, model| {
+        hub::require_known(dir, model)?;
+        parts::shapes(dir, model, empty, declare_stored)
+    },
 };
 
 fn params() -> Vec<ParamSpec> {
@@ -134,7 +142,7 @@ fn config(model: &Model, settings: &Map<String, Json>) -> Map<String, Json> {
     };
     let scale = settings.get("scale").and_then(Json::as_f64).unwrap_or(4.0);
     peft::config_of(
-        "BOTTLENECK",
+        peft::BOTTLENECK,
         json!({
             "config": {
                 "architecture": null,
@@ -234,6 +242,13 @@ fn declare(
     }
 }
 
+/// Whether a path is that of one of a block's two adapters.
+fn is_place(model: &Model, layer: usize, path: &str) -> bool {
+    let halves = ["attention_adapters", "output_adapters"];
+    let block = model.block_path(layer).unwrap_or_default();
+    halves.iter().any(|half| path == format!("{block}{half}.adapters.default"))
+}
+
 /// An adapter's first matrix stands for all four tensors.
 fn declare_stored(parts: &mut Parts, model: &Model, stored: &Stored<'_>) -> Result<(), String> {
     let Some(path) = stored.name.strip_suffix(".adapter_down.0.weight") else {
@@ -243,7 +258,8 @@ fn declare_stored(parts: &mut Parts, model: &Model, stored: &Stored<'_>) -> Resu
     };
     let layer = (0..model.info.num_layers)
         .find(|layer| model.block_path(*layer).is_some_and(|block| path.starts_with(&block)))
-        .ok_or_else(|| format!("{}: this model has no such block", stored.name))?;
+        .filter(|layer| is_place(model, *layer, path))
+        .ok_or_else(|| format!("{}: this model has no such place", stored.name))?;
     let width = stored.shape.first().copied().unwrap_or(0);
     let at_attention = path.contains(".attention_adapters.");
     let places = Form::read(&parts.config).places;

@@ -19,12 +19,13 @@ use serde_json::{Map, Value};
 
 pub use adapter::Adapter;
 pub use footprint::Footprint;
+pub use front::{CHATGLM_FILES, from_peft as chatglm_from_peft, require_chatglm};
 pub use lora::delta::{FILES as OPENDELTA_FILES, from_peft as opendelta_from_peft};
 pub use stack::{Member, Merged, Stack, not_mergeable};
 pub use targets::select_sites;
 pub use trained_on::{note_quantization, noted_quantization};
 
-use crate::models::Model;
+use crate::models::{Model, ModelFolder};
 use crate::nn::{ParamStore, Site};
 
 /// What one method's file exports.
@@ -220,7 +221,21 @@ pub fn members(wanted: &ModelRef, model: &Model) -> Result<Vec<Member>> {
 pub fn adapter_bytes(model: &Model, dir: &Path) -> Result<u64> {
     let extension = model.growth.iter().flat_map(|growth| growth.extension.files());
     let extension: u64 = extension.map(|(_, content)| content.len() as u64).sum();
-    Ok(footprint::file_bytes(&peft::read_config(dir)?, &shapes(dir, model)?) + extension)
+    let config = match front::is_chatglm_checkpoint(dir) {
+        true => peft::with_base(front::config(dir, model, &prefix::KIND)?, &model.dir.display().to_string()),
+        false => peft::read_config(dir)?,
+    };
+    Ok(footprint::file_bytes(&config, &shapes(dir, model)?) + extension)
+}
+
+/// Bytes of ChatGLM's checkpoint of an adapter folder's prefix.
+///
+/// # Errors
+/// As [`load_adapter`] and [`require_chatglm`].
+pub fn chatglm_bytes(folder: &ModelFolder, dir: &Path) -> Result<u64> {
+    let kinds = [prefix::METHOD.peft_type, p_tuning_v2::METHOD.peft_type];
+    require_chatglm(folder.model(), kinds.contains(&method_of_adapter(dir)?.peft_type))?;
+    front::checkpoint_bytes(&shapes(dir, folder.model())?, folder)
 }
 
 fn method_of_adapter(dir: &Path) -> Result<&'static Method> {

@@ -108,5 +108,6 @@ fn declared(model: &Model, settings: &Map<String, Json>) -> Result<FrontAdapter>
     } else {
         declare.mlp(tokens, front.width(model), network.width)
     };
-    Ok(FrontAdapter { params, encoder, front, tokens, config: network.config(model, tokens) })
+    let config = network.config(model, tokens);
+    Ok(FrontAdapter { params, encoder, front, tokens, dropout: 0.0, config })
 }

@@ -1,13 +1,13 @@
 //! P-tuning v2 (Liu et al. 2022, arXiv:2110.07602): prefix tuning as its authors and ChatGLM do it. ChatGLM's own
 //! checkpoints are read; files are written as PEFT's, and what made the prefix beside them.
 
-use protocol::{ParamSpec, Result, Text};
+use protocol::{Result, Text};
 use serde_json::{Map, Value as Json};
 
 use super::Method;
 use super::front::{self, CHATGLM_PREFIX, Declare, Front, FrontAdapter};
-use super::prefix::{KIND, Shape, config, projection_specs, tokens_spec};
-use crate::models::{Model, PrefixPositions};
+use super::prefix::{KIND, Shape, config, shape_specs};
+use crate::models::Model;
 use crate::nn::{ParamStore, Space};
 
 pub const METHOD: Method = Method {
@@ -17,7 +17,7 @@ pub const METHOD: Method = Method {
         "Prefix tuning as ChatGLM's authors use it: a long prefix in every layer and a high learning rate (2e-2)",
         "ChatGLM 作者使用的前缀微调：每层较长的前缀，配较高的学习率（2e-2）",
     ),
-    params,
+    params: || shape_specs(128),
     peft_type: Some("PREFIX_ENCODER"),
     attach: |model, settings, context| {
         Ok(Some(Box::new(declared(model, settings)?.begin(model, context.seed))))
@@ -27,26 +27,18 @@ pub const METHOD: Method = Method {
     shapes: |dir, model| front::shapes(dir, model, &KIND),
 };
 
-fn params() -> Vec<ParamSpec> {
-    std::iter::once(tokens_spec(128)).chain(projection_specs()).collect()
-}
-
 fn declared(model: &Model, settings: &Map<String, Json>) -> Result<FrontAdapter> {
-    let front = Front::prefix(model)?;
-    let Shape { tokens, projection } = Shape::read(model, settings);
+    let place = Front::prefix(model)?;
+    let Shape { tokens, projection, dropout } = Shape::read(model, settings);
     let mut params = ParamStore::new(Space::Adapter);
     let mut declare = Declare { params: &mut params, prefix: CHATGLM_PREFIX };
-    let width = front.width(model);
+    let width = place.width(model);
     let encoder = match projection {
-        Some(inner) => declare.projected("trans", tokens, [embedded(model, width), inner, width]),
+        Some(inner) => {
+            declare.projected("trans", tokens, [front::embedding_width(model, width), inner, width])
+        }
         None => declare.table(tokens, width),
     };
-    Ok(FrontAdapter { params, encoder, front, tokens, config: config(model, tokens, projection) })
-}
-
-/// Width of a projected prefix's embedding: that of the states in ChatGLM2 and 3, else that of the model (ChatGLM-6B,
-/// and the authors' own code).
-fn embedded(model: &Model, width: usize) -> usize {
-    let second = model.family.prefix == PrefixPositions::Unshifted && model.decoder.takes_prompt();
-    if second { width } else { model.info.hidden }
+    let config = config(model, tokens, projection);
+    Ok(FrontAdapter { params, encoder, front: place, tokens, dropout, config })
 }

@@ -14,6 +14,10 @@ use crate::weights::{Checkpoint, load_tensor, open_file, params_bytes, write_par
 
 pub const CONFIG: &str = "adapter_config.json";
 pub const WEIGHTS: &str = "adapter_model.safetensors";
+/// The type of our own of bottleneck adapters, of which PEFT has none.
+pub const BOTTLENECK: &str = "BOTTLENECK";
+/// Files that tensors may be in: PEFT's, and AdapterHub's.
+const WEIGHTS_FILES: [&str; 4] = [WEIGHTS, "adapter_model.bin", "adapter.safetensors", "pytorch_adapter.bin"];
 /// PEFT's wrapper around the model, in front of every name.
 pub const PREFIX: &str = "base_model.model.";
 
@@ -43,13 +47,23 @@ pub fn read_config(dir: &Path) -> Result<Map<String, Json>> {
             ),
         )
     })?;
-    serde_json::from_slice(&bytes).map_err(|err| {
+    let config = serde_json::from_slice(&bytes).map_err(|err| {
         UserError::bad_input(text!(
             "The adapter's settings are not a JSON object: {err}",
             "适配器设置不是 JSON 对象：{err}"
         ))
         .in_file(&file)
-    })
+    })?;
+    Ok(with_type(config))
+}
+
+/// AdapterHub's configs have no type of PEFT's; those of bottleneck adapters name no architecture.
+fn with_type(mut config: Map<String, Json>) -> Map<String, Json> {
+    let Some(inner) = config.get("config").and_then(Json::as_object) else { return config };
+    let word = inner.get("architecture").and_then(Json::as_str);
+    let kind = word.map_or_else(|| BOTTLENECK.to_owned(), |word| format!("{word} (AdapterHub)"));
+    config.entry("peft_type").or_insert_with(|| kind.into());
+    config
 }
 
 /// A config with the base's path.
@@ -75,14 +89,13 @@ pub fn config_of(peft_type: &str, settings: Json) -> Map<String, Json> {
     config
 }
 
-/// The tensors of an adapter folder (`.safetensors`, or an old `.bin`), or of a delta.
+/// The tensors of an adapter folder, or of a delta.
 pub fn open_weights(dir: &Path) -> Result<Checkpoint> {
     if delta::is_delta(dir) {
         return delta::open(dir);
     }
-    let file = dir.join(WEIGHTS);
-    let old = dir.join("adapter_model.bin");
-    open_file(if !file.exists() && old.exists() { &old } else { &file })
+    let found = WEIGHTS_FILES.iter().map(|name| dir.join(name)).find(|file| file.exists());
+    open_file(&found.unwrap_or_else(|| dir.join(WEIGHTS)))
 }
 
 /// Writes both files. Tensors are stored in f32, in the order of the store.
@@ -96,6 +109,18 @@ pub fn write(
     let tensors: Vec<(String, &Param)> =
         params.iter().map(|(_, param)| (name_of(&param.name), param)).collect();
     write_params(dir, "adapter_model", &tensors)
+}
+
+/// Removes those of a folder's files that are there: what another layout took the place of.
+///
+/// # Errors
+/// When one cannot be removed.
+pub fn discard(dir: &Path, names: &[&str]) -> Result<()> {
+    for file in names.iter().map(|name| dir.join(name)).filter(|file| file.exists()) {
+        std::fs::remove_file(&file)
+            .map_err(|err| UserError::io(Text::fixed("tidy up", "清理文件"), &file, &err))?;
+    }
+    Ok(())
 }
 
 /// Bytes of the files that [`write`] makes, with [`PREFIX`] in front of every name.

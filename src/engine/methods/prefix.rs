@@ -16,7 +16,7 @@ pub const METHOD: Method = Method {
         "Learns keys and values that every token sees in front of the text, in every layer. The model stays as it is",
         "在每一层学习位于文本之前、所有词元可见的键和值。模型本身不变",
     ),
-    params,
+    params: || shape_specs(20),
     peft_type: Some("PREFIX_TUNING"),
     attach: |model, settings, context| {
         Ok(Some(Box::new(declared(model, settings)?.begin(model, context.seed))))
@@ -41,9 +41,11 @@ pub(super) fn tokens_spec(default: i64) -> ParamSpec {
     }
 }
 
-/// Whether a small network makes the states, and how wide it is.
-pub(super) fn projection_specs() -> [ParamSpec; 2] {
-    [
+/// What is set of a prefix: how long it is, whether a small network makes the states and how wide that is, and what of
+/// them is left out.
+pub(super) fn shape_specs(tokens: i64) -> Vec<ParamSpec> {
+    vec![
+        tokens_spec(tokens),
         ParamSpec {
             key: "projection".into(),
             name: Text::fixed("Projection", "投影"),
@@ -61,11 +63,17 @@ pub(super) fn projection_specs() -> [ParamSpec; 2] {
             kind: ParamKind::Integer { default: 0, min: 0, max: 65536 },
             advanced: true,
         },
+        ParamSpec {
+            key: "dropout".into(),
+            name: Text::fixed("Dropout", "随机丢弃"),
+            help: Text::fixed(
+                "Share of the keys and values left out while training; ChatGLM's own training takes 0.1, PEFT none",
+                "训练时随机忽略的键和值的比例；ChatGLM 官方训练为 0.1，PEFT 为 0",
+            ),
+            kind: ParamKind::Number { default: 0.0, min: 0.0, max: 0.95 },
+            advanced: true,
+        },
     ]
-}
-
-fn params() -> Vec<ParamSpec> {
-    std::iter::once(tokens_spec(20)).chain(projection_specs()).collect()
 }
 
 /// What a run file says of a prefix.
@@ -73,6 +81,8 @@ pub(super) struct Shape {
     pub tokens: usize,
     /// Width of the projection's inner layer.
     pub projection: Option<usize>,
+    /// Share of the keys and values that training leaves out.
+    pub dropout: f64,
 }
 
 impl Shape {
@@ -81,7 +91,11 @@ impl Shape {
         let width =
             if count("projection_width") == 0 { model.info.hidden } else { count("projection_width") };
         let projected = settings.get("projection").and_then(Json::as_bool).unwrap_or(false);
-        Self { tokens: count("tokens").max(1), projection: projected.then_some(width) }
+        Self {
+            tokens: count("tokens").max(1),
+            projection: projected.then_some(width),
+            dropout: settings.get("dropout").and_then(Json::as_f64).unwrap_or(0.0),
+        }
     }
 }
 
@@ -104,7 +118,7 @@ pub(super) fn config(model: &Model, tokens: usize, projection: Option<usize>) ->
 
 fn declared(model: &Model, settings: &Map<String, Json>) -> Result<FrontAdapter> {
     let front = Front::prefix(model)?;
-    let Shape { tokens, projection } = Shape::read(model, settings);
+    let Shape { tokens, projection, dropout } = Shape::read(model, settings);
     let mut params = ParamStore::new(Space::Adapter);
     let mut declare = Declare { params: &mut params, prefix: PEFT_PREFIX };
     let width = front.width(model);
@@ -115,5 +129,6 @@ fn declared(model: &Model, settings: &Map<String, Json>) -> Result<FrontAdapter>
         }
         None => declare.table(tokens, width),
     };
-    Ok(FrontAdapter { params, encoder, front, tokens, config: config(model, tokens, projection) })
+    let config = config(model, tokens, projection);
+    Ok(FrontAdapter { params, encoder, front, tokens, dropout, config })
 }

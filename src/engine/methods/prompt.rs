@@ -53,7 +53,8 @@ fn declared(model: &Model, settings: &Map<String, Json>) -> Result<FrontAdapter>
     let tokens = settings.get("tokens").and_then(Json::as_u64).unwrap_or(20).max(1) as usize;
     let mut params = ParamStore::new(Space::Adapter);
     let encoder = Declare { params: &mut params, prefix: PEFT_PREFIX }.table(tokens, front.width(model));
-    Ok(FrontAdapter { params, encoder, front, tokens, config: config(model, tokens, text_of(settings)) })
+    let config = config(model, tokens, text_of(settings));
+    Ok(FrontAdapter { params, encoder, front, tokens, dropout: 0.0, config })
 }
 
 fn config(model: &Model, tokens: usize, text: &str) -> Map<String, Json> {

@@ -5,7 +5,7 @@ use data::{Batch, BeeBatch};
 use protocol::Result;
 
 use super::{ModelInfo, PrefixPositions};
-use crate::nn::{AdapterView, Held, Pass, Positions, Prefix, QkvProj, Site, Stack};
+use crate::nn::{AdapterView, Held, Pass, Positions, Prefix, PrefixAdapter, QkvProj, Site, Stack};
 
 /// Shape of the hidden state between blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,13 +40,17 @@ pub struct Front {
     pub prefix: usize,
     /// Of these, how many positions the tokens stand further behind.
     pub shift: usize,
+    /// Whether training leaves out some of the keys and values, in each row others.
+    pub dropped: bool,
 }
 
 impl Front {
     pub fn of(adapter: Option<&dyn AdapterView>, positions: PrefixPositions) -> Self {
         let prompt = adapter.and_then(AdapterView::prompt).map_or(0, |prompt| prompt.tokens());
-        let prefix = adapter.and_then(AdapterView::prefix).map_or(0, |prefix| prefix.tokens());
-        Self { prompt, prefix, shift: if positions == PrefixPositions::Shifted { prefix } else { 0 } }
+        let front = adapter.and_then(AdapterView::prefix);
+        let prefix = front.map_or(0, PrefixAdapter::tokens);
+        let shift = if positions == PrefixPositions::Shifted { prefix } else { 0 };
+        Self { prompt, prefix, shift, dropped: front.is_some_and(|front| front.dropout() > 0.0) }
     }
 }
 

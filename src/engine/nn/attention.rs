@@ -64,10 +64,7 @@ impl Attention {
             Some(rotary) => (rotary.rotate(q), rotary.rotate(k)),
             None => (q, k),
         };
-        let (k, v) = match pass.prefix(self.layer) {
-            Some(prefix) => prefix.before(k, v),
-            None => (k, v),
-        };
+        let (k, v) = pass.behind_prefix(self.layer, k, v);
         let (k, v) = match pass.cache {
             Some(cache) => cache.borrow_mut().append(self.layer, k, v),
             None => (k, v),

@@ -3,7 +3,7 @@
 
 use burn::tensor::{Gradients as BurnGradients, Tensor};
 
-use super::{Pass, ops};
+use super::{DropoutPlace, Pass, ops};
 
 /// Keys and values of one layer, `[1, kv_heads, tokens, dim]` each.
 #[derive(Clone, Debug)]
@@ -18,6 +18,11 @@ pub type Prefix = Vec<KeysValues>;
 /// Makes the keys and values that stand in front of every row.
 pub trait PrefixAdapter: Send + Sync {
     fn tokens(&self) -> usize;
+
+    /// Share of the keys and values that training leaves out, row by row.
+    fn dropout(&self) -> f64 {
+        0.0
+    }
 
     /// A pair for every layer, tracked where the pass has a tape.
     fn states(&self, pass: &Pass<'_>) -> Prefix;
@@ -51,12 +56,26 @@ impl KeysValues {
 
     /// With a pass's own keys and values, `[batch, kv_heads, time, dim]`, behind them.
     pub fn before(&self, keys: Tensor<4>, values: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
-        let joined = |front: &Tensor<4>, behind: Tensor<4>| {
+        let front = self.for_rows(keys.dims()[0]);
+        (Tensor::cat(vec![front.keys, keys], 2), Tensor::cat(vec![front.values, values], 2))
+    }
+
+    /// The same in front of each of `rows` rows.
+    fn for_rows(&self, rows: usize) -> Self {
+        let each = |front: &Tensor<4>| {
             let [_, heads, tokens, dim] = front.dims();
-            let front = front.clone().expand([behind.dims()[0], heads, tokens, dim]);
-            Tensor::cat(vec![front, behind], 2)
+            front.clone().expand([rows, heads, tokens, dim])
         };
-        (joined(&self.keys, keys), joined(&self.values, values))
+        Self { keys: each(&self.keys), values: each(&self.values) }
+    }
+
+    /// In training what each of `rows` rows sees of it in block `layer`, when `rate` of it is left out; elsewhere all.
+    pub fn dropped(&self, pass: &Pass<'_>, layer: usize, rate: f64, rows: usize) -> Self {
+        let each = self.for_rows(rows);
+        Self {
+            keys: pass.dropped(DropoutPlace::Keys(layer), rate, each.keys),
+            values: pass.dropped(DropoutPlace::Values(layer), rate, each.values),
+        }
     }
 
     /// These, and others behind them.

@@ -1,6 +1,7 @@
 //! Shared layers. A family puts them together; none of them knows a family or a method.
 
 mod attention;
+mod dropout;
 mod elsewhere;
 mod embed;
 mod front;
@@ -23,6 +24,7 @@ mod stack;
 mod view;
 
 pub use attention::{Attention, QkNorm, QkvProj};
+pub use dropout::{DropoutKey, DropoutPlace};
 pub use elsewhere::{AtWork, Elsewhere, Source, Stream};
 pub use embed::Embedding;
 pub use front::{BlockAdapter, KeysValues, Prefix, PrefixAdapter, PromptAdapter, backward_prefix};
@@ -35,7 +37,7 @@ pub use new_rows::{NewRows, put_rows};
 pub use norm::Norm;
 pub use packed::{Packed, Quantised, Quantization};
 pub use params::{Decay, Initial, Param, ParamId, ParamStore, Space, Value, float_dtype, row_lengths};
-pub use pass::{AdapterView, DropoutKey, Gradients, Pass, Positions, SiteAdapter, SiteInput, Tape};
+pub use pass::{AdapterView, Gradients, Pass, Positions, SiteAdapter, SiteInput, Tape};
 pub use proj::Proj;
 pub use relations::{DistanceBuckets, Relations};
 pub use rope::{LongRope as LongRopeParts, Rope, RopeScaling, Yarn as YarnParts};

@@ -9,7 +9,8 @@ use burn::tensor::{DType, Device, Gradients as BurnGradients, Int, Tensor};
 
 use super::params::{float_dtype, row_lengths};
 use super::{
-    BlockAdapter, KeysValues, KvCache, NewRows, ParamId, ParamStore, Prefix, PrefixAdapter, PromptAdapter,
+    BlockAdapter, DropoutKey, KeysValues, KvCache, NewRows, ParamId, ParamStore, Prefix, PrefixAdapter,
+    PromptAdapter,
 };
 use super::{SiteId, Space, Value, View, put_rows};
 
@@ -99,17 +100,6 @@ impl Positions {
     }
 }
 
-/// Draws the dropout masks of a micro-batch: equal keys give equal masks, so that the recomputed
-/// forward pass of a block sees what the first one saw.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DropoutKey {
-    pub seed: u64,
-    pub step: u64,
-    pub micro: u64,
-    /// Rows of the micro-batch before those of the pass, where it goes through the model in pieces.
-    pub first_row: u64,
-}
-
 /// Everything a layer needs besides its input.
 pub struct Pass<'a> {
     pub base: &'a ParamStore,
@@ -164,9 +154,13 @@ impl Pass<'_> {
         }
     }
 
-    /// Keys and values in front of those of block `layer`.
-    pub fn prefix(&self, layer: usize) -> Option<&KeysValues> {
-        self.prefix.unwrap_or(&self.positions.prefix).get(layer)
+    /// Keys and values of block `layer`, `[batch, kv_heads, time, dim]`, behind those of the adapter where it has any.
+    pub fn behind_prefix(&self, layer: usize, keys: Tensor<4>, values: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
+        let Some(front) = self.prefix.unwrap_or(&self.positions.prefix).get(layer) else {
+            return (keys, values);
+        };
+        let rate = self.adapter.and_then(AdapterView::prefix).map_or(0.0, PrefixAdapter::dropout);
+        front.dropped(self, layer, rate, keys.dims()[0]).before(keys, values)
     }
 
     /// Embedded tokens `[batch, time, hidden]` with the adapter's prompt in front, where this pass has one.

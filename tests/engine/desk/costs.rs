@@ -5,13 +5,13 @@ use std::path::Path;
 
 use engine::methods::METHODS;
 use engine::weights::{Checkpoint, open_file};
-use protocol::{Command, Event, ExportRequest, ExportTarget, ModelRef, Remedy, RunConfig, RunEvent};
+use protocol::{Command, Event, ExportRequest, Remedy, RunConfig, RunEvent};
 use serde_json::Value;
 
 use super::{check, config, estimate};
-use crate::common;
 use crate::project::{conversations, copy};
 use crate::runs::support::{Engine, Project};
+use crate::{common, exports};
 
 /// One folder of each family.
 const FAMILIES: [&str; 2] = ["llama-gqa-llama3", "gpt2-base"];
@@ -310,19 +310,12 @@ fn an_export_is_forecast_to_the_byte() {
     let mut engine = Engine::start();
     let (_, adapter) = engine.run(project.start("max_steps = 1\n", "run"), |_, _| {}).finished();
     for (target, dtype) in [("merged", "keep"), ("merged", "bf16"), ("adapter", "keep")] {
+        let out = project.path(&format!("{target}-{dtype}/deep"));
         let export = ExportRequest {
-            model: ModelRef {
-                path: project.path("model"),
-                adapters: vec![adapter.clone()],
-                ..ModelRef::default()
-            },
-            target: ExportTarget(target.into()),
             dtype: dtype.into(),
-            out: project.path(&format!("{target}-{dtype}/deep")),
-            merge_into: protocol::MergeInto::Original,
             verify: false,
-            rows: None,
             shard_bytes: 20_000,
+            ..exports::request(exports::model_ref(&project.path("model"), &[&adapter]), target, out)
         };
         let asked = export.clone();
         let (bytes, free) = engine.ask(
@@ -334,14 +327,7 @@ fn an_export_is_forecast_to_the_byte() {
         );
         assert!(!cfg!(unix) || free > 0);
         std::fs::create_dir_all(export.out.parent().unwrap()).unwrap();
-        let report = engine.ask(
-            |request| Command::Export { request, export },
-            |event| match event {
-                Event::Exported { report, .. } => Some(report),
-                Event::Failed { error, .. } => panic!("{error}"),
-                _ => None,
-            },
-        );
+        let report = exports::ask(&mut engine, export).unwrap();
         let card = std::fs::metadata(report.dir.join("README.md")).unwrap().len();
         assert_eq!(bytes, report.bytes - card, "{target} {dtype}: {:?}", report.files);
     }

@@ -10,12 +10,12 @@ use engine::nn::{Gradients, Value, ops};
 use engine::train::{Backward, Clock, Layout, batch_loss};
 use engine::weights::read_f32;
 use protocol::{
-    ChatMessage, Command, Control, Event, ExportRequest, ExportTarget, GenerateRequest, ModelRef, Prompt,
-    Sampling,
+    ChatMessage, Command, Control, Event, ExportRequest, GenerateRequest, ModelRef, Prompt, Sampling,
 };
 use serde_json::json;
 
-use super::made::{Container, Made, load};
+use super::made::{Container, Made, load, logits};
+use crate::exports;
 use crate::project::run_file;
 use crate::runs::support::Engine;
 
@@ -29,25 +29,10 @@ fn model_ref(path: &Path) -> ModelRef {
 }
 
 fn export(made: &Path, adapter: Option<&Path>, out: &Path, verify: bool) {
-    let model = ModelRef { adapters: adapter.into_iter().map(Into::into).collect(), ..model_ref(made) };
-    let export = ExportRequest {
-        model,
-        target: ExportTarget("merged".into()),
-        dtype: "keep".into(),
-        out: out.to_owned(),
-        merge_into: protocol::MergeInto::Original,
-        verify,
-        rows: None,
-        shard_bytes: u64::MAX,
-    };
-    Engine::start().ask(
-        |request| Command::Export { request, export },
-        |event| match event {
-            Event::Exported { .. } => Some(()),
-            Event::Failed { error, .. } => panic!("{error:?}"),
-            _ => None,
-        },
-    );
+    let adapters: Vec<&Path> = adapter.into_iter().collect();
+    let model = ModelRef { dtype: "f32".into(), ..exports::model_ref(made, &adapters) };
+    let export = ExportRequest { verify, ..exports::request(model, "merged", out.to_owned()) };
+    exports::ask(&mut Engine::start(), export).unwrap();
 }
 
 /// Every container gives the same elements, and so does what is written from it.
@@ -74,7 +59,7 @@ fn same(made: &Made, model: &Model) {
 pub fn scores(family: &Family) {
     let model = Made::new(family, Container::Safetensors).load();
     let rows = model.info.vocabulary;
-    let logits = logits(&model, &ROW);
+    let logits = logits(&model, &ROW, None);
     let scored = score_rows(&model, None, &[ROW.to_vec(), ROW[..7].to_vec()]).unwrap();
     for (at, logprob) in scored[0].logprobs.iter().enumerate() {
         let row = &logits[at * rows..(at + 1) * rows];
@@ -89,10 +74,6 @@ pub fn scores(family: &Family) {
         got.iter().zip(want).for_each(|(got, want)| near(*got, *want, "a logit with a cache"));
         got = decoding.feed(&ROW[at..=at]).unwrap().logits;
     }
-}
-
-fn logits(model: &Model, ids: &[u32]) -> Vec<f32> {
-    read_f32(&Value::Vector(model.logits(ids, 1, None).unwrap().flatten(0, 2))).unwrap()
 }
 
 /// The logits of a row whose beginning is a prompt, which some families read as a whole: its tokens see one
@@ -230,10 +211,9 @@ pub fn merges(family: &Family) {
     export(made.path(), Some(&folder), &out, true);
     let model = made.load();
     let adapter = engine::methods::load_adapter(&folder, &model).unwrap();
-    let unmerged =
-        read_f32(&Value::Vector(model.logits(&ROW, 1, Some(adapter.view())).unwrap().flatten(0, 2)));
-    let merged = logits(&load(&out), &ROW);
-    merged.iter().zip(unmerged.unwrap()).for_each(|(got, want)| near(*got, want, "a merged logit"));
+    let unmerged = logits(&model, &ROW, Some(adapter.view()));
+    let merged = logits(&load(&out), &ROW, None);
+    merged.iter().zip(unmerged).for_each(|(got, want)| near(*got, want, "a merged logit"));
 }
 
 /// A conversation is answered with what the model finds most likely, token by token.
@@ -264,9 +244,9 @@ pub fn chats(family: &Family) {
 /// Half the bytes, and no nonsense: bf16 runs through every operation of the family.
 pub fn runs_in_bf16(family: &Family) {
     let made = Made::new(family, Container::Safetensors);
-    let whole = logits(&made.load(), &ROW);
+    let whole = logits(&made.load(), &ROW, None);
     let model = made.open().load(&Device::flex(), DType::BF16, &mut |_, _| {}).unwrap();
-    let half = logits(&model, &ROW);
+    let half = logits(&model, &ROW, None);
     let (mut dot, mut a, mut b) = (0f64, 0f64, 0f64);
     for (x, y) in whole.iter().zip(&half) {
         dot += f64::from(x * y);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{DType, Device};
 use engine::models::{ConfigJson, Family, Model, ModelFolder};
-use engine::nn::{Initial, Param, Value};
+use engine::nn::{AdapterView, Initial, Param, Value};
 use engine::weights::{FileDtype, Planned, ShardPlan, read_f32, write_torch};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
@@ -123,6 +123,12 @@ impl Made {
 pub fn load(dir: &Path) -> Model {
     let folder = ModelFolder::open(dir, &Map::new()).unwrap();
     folder.load(&Device::flex(), DType::F32, &mut |_, _| {}).unwrap()
+}
+
+/// Logits of one row.
+pub fn logits(model: &Model, ids: &[u32], adapter: Option<&dyn AdapterView>) -> Vec<f32> {
+    let all = model.logits(ids, 1, adapter).unwrap();
+    read_f32(&Value::Vector(all.flatten(0, 2))).unwrap()
 }
 
 /// Weights that leave no switch without effect: gains off 1, biases off 0.

@@ -15,6 +15,8 @@ use protocol::Language;
 
 use crate::common;
 
+pub use contract::ROW;
+
 /// Panics where a family does not do what it should.
 type Check = fn(&Family);
 

@@ -12,7 +12,8 @@ use protocol::config::MethodConfig;
 use serde_json::{Value as Json, json};
 
 use super::contract::{ROW, batch};
-use super::made::{Container, Made};
+use super::made::{self, Container, Made};
+use crate::exports::merge;
 
 fn attach(model: &mut Model, settings: Json) -> protocol::Result<Box<dyn Adapter>> {
     let params = settings.as_object().unwrap().clone();
@@ -50,8 +51,7 @@ fn outer_parts(model: &Model) -> Vec<&'static str> {
 }
 
 fn logits(model: &Model, adapter: Option<&dyn Adapter>) -> Vec<f32> {
-    let logits = model.logits(&ROW, 1, adapter.map(Adapter::view)).unwrap();
-    read_f32(&Value::Vector(logits.flatten(0, 2))).unwrap()
+    made::logits(model, &ROW, adapter.map(Adapter::view))
 }
 
 #[track_caller]
@@ -166,12 +166,7 @@ fn merged_and_as_an_ordinary_lora_of_peft_it_says_the_same_and_comes_back_bit_fo
                 assert_eq!(read_f32(&a.value).unwrap(), read_f32(&b.value).unwrap(), "{}", a.name);
             }
             let mut merged = made.load();
-            let ids: Vec<_> = merged.params.iter().map(|(id, _)| id).collect();
-            for id in ids {
-                if let Some(value) = adapter.merged(id, &merged.params.get(id).value) {
-                    merged.params.get_mut(id).value = value;
-                }
-            }
+            merge(&mut merged, adapter.as_ref());
             near(&logits(&merged, None), &live, 5e-4, family.id);
         }
     }
@@ -301,12 +296,7 @@ fn a_bias_beside_b_is_applied_saved_and_merged() {
     adapter.save(folder.path(), "base").unwrap();
     let read = load_adapter(folder.path(), &model).unwrap();
     assert_eq!(logits(&model, Some(read.as_ref())), live);
-    let ids: Vec<_> = model.params.iter().map(|(id, _)| id).collect();
-    for id in ids {
-        if let Some(value) = read.merged(id, &model.params.get(id).value) {
-            model.params.get_mut(id).value = value;
-        }
-    }
+    merge(&mut model, read.as_ref());
     near(&logits(&model, None), &live, 2e-4, "merged");
     let config = std::fs::read_to_string(folder.path().join("adapter_config.json")).unwrap();
     assert!(config.contains("\"lora_bias\": true"));

@@ -12,7 +12,7 @@ use protocol::{Command, Event, ModelRef, ScoreRequest, UserError};
 use serde_json::{Value as Json, json};
 
 use super::contract::{ROW, near};
-use super::made::{Container, Made};
+use super::made::{self, Container, Made};
 use crate::runs::support::Engine;
 
 fn made() -> Made {
@@ -35,7 +35,7 @@ fn adapter(model: &mut Model, kind: &str, params: &Json, seed: usize) -> Arc<dyn
 }
 
 fn logits(model: &Model, adapter: Option<&dyn AdapterView>) -> Vec<f32> {
-    read_f32(&Value::Vector(model.logits(&ROW, 1, adapter).unwrap().flatten(0, 2))).unwrap()
+    made::logits(model, &ROW, adapter)
 }
 
 fn lora(model: &mut Model, seed: usize) -> Arc<dyn Adapter> {

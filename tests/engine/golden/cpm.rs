@@ -21,6 +21,7 @@ use serde_json::{Map, Value as Json, json};
 use super::models::{integers, with_config};
 use super::{chosen, distance, floats, json as read_json, load, slack, values};
 use crate::common;
+use crate::exports::merge;
 
 const BEE: [&str; 2] = ["seed/cpmbee-model", "seed/cpmbee-pruned"];
 
@@ -336,12 +337,7 @@ fn adapters_on_scaled_products_merge_exactly_and_come_back_from_their_files() {
             let again = load_adapter(folder.path(), &case.model).unwrap();
             assert_eq!(case.outputs(&batch, Some(again.view())).1, adapted, "{}: from its files", case.name);
 
-            let ids: Vec<_> = case.model.params.iter().map(|(id, _)| id).collect();
-            for id in ids {
-                if let Some(value) = adapter.merged(id, &case.model.params.get(id).value) {
-                    case.model.params.get_mut(id).value = value;
-                }
-            }
+            merge(&mut case.model, adapter.as_ref());
             let (_, merged) = case.outputs(&batch, None);
             case.check(
                 "merged logits",
@@ -543,12 +539,7 @@ fn deltas_of_opendelta_are_read_written_and_merged() {
         let again = load_adapter(&out, &case.model).unwrap();
         assert_eq!(case.outputs(&batch, Some(again.view())).1, adapted, "{}", case.name);
 
-        let ids: Vec<_> = case.model.params.iter().map(|(id, _)| id).collect();
-        for id in ids {
-            if let Some(value) = adapter.merged(id, &case.model.params.get(id).value) {
-                case.model.params.get_mut(id).value = value;
-            }
-        }
+        merge(&mut case.model, adapter.as_ref());
         let (_, merged) = case.outputs(&batch, None);
         case.check("merged logits", distance(&merged.concat(), &adapted.concat()), 1e-3 * slack(&chosen()));
     }

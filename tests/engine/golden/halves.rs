@@ -1,11 +1,10 @@
 //! The plan of a GPU on any device: frozen weights and activations in bf16 or f16, everything trained in f32.
 //! bf16 has eight bits of mantissa, so what is held is that nothing is misread or lost, not the last digits.
 
-use burn::tensor::{DType, FloatDType};
+use burn::tensor::DType;
 use data::Batch;
-use engine::methods::{self, Adapter, Attach, METHODS};
-use engine::models::Model;
-use engine::nn::{Value, float_dtype};
+use engine::methods::{self, Attach, METHODS};
+use engine::nn::Value;
 use engine::optim::{self, Schedule};
 use engine::train::{Layout, Learner, LossScaler, StepSettings};
 use protocol::Control;
@@ -14,6 +13,7 @@ use protocol::config::{LossScale, MethodConfig, TrainConfig};
 use super::methods::{all, expected_logits, logits, train_config};
 use super::{chosen, distance, floats, load_in, values};
 use crate::common;
+use crate::exports::merge;
 
 /// Of the distance between the lowest and the highest logit.
 const LOGITS: f64 = 0.03;
@@ -120,7 +120,7 @@ fn twelve_steps_in(dtype: DType) {
         if adapter.not_mergeable().is_some() {
             continue;
         }
-        merge(&mut model, adapter.as_ref(), dtype);
+        merge(&mut model, adapter.as_ref());
         let got = logits(&model, None, eval);
         let merged = case.dir.join("merged_expected.safetensors");
         // Where nothing is said of the merged model, it has to do what the adapter did.
@@ -129,17 +129,6 @@ fn twelve_steps_in(dtype: DType) {
             false => expected_logits(&case, "logits_final"),
         };
         case.check(&format!("merged logits in {dtype:?} (of their range)"), off(&got, &want), LOGITS);
-    }
-}
-
-/// As an export does it: in f32, then rounded to what the model stores.
-fn merge(model: &mut Model, adapter: &dyn Adapter, dtype: DType) {
-    let ids: Vec<_> = model.params.iter().map(|(id, _)| id).collect();
-    for id in ids {
-        let value = model.params.get(id).value.clone().cast(FloatDType::F32);
-        if let Some(merged) = adapter.merged(id, &value) {
-            model.params.get_mut(id).value = merged.cast(float_dtype(dtype));
-        }
     }
 }
 

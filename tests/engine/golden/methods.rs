@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use burn::tensor::{DType, FloatDType, Tensor, TensorData};
+use burn::tensor::{DType, Tensor, TensorData};
 use data::Batch;
 use engine::methods::{self, Adapter, Attach, load_adapter};
 use engine::models::Model;
@@ -18,6 +18,7 @@ use serde_json::{Value as Json, json};
 use super::quantised::misread;
 use super::{cases, chosen, distance, floats, json as read_json, load, load_quantised, slack, values};
 use crate::common;
+use crate::exports::merge;
 
 /// What a case begins with and ends at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -384,13 +385,7 @@ fn final_tensors(case: &Case, learner: &Learner) {
 fn merged(case: &Case, learner: Learner, weights: bool) {
     let Learner { mut model, adapter, .. } = learner;
     let adapter = adapter.unwrap();
-    let ids: Vec<_> = model.params.iter().map(|(id, _)| id).collect();
-    for id in ids {
-        let value = model.params.get(id).value.clone().cast(FloatDType::F32);
-        if let Some(value) = adapter.merged(id, &value) {
-            model.params.get_mut(id).value = value;
-        }
-    }
+    merge(&mut model, adapter.as_ref());
     let file = case.dir.join("merged_expected.safetensors");
     let got = logits(&model, None, &case.train["eval"]);
     if !file.exists() {

@@ -2,6 +2,7 @@
 //! `EMBERWRIGHT_TEST_DEVICE` (`cpu`, `cuda:0`) chooses where they are computed; on a GPU tolerances are ten
 //! times as wide.
 
+mod adapterhub;
 mod cpm;
 mod halves;
 mod methods;

@@ -6,12 +6,12 @@ use std::path::Path;
 use engine::models::ConfigJson;
 use engine::models::{Family, family_of};
 use protocol::{
-    ChatMessage, Command, Event, ExportRequest, ExportTarget, GenerateRequest, ModelRef, Prompt, Sampling,
-    ScoreRequest, UserError,
+    ChatMessage, Command, Event, GenerateRequest, ModelRef, Prompt, Sampling, ScoreRequest, UserError,
 };
 use serde_json::{Value, json};
 
 use super::support::{Engine, Project};
+use crate::exports;
 use crate::families::made::{Container, Made};
 use crate::project::copy;
 
@@ -100,24 +100,8 @@ fn a_model_of_dicts_learns_and_answers_and_merges() {
 
     // What was learned is said, in a chat and to a dict that someone types, and by the merged model.
     let merged = project.path("merged");
-    let export = ExportRequest {
-        model: model(&project.path("model"), &[&adapter]),
-        target: ExportTarget("merged".into()),
-        dtype: "keep".into(),
-        out: merged.clone(),
-        merge_into: protocol::MergeInto::Original,
-        verify: true,
-        rows: None,
-        shard_bytes: u64::MAX,
-    };
-    Engine::start().ask(
-        |request| Command::Export { request, export },
-        |event| match event {
-            Event::Exported { .. } => Some(()),
-            Event::Failed { error, .. } => panic!("{error:?}"),
-            _ => None,
-        },
-    );
+    let export = exports::request(model(&project.path("model"), &[&adapter]), "merged", merged.clone());
+    exports::ask(&mut Engine::start(), export).unwrap();
     let tuned = || model(&project.path("model"), &[&adapter]);
     for prompt in [
         asked("wood iron"),

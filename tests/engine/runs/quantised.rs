@@ -9,37 +9,19 @@ use protocol::{
 };
 
 use super::support::{Engine, Project};
+use crate::exports;
 
 const LORA: &str = "max_steps = 8\nlearning_rate = 2e-2\nwarmup_ratio = 0.0\n[model]\nquantization = \"nf4\"\n\
     [method]\nkind = \"lora\"\nrank = 4\ntargets = \"all-linear\"\n";
 
 fn request(project: &Project, adapter: &Path, into: MergeInto, out: &str) -> ExportRequest {
-    ExportRequest {
-        model: ModelRef {
-            path: project.path("model"),
-            adapters: vec![adapter.to_owned()],
-            dtype: "f32".into(),
-            ..ModelRef::default()
-        },
-        target: ExportTarget("merged".into()),
-        dtype: "f32".into(),
-        out: project.path(out),
-        merge_into: into,
-        verify: true,
-        rows: None,
-        shard_bytes: u64::MAX,
-    }
+    let model = ModelRef { dtype: "f32".into(), ..exports::model_ref(&project.path("model"), &[adapter]) };
+    let request = exports::request(model, "merged", project.path(out));
+    ExportRequest { dtype: "f32".into(), merge_into: into, ..request }
 }
 
 fn export(export: ExportRequest) -> Result<ExportReport, UserError> {
-    Engine::start().ask(
-        |request| Command::Export { request, export },
-        |event| match event {
-            Event::Exported { report, .. } => Some(Ok(report)),
-            Event::Failed { error, .. } => Some(Err(*error)),
-            _ => None,
-        },
-    )
+    exports::ask(&mut Engine::start(), export)
 }
 
 /// Sums of log-probabilities of a few rows.

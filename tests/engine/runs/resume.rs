@@ -51,6 +51,18 @@ fn a_stopped_run_goes_on_bit_for_bit() {
     assert!(project.lines("whole").len() > 12);
 }
 
+#[test]
+fn a_stopped_run_of_a_prefix_with_dropout_goes_on_bit_for_bit() {
+    for method in ["prefix", "p-tuning-v2"] {
+        let project = Project::new();
+        let settings = format!(
+            "epochs = 1.5\ngradient_accumulation = 2\neval_every = 3\nsave_every = 4\nshuffle = true\n[method]\nkind = \"{method}\"\ntokens = 6\nprojection = true\ndropout = 0.2\n"
+        );
+        stopped_and_resumed(&project, &settings, &[1, 3]);
+        adapters_are_equal(&project, "whole", "cut");
+    }
+}
+
 /// Checkpoints hold the factors as PEFT's files do: twice the rank, and one LoRA for all parts of a matrix.
 #[test]
 fn a_stopped_run_that_began_from_the_weights_goes_on_bit_for_bit() {

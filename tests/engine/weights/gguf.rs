@@ -1,19 +1,17 @@
 //! GGUF: formats of numbers against the `gguf` package, and models there and back.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use burn::tensor::{DType, Device};
-use engine::export::export;
 use engine::models::{FAMILIES, Model, ModelFolder};
-use engine::nn::Value;
 use engine::weights::gguf::arch;
 use engine::weights::{Checkpoint, open_file, read_f32};
-use protocol::{Control, ExportReport, ExportRequest, ExportTarget, ModelRef, UserError};
+use protocol::ExportRequest;
 use serde_json::Map;
 
 use super::{Written, fixtures};
 use crate::common;
-use crate::families::made::{Container, Made};
+use crate::exports::{model_ref, request, write};
+use crate::families::made::{Container, Made, load, logits};
 use crate::golden::{distance, floats};
 
 #[test]
@@ -48,31 +46,9 @@ fn an_architecture_that_is_not_known_is_refused_by_name() {
     assert!(err.what.en.contains("rwkv7"), "{err:?}");
 }
 
-fn request(model: &Path, adapters: &[PathBuf], target: &str, dtype: &str, out: &Path) -> ExportRequest {
-    let model = ModelRef { path: model.into(), adapters: adapters.into(), ..ModelRef::default() };
-    ExportRequest {
-        model,
-        target: ExportTarget(target.into()),
-        dtype: dtype.into(),
-        out: out.into(),
-        merge_into: protocol::MergeInto::Original,
-        verify: true,
-        rows: None,
-        shard_bytes: u64::MAX,
-    }
-}
-
-fn write(request: &ExportRequest) -> Result<ExportReport, UserError> {
-    export(request, &Device::flex(), DType::F32, &Control::default(), &|_, _| {})
-}
-
-fn load(path: &Path) -> Model {
-    let folder = ModelFolder::open(path, &Map::new()).unwrap();
-    folder.load(&Device::flex(), DType::F32, &mut |_, _| {}).unwrap()
-}
-
-fn logits(model: &Model, ids: &[u32]) -> Vec<f32> {
-    read_f32(&Value::Vector(model.logits(ids, 1, None).unwrap().flatten(0, 2))).unwrap()
+/// To `out`, with the numbers as `dtype`.
+fn to(model: &Path, adapters: &[&Path], target: &str, dtype: &str, out: &Path) -> ExportRequest {
+    ExportRequest { dtype: dtype.into(), ..request(model_ref(model, adapters), target, out.into()) }
 }
 
 /// Every parameter of both, bit by bit, or within `tolerance`.
@@ -107,13 +83,13 @@ fn golden_models_are_the_same_after_gguf() {
         let out = tempfile::tempdir().unwrap();
         for dtype in ["f32", "bf16", "f16", "q8_0", "keep"] {
             let written = out.path().join(dtype);
-            let report = write(&request(&dir, &[], "gguf", dtype, &written)).unwrap();
+            let report = write(&to(&dir, &[], "gguf", dtype, &written)).unwrap();
             assert!(report.verify.unwrap().passed, "{case} {dtype}");
             let exact = dtype == "f32" || dtype == "keep";
             if exact {
                 let back = load(&written);
                 same_parameters(&live, &back, 0.0);
-                let far = distance(&logits(&live, &ids), &logits(&back, &ids));
+                let far = distance(&logits(&live, &ids, None), &logits(&back, &ids, None));
                 assert!(far <= 2e-5, "{case}: logits differ by {far}");
             }
         }
@@ -125,10 +101,10 @@ fn golden_models_are_the_same_after_gguf() {
 fn what_llama_cpp_does_otherwise_is_refused_with_its_name() {
     let dir = common::golden("gpt2-hubnames").unwrap().join("model");
     let out = tempfile::tempdir().unwrap();
-    let err = write(&request(&dir, &[], "gguf", "f32", &out.path().join("gguf"))).unwrap_err();
+    let err = write(&to(&dir, &[], "gguf", "f32", &out.path().join("gguf"))).unwrap_err();
     assert!(err.details[0].contains("scale_attn_by_inverse_layer_idx"), "{err:?}");
     assert!(!out.path().join("gguf").exists());
-    let err = write(&request(&dir, &[], "merged", "q8_0", &out.path().join("merged"))).unwrap_err();
+    let err = write(&to(&dir, &[], "merged", "q8_0", &out.path().join("merged"))).unwrap_err();
     assert!(err.what.en.contains("`merged` cannot store numbers as q8_0"), "{err:?}");
 }
 
@@ -144,7 +120,7 @@ fn a_merged_adapter_is_in_the_file() {
     let out = tempfile::tempdir().unwrap();
     let base = base.join("model");
     for (target, name) in [("gguf", "one"), ("merged", "other")] {
-        let request = request(&base, std::slice::from_ref(&adapter), target, "f32", &out.path().join(name));
+        let request = to(&base, &[&adapter], target, "f32", &out.path().join(name));
         assert!(write(&request).unwrap().verify.unwrap().passed);
     }
     same_parameters(&load(&out.path().join("one")), &load(&out.path().join("other")), 0.0);
@@ -155,9 +131,9 @@ fn from_gguf_to_a_folder_and_from_there_to_the_same() {
     let dir = common::golden("llama-gqa-llama3").unwrap().join("model");
     let out = tempfile::tempdir().unwrap();
     let path = |name: &str| out.path().join(name);
-    write(&request(&dir, &[], "gguf", "f32", &path("gguf"))).unwrap();
+    write(&to(&dir, &[], "gguf", "f32", &path("gguf"))).unwrap();
     let file = path("gguf/model-f32.gguf");
-    write(&request(&file, &[], "merged", "keep", &path("folder"))).unwrap();
+    write(&to(&file, &[], "merged", "keep", &path("folder"))).unwrap();
     same_parameters(&load(&dir), &load(&path("folder")), 0.0);
     let (old, new) = (data::Tokenizer::open(&dir).unwrap(), data::Tokenizer::open(&path("folder")).unwrap());
     let text = "a river of stone, 12 of them";
@@ -166,8 +142,8 @@ fn from_gguf_to_a_folder_and_from_there_to_the_same() {
     assert!(old.stop_ids().is_subset(new.stop_ids()));
     assert_eq!(old.chat_templates()[0].source, new.chat_templates()[0].source);
     // And once more: what the file says of the model survives.
-    write(&request(&path("folder"), &[], "gguf", "q8_0", &path("again"))).unwrap();
-    write(&request(&file, &[], "gguf", "q8_0", &path("direct"))).unwrap();
+    write(&to(&path("folder"), &[], "gguf", "q8_0", &path("again"))).unwrap();
+    write(&to(&file, &[], "gguf", "q8_0", &path("direct"))).unwrap();
     let bytes = |name: &str| std::fs::read(path(name).join("model-q8_0.gguf")).unwrap();
     let head = |bytes: &[u8]| data::gguf::parse(bytes, bytes.len() as u64).unwrap();
     let (again, direct) = (bytes("again"), bytes("direct"));
@@ -192,7 +168,7 @@ fn every_family_with_a_layout_is_written_and_read_back_and_others_are_refused() 
         // Words as tokens are nothing that GGUF has.
         std::fs::remove_file(made.path().join("tokenizer.json")).unwrap();
         let out = made.path().join("gguf");
-        let done = write(&ExportRequest { verify: false, ..request(made.path(), &[], "gguf", "f32", &out) });
+        let done = write(&ExportRequest { verify: false, ..to(made.path(), &[], "gguf", "f32", &out) });
         if arch::of_family(family.id).next().is_none() {
             let err = done.unwrap_err();
             assert!(err.what.en.contains("cannot be written as GGUF"), "{}: {err:?}", family.id);
@@ -208,7 +184,7 @@ fn every_family_with_a_layout_is_written_and_read_back_and_others_are_refused() 
         // Gains with 1 added lose what is below the last bit of 1.
         same_parameters(&live, &back, 2e-7);
         // Within the shortest window of the very small models, which some layouts cannot say.
-        let far = distance(&logits(&live, &ids), &logits(&back, &ids));
+        let far = distance(&logits(&live, &ids, None), &logits(&back, &ids, None));
         assert!(far <= 2e-5, "{}: logits differ by {far}", family.id);
         assert!(report.notes.iter().any(|note| note.en.contains("no tokenizer")));
         written.push(family.id);
@@ -221,7 +197,7 @@ fn every_family_with_a_layout_is_written_and_read_back_and_others_are_refused() 
 fn files_that_lie_are_refused_without_a_panic() {
     let dir = common::golden("llama-gqa-llama3").unwrap().join("model");
     let out = tempfile::tempdir().unwrap();
-    write(&request(&dir, &[], "gguf", "q8_0", &out.path().join("gguf"))).unwrap();
+    write(&to(&dir, &[], "gguf", "q8_0", &out.path().join("gguf"))).unwrap();
     let bytes = std::fs::read(out.path().join("gguf/model-q8_0.gguf")).unwrap();
     let file = Written::new("model.gguf", &bytes);
     let open = || ModelFolder::open(&file.path(), &Map::new()).map(drop);
@@ -256,13 +232,13 @@ fn baichuan_is_taken_apart_and_put_together() {
         );
         std::fs::remove_file(made.path().join("tokenizer.json")).unwrap();
         let out = made.path().join("gguf");
-        write(&ExportRequest { verify: false, ..request(made.path(), &[], "gguf", "f32", &out) }).unwrap();
+        write(&ExportRequest { verify: false, ..to(made.path(), &[], "gguf", "f32", &out) }).unwrap();
         let (live, back) = (made.load(), load(&out));
         if head.is_empty() {
             same_parameters(&live, &back, 0.0);
         }
         let ids = [10, 5, 6, 11, 90, 91, 7];
-        let far = distance(&logits(&live, &ids), &logits(&back, &ids));
+        let far = distance(&logits(&live, &ids, None), &logits(&back, &ids, None));
         assert!(far <= 2e-5, "logits differ by {far}");
     }
 }
@@ -318,10 +294,10 @@ fn golden_logits_hold_through_gguf() {
     let dir = common::golden("gpt2-base").unwrap();
     let out = tempfile::tempdir().unwrap();
     let written = out.path().join("gguf");
-    write(&request(&dir.join("model"), &[], "gguf", "f32", &written)).unwrap();
+    write(&to(&dir.join("model"), &[], "gguf", "f32", &written)).unwrap();
     let expected = dir.join("expected.safetensors");
     let ids = crate::golden::integers(&expected, "input_ids");
     let row: Vec<u32> = ids[..24].iter().map(|id| *id as u32).collect();
-    let got = logits(&load(&written), &row);
+    let got = logits(&load(&written), &row, None);
     assert!(distance(&got, &floats(&expected, "logits")[..got.len()]) < 1e-4);
 }

@@ -1,12 +1,13 @@
 //! Folders of soft prompts: PEFT's, which hold only the states that came out, and beside them what made these, without
 //! which training could not go on. ChatGLM's own checkpoints hold what made them and no config.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use burn::tensor::Tensor;
 use protocol::Result;
 use serde_json::{Map, Value as Json};
 
+use super::chatglm::{CHATGLM_FILES, CHATGLM_PREFIX, is_chatglm_checkpoint};
 use super::{Declare, Encoder, Front, FrontAdapter};
 use crate::methods::parts::does_not_fit;
 use crate::methods::peft;
@@ -15,13 +16,9 @@ use crate::nn::{Decay, Param, ParamStore, Pass, Positions, Space, Value};
 use crate::weights::{Checkpoint, open_file, params_bytes, write_params};
 
 /// PEFT's name of the states.
-const STATES: &str = "prompt_embeddings";
+pub(super) const STATES: &str = "prompt_embeddings";
 /// File with the encoder's own tensors, beside PEFT's.
-const ENCODER: &str = "encoder";
-/// What ChatGLM's own training writes.
-const CHATGLM: &str = "pytorch_model.bin";
-/// Names of its tensors begin so.
-pub const CHATGLM_PREFIX: &str = "transformer.prefix_encoder.";
+pub(super) const ENCODER_FILE: &str = "encoder.safetensors";
 /// Names of PEFT's encoder begin so, in memory.
 pub const PEFT_PREFIX: &str = "prompt_encoder.";
 /// More than any LSTM of a prompt has; counts of a file are not to be trusted.
@@ -50,7 +47,7 @@ pub fn save(adapter: &FrontAdapter, dir: &Path, base: &str) -> Result<()> {
     }
     let own: Vec<(String, &Param)> =
         adapter.params.iter().map(|(_, param)| (param.name.clone(), param)).collect();
-    write_params(dir, ENCODER, &own)
+    write_params(dir, ENCODER_FILE.trim_end_matches(".safetensors"), &own)
 }
 
 /// Bytes of the files that [`save`] makes, by a soft prompt's config; None for the config of another adapter.
@@ -105,12 +102,12 @@ pub fn shapes(dir: &Path, model: &Model, kind: &Kind) -> Result<ParamStore> {
     declared(dir, model, kind).map(|(adapter, _)| adapter.params)
 }
 
-/// A folder that has no config: what ChatGLM's own training wrote.
-pub fn is_chatglm_checkpoint(dir: &Path) -> bool {
-    let file = dir.join(CHATGLM);
-    !dir.join(peft::CONFIG).exists()
-        && file.is_file()
-        && open_file(&file).is_ok_and(|weights| weights.names().any(|name| name.starts_with(CHATGLM_PREFIX)))
+/// `adapter_config.json` of a folder, made up where it has none.
+///
+/// # Errors
+/// As [`load`].
+pub fn config(dir: &Path, model: &Model, kind: &Kind) -> Result<Map<String, Json>> {
+    declared(dir, model, kind).map(|(adapter, _)| adapter.config)
 }
 
 fn declared(dir: &Path, model: &Model, kind: &Kind) -> Result<(FrontAdapter, Checkpoint)> {
@@ -125,17 +122,20 @@ fn declared(dir: &Path, model: &Model, kind: &Kind) -> Result<(FrontAdapter, Che
     }
     let config =
         if dir.join(peft::CONFIG).exists() { peft::read_config(dir)? } else { (kind.config)(model, tokens) };
-    Ok((FrontAdapter { params, encoder, front, tokens, config }, weights))
+    Ok((FrontAdapter { params, encoder, front, tokens, dropout: 0.0, config }, weights))
 }
 
 /// What made the states if that is there, else the states.
-fn open(dir: &Path) -> Result<Checkpoint> {
-    let encoder: PathBuf = dir.join(format!("{ENCODER}.safetensors"));
+///
+/// # Errors
+/// When there is neither.
+pub(super) fn open(dir: &Path) -> Result<Checkpoint> {
+    let encoder = dir.join(ENCODER_FILE);
     if encoder.is_file() {
         return open_file(&encoder);
     }
     if is_chatglm_checkpoint(dir) {
-        return open_file(&dir.join(CHATGLM));
+        return open_file(&dir.join(CHATGLM_FILES[0]));
     }
     peft::open_weights(dir)
 }

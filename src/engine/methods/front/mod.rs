@@ -1,5 +1,6 @@
 //! Adapters that stand in front of the tokens: prefix tuning, P-tuning v2, prompt tuning, P-tuning.
 
+mod chatglm;
 mod encoder;
 mod files;
 
@@ -16,8 +17,12 @@ use crate::nn::{
     SiteAdapter, SiteId, Value, float_dtype,
 };
 
+pub use chatglm::{
+    CHATGLM_FILES, CHATGLM_PREFIX, checkpoint_bytes, embedding_width, from_peft, is_chatglm_checkpoint,
+    require_chatglm,
+};
 pub use encoder::{Declare, Encoder};
-pub use files::{CHATGLM_PREFIX, Kind, PEFT_PREFIX, bytes, is_chatglm_checkpoint, load, shapes};
+pub use files::{Kind, PEFT_PREFIX, bytes, config, load, shapes};
 
 /// Where the states go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +74,8 @@ pub struct FrontAdapter {
     pub encoder: Encoder,
     pub front: Front,
     pub tokens: usize,
+    /// Share of the keys and values that training leaves out; of a prefix only.
+    pub dropout: f64,
     /// `adapter_config.json`, without the base's path.
     pub config: Map<String, Json>,
 }
@@ -99,7 +106,7 @@ impl FrontAdapter {
     /// What of it is keys and values, and what hidden states.
     fn counted(&self) -> models::Front {
         let (prompt, prefix) = if self.front == Front::Prompt { (self.tokens, 0) } else { (0, self.tokens) };
-        models::Front { prompt, prefix, shift: 0 }
+        models::Front { prompt, prefix, shift: 0, dropped: self.dropout > 0.0 }
     }
 
     fn cut(&self, states: Tensor<2>, [layers, heads, dim]: [usize; 3]) -> Prefix {
@@ -112,6 +119,10 @@ impl FrontAdapter {
 impl PrefixAdapter for FrontAdapter {
     fn tokens(&self) -> usize {
         self.tokens
+    }
+
+    fn dropout(&self) -> f64 {
+        self.dropout
     }
 
     fn states(&self, pass: &Pass<'_>) -> Prefix {

@@ -150,12 +150,7 @@ pub fn from_peft(dir: &Path) -> Result<()> {
     write_torch(&dir.join(FILES[0]), &tensors)?;
     AtomicFile::write(&dir.join(FILES[1]), &delta_config(&config))?;
     drop(weights);
-    for name in [peft::CONFIG, peft::WEIGHTS] {
-        let file = dir.join(name);
-        fs::remove_file(&file)
-            .map_err(|err| UserError::io(Text::fixed("tidy up", "清理文件"), &file, &err))?;
-    }
-    Ok(())
+    peft::discard(dir, &[peft::CONFIG, peft::WEIGHTS])
 }
 
 /// As OpenDelta numbers CPM-Bee's modules: without the wrapper of the port to transformers.

@@ -1,15 +1,10 @@
 //! LoRA at one matrix.
 
-use burn::tensor::{DType, FloatDType, Int, Tensor, TensorData};
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
+use burn::tensor::{FloatDType, Int, Tensor};
 
 use super::slices::Slices;
 use crate::nn::ops;
-use crate::nn::{DropoutKey, ParamId, Pass, SiteAdapter, SiteId, SiteInput, SiteKind, float_dtype};
-
-/// Binary logarithm of the random numbers that a row has at most.
-const ROW_WORDS: u32 = 40;
+use crate::nn::{DropoutPlace, ParamId, Pass, SiteAdapter, SiteId, SiteInput, SiteKind, float_dtype};
 
 /// y = base + s·(B(A(dropout(x))) + b); with a magnitude m (DoRA) the whole output is rescaled by
 /// m / ‖W + s·B·A‖, a norm for each output that gradients do not enter.
@@ -155,27 +150,6 @@ impl LoraSite {
     }
 
     fn dropped(&self, pass: &Pass<'_>, x: &Tensor<3>) -> Tensor<3> {
-        match pass.dropout {
-            Some(key) if self.dropout > 0.0 => x.clone() * self.mask(key, x.dims(), pass),
-            _ => x.clone(),
-        }
-    }
-
-    /// 0 or 1/(1-p), from counters alone: the same key gives the same mask on any machine.
-    fn mask(&self, key: DropoutKey, shape: [usize; 3], pass: &Pass<'_>) -> Tensor<3> {
-        let mut rng = ChaCha8Rng::seed_from_u64(key.seed ^ (self.site.0 as u64).rotate_left(40));
-        rng.set_stream(key.step.wrapping_mul(0x1_0000).wrapping_add(key.micro));
-        let keep = 1.0 / (1.0 - self.dropout);
-        let threshold = (self.dropout * f64::from(u32::MAX)) as u32;
-        let mut values = Vec::with_capacity(shape.iter().product());
-        for row in 0..shape[0] as u64 {
-            // A row's numbers begin at a place of its own: they are the same in whatever pieces the rows come.
-            rng.set_word_pos(u128::from(key.first_row + row) << ROW_WORDS);
-            let number = |_| if rng.next_u32() < threshold { 0.0 } else { keep as f32 };
-            values.extend((0..shape[1] * shape[2]).map(number));
-        }
-        let device = pass.positions.ids.device();
-        let mask = Tensor::from_data(TensorData::new(values, shape), &device);
-        if pass.dtype == DType::F32 { mask } else { mask.cast(float_dtype(pass.dtype)) }
+        pass.dropped(DropoutPlace::Site(self.site), self.dropout, x.clone())
     }
 }

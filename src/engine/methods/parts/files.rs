@@ -11,9 +11,41 @@ use crate::models::Model;
 use crate::nn::{ParamStore, Value};
 use crate::weights::Checkpoint;
 
+/// How a folder names its tensors: as PEFT does, or as AdapterHub, where each adapter has a name within them.
+struct Naming {
+    /// Between a module and its tensors, in place of ours.
+    hub: Option<String>,
+}
+
+/// AdapterHub's place of an adapter's name, with ours.
+const OURS: &str = ".adapters.default.";
+
+impl Naming {
+    fn of(config: &Map<String, Json>, weights: &Checkpoint) -> Self {
+        let of_peft = weights.names().any(|name| name.starts_with(PREFIX));
+        let name = config.get("name").and_then(Json::as_str).filter(|name| !of_peft && !name.is_empty());
+        Self { hub: name.map(|name| format!(".adapters.{name}.")) }
+    }
+
+    /// The name in a model, without a wrapper's prefix.
+    fn own(&self, stored: &str) -> Option<String> {
+        match &self.hub {
+            Some(theirs) => stored.contains(theirs).then(|| stored.replacen(theirs, OURS, 1)),
+            None => stored.strip_prefix(PREFIX).map(str::to_owned),
+        }
+    }
+
+    fn stored(&self, own: &str) -> String {
+        match &self.hub {
+            Some(theirs) => own.replacen(OURS, theirs, 1),
+            None => format!("{PREFIX}{own}"),
+        }
+    }
+}
+
 /// A tensor of an adapter folder, as its header says.
 pub struct Stored<'a> {
-    /// Without PEFT's prefix.
+    /// Without a wrapper's prefix, and with our name of the adapter.
     pub name: &'a str,
     pub shape: &'a [usize],
 }
@@ -32,9 +64,10 @@ pub fn read(
     declare: Declare,
 ) -> Result<Parts> {
     let (mut parts, weights) = declared(dir, model, empty, declare)?;
+    let naming = Naming::of(&parts.config, &weights);
     for param in parts.params.iter_mut() {
-        param.value =
-            peft::read_value(&weights, &format!("{PREFIX}{}", param.name), &param.shape, &model.device)?;
+        let name = naming.stored(&param.name);
+        param.value = peft::read_value(&weights, &name, &param.shape, &model.device)?;
     }
     Ok(parts)
 }
@@ -60,19 +93,20 @@ fn declared(
 ) -> Result<(Parts, Checkpoint)> {
     let weights = peft::open_weights(dir)?;
     let mut parts = empty(peft::read_config(dir)?);
+    let naming = Naming::of(&parts.config, &weights);
     let mut problems = Vec::new();
     let mut names: Vec<&str> = weights.names().collect();
     names.sort_unstable();
     for full in names {
         let shape = weights.info(full).map(|info| info.shape.to_vec()).unwrap_or_default();
-        let taken = match full.strip_prefix(PREFIX) {
-            Some(name) => declare(&mut parts, model, &Stored { name, shape: &shape }),
+        let taken = match naming.own(full) {
+            Some(name) => declare(&mut parts, model, &Stored { name: &name, shape: &shape }),
             None => Err(format!("{full}: not a name that PEFT gives")),
         };
         problems.extend(taken.err());
     }
     for (_, param) in parts.params.iter() {
-        let found = weights.info(&format!("{PREFIX}{}", param.name)).map(|info| info.shape.to_vec());
+        let found = weights.info(&naming.stored(&param.name)).map(|info| info.shape.to_vec());
         match found {
             Some(shape) if shape == param.shape => {}
             found => problems.push(format!("{}: wanted {:?}, got {found:?}", param.name, param.shape)),
