@@ -267,7 +267,7 @@ impl BlockBytes {
         let of_matrix = product(&[beside.matrix as u64, 4]);
         let mut bytes = Self {
             graph: of_tokens(held.kept + beside.kept, needs.element),
-            gradients: of_tokens(held.gradients + beside.kept, needs.element) + of_matrix,
+            gradients: of_tokens(held.gradients, needs.element).saturating_add(of_matrix),
             dense: 0,
         };
         if !needs.fused {

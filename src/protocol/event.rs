@@ -224,7 +224,7 @@ pub enum RunEvent {
     },
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunSummary {
     pub first_step: u64,
     pub total_steps: u64,

@@ -41,5 +41,5 @@ pub use event::{
 pub use ids::{RequestId, RunId};
 pub use metrics::{EvalMetrics, MemoryForecast, MetricsLine, Phases, SampleMetrics, StepMetrics};
 pub use model::{LinearReport, ModelReport};
-pub use run::{CheckpointReport, RunReport, RunState};
+pub use run::{CheckpointReport, RunMemory, RunReport, RunState};
 pub use text::{Language, Text};

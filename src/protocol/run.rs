@@ -30,6 +30,16 @@ pub struct RunReport {
     /// The final adapter or model, when the run has ended.
     pub result: Option<PathBuf>,
     pub bytes: u64,
+    /// None where no session has ended well.
+    #[serde(default)]
+    pub memory: Option<RunMemory>,
+}
+
+/// Bytes that a run was forecast to take at its height, and those that it took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunMemory {
+    pub forecast: u64,
+    pub peak: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -48,6 +48,7 @@ pub fn finished_run() -> RunReport {
         checkpoints: vec![checkpoint(900), checkpoint(1_100)],
         result: Some(dir.join("adapter")),
         bytes: 90 << 20,
+        memory: None,
         dir,
     }
 }

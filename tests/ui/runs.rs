@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
 use protocol::{
-    CheckpointReport, Command, Event, RunCommand, RunConfig, RunReport, RunState, Text, UserError,
+    CheckpointReport, Command, Event, RunCommand, RunConfig, RunMemory, RunReport, RunState, Text, UserError,
 };
 use ui::App;
 use ui::action::Action;
@@ -49,6 +49,8 @@ pub fn report(number: u64, state: RunState) -> RunReport {
         curve: if state == RunState::Empty { Vec::new() } else { curve.collect() },
         checkpoints: if state == RunState::Empty { Vec::new() } else { checkpoints.to_vec() },
         bytes: 78_000_000 * number,
+        memory: (state == RunState::Finished)
+            .then_some(RunMemory { forecast: 1_000_000_000, peak: 960_000_000 }),
         dir,
     }
 }

@@ -24,7 +24,7 @@ pub struct Held {
 /// What a method's own products hold in training, beside the model's layers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HeldBeside {
-    /// Elements for every token in the block that has most; in the backward pass they have as many gradients.
+    /// Elements for every token that the graph of a block keeps, where these are most.
     pub kept: usize,
     /// Elements in f32 that are there while one matrix is at work.
     pub matrix: usize,

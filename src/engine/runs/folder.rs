@@ -10,8 +10,9 @@ use protocol::{CheckpointReport, Result, RunConfig, RunReport, RunState, Text, U
 use serde::Deserialize;
 
 use super::history::{Digest, METRICS_FILE, digest};
+use super::memory::memory;
 use crate::files::{CheckpointStore, MANIFEST_NAME, RunLock};
-use crate::train::RunState as Counters;
+use crate::train::{RunState as Counters, events_log};
 
 /// What makes a folder that of a run.
 pub(super) const PLAN_FILE: &str = "plan.json";
@@ -20,7 +21,7 @@ const LARGEST: u64 = 64 << 20;
 
 /// What changes when anything does that the report tells, but for the lock.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Stamp([Option<(SystemTime, u64)>; 4]);
+pub struct Stamp([Option<(SystemTime, u64)>; 5]);
 
 /// The part of plan.json that a report needs: plans of other versions of the program are read, too.
 #[derive(Deserialize)]
@@ -57,9 +58,9 @@ impl Stamp {
             let metadata = fs::metadata(path).ok()?;
             Some((metadata.modified().ok()?, metadata.len()))
         };
-        let parts = [PLAN_FILE, METRICS_FILE, "checkpoints"].map(|name| stamp(&run.join(name)));
-        let [plan, metrics, checkpoints] = parts;
-        Self([plan, metrics, checkpoints, stamp(run)])
+        let parts = [PLAN_FILE, METRICS_FILE, events_log::FILE, "checkpoints"];
+        let [plan, metrics, events, checkpoints] = parts.map(|name| stamp(&run.join(name)));
+        Self([plan, metrics, events, checkpoints, stamp(run)])
     }
 }
 
@@ -96,6 +97,7 @@ pub fn report(run: &Path) -> Result<RunReport> {
         checkpoints,
         result: result(run),
         bytes: size(run, 0),
+        memory: memory(run),
     };
     Ok(judged(report))
 }

@@ -6,6 +6,7 @@ mod folder;
 mod history;
 mod index;
 mod lines;
+mod memory;
 
 pub use delete::delete;
 pub use folder::report;

@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 use protocol::RunEvent;
 use serde::Serialize;
 
-/// Written for people who look back; nothing is read from it. So a line that cannot be written ends no run.
+/// Its name in a run's folder.
+pub const FILE: &str = "events.log";
+
+/// Written for people who look back, and for what a list of runs tells; no run depends on it. So a line that cannot be written ends no run.
 pub struct EventsLog {
     path: PathBuf,
 }
@@ -23,7 +26,7 @@ struct Line<'a> {
 
 impl EventsLog {
     pub fn new(dir: &Path) -> Self {
-        Self { path: dir.join("events.log") }
+        Self { path: dir.join(FILE) }
     }
 
     /// Adds a line, unless the metrics tell of it.

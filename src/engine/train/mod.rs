@@ -3,7 +3,7 @@
 mod backward;
 mod clock;
 mod evaluate;
-mod events_log;
+pub mod events_log;
 mod folder;
 mod head;
 mod layout;

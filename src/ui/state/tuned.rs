@@ -227,6 +227,7 @@ pub(crate) mod tests {
             }],
             result: Some(dir.join("adapter")),
             bytes: 1,
+            memory: None,
         }
     }
 

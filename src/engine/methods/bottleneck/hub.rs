@@ -14,16 +14,18 @@ use crate::nn::Activation;
 const FAMILIES: [&str; 3] = ["llama", "mistral", "gpt2"];
 
 /// # Errors
-/// When a folder of AdapterHub's has what our adapters have not: the setting is named.
+/// When a folder of AdapterHub's has what our adapters have not, or one of ours an activation that nobody knows: the
+/// setting is named.
 pub fn require_known(dir: &Path, model: &Model) -> Result<()> {
     let config = peft::read_config(dir)?;
     // Ours say neither.
     let of_hub = config.contains_key("model_class") || config.contains_key("version");
-    let unknown = if of_hub { unknown(&config, model) } else { None };
+    let of_ours = || activation(&config).is_none().then_some("non_linearity");
+    let unknown = if of_hub { unknown(&config, model) } else { of_ours() };
     unknown.map_or(Ok(()), |setting| {
         Err(UserError::bad_input(text!(
-            "AdapterHub's `{setting}` is not known here",
-            "不支持 AdapterHub 的 `{setting}`"
+            "What the adapter has for `{setting}` is not known here",
+            "不支持该适配器的 `{setting}` 设置"
         ))
         .at_item(setting)
         .in_file(dir.join(peft::CONFIG))
@@ -34,13 +36,17 @@ pub fn require_known(dir: &Path, model: &Model) -> Result<()> {
     })
 }
 
+fn activation(config: &Map<String, Json>) -> Option<Activation> {
+    let word = config.get("config").and_then(|inner| inner.get("non_linearity"));
+    Activation::from_name(word.and_then(Json::as_str)?)
+}
+
 /// The first setting that makes an adapter another than ours.
 fn unknown(config: &Map<String, Json>, model: &Model) -> Option<&'static str> {
     let inner = config.get("config").and_then(Json::as_object);
     let of = |key: &str| inner.and_then(|inner| inner.get(key));
     let flag = |key: &str, default: bool| of(key).map_or(default, |value| value == &Json::Bool(true));
     let both = flag("mh_adapter", false);
-    let activation = of("non_linearity").and_then(Json::as_str).and_then(Activation::from_name);
     let settings = [
         ("model_type", !FAMILIES.contains(&model.family.id)),
         // There it reads the stream before its norm.
@@ -51,7 +57,7 @@ fn unknown(config: &Map<String, Json>, model: &Model) -> Option<&'static str> {
         ("use_gating", flag("use_gating", false)),
         ("inv_adapter", of("inv_adapter").is_some_and(|value| !value.is_null())),
         ("scaling", of("scaling").is_some_and(|value| !value.is_number())),
-        ("non_linearity", activation.is_none()),
+        ("non_linearity", activation(config).is_none()),
         ("output_adapter", !flag("output_adapter", true)),
         ("original_ln_after", !flag("original_ln_after", true)),
         // After both halves before the sum, or after the block behind it.

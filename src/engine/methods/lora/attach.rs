@@ -61,15 +61,16 @@ pub fn footprint(model: &Model, settings: &Map<String, Json>, base: &Path) -> Re
     })
 }
 
-/// Of the narrow products, and with DoRA of what its lengths are factors of: both wide products, and W + s·B·A with its
-/// parts while their norms are taken.
+/// Of the narrow products; with dropout of what is left of the input, and its mask; with DoRA of what its lengths are
+/// factors of: both wide products, and W + s·B·A with its parts while their norms are taken.
 fn beside(adapter: &LoraAdapter, model: &Model) -> HeldBeside {
     let mut layers = std::collections::BTreeMap::<_, usize>::new();
     let mut matrix = 0;
     for site in &model.sites {
         let Some(entry) = adapter.sites.get(&site.id) else { continue };
         let wide = if entry.magnitude.is_some() { 2 * site.outputs } else { 0 };
-        *layers.entry(site.layer).or_default() += 2 * entry.stored_rank() + wide;
+        let dropped = if entry.dropout > 0.0 { 2 * site.inputs } else { 0 };
+        *layers.entry(site.layer).or_default() += 2 * entry.stored_rank() + wide + dropped;
         if entry.magnitude.is_some() {
             matrix = matrix.max(3 * site.outputs * site.inputs);
         }

@@ -1,7 +1,7 @@
 //! The chosen run: what one can do with it, how it was set, what it left.
 
 use egui::{Grid, RichText, ScrollArea, Ui, UiBuilder};
-use protocol::{CheckpointReport, RunReport, RunState};
+use protocol::{CheckpointReport, RunMemory, RunReport, RunState};
 
 use super::list::{started, state};
 use super::order::model;
@@ -202,9 +202,7 @@ fn files(ui: &mut Ui, ctx: &PanelCtx<'_>, run: &RunReport) {
         path(ctx.t(&words::RESULT), result);
     }
     path(ctx.t(&words::FOLDER), &run.dir);
-    // The window knows it of the run that it saw.
-    let seen = ctx.state.train.peak().filter(|_| ctx.state.train.dir.as_ref() == Some(&run.dir));
-    if let Some((peak, told)) = seen {
+    if let Some(RunMemory { forecast: told, peak }) = run.memory {
         let line = RichText::new(ctx.t(&train::peak_told(peak, told))).small().color(tokens.text_weak);
         ui.add(egui::Label::new(line).wrap());
     }
