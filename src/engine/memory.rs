@@ -266,7 +266,10 @@ impl BlockBytes {
         let beside = needs.beside;
         let of_matrix = product(&[beside.matrix as u64, 4]);
         let mut bytes = Self {
-            graph: of_tokens(held.kept + beside.kept, needs.element),
+            graph: of_tokens(
+                held.kept.saturating_sub(held.read.beyond(beside.reads)) + beside.kept,
+                needs.element,
+            ),
             gradients: of_tokens(held.gradients, needs.element).saturating_add(of_matrix),
             dense: 0,
         };

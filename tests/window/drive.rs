@@ -68,7 +68,7 @@ fn pictures() -> PathBuf {
 /// Where the window of 1280 × 800 points has things.
 const START: (i32, i32) = (1146, 747);
 const MESSAGE: (i32, i32) = (500, 742);
-const EXPORT: (i32, i32) = (207, 595);
+const EXPORT: (i32, i32) = (207, 651);
 const CHINESE: (i32, i32) = (1115, 21);
 const NOWHERE: (i32, i32) = (700, 786);
 

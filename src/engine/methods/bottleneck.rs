@@ -28,7 +28,7 @@ pub const METHOD: Method = Method {
     attach: |model, settings, context| {
         Ok(Some(Box::new(declared(model, settings)?.begin(model, context.seed))))
     },
-    footprint: |model, settings, base| Ok(declared(model, settings)?.footprint(base)),
+    footprint: |model, settings, base| Ok(declared(model, settings)?.footprint(model, base)),
     load: |dir, model| {
         hub::require_known(dir, model)?;
         Ok(Box::new(parts::read(dir, model, empty, declare_stored)?))
@@ -204,6 +204,11 @@ fn add(parts: &mut Parts, model: &Model, place: Place, layer: usize, width: usiz
     let half = if place == Place::Attention { "attention_adapters" } else { "output_adapters" };
     let path = format!("{path}{half}.adapters.default");
     let bottleneck = declare(parts, &path, model.info.hidden, width, &form, place);
+    if layer == 0 {
+        // What it reads, where nobody else keeps that, and the narrow layer before and after its activation.
+        let read = if place == Place::Output { 0 } else { model.info.hidden };
+        parts.kept += read + 2 * width;
+    }
     match (place, output) {
         (Place::Attention, Some(site)) => {
             parts.sites.insert(site.id, Box::new(bottleneck));

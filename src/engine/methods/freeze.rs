@@ -20,7 +20,7 @@ pub const METHOD: Method = Method {
     attach: |model, settings, context| {
         Ok(Some(Box::new(declared(model, settings)?.begin(model, context.seed))))
     },
-    footprint: |model, settings, base| Ok(declared(model, settings)?.footprint(base)),
+    footprint: |model, settings, base| Ok(declared(model, settings)?.footprint(model, base)),
     load: |dir, model| Ok(Box::new(parts::read(dir, model, Parts::new, parts::declare_copy)?)),
     shapes: |dir, model| parts::shapes(dir, model, Parts::new, parts::declare_copy),
 };

@@ -27,7 +27,7 @@ pub const METHOD: Method = Method {
     attach: |model, settings, context| {
         Ok(Some(Box::new(declared(model, settings)?.begin(model, context.seed))))
     },
-    footprint: |model, settings, base| Ok(declared(model, settings)?.footprint(base)),
+    footprint: |model, settings, base| Ok(declared(model, settings)?.footprint(model, base)),
     load: |dir, model| Ok(Box::new(parts::read(dir, model, Parts::new, declare_stored)?)),
     shapes: |dir, model| parts::shapes(dir, model, Parts::new, declare_stored),
 };
@@ -80,6 +80,9 @@ fn add(parts: &mut Parts, site: &Site, of_inputs: bool) {
     let shape = if of_inputs { [1, site.inputs] } else { [site.outputs, 1] };
     let name = format!("{}{SUFFIX}", site.path);
     let factors = parts.declare(&site.path, name, &shape, Decay::Yes, Initial::Ones);
+    if !of_inputs && site.layer == Some(0) {
+        parts.kept += site.outputs;
+    }
     let part = Factors { factors, of_inputs, kind: site.kind, weight: site.weight, bias: site.bias };
     parts.sites.insert(site.id, Box::new(part));
 }
@@ -138,6 +141,10 @@ impl SiteAdapter for Factors {
 }
 
 impl SitePart for Factors {
+    fn reads(&self) -> bool {
+        self.of_inputs
+    }
+
     fn merged(&self, params: &ParamStore, base: ParamId, value: &Value) -> Option<Value> {
         let factors = parts::vector(params, self.factors)?;
         match value {

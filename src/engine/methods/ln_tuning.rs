@@ -21,7 +21,7 @@ pub const METHOD: Method = Method {
     params: Vec::new,
     peft_type: Some("LN_TUNING"),
     attach: |model, _, context| Ok(Some(Box::new(declared(model).begin(model, context.seed)))),
-    footprint: |model, _, base| Ok(declared(model).footprint(base)),
+    footprint: |model, _, base| Ok(declared(model).footprint(model, base)),
     load: |dir, model| Ok(Box::new(parts::read(dir, model, Parts::new, declare_stored)?)),
     shapes: |dir, model| parts::shapes(dir, model, Parts::new, declare_stored),
 };

@@ -19,6 +19,53 @@ pub struct Held {
     pub composed: usize,
     /// For every pair of positions, kept in f32 where attention is a composition: heads times the maps of each.
     pub scores: usize,
+    /// Of what is kept: what only matrices read, and nobody where these learn nothing.
+    pub read: Read,
+}
+
+/// What the matrices of a block read, by those that read the same: elements a token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Read {
+    pub attention: usize,
+    pub mlp: usize,
+    pub down: usize,
+}
+
+/// Which of a [`Read`] is needed for a gradient, in any block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reads {
+    pub attention: bool,
+    pub mlp: bool,
+    pub down: bool,
+}
+
+impl Default for Reads {
+    fn default() -> Self {
+        Self { attention: true, mlp: true, down: true }
+    }
+}
+
+impl Reads {
+    /// Where nothing learns beside a matrix.
+    pub const NONE: Self = Self { attention: false, mlp: false, down: false };
+
+    /// Of matrices that learn, by themselves or by what stands beside them.
+    pub fn of(sites: &[Site], learns: impl Fn(&Site) -> bool) -> Self {
+        let any = |roles: &[Role]| sites.iter().any(|site| roles.contains(&site.role) && learns(site));
+        Self {
+            attention: any(&[Role::Query, Role::Key, Role::Value, Role::FusedQkv, Role::KeyValue]),
+            mlp: any(&[Role::Gate, Role::Up, Role::FusedGateUp, Role::Router]),
+            down: any(&[Role::Down]),
+        }
+    }
+}
+
+impl Read {
+    /// What nobody needs.
+    pub fn beyond(self, reads: Reads) -> usize {
+        let parts = [(self.attention, reads.attention), (self.mlp, reads.mlp), (self.down, reads.down)];
+        parts.into_iter().filter_map(|(size, needed)| (!needed).then_some(size)).sum()
+    }
 }
 
 /// What a method's own products hold in training, beside the model's layers.
@@ -28,6 +75,8 @@ pub struct HeldBeside {
     pub kept: usize,
     /// Elements in f32 that are there while one matrix is at work.
     pub matrix: usize,
+    /// Whose inputs its gradients need.
+    pub reads: Reads,
 }
 
 impl Held {
@@ -40,6 +89,7 @@ impl Held {
             gradients,
             composed: earlier.composed + later.composed,
             scores: earlier.scores + later.scores,
+            read: Read::default(),
         }
     }
 
@@ -62,6 +112,7 @@ impl Held {
             gradients: 3 * inner + 2 * hidden,
             composed: 4 * inner + 2 * hidden,
             scores: heads,
+            read: Read::default(),
         }
     }
 }
@@ -83,7 +134,27 @@ impl Block {
         let mlp = normed(mlp, self.pre_mlp.is_some(), self.post_mlp.is_some());
         let halves = Held::join(attention, mlp);
         // The sums with the residual, and the gradients of both sides of one.
-        Held { kept: halves.kept + 2 * hidden, gradients: halves.gradients + 2 * hidden, ..halves }
+        Held {
+            kept: halves.kept + 2 * hidden,
+            gradients: halves.gradients + 2 * hidden,
+            read: self.read(sites),
+            ..halves
+        }
+    }
+
+    /// Where each half has a norm of its own, and the matrices are the only ones that read its result.
+    fn read(&self, sites: &[Site]) -> Read {
+        let hidden = sites[self.attention.output.site.0].outputs;
+        let apart = self.pre_attention.is_some() && self.pre_mlp.is_some();
+        let normed = if apart { hidden } else { 0 };
+        let latent = matches!(self.attention.qkv, QkvProj::Latent(_));
+        let attention = if latent { 0 } else { normed };
+        let down = |down: &Proj| sites[down.site.0].inputs;
+        match &self.mlp {
+            FeedForward::Gated(mlp) => Read { attention, mlp: normed, down: down(&mlp.down) },
+            FeedForward::Plain(mlp) => Read { attention, mlp: normed, down: down(&mlp.down) },
+            FeedForward::Moe(_) => Read { attention, ..Read::default() },
+        }
     }
 }
 
@@ -112,6 +183,7 @@ impl Attention {
             composed: normed,
             // The exponentials, and the hyperbolic tangents of a softcap.
             scores: self.heads * (1 + usize::from(self.scores.softcap.is_some())),
+            read: Read::default(),
         }
     }
 }
@@ -160,7 +232,7 @@ impl GatedMlp {
             kept: (3 + apart) * inner,
             gradients: (2 + apart + cut) * inner,
             composed: self.activation.composed() * inner,
-            scores: 0,
+            ..Held::default()
         }
     }
 }
@@ -169,7 +241,7 @@ impl Mlp {
     fn held(&self, sites: &[Site]) -> Held {
         let inner = sites[self.down.site.0].inputs;
         let composed = self.activation.composed() * inner;
-        Held { kept: 2 * inner, gradients: 2 * inner, composed, scores: 0 }
+        Held { kept: 2 * inner, gradients: 2 * inner, composed, ..Held::default() }
     }
 }
 
@@ -189,7 +261,7 @@ impl Moe {
                 + 2 * hidden * usize::from(self.shared.is_some()),
             gradients: one.gradients.max(shared.gradients) + 2 * hidden,
             composed: self.chosen * one.composed + shared.composed,
-            scores: 0,
+            ..Held::default()
         }
     }
 }

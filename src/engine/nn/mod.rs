@@ -28,7 +28,7 @@ pub use dropout::{DropoutKey, DropoutPlace};
 pub use elsewhere::{AtWork, Elsewhere, Source, Stream};
 pub use embed::Embedding;
 pub use front::{BlockAdapter, KeysValues, Prefix, PrefixAdapter, PromptAdapter, backward_prefix};
-pub use held::{Held, HeldBeside};
+pub use held::{Held, HeldBeside, Reads};
 pub use kv_cache::KvCache;
 pub use mla::{LatentDims, LatentQkv, LatentQuery};
 pub use mlp::{Activation, FeedForward, GateUp, GatedMlp, Mlp};

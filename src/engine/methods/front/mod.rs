@@ -14,7 +14,7 @@ use super::{Adapter, Footprint, parts, peft};
 use crate::models::{self, Model};
 use crate::nn::{
     AdapterView, HeldBeside, KeysValues, ParamId, ParamStore, Pass, Prefix, PrefixAdapter, PromptAdapter,
-    SiteAdapter, SiteId, Value, float_dtype,
+    Reads, SiteAdapter, SiteId, Value, float_dtype,
 };
 
 pub use chatglm::{
@@ -93,7 +93,7 @@ impl FrontAdapter {
         let parameters = self.params.elements();
         Footprint {
             extra_bytes: 0,
-            beside: HeldBeside::default(),
+            beside: HeldBeside { reads: Reads::NONE, ..HeldBeside::default() },
             front: self.counted(),
             own: Vec::new(),
             stored: None,

@@ -16,7 +16,7 @@ use super::stored::stored;
 use crate::methods::targets::{Chosen, Where, chosen_value, refuse_tied, select_parts};
 use crate::methods::{Adapter, Attach, Footprint};
 use crate::models::{Front, Model};
-use crate::nn::{Decay, HeldBeside, Param, ParamId, Site, SiteKind};
+use crate::nn::{Decay, HeldBeside, Param, ParamId, Reads, Site, SiteKind};
 
 /// LoRA+'s learning rate for embeddings (PEFT, `optimizers/loraplus.py`).
 const LORAPLUS_EMBEDDING_RATE: f64 = 1e-6;
@@ -75,7 +75,10 @@ fn beside(adapter: &LoraAdapter, model: &Model) -> HeldBeside {
             matrix = matrix.max(3 * site.outputs * site.inputs);
         }
     }
-    HeldBeside { kept: layers.into_values().max().unwrap_or(0), matrix }
+    let reads = Reads::of(&model.sites, |site| {
+        adapter.sites.contains_key(&site.id) || adapter.replacements.contains_key(&site.weight)
+    });
+    HeldBeside { kept: layers.into_values().max().unwrap_or(0), matrix, reads }
 }
 
 /// Every parameter with its shape, and without a value where the value would have to be drawn.

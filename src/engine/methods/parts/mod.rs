@@ -13,14 +13,19 @@ use super::peft::{self, PREFIX};
 use super::{Adapter, Footprint};
 use crate::models::{Front, Model, initial_value};
 use crate::nn::{
-    AdapterView, BlockAdapter, Decay, HeldBeside, Initial, Param, ParamId, ParamStore, SiteAdapter, SiteId,
-    Space, Value,
+    AdapterView, BlockAdapter, Decay, HeldBeside, Initial, Param, ParamId, ParamStore, Reads, SiteAdapter,
+    SiteId, Space, Value,
 };
 
 pub use files::{Stored, declare_copy, does_not_fit, read, shapes, vector};
 
 /// What stands at one matrix of the model.
 pub trait SitePart: SiteAdapter {
+    /// Whether its gradient needs what the matrix reads.
+    fn reads(&self) -> bool {
+        false
+    }
+
     /// The base parameter with this part worked into it, from its f32 value; None where the part leaves it alone.
     fn merged(&self, params: &ParamStore, base: ParamId, value: &Value) -> Option<Value>;
 }
@@ -36,6 +41,8 @@ pub struct Parts {
     pub config: Map<String, Json>,
     /// Why this cannot become part of the base's own matrices.
     pub not_mergeable: Option<Text>,
+    /// Elements for every token that the parts of one block keep for their gradients.
+    pub kept: usize,
     /// One line for each place: module path and elements.
     targets: Vec<(String, u64)>,
 }
@@ -49,6 +56,7 @@ impl Parts {
             replacements: BTreeMap::new(),
             config,
             not_mergeable: None,
+            kept: 0,
             targets: Vec::new(),
         }
     }
@@ -97,11 +105,15 @@ impl Parts {
     }
 
     /// What training would add.
-    pub fn footprint(self, base: &Path) -> Footprint {
+    pub fn footprint(self, model: &Model, base: &Path) -> Footprint {
+        let reads = Reads::of(&model.sites, |site| {
+            let part = self.sites.get(&site.id).is_some_and(|part| part.reads());
+            part || self.replacements.contains_key(&site.weight)
+        });
         let report = |(path, parameters)| TargetReport { path, rank: 0, alpha: 0.0, parameters };
         Footprint {
             extra_bytes: 0,
-            beside: HeldBeside::default(),
+            beside: HeldBeside { kept: self.kept, matrix: 0, reads },
             front: Front::default(),
             own: Vec::new(),
             stored: None,

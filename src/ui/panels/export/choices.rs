@@ -57,16 +57,27 @@ fn targets(ui: &mut Ui, ctx: &PanelCtx<'_>, choices: &mut ExportChoices) {
         hint(ui, ctx.t(&words::NO_TARGETS));
     }
     let offered: Vec<_> = all.iter().filter(|target| one || target.id != ADAPTER).collect();
+    // As high as the one with most words, which the frame before tells.
+    let id = ui.id().with("target cards");
+    let height = ui.data(|data| data.get_temp(id)).unwrap_or(52.0);
+    let mut highest: f32 = 52.0;
     ui.columns(offered.len().max(2), |uis| {
         for (ui, target) in uis.iter_mut().zip(&offered) {
-            if target_card(ui, ctx, target, choices.target == target.id) {
+            let (clicked, words) = target_card(ui, ctx, target, choices.target == target.id, height);
+            highest = highest.max(words);
+            if clicked {
                 choices.target.clone_from(&target.id);
             }
         }
     });
+    if (highest - height).abs() > 0.5 {
+        ui.data_mut(|data| data.insert_temp(id, highest));
+        ui.ctx().request_repaint();
+    }
 }
 
-fn target_card(ui: &mut Ui, ctx: &PanelCtx<'_>, target: &Descriptor, on: bool) -> bool {
+/// Whether it was clicked, and how high its words are.
+fn target_card(ui: &mut Ui, ctx: &PanelCtx<'_>, target: &Descriptor, on: bool, height: f32) -> (bool, f32) {
     let tokens = ui.tokens();
     let fill = if on { tokens.accent_wash } else { tokens.hover };
     let stroke = if on { Stroke::new(1.0, tokens.accent) } else { Stroke::new(1.0, fill) };
@@ -75,13 +86,15 @@ fn target_card(ui: &mut Ui, ctx: &PanelCtx<'_>, target: &Descriptor, on: bool) -
     let left = egui::Layout::top_down(egui::Align::LEFT);
     let inner = frame.show(ui, |ui| {
         ui.set_width(ui.available_width());
-        ui.set_min_height(52.0);
-        ui.with_layout(left, |ui| {
+        ui.set_min_height(height);
+        let words = ui.with_layout(left, |ui| {
             let name = RichText::new(ctx.t(&target.name)).family(semibold()).color(tokens.text_strong);
             ui.add(Label::new(name).selectable(false));
             let help = RichText::new(ctx.t(&target.help)).small().color(tokens.text_weak);
             ui.add(Label::new(help).wrap().selectable(false));
+            ui.min_rect().height()
         });
+        words.inner
     });
     let response = ui.interact(inner.response.rect, ui.scope_id().with(&target.id), Sense::click());
     let enabled = ui.is_enabled();
@@ -90,7 +103,7 @@ fn target_card(ui: &mut Ui, ctx: &PanelCtx<'_>, target: &Descriptor, on: bool) -
         let outline = Stroke::new(1.5, tokens.accent);
         ui.painter().rect_stroke(inner.response.rect.expand(2.0), 8.0, outline, egui::StrokeKind::Outside);
     }
-    response.clicked()
+    (response.clicked(), inner.inner)
 }
 
 /// What is said of a way to store numbers.
