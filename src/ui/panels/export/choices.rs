@@ -58,7 +58,7 @@ fn targets(ui: &mut Ui, ctx: &PanelCtx<'_>, choices: &mut ExportChoices) {
     }
     let offered: Vec<_> = all.iter().filter(|target| one || target.id != ADAPTER).collect();
     // As high as the one with most words, which the frame before tells.
-    let id = ui.id().with("target cards");
+    let id = ui.scope_id().with("target cards");
     let height = ui.data(|data| data.get_temp(id)).unwrap_or(52.0);
     let mut highest: f32 = 52.0;
     ui.columns(offered.len().max(2), |uis| {
