@@ -7,6 +7,7 @@ mod cpm;
 mod halves;
 mod methods;
 mod models;
+mod pissa;
 mod quantised;
 mod seed;
 
