@@ -99,7 +99,7 @@ fn does_not_fit(workshop: &Workshop, allowed: &str) {
 
 #[test]
 fn runs_that_do_not_fit_into_memory() {
-    does_not_fit(&Workshop::new("memory_budget = \"0.5MB\"\n"), "0.5 MiB");
+    does_not_fit(&Workshop::new("memory_budget = \"0.1MB\"\n"), "0.1 MiB");
     // 32 rows of 50,000 tokens.
     let ids = vec!["7"; 50_000].join(",");
     let row = format!("{{\"input_ids\":[{ids}],\"labels\":[{ids}]}}\n");
