@@ -170,61 +170,15 @@ fn conclusion(event: Event) -> Option<Result<u8>> {
         Event::Preview { source, .. } => {
             Some(source.and_then(|source| source.template_error).map_or(Ok(0), |error| Err(*error)))
         }
-        Event::Inspected { .. }
-        | Event::Found { .. }
-        | Event::Estimated { .. }
-        | Event::ExportForecast { .. }
-        | Event::Rendered { .. }
-        | Event::VocabularyExtended { .. }
-        | Event::Runs { .. }
-        | Event::RunRead { report: Some(_), .. }
-        | Event::Deleted { .. }
-        | Event::ProjectRead { .. }
-        | Event::ProjectWritten { .. }
-        | Event::Superseded { .. }
-        | Event::Scored { .. }
-        | Event::Generated { .. }
-        | Event::Benched { .. } => Some(Ok(0)),
-        Event::Failed { .. }
-        | Event::Checking { .. }
-        | Event::RunRead { report: None, .. }
-        | Event::Device { .. }
-        | Event::Stopped
-        | Event::Ready { .. }
-        | Event::Progress { .. }
-        | Event::Delta { .. }
-        | Event::Run { .. } => None,
+        Event::PredictionEnded { report, .. } => Some(Ok(u8::from(!report.complete))),
+        Event::Failed { .. } => None,
+        event => event.is_last().then_some(Ok(0)),
     }
 }
 
 /// Whether an event belongs to the request, or to everyone.
 fn concerns(event: &Event, wanted: RequestId) -> bool {
-    match event {
-        Event::Ready { .. } | Event::Device { .. } | Event::Stopped => true,
-        Event::Failed { request, .. } => request.is_none_or(|request| request == wanted),
-        Event::Progress { request, .. }
-        | Event::Inspected { request, .. }
-        | Event::Preview { request, .. }
-        | Event::Found { request, .. }
-        | Event::Estimated { request, .. }
-        | Event::Checking { request, .. }
-        | Event::ExportForecast { request, .. }
-        | Event::Rendered { request, .. }
-        | Event::VocabularyExtended { request, .. }
-        | Event::Runs { request, .. }
-        | Event::RunRead { request, .. }
-        | Event::Deleted { request, .. }
-        | Event::ProjectRead { request, .. }
-        | Event::ProjectWritten { request, .. }
-        | Event::Superseded { request }
-        | Event::Checked { request, .. }
-        | Event::Run { request, .. }
-        | Event::Scored { request, .. }
-        | Event::Delta { request, .. }
-        | Event::Generated { request, .. }
-        | Event::Exported { request, .. }
-        | Event::Benched { request, .. } => *request == wanted,
-    }
+    event.request().is_none_or(|request| request == wanted)
 }
 
 fn crashed(message: &str, log: Option<PathBuf>) -> UserError {

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use protocol::{
-    Catalog, Command, Control, Event, Outcome, RequestId, Result, RunCommand, RunEvent, RunId, UserError,
-    text,
+    Catalog, Command, Control, Event, Outcome, RequestId, Result, RunCommand, RunEvent, RunId, Thread,
+    UserError, text,
 };
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -60,7 +60,7 @@ pub fn spawn(options: EngineOptions, waker: Waker) -> EngineHandle {
     let (files, files_commands) = bounded(COMMANDS);
     let control = Arc::new(Control::default());
     let gone = Arc::new(AtomicBool::new(false));
-    let thread = |name: &str, role: Role, commands: Receiver<Command>| {
+    let thread = |name: &str, role: Thread, commands: Receiver<Command>| {
         let sink = Sink::new(event_sender.clone(), waker.clone(), gone.clone());
         let (options, control) = (options.clone(), control.clone());
         let pulse = Sink::new(event_sender.clone(), waker.clone(), gone.clone());
@@ -69,9 +69,9 @@ pub fn spawn(options: EngineOptions, waker: Waker) -> EngineHandle {
         std::thread::Builder::new().name(name.into()).spawn(body)
     };
     let started = [
-        thread("work", Role::Work, work_commands),
-        thread("data", Role::Data, data_commands),
-        thread("files", Role::Files, files_commands),
+        thread("work", Thread::Work, work_commands),
+        thread("data", Thread::Data, data_commands),
+        thread("files", Thread::Files, files_commands),
     ];
     let threads = started.into_iter().filter_map(|thread| thread.ok()).collect();
     EngineHandle { events, control, work, data, files, threads }
@@ -81,34 +81,18 @@ impl EngineHandle {
     /// Hands over a command; its answers come as events. A command for an engine that has ended is lost,
     /// and the channel of events says that it ended.
     pub fn send(&self, command: Command) {
-        let channel = match &command {
-            Command::Preview { .. }
-            | Command::Find { .. }
-            | Command::Check { .. }
-            | Command::Estimate { .. }
-            | Command::Inspect { .. }
-            | Command::ForecastExport { .. }
-            | Command::ExtendVocabulary { .. }
-            | Command::RenderPrompt { .. } => &self.data,
-            Command::ListRuns { .. }
-            | Command::ReadRun { .. }
-            | Command::DeleteRun { .. }
-            | Command::ReadProject { .. }
-            | Command::WriteProject { .. } => &self.files,
-            Command::Shutdown => {
-                self.control.stop();
-                for (name, channel) in [("data", &self.data), ("files", &self.files)] {
-                    if channel.send(Command::Shutdown).is_err() {
-                        tracing::debug!("the {name} thread has ended already");
-                    }
+        if command == Command::Shutdown {
+            self.control.stop();
+            for (name, channel) in [("data", &self.data), ("files", &self.files)] {
+                if channel.send(Command::Shutdown).is_err() {
+                    tracing::debug!("the {name} thread has ended already");
                 }
-                &self.work
             }
-            Command::Run(_)
-            | Command::Score { .. }
-            | Command::Generate { .. }
-            | Command::Export { .. }
-            | Command::Bench { .. } => &self.work,
+        }
+        let channel = match command.thread() {
+            Thread::Work => &self.work,
+            Thread::Data => &self.data,
+            Thread::Files => &self.files,
         };
         if channel.send(command).is_err() {
             tracing::error!("a command was sent to an engine that has ended");
@@ -127,18 +111,8 @@ impl EngineHandle {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Role {
-    /// The model and the device.
-    Work,
-    /// Rows, verdicts, forecasts.
-    Data,
-    /// Run folders and run files: short, and never behind a long check.
-    Files,
-}
-
 struct Worker {
-    role: Role,
+    role: Thread,
     options: EngineOptions,
     control: Arc<Control>,
     sink: Sink,
@@ -151,7 +125,7 @@ impl Worker {
     fn run(mut self, pulse: Sink) {
         let Some(chosen) = self.start() else { return };
         let Some(pool) = self.pool() else { return };
-        let monitor = (self.role == Role::Work).then(|| Monitor::start(chosen.clone(), pulse));
+        let monitor = (self.role == Thread::Work).then(|| Monitor::start(chosen.clone(), pulse));
         let mut session = Session::new(chosen);
         let mut desk = Desk::default();
         while let Some(command) = self.next(&mut desk, &pool) {
@@ -190,7 +164,7 @@ impl Worker {
         }
         drop(session);
         drop(monitor);
-        if self.role == Role::Work {
+        if self.role == Thread::Work {
             self.sink.emit(Event::Stopped);
             self.sink.drain();
         }
@@ -250,7 +224,7 @@ impl Worker {
         let chosen = match chosen {
             Ok(Ok(chosen)) => chosen,
             Ok(Err(error)) => {
-                if self.role == Role::Work {
+                if self.role == Thread::Work {
                     self.sink.emit(Event::Failed { request: None, error: Box::new(error) });
                     self.sink.drain();
                 }
@@ -267,7 +241,7 @@ impl Worker {
                 return None;
             }
         };
-        if self.role == Role::Work {
+        if self.role == Thread::Work {
             self.sink.emit(Event::Ready { catalog: Box::new(catalog()), device: chosen.report.clone() });
         }
         Some(chosen)
@@ -291,6 +265,35 @@ impl Worker {
             }
             Command::Export { request, export } => handlers::export(request, &export, session, control, sink),
             Command::Bench { request, bench } => handlers::bench(request, &bench, session, control, sink),
+            Command::PlanPredict { request, predict } => {
+                handlers::plan_predict(request, &predict, desk, control, sink)
+            }
+            Command::Predict { request, predict } => {
+                handlers::predict(request, &predict, session, control, sink)
+            }
+            Command::Evaluate { request, evaluate } => {
+                handlers::evaluate(request, &evaluate, &self.options.runs_dir, session, control, sink)
+            }
+            Command::ListEvaluations { request, dir } => {
+                let dir = dir.as_deref().unwrap_or(&self.options.runs_dir);
+                handlers::list_evaluations(request, dir, sink)
+            }
+            Command::WriteEvaluations { request, dirs, out } => {
+                handlers::write_evaluations(request, &dirs, &out, sink)
+            }
+            Command::Analyze { request, analysis } => {
+                handlers::analyze(request, &analysis, session, desk, control, sink)
+            }
+            Command::ScoreRow { request, config, base, row, model, .. } => {
+                handlers::score_row(request, (*config, &base), row, &model, session, desk, sink)
+            }
+            Command::PreviewConversion { request, convert, first, count } => {
+                let rows = first..first.saturating_add(count);
+                handlers::preview_conversion(request, &convert, rows, desk, control, sink)
+            }
+            Command::Convert { request, convert, out } => {
+                handlers::convert(request, &convert, &out, desk, control, sink)
+            }
             Command::Find { request, config, base, text, after, limit } => {
                 let search = Search { text: &text, after, limit };
                 handlers::find(request, (*config, &base), &search, desk, control, sink)
@@ -372,27 +375,7 @@ impl Subject {
             _ => None,
         };
         let name = run.and_then(|dir| dir.file_name()).map(|name| RunId(name.to_string_lossy().into_owned()));
-        let request = match command {
-            Command::Inspect { request, .. }
-            | Command::Preview { request, .. }
-            | Command::Check { request, .. }
-            | Command::Run(RunCommand::Start { request, .. } | RunCommand::Resume { request, .. })
-            | Command::Score { request, .. }
-            | Command::Generate { request, .. }
-            | Command::Export { request, .. }
-            | Command::Bench { request, .. }
-            | Command::Find { request, .. }
-            | Command::Estimate { request, .. }
-            | Command::ForecastExport { request, .. }
-            | Command::RenderPrompt { request, .. }
-            | Command::ExtendVocabulary { request, .. }
-            | Command::ListRuns { request, .. }
-            | Command::ReadRun { request, .. }
-            | Command::DeleteRun { request, .. }
-            | Command::ReadProject { request, .. }
-            | Command::WriteProject { request, .. } => *request,
-            Command::Shutdown => RequestId::default(),
-        };
+        let request = command.request().unwrap_or_default();
         let supersedable =
             matches!(command, Command::Preview { .. } | Command::Find { .. } | Command::Check { .. });
         Self { request, supersedable, run: run.map(|_| name.unwrap_or(RunId(String::new()))) }
@@ -413,6 +396,8 @@ fn catalog() -> Catalog {
         targets: export::descriptors(),
         schedules: optim::schedule::descriptors(),
         optimizers: optim::descriptors(),
+        suites: handlers::suites(),
+        written_formats: handlers::written_formats(),
         recipes: data::presets::recipes(),
         templates: data::presets::templates(),
         column_maps: data::presets::column_maps(),

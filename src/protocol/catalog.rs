@@ -14,6 +14,12 @@ pub struct Catalog {
     pub targets: Vec<Descriptor>,
     pub schedules: Vec<Descriptor>,
     pub optimizers: Vec<Descriptor>,
+    /// Evaluation suites.
+    #[serde(default)]
+    pub suites: Vec<Descriptor>,
+    /// Ids of the formats that a dataset can be written in.
+    #[serde(default)]
+    pub written_formats: Vec<String>,
     /// Complete runs (presets/recipes).
     #[serde(default)]
     pub recipes: Vec<Preset>,

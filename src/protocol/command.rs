@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::config::VocabularyConfig;
-use crate::{RequestId, RunConfig};
+use crate::{AnalysisRequest, ConvertRequest, PredictRequest, RequestId, RunConfig, SuiteRequest};
 
 /// A model folder and, optionally, adapters on it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -107,6 +107,62 @@ pub enum Command {
     Bench {
         request: RequestId,
         bench: BenchRequest,
+    },
+    /// What [`Command::Predict`] would do, and the first prompts; runs on the data thread.
+    PlanPredict {
+        request: RequestId,
+        predict: Box<PredictRequest>,
+    },
+    /// An answer for each row of a file.
+    Predict {
+        request: RequestId,
+        predict: Box<PredictRequest>,
+    },
+    /// A model against a set of questions.
+    Evaluate {
+        request: RequestId,
+        evaluate: Box<SuiteRequest>,
+    },
+    /// Reports of earlier evaluations below a folder (None: where they go by default), newest first; runs on the
+    /// files thread.
+    ListEvaluations {
+        request: RequestId,
+        dir: Option<PathBuf>,
+    },
+    /// Writes reports side by side as a table, CSV or Markdown by the name of `out`; runs on the files thread.
+    WriteEvaluations {
+        request: RequestId,
+        dirs: Vec<PathBuf>,
+        out: PathBuf,
+    },
+    /// What is in a dataset; runs on the data thread unless a model must be asked.
+    Analyze {
+        request: RequestId,
+        analysis: Box<AnalysisRequest>,
+    },
+    /// How hard each token of a row is for a model. `config` says how rows become tokens.
+    ScoreRow {
+        request: RequestId,
+        config: Box<RunConfig>,
+        base: PathBuf,
+        /// 1-based.
+        row: u64,
+        model: ModelRef,
+        /// The model of the run under way is asked, between two of its steps.
+        live: bool,
+    },
+    /// The first rows in another format; runs on the data thread.
+    PreviewConversion {
+        request: RequestId,
+        convert: Box<ConvertRequest>,
+        first: u64,
+        count: u64,
+    },
+    /// Writes the dataset in another format; runs on the data thread.
+    Convert {
+        request: RequestId,
+        convert: Box<ConvertRequest>,
+        out: PathBuf,
     },
     /// The runs of a folder (None: where runs go by default), newest first; runs on the files thread.
     ListRuns {

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Catalog, DeviceStats, Estimate, EvalMetrics, MemoryForecast, MergeInto, ModelReport, PreviewRow,
-    PreviewSource, RequestId, RunConfig, RunId, RunReport, SampleMetrics, StepMetrics, Text, UserError,
-    Verdict,
+    Analysis, Catalog, ConvertReport, ConvertedRow, DeviceStats, Estimate, EvalMetrics, MemoryForecast,
+    MergeInto, ModelReport, PredictPlan, PredictReport, PredictedRow, PreviewRow, PreviewSource, RequestId,
+    RunConfig, RunId, RunReport, SampleMetrics, StepMetrics, SuiteReport, SuiteRow, Text, TokenLosses,
+    UserError, Verdict,
 };
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -118,6 +119,55 @@ pub enum Event {
     Benched {
         request: RequestId,
         report: BenchReport,
+    },
+    PredictPlanned {
+        request: RequestId,
+        plan: Box<PredictPlan>,
+    },
+    /// Answers, in the input's order.
+    Predicted {
+        request: RequestId,
+        rows: Vec<PredictedRow>,
+    },
+    PredictionEnded {
+        request: RequestId,
+        report: Box<PredictReport>,
+    },
+    /// The table so far, while an evaluation goes on.
+    Evaluating {
+        request: RequestId,
+        rows: Vec<SuiteRow>,
+        done: u64,
+        total: u64,
+    },
+    Evaluated {
+        request: RequestId,
+        report: Box<SuiteReport>,
+    },
+    Evaluations {
+        request: RequestId,
+        dir: PathBuf,
+        reports: Vec<SuiteReport>,
+    },
+    EvaluationsWritten {
+        request: RequestId,
+        path: PathBuf,
+    },
+    Analyzed {
+        request: RequestId,
+        analysis: Box<Analysis>,
+    },
+    RowScored {
+        request: RequestId,
+        losses: Box<TokenLosses>,
+    },
+    Conversion {
+        request: RequestId,
+        rows: Vec<ConvertedRow>,
+    },
+    Converted {
+        request: RequestId,
+        report: Box<ConvertReport>,
     },
     Runs {
         request: RequestId,

@@ -4,10 +4,12 @@
 //! client sends [`Command`]s, the worker answers with [`Event`]s, and [`Control`] carries the three
 //! wishes that must be heard inside a step (stop, pause, save now).
 
+mod analysis;
 mod catalog;
 mod command;
 pub mod config;
 mod control;
+mod conversion;
 mod dataset;
 mod device;
 mod error;
@@ -17,10 +19,16 @@ mod ids;
 mod metrics;
 mod model;
 mod number;
+mod predict;
 mod request;
 mod run;
+mod suite;
 mod text;
 
+pub use analysis::{
+    Analysis, AnalysisChecks, AnalysisRequest, FilterReport, FilterRequest, Frequent, IfdReport, IfdScore,
+    LanguageShare, NearDuplicates, Overlap, RoleLengths, TokenLosses,
+};
 pub use catalog::{Catalog, Descriptor, ParamKind, ParamSpec, Preset};
 pub use command::{
     BenchRequest, BenchShape, ChatMessage, Command, ExportRequest, ExportTarget, GenerateRequest, MergeInto,
@@ -28,6 +36,7 @@ pub use command::{
 };
 pub use config::RunConfig;
 pub use control::{Control, Wish};
+pub use conversion::{ConvertReport, ConvertRequest, ConvertedRow};
 pub use dataset::{
     Finding, FindingKind, Histogram, PreviewRow, PreviewSource, Severity, SourceReport, TokenRole, Verdict,
 };
@@ -41,5 +50,10 @@ pub use event::{
 pub use ids::{RequestId, RunId};
 pub use metrics::{EvalMetrics, MemoryForecast, MetricsLine, Phases, SampleMetrics, StepMetrics};
 pub use model::{LinearReport, ModelReport};
+pub use predict::{
+    Confusion, OutputColumn, PredictPlan, PredictPrompt, PredictReport, PredictRequest, PredictedRow, Score,
+};
+pub use request::Thread;
 pub use run::{CheckpointReport, RunMemory, RunReport, RunState};
+pub use suite::{Measured, SuiteLevel, SuiteMetric, SuiteReport, SuiteRequest, SuiteRow};
 pub use text::{Language, Text};

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use protocol::{Command, Control, Event, RequestId, RunCommand, RunEvent};
+use protocol::{Command, Control, Event, RequestId, Thread};
 
 /// Wishes are about the work under way. When the last of it ends, and when the first of it begins, those that came too
 /// late for what was before are taken back.
@@ -15,36 +15,18 @@ pub struct Work {
 impl Work {
     /// To be called before the command is handed on, so that a wish that follows it counts.
     pub fn begins(&mut self, command: &Command, control: &Control) {
-        let (request, run) = match command {
-            Command::Run(RunCommand::Start { request, .. } | RunCommand::Resume { request, .. }) => {
-                (request, true)
-            }
-            Command::Score { request, .. }
-            | Command::Generate { request, .. }
-            | Command::Export { request, .. }
-            | Command::Bench { request, .. } => (request, false),
-            _ => return,
-        };
+        let Some(request) = command.request().filter(|_| command.thread() == Thread::Work) else { return };
         if self.open.is_empty() {
             control.reset();
         }
-        self.open.insert(*request);
-        if run {
-            self.runs.insert(*request);
+        self.open.insert(request);
+        if matches!(command, Command::Run(_)) {
+            self.runs.insert(request);
         }
     }
 
     pub fn heard(&mut self, event: &Event, control: &Control) {
-        let ended = match event {
-            Event::Scored { request, .. }
-            | Event::Generated { request, .. }
-            | Event::Exported { request, .. }
-            | Event::Benched { request, .. }
-            | Event::Superseded { request }
-            | Event::Failed { request: Some(request), .. }
-            | Event::Run { request, update: RunEvent::Ended { .. }, .. } => *request,
-            _ => return,
-        };
+        let Some(ended) = event.request().filter(|_| event.is_last()) else { return };
         self.runs.remove(&ended);
         if self.open.remove(&ended) && self.open.is_empty() {
             control.reset();
@@ -59,7 +41,7 @@ impl Work {
 
 #[cfg(test)]
 mod tests {
-    use protocol::{Outcome, RunId, Text, UserError, Wish};
+    use protocol::{Outcome, RunCommand, RunEvent, RunId, Text, UserError, Wish};
 
     use super::*;
 

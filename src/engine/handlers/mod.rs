@@ -1,14 +1,18 @@
 //! One function a command, on the worker's threads.
 
+mod analyze;
 mod bench;
+mod convert;
 mod dataset;
 mod desk;
 mod estimate;
+mod evaluate;
 mod export;
 mod find;
 mod forecast;
 mod generate;
 mod inspect;
+mod predict;
 mod projects;
 mod render;
 mod run;
@@ -16,15 +20,19 @@ mod runs;
 mod score;
 mod vocabulary;
 
+pub use analyze::{analyze, score_row};
 pub use bench::bench;
+pub use convert::{convert, preview_conversion, written_formats};
 pub use dataset::{check, go_on, preview};
 pub use desk::Desk;
 pub use estimate::estimate;
+pub use evaluate::{evaluate, list_evaluations, suites, write_evaluations};
 pub use export::export;
 pub use find::{Search, find};
 pub use forecast::forecast_export;
 pub use generate::generate;
 pub use inspect::inspect;
+pub use predict::{plan_predict, predict};
 pub use projects::{read_project, write_project};
 pub use render::render_prompt;
 pub use run::run;
@@ -36,7 +44,7 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use data::Progress;
-use protocol::{Control, Event, RequestId, Text, Verdict};
+use protocol::{Control, Event, RequestId, Text, UserError, Verdict};
 
 use crate::sink::Sink;
 
@@ -93,4 +101,9 @@ impl Progress for Reporter<'_> {
         let stopped = self.control.stop_wanted() && !self.stopped_before;
         stopped || self.control.is_superseded(self.request)
     }
+}
+
+/// For what is on its way.
+fn not_yet() -> UserError {
+    UserError::failure(Text::fixed("Not in this version yet", "此版本尚未提供"))
 }
