@@ -4,6 +4,7 @@ use protocol::{Result, Text, UserError};
 
 use crate::bee::BeeBatch;
 use crate::record::{Example, IGNORE};
+use crate::spans::Spans;
 
 /// Rows padded on the right to the longest of them; row-major, `rows × len`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,8 +24,10 @@ pub struct Batch {
     pub learned: u64,
     /// Tokens without padding.
     pub tokens: u64,
-    /// Where a row is a dict's.
+    /// Where rows are of dicts.
     pub side: Option<Box<BeeBatch>>,
+    /// Where texts begin in rows that hold several; None: a row is one text.
+    pub spans: Option<Spans>,
 }
 
 impl Batch {

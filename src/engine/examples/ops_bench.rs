@@ -5,7 +5,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Distribution, Int, Tensor};
-use engine::nn::ops::{self, AdamWArgs, Mask, Scores, compose};
+use engine::nn::ops::{self, AdamWArgs, Causal, Mask, Scores, compose};
 
 /// Tokens of a micro-batch, width, width of the MLP, heads, vocabulary: a Llama of 60 M.
 const BATCH: usize = 4;
@@ -162,7 +162,7 @@ fn attention(bench: &Bench) {
         attend(bench, &name, [batch, time, kv_heads, WIDTH / HEADS], SCORES, &Mask::causal(0));
     }
     let slopes = std::iter::repeat_n(0.1, HEADS).collect();
-    let causal = |window, slopes| Mask::Causal { offset: 0, window, slopes };
+    let causal = |window, slopes| Mask::Causal(Causal { window, slopes, ..Causal::default() });
     let capped = Scores { softcap: Some(50.0), ..SCORES };
     for (name, width_v, scores, mask) in [
         ("window 256", 64, SCORES, causal(Some(256), None)),

@@ -10,8 +10,8 @@ use super::llama_like::{Biases, LlamaLike, MlpForm, Names, QkvForm, Sizes};
 use super::{
     Builder, ConfigJson, Decoder, Family, ModelInfo, NormKind, PairBias, PrefixPositions, Rows, in_order,
 };
-use crate::nn::ops::Mask;
-use crate::nn::{Activation, Pass, Positions, Rope, RopeScaling, Rotary, Stack, View};
+use crate::nn::ops::{Causal, Mask};
+use crate::nn::{Activation, Order, Pass, Positions, Rope, RopeScaling, Rotary, Stack, View};
 
 pub const FAMILY: Family = Family {
     id: "chatglm-6b",
@@ -148,36 +148,69 @@ struct ChatGlm {
     rope: Rope,
 }
 
-impl ChatGlm {
-    fn view(&self, rows: &Rows<'_>, device: &Device) -> View {
-        let mut contexts: Vec<_> =
-            rows.ids.chunks(rows.len().max(1)).map(|ids| self.marks.context(ids)).collect();
-        // Rows arranged alike need one table.
-        if contexts.windows(2).all(|pair| pair[0] == pair[1]) {
-            contexts.truncate(1);
-        }
-        let (offset, len) = (rows.offset, rows.len());
-        let places = contexts.iter().flat_map(|context| (offset..len).map(|index| place(*context, index)));
-        let (first, second): (Vec<u32>, Vec<u32>) = places.unzip();
-        let table = |positions: &[u32]| self.rope.tables(positions, contexts.len(), len, device);
-        let rotary = Rotary { tables: vec![table(&first), table(&second)], interleaved: false };
-        View { rotary: Some(rotary), mask: mask(&contexts, offset, len, device) }
+/// A text in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct TextIn {
+    start: usize,
+    context: Option<Context>,
+}
+
+impl TextIn {
+    /// Behind the last key that the token at `query` sees.
+    fn seen(self, query: usize) -> usize {
+        self.context.map_or(0, |context| self.start + context.len).max(query + 1)
     }
 }
 
-/// Every token sees the whole context; in the answer, none sees a later one.
-fn mask(contexts: &[Option<Context>], offset: usize, len: usize, device: &Device) -> Mask {
-    if contexts.iter().flatten().all(|context| context.len <= offset + 1) {
-        return Mask::causal(offset);
+impl ChatGlm {
+    /// The text of each position of a row.
+    fn texts(&self, rows: &Rows<'_>, row: usize) -> Vec<TextIn> {
+        let len = rows.len();
+        let ids = &rows.ids[row * len..(row + 1) * len];
+        let starts: Vec<usize> = match rows.spans {
+            Some(spans) => spans.starts(row).iter().map(|start| (*start as usize).min(len)).collect(),
+            None => vec![0],
+        };
+        let ends = starts.iter().skip(1).copied().chain([len]);
+        let texts = starts.iter().zip(ends).flat_map(|(start, end)| {
+            let text = TextIn { start: *start, context: self.marks.context(&ids[*start..end]) };
+            std::iter::repeat_n(text, end - start)
+        });
+        texts.collect()
     }
-    let mut bias = Vec::with_capacity(contexts.len() * (len - offset) * len);
-    for context in contexts {
-        for query in offset..len {
-            let seen = context.map_or(0, |context| context.len).max(query + 1);
-            bias.extend((0..len).map(|key| if key < seen { 0.0 } else { NOT_VISIBLE }));
+
+    fn view(&self, rows: &Rows<'_>, device: &Device) -> View {
+        let mut texts: Vec<_> = (0..rows.rows).map(|row| self.texts(rows, row)).collect();
+        // Rows arranged alike need one table.
+        if texts.windows(2).all(|pair| pair[0] == pair[1]) {
+            texts.truncate(1);
         }
+        let (offset, len) = (rows.offset, rows.len());
+        let places = texts.iter().flat_map(|texts| {
+            let of_pass = texts.iter().enumerate().skip(offset);
+            of_pass.map(|(index, text)| place(text.context, index - text.start))
+        });
+        let (first, second): (Vec<u32>, Vec<u32>) = places.unzip();
+        let table = |positions: &[u32]| self.rope.tables(positions, texts.len(), len, device);
+        let rotary = Rotary { tables: vec![table(&first), table(&second)], interleaved: false };
+        View { rotary: Some(rotary), mask: mask(rows, &texts, device) }
     }
-    let shape = [contexts.len(), 1, len - offset, len];
+}
+
+/// Every token sees the whole context of its text; in the answer, none sees a later one.
+fn mask(rows: &Rows<'_>, texts: &[Vec<TextIn>], device: &Device) -> Mask {
+    let (offset, len) = (rows.offset, rows.len());
+    let of_pass = |texts: &[TextIn]| texts.iter().copied().enumerate().skip(offset).collect::<Vec<_>>();
+    if texts.iter().flat_map(|texts| of_pass(texts)).all(|(query, text)| text.seen(query) == query + 1) {
+        let Order { offset, starts, .. } = rows.order();
+        return Mask::Causal(Causal { offset, starts, ..Causal::default() });
+    }
+    let mut bias = Vec::with_capacity(texts.len() * (len - offset) * len);
+    for (query, text) in texts.iter().flat_map(|texts| of_pass(texts)) {
+        let seen = text.start..text.seen(query);
+        bias.extend((0..len).map(|key| if seen.contains(&key) { 0.0 } else { NOT_VISIBLE }));
+    }
+    let shape = [texts.len(), 1, len - offset, len];
     Mask::Bias(Tensor::from_data(TensorData::new(bias, shape), device))
 }
 

@@ -135,15 +135,30 @@ fn variant(scaling: Scaling) -> Text {
     }
 }
 
-/// Which tokens of each row are context, seen by all; the others are seen by those behind them. In training,
-/// what stands before the first learned token is context (transformers' own loss would let every token see
-/// what it is to predict); of ids alone nothing is.
-fn contexts(rows: &Rows<'_>) -> Vec<Vec<bool>> {
-    match (rows.side, rows.batch) {
-        (Some(side), _) => side.rows.iter().map(|row| row.context.clone()).collect(),
-        (None, Some(batch)) => (0..batch.rows).map(|row| learned_context(batch, row)).collect(),
-        (None, None) => vec![vec![false; rows.len()]; rows.rows],
-    }
+/// The text of a row.
+struct TextIn {
+    /// Behind padding on the left.
+    start: usize,
+    /// Which of its tokens are context, seen by all; the others are seen by those behind them. No padding.
+    context: Vec<bool>,
+}
+
+/// In training, what stands before the first learned token is context (transformers' own loss would let every token
+/// see what it is to predict); of ids alone nothing is.
+fn texts(rows: &Rows<'_>) -> Vec<TextIn> {
+    let start =
+        |row: usize| rows.spans.and_then(|spans| spans.starts(row).last()).map_or(0, |at| *at as usize);
+    // Padding on the left counts as a text.
+    let entry = |row: usize| match rows.spans {
+        Some(spans) => spans.offsets()[row] + spans.starts(row).len() - 1,
+        None => row,
+    };
+    let context = |row: usize| match (rows.side, rows.batch) {
+        (Some(side), _) => side.rows[entry(row)].context.clone(),
+        (None, Some(batch)) => learned_context(batch, row),
+        (None, None) => vec![false; rows.len() - start(row)],
+    };
+    (0..rows.rows).map(|row| TextIn { start: start(row), context: context(row) }).collect()
 }
 
 fn learned_context(batch: &Batch, row: usize) -> Vec<bool> {
@@ -160,9 +175,10 @@ impl CpmAnt {
     }
 
     /// The bias table's row for a query and a key, counted from the soft prompt on.
-    fn bucket(&self, context: &[bool], query: usize, key: usize) -> Option<usize> {
+    fn bucket(&self, row: &TextIn, query: usize, key: usize) -> Option<usize> {
         let text = |at: usize| at.checked_sub(self.prompt_length);
-        let is_context = |at: usize| text(at).map_or(Some(true), |at| context.get(at).copied());
+        let of_text = |at: usize| row.context.get(at.checked_sub(row.start)?).copied();
+        let is_context = |at: usize| text(at).map_or(Some(true), of_text);
         let (Some(asks), Some(seen)) = (is_context(query), is_context(key)) else {
             // Padding sees itself, so that its softmax has something to sum over.
             return (query == key).then_some(0);
@@ -194,13 +210,18 @@ impl Decoder for CpmAnt {
         self.prompt_length
     }
 
+    /// The soft prompt reads the text that it stands before: each text needs its own.
+    fn packs(&self) -> bool {
+        false
+    }
+
     fn positions(&self, info: &ModelInfo, rows: &Rows<'_>, device: &Device) -> Result<Positions> {
         let leads = rows.offset == 0;
         let keys = self.prompt_length + rows.len();
         let first = if leads { 0 } else { self.prompt_length + rows.offset };
-        let contexts = contexts(rows);
+        let texts = texts(rows);
         let relations = Relations::new([rows.rows, keys - first, keys], device, |row, query, key| {
-            self.bucket(&contexts[row], first + query, key)
+            self.bucket(&texts[row], first + query, key)
         });
         Ok(Positions { own: Some(Arc::new(Arranged { relations, leads })), ..in_order(info, rows, device) })
     }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use data::{BeeBatch, BeeRow, Column, SegmentTree};
+use data::{BeeBatch, BeeRow, Column, SegmentTree, Spans};
 use protocol::{Result, Text};
 use serde_json::Value;
 
@@ -207,18 +207,37 @@ impl Decoder for CpmBee {
         let side = match rows.side {
             Some(side) => side,
             None => {
-                plain = BeeBatch::plain(&vec![rows.len(); rows.rows]);
+                let lengths = rows.spans.map(|spans| spans.lengths(rows.len()));
+                plain = BeeBatch::plain(&lengths.unwrap_or_else(|| vec![rows.len(); rows.rows]));
                 &plain
             }
         };
         let (offset, time, keys) = (rows.offset, rows.time(), rows.len());
+        // The dict that each position of a row is in, and where it begins.
+        let offsets = rows.spans.map(Spans::offsets);
+        let dicts = |row: usize| -> Vec<(usize, usize)> {
+            match (rows.spans, &offsets) {
+                (Some(spans), Some(offsets)) => {
+                    let of_row = spans.of(row, 0..keys);
+                    of_row.map(|(text, start)| (offsets[row] + text, start)).collect()
+                }
+                _ => vec![(row, 0); keys],
+            }
+        };
+        let places: Vec<_> = (0..rows.rows).map(dicts).collect();
         let mut ways: Vec<Ways> = side.rows.iter().map(Ways::new).collect();
         let relations = Relations::new([rows.rows, time, keys], device, |row, query, key| {
-            self.bucket(&side.rows[row], &mut ways[row], offset + query, key)
+            let (dict, start) = places[row][offset + query];
+            if places[row][key].0 != dict {
+                return None;
+            }
+            self.bucket(&side.rows[dict], &mut ways[dict], offset + query - start, key - start)
         });
-        let sub = |row: &BeeRow, at: usize| row.subs.get(at).copied().unwrap_or(0);
+        let sub = |(at, (dict, start)): (usize, &(usize, usize))| {
+            side.rows[*dict].subs.get(at - start).copied().unwrap_or(0)
+        };
         let subs: Vec<u32> =
-            side.rows.iter().flat_map(|row| (offset..keys).map(move |at| sub(row, at))).collect();
+            places.iter().flat_map(|of_row| of_row.iter().enumerate().skip(offset).map(sub)).collect();
         let turned = subs.iter().any(|sub| *sub > 0).then(|| self.tables(&subs, rows.rows, device));
         let columns = side.columns();
         let columns = (!columns.is_empty()).then(|| self.columns(columns, device));

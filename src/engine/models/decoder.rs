@@ -1,11 +1,12 @@
 //! What every family's layers can do.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use data::{Batch, BeeBatch};
+use data::{Batch, BeeBatch, Spans};
 use protocol::Result;
 
 use super::{ModelInfo, PrefixPositions};
-use crate::nn::{AdapterView, Held, Pass, Positions, Prefix, PrefixAdapter, QkvProj, Site, Stack};
+use crate::nn::ops::Starts;
+use crate::nn::{AdapterView, Held, Order, Pass, Positions, Prefix, PrefixAdapter, QkvProj, Site, Stack};
 
 /// Shape of the hidden state between blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +26,11 @@ pub struct Rows<'a> {
     pub offset: usize,
     /// What else the data says of the rows, in training.
     pub batch: Option<&'a Batch>,
-    /// What goes beside the ids, for families that read dicts or know context.
+    /// What goes beside the ids, for families that read dicts or know context: one entry a text, those that are padding
+    /// counted ([`Spans`]).
     pub side: Option<&'a BeeBatch>,
+    /// Where texts begin in rows that hold several, or that are padded on the left; None: a row is one text.
+    pub spans: Option<&'a Spans>,
     /// What an adapter has in front of every row.
     pub front: Front,
 }
@@ -57,12 +61,12 @@ impl Front {
 impl<'a> Rows<'a> {
     /// Rows from their first token on.
     pub fn fresh(ids: &'a [u32], rows: usize) -> Self {
-        Self { ids, rows, offset: 0, batch: None, side: None, front: Front::default() }
+        Self { ids, rows, offset: 0, batch: None, side: None, spans: None, front: Front::default() }
     }
 
     pub fn of_batch(batch: &'a Batch) -> Self {
         let side = batch.side.as_deref();
-        Self { batch: Some(batch), side, ..Self::fresh(&batch.ids, batch.rows) }
+        Self { batch: Some(batch), side, spans: batch.spans.as_ref(), ..Self::fresh(&batch.ids, batch.rows) }
     }
 
     /// Tokens a row, those in the cache included.
@@ -87,6 +91,20 @@ impl<'a> Rows<'a> {
             offset => (shift + prompt + offset, self.time()),
         }
     }
+
+    /// How the positions of the pass follow each other.
+    pub fn order(&self) -> Order {
+        let (offset, time) = self.span();
+        let starts = self.spans.map(|spans| {
+            let front = self.front.shift + self.front.prompt;
+            // Prompts are in front of all texts of their row.
+            let lead = std::iter::repeat_n(front, time - self.time());
+            let of_row = |row| spans.of(row, self.offset..self.len()).map(move |(_, start)| front + start);
+            let first = (0..self.rows).flat_map(|row| lead.clone().chain(of_row(row)));
+            Starts { front, queries: time, first: first.map(|first| first as u32).collect() }
+        });
+        Order { offset, time, starts }
+    }
 }
 
 /// A decoder-only transformer, cut where the block-wise backward pass cuts it.
@@ -107,6 +125,11 @@ pub trait Decoder: Send + Sync {
     /// Heads and width of the keys and values that a method may put in front of every row; None where it cannot.
     fn prefix_shape(&self, _: &ModelInfo) -> Option<[usize; 2]> {
         None
+    }
+
+    /// Whether a row may hold several texts, one behind the other.
+    fn packs(&self) -> bool {
+        true
     }
 
     /// Whether a method may put hidden states in front of the embedded tokens.
@@ -153,16 +176,16 @@ pub struct PairBias {
     pub learned: bool,
 }
 
-/// One position behind the other in every row.
+/// One position behind the other in every text.
 pub fn in_order(info: &ModelInfo, rows: &Rows<'_>, device: &Device) -> Positions {
-    let (offset, time) = rows.span();
-    let ids: Vec<i32> = (offset..offset + time).map(|position| position as i32).collect();
+    let order = rows.order();
+    let ids: Vec<i32> = order.positions().into_iter().map(|position| position as i32).collect();
     Positions {
-        offset,
+        offset: order.offset,
         prompt: if rows.offset == 0 { rows.front.prompt } else { 0 },
         prefix: Prefix::new(),
-        views: info.views.iter().map(|view| view.view(offset, time, device)).collect(),
-        ids: Tensor::from_data(TensorData::new(ids, [time]), device),
+        views: info.views.iter().map(|view| view.view(&order, device)).collect(),
+        ids: Tensor::from_data(TensorData::new(ids, [order.rows(), order.time]), device),
         own: None,
     }
 }

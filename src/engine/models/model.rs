@@ -77,8 +77,8 @@ impl Model {
     pub fn positions(&self, rows: &Rows<'_>, adapter: Option<&dyn AdapterView>) -> Result<Positions> {
         let front = Front::of(adapter, self.family.prefix);
         let rows = &Rows { front, ..*rows };
-        let (first, time) = rows.span();
-        let (end, context) = (first + time, self.info.context);
+        let ((_, time), context) = (rows.span(), self.info.context);
+        let end = rows.order().length();
         if self.info.learned_positions && end > context {
             return Err(UserError::bad_input(text!(
                 "{end} tokens do not fit: this model has positions for {context}",

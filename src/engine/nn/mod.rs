@@ -43,4 +43,4 @@ pub use relations::{DistanceBuckets, Relations};
 pub use rope::{LongRope as LongRopeParts, Rope, RopeScaling, Yarn as YarnParts};
 pub use site::{Fused, Role, Site, SiteId, SiteKind};
 pub use stack::{Block, Head, Stack};
-pub use view::{KeyBias, Rotary, View, ViewSpec, alibi_slopes};
+pub use view::{KeyBias, Order, Rotary, View, ViewSpec, alibi_slopes};

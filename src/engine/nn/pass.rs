@@ -80,8 +80,8 @@ pub struct Positions {
     /// Keys and values of an adapter that this pass has in front of its own; empty where it has none, or they lie in
     /// the cache.
     pub prefix: Prefix,
-    /// Position ids `[time]`, for families that learn an embedding of them.
-    pub ids: Tensor<1, Int>,
+    /// Position ids `[1 or batch, time]`, for families that learn an embedding of them.
+    pub ids: Tensor<2, Int>,
     /// What a family with an arrangement of its own keeps for its layers.
     pub own: Option<Arc<dyn Any + Send + Sync>>,
 }
@@ -94,7 +94,7 @@ impl Positions {
             views: Vec::new(),
             prompt: 0,
             prefix: Prefix::new(),
-            ids: Tensor::zeros([1], device),
+            ids: Tensor::zeros([1, 1], device),
             own: None,
         }
     }

@@ -121,7 +121,11 @@ impl Stack {
         let tokens = scaled(self.embedding.forward(pass, ids), self.embedding_scale);
         let mut hidden = pass.behind_prompt(tokens);
         if let Some(table) = self.positions {
-            hidden = hidden + pass.matrix(table).select(0, pass.positions.ids.clone()).unsqueeze();
+            let ids = pass.positions.ids.clone();
+            let [rows, time] = ids.dims();
+            let places = pass.matrix(table).select(0, ids.flatten(0, 1));
+            let width = places.dims()[1];
+            hidden = hidden + places.reshape([rows, time, width]);
         }
         normed(self.embedding_norm.as_ref(), pass, hidden)
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor, TensorData};
 use half::bf16;
 
-use super::ops::{self, Mask};
+use super::ops::{self, Causal, Mask, Starts};
 use super::rope::Rope;
 
 /// What config.json says of a kind of attention layer.
@@ -31,15 +31,74 @@ pub struct KeyBias {
 }
 
 impl KeyBias {
-    /// `[1, heads, time, offset + time]`, causal.
-    fn mask(&self, offset: usize, time: usize, device: &Device) -> Tensor<4> {
-        let keys = offset + time;
-        let biases = self.slopes.iter().flat_map(|slope| {
-            let slope = bf16::from_f32(*slope).to_f32();
-            (0..keys).map(move |key| bf16::from_f32(slope * key as f32).to_f32() * self.factor)
+    /// `[1 or rows, heads, time, offset + time]`, causal.
+    fn mask(&self, order: &Order, device: &Device) -> Tensor<4> {
+        let keys = order.offset + order.time;
+        let positions = order.keys();
+        let rows = positions.len() / keys.max(1);
+        let biases = positions.chunks(keys.max(1)).flat_map(|positions| {
+            self.slopes.iter().flat_map(move |slope| {
+                let slope = bf16::from_f32(*slope).to_f32();
+                positions.iter().map(move |key| bf16::from_f32(slope * *key as f32).to_f32() * self.factor)
+            })
         });
-        let data = TensorData::new(biases.collect::<Vec<f32>>(), [1, self.slopes.len(), 1, keys]);
-        Tensor::from_data(data, device) + ops::compose::causal_bias([time, keys], offset, None, None, device)
+        let data = TensorData::new(biases.collect::<Vec<f32>>(), [rows, self.slopes.len(), 1, keys]);
+        let causal = Causal { starts: order.starts.clone(), offset: order.offset, ..Causal::default() };
+        let hidden = ops::compose::causal_bias([order.time, keys], &causal, device);
+        let shape = [rows.max(hidden.dims()[0]), self.slopes.len(), order.time, keys];
+        Tensor::<4>::from_data(data, device).expand(shape) + hidden.expand(shape)
+    }
+}
+
+/// How the tokens of a pass follow each other.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Order {
+    /// Keys before the first query.
+    pub offset: usize,
+    /// Queries of a row.
+    pub time: usize,
+    /// Of rows that hold several texts or begin late; None: all rows alike, each from its first token on.
+    pub starts: Option<Starts>,
+}
+
+impl Order {
+    /// Positions of the queries, `[1 or rows, time]`, row-major: counted from where each one's text begins, and behind
+    /// what is in front of all texts.
+    pub fn positions(&self) -> Vec<u32> {
+        let Some(starts) = &self.starts else { return self.count().collect() };
+        let of_row =
+            |row| self.count().enumerate().map(move |(query, key)| key - starts.gap(row, query) as u32);
+        (0..starts.rows()).flat_map(of_row).collect()
+    }
+
+    /// Tokens of the longest text, with what is in front of it.
+    pub fn length(&self) -> usize {
+        match self.starts {
+            None => self.offset + self.time,
+            Some(_) => self.positions().into_iter().max().map_or(0, |last| last as usize + 1),
+        }
+    }
+
+    /// Rows of [`positions`](Self::positions).
+    pub fn rows(&self) -> usize {
+        self.starts.as_ref().map_or(1, Starts::rows)
+    }
+
+    fn count(&self) -> impl Iterator<Item = u32> {
+        (self.offset..self.offset + self.time).map(|position| position as u32)
+    }
+
+    /// Positions of the keys, `[1 or rows, offset + time]`. A key from before the pass belongs to the text of the
+    /// first query.
+    fn keys(&self) -> Vec<u32> {
+        let keys = 0..(self.offset + self.time) as u32;
+        let Some(starts) = &self.starts else { return keys.collect() };
+        let position = |row: usize, key: u32| {
+            let query = (key as usize).saturating_sub(self.offset);
+            let gap = if (key as usize) < starts.front { 0 } else { starts.gap(row, query) };
+            key.saturating_sub(gap as u32)
+        };
+        (0..starts.rows()).flat_map(|row| keys.clone().map(move |key| position(row, key))).collect()
     }
 }
 
@@ -52,20 +111,22 @@ impl ViewSpec {
         Self { slopes: Some(alibi_slopes(heads).into()), ..Self::default() }
     }
 
-    /// The view of `time` tokens that follow `offset` others, all rows alike, causal.
-    pub fn view(&self, offset: usize, time: usize, device: &Device) -> View {
-        let rotary = self.rope.as_ref().map(|rope| {
-            let positions: Vec<u32> = (offset..offset + time).map(|position| position as u32).collect();
-            Rotary {
-                tables: vec![rope.tables(&positions, 1, offset + time, device)],
-                interleaved: rope.interleaved,
-            }
+    /// The causal view of tokens in this order.
+    pub fn view(&self, order: &Order, device: &Device) -> View {
+        let length = order.length();
+        let rotary = self.rope.as_ref().map(|rope| Rotary {
+            tables: vec![rope.tables(&order.positions(), order.rows(), length, device)],
+            interleaved: rope.interleaved,
         });
-        // A window that hides nothing costs nothing.
-        let window = self.window.filter(|window| *window < offset + time);
         let mask = match &self.key_bias {
-            Some(bias) => Mask::Bias(bias.mask(offset, time, device)),
-            None => Mask::Causal { offset, window, slopes: self.slopes.clone() },
+            Some(bias) => Mask::Bias(bias.mask(order, device)),
+            None => Mask::Causal(Causal {
+                offset: order.offset,
+                // A window that hides nothing costs nothing.
+                window: self.window.filter(|window| *window < length),
+                slopes: self.slopes.clone(),
+                starts: order.starts.clone(),
+            }),
         };
         View { rotary, mask }
     }

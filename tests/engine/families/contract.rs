@@ -109,14 +109,13 @@ pub fn batch() -> Batch {
         ROW.iter().enumerate().map(|(at, id)| if at < PROMPT { -100 } else { *id as i32 }).collect();
     Batch {
         rows: 1,
-        first_row: 0,
         len: ROW.len(),
         ids: ROW.to_vec(),
         labels,
         lengths: vec![ROW.len() as u32],
         learned: (ROW.len() - PROMPT) as u64,
         tokens: ROW.len() as u64,
-        side: None,
+        ..Batch::default()
     }
 }
 

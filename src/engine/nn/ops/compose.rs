@@ -3,10 +3,10 @@
 //!
 //! Formulas: `transformers` 4.57 modelling code (llama, gpt2) and `torch.optim.AdamW`.
 
-use burn::tensor::{DType, Device, IndexingUpdateOp, Int, IntDType, Tensor};
+use burn::tensor::{Bool, DType, Device, IndexingUpdateOp, Int, IntDType, Tensor, TensorData};
 
 use super::matmul::assert_same_dtype;
-use super::{AdamWArgs, CODE_BLOCK, Code, Mask, Scores};
+use super::{AdamWArgs, CODE_BLOCK, Causal, Code, Mask, Scores, Starts};
 
 /// Added to the score of a key that must not be seen. Finite, so that no row becomes NaN.
 const NOT_VISIBLE: f32 = -1e9;
@@ -123,40 +123,70 @@ pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, rule: Scores, mask: &
         None => scores,
     };
     let bias = match mask {
-        Mask::Causal { offset, window, slopes } => {
-            causal_bias([tq, tk], *offset, *window, slopes.as_deref(), &scores.device())
-        }
+        Mask::Causal(causal) => causal_bias([tq, tk], causal, &scores.device()),
         Mask::Bias(bias) => f32(bias.clone()),
     };
     let p = burn::tensor::activation::softmax(scores + bias, 3).cast(dtype);
     p.reshape([b, hkv, rows, tk]).matmul(v).reshape([b, h, tq, dv])
 }
 
-/// `[1, 1 or H, Tq, Tk]`: what is added to the scores of [`Mask::Causal`].
-pub fn causal_bias(
-    [tq, tk]: [usize; 2],
-    offset: usize,
-    window: Option<usize>,
-    slopes: Option<&[f32]>,
-    device: &Device,
-) -> Tensor<4> {
+/// `[1 or B, 1 or H, Tq, Tk]`: what is added to the scores of [`Mask::Causal`].
+pub fn causal_bias([tq, tk]: [usize; 2], causal: &Causal, device: &Device) -> Tensor<4> {
+    let Causal { offset, window, slopes, starts } = causal;
     let device = device.clone().inner();
-    let queries = Tensor::<1, Int>::arange(offset as i64..(offset + tq) as i64, &device);
-    let keys = Tensor::<1, Int>::arange(0..tk as i64, &device);
+    let queries = count_up(*offset, tq, &device);
+    let keys = count_up(0, tk, &device);
     // How far a key lies ahead of its query.
-    let ahead = keys.reshape([1, tk]).expand([tq, tk]) - queries.reshape([tq, 1]).expand([tq, tk]);
+    let ahead = keys.reshape([1, 1, 1, tk]).expand([1, 1, tq, tk])
+        - queries.reshape([1, 1, tq, 1]).expand([1, 1, tq, tk]);
+    let (ahead, between) = match starts {
+        Some(starts) => apart(ahead, starts, &device),
+        None => (ahead, None),
+    };
     let mut hidden = ahead.clone().greater_elem(0);
     if let Some(window) = window {
-        hidden = hidden.bool_or(ahead.clone().lower_equal_elem(-(window as i64)));
+        hidden = hidden.bool_or(ahead.clone().lower_equal_elem(-(*window as i64)));
     }
-    let hidden = f32(hidden.float() * NOT_VISIBLE).unsqueeze::<4>();
+    if let Some(between) = between {
+        hidden = hidden.bool_or(between);
+    }
+    let hidden = f32(hidden.float() * NOT_VISIBLE);
     match slopes {
         None => hidden,
         Some(slopes) => {
-            let slopes = Tensor::<1>::from_data(slopes, &device).reshape([1, slopes.len(), 1, 1]);
-            hidden + f32(ahead.float()).unsqueeze::<4>() * slopes
+            let heads = slopes.len();
+            let slopes = Tensor::<1>::from_data(slopes.as_ref(), &device).reshape([1, heads, 1, 1]);
+            let [batch, _, tq, tk] = ahead.dims();
+            let shape = [batch, heads, tq, tk];
+            hidden.expand(shape) + f32(ahead.float()).expand(shape) * slopes.expand(shape)
         }
     }
+}
+
+/// `count` numbers from `first` on.
+fn count_up(first: usize, count: usize, device: &Device) -> Tensor<1, Int> {
+    Tensor::<1, Int>::arange(first as i64..(first + count) as i64, device).cast(IntDType::I32)
+}
+
+/// How far keys lie ahead of their queries where rows hold several texts, `[B, 1, Tq, Tk]`, from what lies between them
+/// in the row; and which keys lie between the front and the query's text.
+fn apart(
+    ahead: Tensor<4, Int>,
+    starts: &Starts,
+    device: &Device,
+) -> (Tensor<4, Int>, Option<Tensor<4, Bool>>) {
+    let [_, _, tq, tk] = ahead.dims();
+    let shape = [starts.rows(), 1, tq, tk];
+    let first: Vec<i32> = starts.first.iter().map(|first| *first as i32).collect();
+    let first = Tensor::<1, Int>::from_data(TensorData::new(first, [shape[0] * tq]), device);
+    let first = first.cast(IntDType::I32).reshape([shape[0], 1, tq, 1]).expand(shape);
+    let keys = count_up(0, tk, device).reshape([1, 1, 1, tk]).expand(shape);
+    let front = starts.front as i64;
+    let ahead = ahead.expand(shape);
+    let in_front = keys.clone().lower_elem(front);
+    let nearer = ahead.clone() + first.clone() - front;
+    let between = keys.lower(first).bool_and(in_front.clone().bool_not());
+    (ahead.mask_where(in_front, nearer), Some(between))
 }
 
 /// *Plain.* Cross-entropy and its gradient, from logits `[N, V]` and targets `[N]`: the sum over the

@@ -37,27 +37,72 @@ use burn::tensor::Tensor;
 #[derive(Clone, Debug)]
 #[expect(clippy::large_enum_variant, reason = "one mask is made for a whole batch")]
 pub enum Mask {
-    /// Query `i` sees keys `j <= i + offset`; `offset` is `Tk - Tq` (the length of the cache).
-    Causal {
-        /// Number of keys that precede the first query.
-        offset: usize,
-        /// Sliding window `w`: of those, query `i` sees only keys with `i + offset - j < w`
-        /// (transformers, `masking_utils.sliding_window_overlay`).
-        window: Option<usize>,
-        /// ALiBi (Press et al. 2021, arXiv:2108.12409): `slope · (j - i - offset)` is added to the score, one
-        /// slope a query head.
-        slopes: Option<Arc<[f32]>>,
-    },
+    /// Those that precede it, and its own.
+    Causal(Causal),
     /// Added to the scaled scores before the softmax: `[B, 1 or H, Tq, Tk]`, `f32`. Use a large
     /// negative finite number (`-1e9`) for "not visible".
     Bias(Tensor<4>),
+}
+
+/// Query `i` sees keys `j <= i + offset`; `offset` is `Tk - Tq` (the length of the cache).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Causal {
+    /// Number of keys that precede the first query.
+    pub offset: usize,
+    /// Sliding window `w`: of those, query `i` sees only keys with `i + offset - j < w`
+    /// (transformers, `masking_utils.sliding_window_overlay`).
+    pub window: Option<usize>,
+    /// ALiBi (Press et al. 2021, arXiv:2108.12409): `slope · (j - i - offset)` is added to the score, one
+    /// slope a query head.
+    pub slopes: Option<Arc<[f32]>>,
+    /// Rows that hold several texts, or begin late; None: all rows alike, from their first key on.
+    pub starts: Option<Starts>,
+}
+
+/// The first keys that queries see. A query sees the keys in front of all texts and those of its own text, as though
+/// these followed each other: what lies between counts as no distance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Starts {
+    /// Keys in front of every text of a row.
+    pub front: usize,
+    /// Queries of a row.
+    pub queries: usize,
+    /// `[batch, queries]`: the first key of the query's text, from `front` to the query's own key. Of a query that is in
+    /// front itself: `front`.
+    pub first: Arc<[u32]>,
+}
+
+impl Starts {
+    /// The first key of the text that `query` of row `row` is in.
+    pub fn first(&self, row: usize, query: usize) -> usize {
+        self.first[row * self.queries + query] as usize
+    }
+
+    /// How many keys lie between the front and the query's text.
+    pub fn gap(&self, row: usize, query: usize) -> usize {
+        self.first(row, query).saturating_sub(self.front)
+    }
+
+    pub fn rows(&self) -> usize {
+        self.first.len() / self.queries.max(1)
+    }
+
+    /// The same with `tokens` more keys in front.
+    fn behind(self, tokens: usize) -> Self {
+        let first = self.first.iter().map(|first| first + tokens as u32).collect();
+        Self { front: self.front + tokens, first, ..self }
+    }
 }
 
 /// The same mask over keys that have `tokens` more in front, which every query sees.
 pub fn behind(mask: Mask, tokens: usize) -> Mask {
     match mask {
         mask if tokens == 0 => mask,
-        Mask::Causal { offset, window, slopes } => Mask::Causal { offset: offset + tokens, window, slopes },
+        Mask::Causal(causal) => Mask::Causal(Causal {
+            offset: causal.offset + tokens,
+            starts: causal.starts.map(|starts| starts.behind(tokens)),
+            ..causal
+        }),
         Mask::Bias(bias) => {
             let [batch, heads, queries, _] = bias.dims();
             let seen = Tensor::zeros([batch, heads, queries, tokens], (&bias.device(), bias.dtype()));
@@ -69,7 +114,7 @@ pub fn behind(mask: Mask, tokens: usize) -> Mask {
 impl Mask {
     /// Every earlier key, and the query's own.
     pub fn causal(offset: usize) -> Self {
-        Self::Causal { offset, window: None, slopes: None }
+        Self::Causal(Causal { offset, ..Causal::default() })
     }
 }
 

@@ -63,7 +63,7 @@ pub fn rope(x: Tensor<4>, cos: Tensor<3>, sin: Tensor<3>, interleaved: bool) -> 
 /// See [`compose::attention`].
 pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, rule: Scores, mask: &Mask) -> Tensor<4> {
     let mask_fits = match mask {
-        Mask::Causal { .. } => true,
+        Mask::Causal(_) => true,
         // A bias that is learned gets its gradient from the composition.
         Mask::Bias(bias) => cpu::fits(bias) && !bias.is_tracked(),
     };
@@ -77,9 +77,8 @@ pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, rule: Scores, mask: &
 /// causal mask hides, it becomes a bias: once for all layers of a pass.
 pub fn ready_mask(mask: Mask, queries: usize, device: &Device, dtype: DType) -> Mask {
     match mask {
-        Mask::Causal { offset, window, slopes } if !cpu::serves(device, dtype) => {
-            let shape = [queries, offset + queries];
-            Mask::Bias(compose::causal_bias(shape, offset, window, slopes.as_deref(), device))
+        Mask::Causal(causal) if !cpu::serves(device, dtype) => {
+            Mask::Bias(compose::causal_bias([queries, causal.offset + queries], &causal, device))
         }
         mask => mask,
     }

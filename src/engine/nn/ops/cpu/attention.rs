@@ -85,11 +85,11 @@ impl Attention {
             // Each task's list is made as long as it is: one split off another keeps the room of the whole, which is
             // quadratic in the length of the text.
             let mut rows = rows.into_iter();
-            for query in (0..queries).step_by(QUERIES) {
-                let part: Vec<_> = rows.by_ref().take(QUERIES).collect();
+            for tile in self.scoring.tiles(index / heads, queries, QUERIES) {
+                let part: Vec<_> = rows.by_ref().take(tile.len()).collect();
                 let (sums, left) = log_sums_left.split_at_mut(part.len());
                 log_sums_left = left;
-                tasks.push((index, query, part, sums));
+                tasks.push((index, tile.start, part, sums));
             }
         }
         tasks.into_par_iter().for_each(|(index, query, mut rows, sums)| {
@@ -113,11 +113,10 @@ impl Attention {
         let (width, width_v) = (q.dims[3], v.dims[3]);
         let kv_head = tile.head / (q.dims[1] / k.dims[1]);
         let queries = q.rows(tile.batch, tile.head, tile.query);
-        let visible = self.scoring.visible(tile.query..tile.query + tile.queries, k.dims[2]);
         let mut running = Running::new(tile.queries, width_v);
-        tile.key = visible.start;
-        while tile.key < visible.end {
-            tile.keys = KEYS.min(visible.end - tile.key);
+        let seen_by = tile.query..tile.query + tile.queries;
+        for visible in self.scoring.visible(tile.batch, seen_by, k.dims[2], KEYS) {
+            (tile.key, tile.keys) = (visible.start, visible.len());
             let keys = k.rows(tile.batch, kv_head, tile.key);
             let values = v.rows(tile.batch, kv_head, tile.key);
             running.scores.resize(tile.queries * tile.keys, 0.0);
@@ -126,7 +125,6 @@ impl Attention {
             let weights = Matrix::by_rows(&running.scores, tile.keys);
             let dims = [tile.queries, tile.keys, width_v];
             product(dims, 1.0, weights, values, &mut running.output, Into::Add);
-            tile.key += tile.keys;
         }
         let log_sums = running.finish(width_v);
         (running.output, log_sums)

@@ -66,11 +66,10 @@ impl Pass<'_> {
         let log_sums = &self.log_sums[(batch * heads + head) * queries..][..queries];
         let delta = self.delta(batch, head);
         let mut scratch = [vec![0.0; QUERIES * KEYS], vec![0.0; QUERIES * KEYS]];
-        for query in (0..queries).step_by(QUERIES) {
-            let rows = QUERIES.min(queries - query);
-            let visible = self.scoring.visible(query..query + rows, keys);
-            for key in visible.clone().step_by(KEYS) {
-                let columns = KEYS.min(visible.end - key);
+        for asking in self.scoring.tiles(batch, queries, QUERIES) {
+            let (query, rows) = (asking.start, asking.len());
+            for visible in self.scoring.visible(batch, asking, keys, KEYS) {
+                let (key, columns) = (visible.start, visible.len());
                 let tile = Tile { batch, head, query, queries: rows, key, keys: columns };
                 self.weights(&tile, &mut scratch, &log_sums[query..], &delta[query..]);
                 let [weights, d_scores] = scratch.each_ref().map(|s| Matrix::by_rows(s, columns));

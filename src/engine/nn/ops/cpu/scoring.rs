@@ -2,11 +2,10 @@
 //! hidden.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use burn_flex::FlexTensor;
 
-use super::super::Mask;
+use super::super::{Causal, Mask};
 use super::bridge::primitive;
 use super::gemm::{Into, Matrix, product};
 use super::heads::{Heads, viewable};
@@ -28,11 +27,7 @@ pub(super) struct Tile {
 /// Which keys a query sees; see [`Mask`].
 #[derive(Clone, Debug)]
 pub(super) enum Hidden {
-    Causal {
-        offset: usize,
-        window: Option<usize>,
-        slopes: Option<Arc<[f32]>>,
-    },
+    Causal(Causal),
     /// `[B, 1 or H, Tq, Tk]`.
     Bias(FlexTensor),
 }
@@ -44,12 +39,15 @@ impl Hidden {
     /// If the mask does not belong to them.
     pub fn new(mask: &Mask, [batch, heads, queries, keys]: [usize; 4]) -> Self {
         match mask {
-            Mask::Causal { offset, window, slopes } => {
-                let slopes = slopes.clone();
-                if let Some(slopes) = &slopes {
+            Mask::Causal(causal) => {
+                if let Some(slopes) = &causal.slopes {
                     assert_eq!(slopes.len(), heads, "attention: slopes of ALiBi and query heads");
                 }
-                Self::Causal { offset: *offset, window: *window, slopes }
+                if let Some(starts) = &causal.starts {
+                    let shape = [starts.rows(), starts.queries];
+                    assert_eq!(shape, [batch, queries], "attention: starts of texts and queries");
+                }
+                Self::Causal(causal.clone())
             }
             Mask::Bias(bias) => {
                 let bias = bias.clone().inner();
@@ -68,15 +66,44 @@ pub(super) struct Scoring {
 }
 
 impl Scoring {
-    /// The keys, of `keys`, that any of the queries sees.
-    pub fn visible(&self, queries: Range<usize>, keys: usize) -> Range<usize> {
-        match &self.hidden {
-            Hidden::Causal { offset, window, .. } => {
-                let end = keys.min(queries.end + offset);
-                first_seen(queries.start + offset, *window).min(end)..end
-            }
-            Hidden::Bias(_) => 0..keys,
+    /// The queries of a row in tiles of `most` at most. A tile ends where a text does, unless that would make it very
+    /// small: what the queries of two texts see lies apart.
+    pub fn tiles(&self, row: usize, queries: usize, most: usize) -> Vec<Range<usize>> {
+        let mut tiles = Vec::with_capacity(queries.div_ceil(most));
+        let mut begin = 0;
+        while begin < queries {
+            let last = queries.min(begin + most);
+            let end = match &self.hidden {
+                Hidden::Causal(Causal { starts: Some(starts), .. }) => {
+                    let parted = |query: &usize| starts.first(row, *query) != starts.first(row, query - 1);
+                    (begin + most / 4..last).find(parted).unwrap_or(last)
+                }
+                _ => last,
+            };
+            tiles.push(begin..end);
+            begin = end;
         }
+        tiles
+    }
+
+    /// The keys, of `keys`, that any of the queries of a row sees: in tiles of `most` at most, in order. None lies on
+    /// both sides of the end of what is in front of all texts.
+    pub fn visible(
+        &self,
+        row: usize,
+        queries: Range<usize>,
+        keys: usize,
+        most: usize,
+    ) -> impl Iterator<Item = Range<usize>> + use<> {
+        let [front, own] = match &self.hidden {
+            Hidden::Causal(causal) => causal.visible(row, queries, keys),
+            Hidden::Bias(_) => [0..0, 0..keys],
+        };
+        let tiles = move |range: Range<usize>| {
+            let end = range.end;
+            range.step_by(most).map(move |first| first..end.min(first + most))
+        };
+        tiles(front).chain(tiles(own))
     }
 
     /// Scores `[queries, keys]` of a tile for the softmax: what is hidden lies far below all others.
@@ -126,16 +153,16 @@ impl Scoring {
     pub fn mask(&self, tile: &Tile, scores: &mut [f32]) {
         let rows = scores.chunks_exact_mut(tile.keys).take(tile.queries).enumerate();
         match &self.hidden {
-            Hidden::Causal { offset, window, slopes } => {
-                let slope = slopes.as_ref().map(|slopes| slopes[tile.head]);
+            Hidden::Causal(causal) => {
+                let slope = causal.slopes.as_ref().map(|slopes| slopes[tile.head]);
                 rows.for_each(|(row, scores)| {
-                    let query = tile.query + row + offset;
+                    let (position, first) = causal.place(tile, tile.query + row);
                     if let Some(slope) = slope {
-                        lean(scores, slope, tile.key as i32 - query as i32);
+                        lean(scores, slope, tile.key as i32 - position as i32);
                     }
-                    let from = first_seen(query, *window).saturating_sub(tile.key).min(scores.len());
+                    let from = first.saturating_sub(tile.key).min(scores.len());
                     scores[..from].fill(NOT_VISIBLE);
-                    let seen = (query + 1).saturating_sub(tile.key);
+                    let seen = (position + 1).saturating_sub(tile.key);
                     if let Some(hidden) = scores.get_mut(seen..) {
                         hidden.fill(NOT_VISIBLE);
                     }
@@ -148,6 +175,34 @@ impl Scoring {
                     let bias = &bias.row(tile.batch, head, tile.query + row)[tile.key..];
                     scores.iter_mut().zip(bias).for_each(|(score, bias)| *score += bias);
                 });
+            }
+        }
+    }
+}
+
+impl Causal {
+    /// The keys in front of all texts, and those behind them, that any of the queries of a row sees.
+    fn visible(&self, row: usize, queries: Range<usize>, keys: usize) -> [Range<usize>; 2] {
+        let end = keys.min(queries.end + self.offset);
+        let own = first_seen(queries.start + self.offset, self.window);
+        let Some(starts) = &self.starts else { return [0..0, own.min(end)..end] };
+        let front = queries.clone().map(|query| query + self.offset - starts.gap(row, query)).min();
+        let front = first_seen(front.unwrap_or(0), self.window).min(starts.front)..starts.front.min(end);
+        let first = queries.map(|query| starts.first(row, query)).min().unwrap_or(0);
+        [front, own.max(first).min(end)..end]
+    }
+
+    /// How far along the keys of a tile a query of its row stands, and the first of them that it sees.
+    fn place(&self, tile: &Tile, query: usize) -> (usize, usize) {
+        let position = query + self.offset;
+        match &self.starts {
+            None => (position, first_seen(position, self.window)),
+            Some(starts) if tile.key < starts.front => {
+                let position = position - starts.gap(tile.batch, query);
+                (position, first_seen(position, self.window))
+            }
+            Some(starts) => {
+                (position, first_seen(position, self.window).max(starts.first(tile.batch, query)))
             }
         }
     }
@@ -168,4 +223,26 @@ fn lean(scores: &mut [f32], slope: f32, ahead: i32) {
             }
         },
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::Starts;
+    use super::*;
+
+    #[test]
+    fn tiles_end_where_texts_do_and_are_not_tiny() {
+        let begins = [0u32, 5, 45, 46, 176, 209];
+        let first: Vec<u32> =
+            (0..300).map(|at| *begins.iter().rfind(|begin| **begin <= at).unwrap()).collect();
+        let starts = Starts { front: 0, queries: 300, first: first.into() };
+        let hidden = Hidden::Causal(Causal { starts: Some(starts), ..Causal::default() });
+        let scoring = Scoring { scale: 1.0, softcap: None, hidden };
+        assert_eq!(scoring.tiles(0, 300, 128), [0..45, 45..173, 173..209, 209..300]);
+        let seen = |queries| scoring.visible(0, queries, 300, 128).collect::<Vec<_>>();
+        assert_eq!(seen(0..45), [0..45]);
+        // The text that the tile is in began before it.
+        assert_eq!(seen(173..209), [46..174, 174..209]);
+        assert_eq!(seen(209..300), [209..300]);
+    }
 }

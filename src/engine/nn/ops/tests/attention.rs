@@ -2,13 +2,13 @@ use std::sync::Arc;
 
 use burn::tensor::{DType, Tensor};
 
-use super::super::{Mask, Scores, compose, cpu, ready_mask};
+use super::super::{Causal, Mask, Scores, compose, cpu, ready_mask};
 use super::{assert_close, backward, leaf, random};
 
 const TOLERANCE: f32 = 1e-5;
 
 #[derive(Clone, Copy, Debug)]
-struct Case {
+pub struct Case {
     batch: usize,
     heads: usize,
     kv_heads: usize,
@@ -20,7 +20,7 @@ struct Case {
 }
 
 impl Case {
-    const fn new(
+    pub const fn new(
         batch: usize,
         [heads, kv_heads]: [usize; 2],
         queries: usize,
@@ -31,7 +31,7 @@ impl Case {
     }
 
     /// Queries, keys and values, laid out as projections leave them.
-    fn inputs(&self) -> [Tensor<4>; 3] {
+    pub fn inputs(&self) -> [Tensor<4>; 3] {
         let keys = self.queries + self.offset;
         [
             (self.heads, self.queries, self.width, 1),
@@ -43,12 +43,13 @@ impl Case {
         })
     }
 
-    fn slopes(&self) -> Arc<[f32]> {
+    pub fn slopes(&self) -> Arc<[f32]> {
         (0..self.heads).map(|head| 0.4 / (head + 1) as f32).collect()
     }
 
     fn mask(&self, window: Option<usize>, lean: bool) -> Mask {
-        Mask::Causal { offset: self.offset, window, slopes: lean.then(|| self.slopes()) }
+        let slopes = lean.then(|| self.slopes());
+        Mask::Causal(Causal { offset: self.offset, window, slopes, ..Causal::default() })
     }
 }
 
@@ -71,9 +72,9 @@ const BORDERS: [Case; 6] = [
     Case::new(1, [2, 2], 1, 300, 8),
 ];
 
-fn check(case: &Case, rule: Scores, mask: &Mask) {
+pub fn check(case: &Case, rule: Scores, mask: &Mask) {
     let about = |what: &str| match mask {
-        Mask::Causal { window, slopes, .. } => {
+        Mask::Causal(Causal { window, slopes, .. }) => {
             format!("{what} of {case:?}, {rule:?}, window {window:?}, ALiBi {}", slopes.is_some())
         }
         Mask::Bias(bias) => format!("{what} of {case:?}, {rule:?}, bias {:?}", bias.dims()),
@@ -87,7 +88,8 @@ fn check(case: &Case, rule: Scores, mask: &Mask) {
     let da = backward(cpu::attention(aq, ak, av, rule, mask));
     let [bq, bk, bv] = b.clone();
     let db = backward(compose::attention(bq, bk, bv, rule, mask));
-    let one_key = case.queries + case.offset == 1 || matches!(mask, Mask::Causal { window: Some(1), .. });
+    let one_key =
+        case.queries + case.offset == 1 || matches!(mask, Mask::Causal(Causal { window: Some(1), .. }));
     for (name, (a, b)) in ["dq", "dk", "dv"].into_iter().zip(a.iter().zip(&b)) {
         if !one_key || name == "dv" {
             // With a single key the exact gradients of q and k are zero.
@@ -96,9 +98,9 @@ fn check(case: &Case, rule: Scores, mask: &Mask) {
     }
 }
 
-const PLAIN: Scores = Scores { scale: 0.3, softcap: None };
+pub const PLAIN: Scores = Scores { scale: 0.3, softcap: None };
 /// Low enough to bend most scores.
-const CAPPED: Scores = Scores { scale: 0.3, softcap: Some(1.2) };
+pub const CAPPED: Scores = Scores { scale: 0.3, softcap: Some(1.2) };
 
 #[test]
 fn causal_attention_agrees_with_the_composition() {
@@ -173,7 +175,7 @@ fn a_ready_mask_hides_what_the_causal_one_does() {
         let mask = case.mask(window, lean);
         let device = q.device();
         let same = ready_mask(mask.clone(), case.queries, &device, DType::F32);
-        assert!(matches!(same, Mask::Causal { .. }), "the kernel needs no bias");
+        assert!(matches!(same, Mask::Causal(_)), "the kernel needs no bias");
         let ready = ready_mask(mask.clone(), case.queries, &device, DType::BF16);
         let Mask::Bias(bias) = &ready else { panic!("{ready:?}") };
         let heads = if lean { case.heads } else { 1 };

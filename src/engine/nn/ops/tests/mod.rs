@@ -4,6 +4,7 @@ mod attention;
 mod elementwise;
 mod plain;
 mod rope;
+mod texts;
 mod truth;
 mod unpack;
 

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::super::{Mask, Scores, compose};
+use super::super::{Causal, Mask, Scores, compose};
 use super::{assert_close, backward, leaf, random, values};
 
 fn doubles<const D: usize>(tensor: &Tensor<D>) -> Vec<f64> {
@@ -62,11 +62,12 @@ fn attention_follows_its_formula() {
         for window in [None, Some(1), Some(3), Some(100)] {
             for (softcap, lean) in [(None, false), (Some(1.5), false), (None, true), (Some(1.5), true)] {
                 let rule = Scores { scale: 0.4, softcap };
-                let mask = Mask::Causal {
+                let mask = Mask::Causal(Causal {
                     offset: keys - queries,
                     window,
                     slopes: lean.then(|| slopes.map(|slope| slope as f32).into()),
-                };
+                    starts: None,
+                });
                 let bias = |head: usize, i: usize, j: usize| {
                     let seen = j <= i && window.is_none_or(|window| i - j < window);
                     seen.then(|| if lean { slopes[head] * (j as f64 - i as f64) } else { 0.0 })
