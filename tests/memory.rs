@@ -148,6 +148,7 @@ fn measure(case: &Case) -> [u64; 2] {
         beside: footprint.beside,
         answer: case.time as u64,
         accumulates: false,
+        packed: false,
         base_learns: own > 0,
         fused: kernels,
     };
@@ -353,6 +354,7 @@ fn within(dir: &Path, budget: u64) -> Budgeted {
         beside: footprint.beside,
         answer: TIME as u64,
         accumulates: false,
+        packed: false,
         base_learns: false,
         fused: true,
     };

@@ -92,7 +92,11 @@ fn figures(verdict: &Verdict, screen: &Screen) -> String {
         (Text::fixed("template", "模板"), template),
         (Text::fixed("optimizer steps", "优化步数"), format::count(verdict.steps)),
     ];
-    format::facts(facts.into_iter().map(|(name, value)| vec![screen.pick(&name), value]).collect())
+    let padding =
+        verdict.padding.map(|padding| (Text::fixed("padding", "填充"), screen.pick(&padding.words())));
+    format::facts(
+        facts.into_iter().chain(padding).map(|(name, value)| vec![screen.pick(&name), value]).collect(),
+    )
 }
 
 /// One line a bin: its lengths, a bar, its count.

@@ -48,6 +48,10 @@ impl Progress {
             RunEvent::Planned { dir, summary } => {
                 screen.tell(&plan(summary));
                 summary.forecast.plan.iter().for_each(|line| screen.tell(line));
+                if let Some(padding) = summary.padding {
+                    let Text { en, zh } = padding.words();
+                    screen.tell(&text!("padding: {en}", "填充：{zh}"));
+                }
                 self.forecast = summary.forecast.total;
                 // The one line of stdout, at once: whoever waits for it can watch the folder.
                 if !self.among_others {

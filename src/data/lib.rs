@@ -8,6 +8,7 @@ mod encode;
 pub mod formats;
 pub mod gguf;
 mod library;
+mod packing;
 mod pieces;
 pub mod presets;
 mod preview;
@@ -28,6 +29,7 @@ pub use bee::{BeeBatch, BeePrompt, BeeRow, Column, ExtToken, FIRST_EXTENSION, Se
 pub use dataset::Dataset;
 pub use encode::{ChatPrompt, EncodeOptions, Encoder, message};
 pub use library::{Extended, Library};
+pub use packing::Batching;
 pub use pieces::Pieces;
 pub use preview::{Shown, find, preview};
 pub use progress::{Progress, Silent};

@@ -7,12 +7,13 @@ use protocol::config::TrainConfig;
 use protocol::{Result, Text, UserError, text};
 use serde::{Deserialize, Serialize};
 
+use crate::packing::{Batching, Epoch};
 use crate::random::{generator, shuffle};
 use crate::record::Draw;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SamplerOptions {
-    /// Rows a micro-batch.
+    /// Rows a micro-batch; packed ones count as one.
     pub batch_size: usize,
     /// Micro-batches an optimizer step.
     pub accumulation: usize,
@@ -30,11 +31,13 @@ pub struct Position {
     pub batch: u64,
 }
 
-/// Rows that go through the model together.
+/// Examples that go through the model together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MicroBatch {
-    /// Indices into the dataset; fewer than the batch size only at an epoch's end.
+    /// Indices into the dataset, one a row; fewer than the batch size only at an epoch's end.
     pub rows: Vec<u32>,
+    /// How many of them share each row, where rows hold several.
+    pub packed: Option<Vec<u32>>,
     pub position: Position,
 }
 
@@ -43,8 +46,9 @@ pub struct Sampler {
     rows: Arc<[u32]>,
     options: SamplerOptions,
     position: Position,
-    /// The current epoch's order, once it was needed.
-    order: Option<(u64, Arc<[u32]>)>,
+    batching: Batching,
+    /// The current epoch, once it was needed.
+    epoch: Option<(u64, Arc<Epoch>)>,
 }
 
 impl SamplerOptions {
@@ -123,7 +127,34 @@ impl Sampler {
                 "没有可用于训练的行",
             )));
         }
-        Ok(Self { rows, options, position: Position::default(), order: None })
+        Ok(Self { rows, options, position: Position::default(), batching: Batching::InOrder, epoch: None })
+    }
+
+    /// The same rows, batched so.
+    pub fn batched(self, batching: Batching) -> Self {
+        Self { batching, epoch: None, ..self }
+    }
+
+    /// Rows of the first epoch: packed ones where examples share rows. Without weights all epochs have as many.
+    pub fn rows(&mut self) -> usize {
+        self.epoch(0).rows()
+    }
+
+    /// Share of the first epoch's positions that hold no token, where examples have these lengths; 0 to 1.
+    pub fn padding(&mut self, lengths: &[u32]) -> f64 {
+        let epoch = self.epoch(0);
+        let length = |example: &u32| u64::from(lengths.get(*example as usize).copied().unwrap_or(0));
+        let (mut tokens, mut positions) = (0u64, 0u64);
+        for first in (0..epoch.rows()).step_by(self.options.batch_size) {
+            let (examples, packed) = epoch.batch(first, self.options.batch_size);
+            let mut rest = examples.iter().map(length);
+            let mut row = |count: &u32| rest.by_ref().take(*count as usize).sum::<u64>();
+            let rows: Vec<u64> =
+                packed.unwrap_or_else(|| vec![1; examples.len()]).iter().map(&mut row).collect();
+            tokens += rows.iter().sum::<u64>();
+            positions += rows.iter().max().copied().unwrap_or(0) * rows.len() as u64;
+        }
+        1.0 - tokens as f64 / positions.max(1) as f64
     }
 
     pub fn position(&self) -> Position {
@@ -135,8 +166,9 @@ impl Sampler {
     /// # Errors
     /// When the epoch has no such micro-batch: the position was saved with other rows or another batch size.
     pub fn seek(&mut self, position: Position) -> Result<()> {
-        if position.batch >= self.batches_per_epoch() {
-            let (batch, has) = (position.batch, self.batches_per_epoch());
+        let has = self.batches_in(position.epoch);
+        if position.batch >= has {
+            let batch = position.batch;
             return Err(UserError::bad_input(text!(
                 "The saved place in the data is batch {batch} of an epoch that has {has}",
                 "保存的数据位置是第 {batch} 批，而一轮只有 {has} 批"
@@ -164,33 +196,40 @@ impl Sampler {
 
     fn next_batch(&mut self) -> MicroBatch {
         let position = self.position;
-        let order = self.order(position.epoch);
-        let first = position.batch as usize * self.options.batch_size;
-        let rows = order[first..order.len().min(first + self.options.batch_size)].to_vec();
-        self.position = match position.batch + 1 < self.batches_per_epoch() {
+        let size = self.options.batch_size;
+        let (rows, packed) = self.epoch(position.epoch).batch(position.batch as usize * size, size);
+        self.position = match position.batch + 1 < self.batches_in(position.epoch) {
             true => Position { batch: position.batch + 1, ..position },
             false => Position { epoch: position.epoch + 1, batch: 0 },
         };
-        MicroBatch { rows, position }
+        MicroBatch { rows, packed, position }
     }
 
-    fn order(&mut self, epoch: u64) -> Arc<[u32]> {
-        if !self.options.shuffle {
-            return self.rows.clone();
-        }
-        match &self.order {
-            Some((of, order)) if *of == epoch => order.clone(),
+    fn epoch(&mut self, epoch: u64) -> Arc<Epoch> {
+        match &self.epoch {
+            Some((of, found)) if *of == epoch => found.clone(),
             _ => {
-                let mut order = self.rows.to_vec();
-                shuffle(&mut generator(self.options.seed, "sampler", epoch), &mut order);
-                let order: Arc<[u32]> = order.into();
-                self.order = Some((epoch, order.clone()));
-                order
+                let SamplerOptions { seed, shuffle, batch_size, .. } = self.options;
+                let mut random = shuffle.then(|| generator(seed, "batches", epoch));
+                let made = Epoch::new(self.order(epoch), &self.batching, batch_size, random.as_mut());
+                let made = Arc::new(made);
+                self.epoch = Some((epoch, made.clone()));
+                made
             }
         }
     }
 
-    fn batches_per_epoch(&self) -> u64 {
-        self.options.batches_per_epoch(self.rows.len())
+    fn order(&self, epoch: u64) -> Arc<[u32]> {
+        if !self.options.shuffle {
+            return self.rows.clone();
+        }
+        let mut order = self.rows.to_vec();
+        shuffle(&mut generator(self.options.seed, "sampler", epoch), &mut order);
+        order.into()
+    }
+
+    fn batches_in(&mut self, epoch: u64) -> u64 {
+        let rows = self.epoch(epoch).rows();
+        self.options.batches_per_epoch(rows)
     }
 }

@@ -27,6 +27,8 @@ pub struct Costs<'a> {
     answer: u64,
     /// Micro-batches of a step.
     accumulation: u64,
+    /// Whether rows hold several texts.
+    packed: bool,
     fused: bool,
     chosen: &'a Chosen,
     /// Bytes of weights read in a second, once that was asked.
@@ -58,6 +60,7 @@ impl<'a> Costs<'a> {
             budget,
             answer,
             accumulation,
+            packed: config.data.packing,
             fused,
             chosen,
             speed,
@@ -69,6 +72,11 @@ impl<'a> Costs<'a> {
         let dtype = device::compute_dtype("bf16", self.chosen).ok().filter(|dtype| *dtype != self.dtype)?;
         let fused = device::fuses(self.chosen, dtype);
         Some(Self { dtype, fused, optimizer: self.optimizer.clone(), speed: OnceCell::new(), ..*self })
+    }
+
+    /// The same settings with several texts in a row.
+    pub fn packing(&self) -> Self {
+        Self { packed: true, optimizer: self.optimizer.clone(), speed: OnceCell::new(), ..*self }
     }
 
     /// The same settings on matrices in NF4, where they are not quantised already.
@@ -132,6 +140,7 @@ impl<'a> Costs<'a> {
             beside: footprint.beside,
             answer: time.saturating_add(self.answer).min(self.folder.info.context as u64),
             accumulates: self.accumulation > 1,
+            packed: self.packed,
             base_learns: own > 0,
             fused: self.fused,
         }

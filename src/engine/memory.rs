@@ -34,6 +34,8 @@ pub struct Needs<'a> {
     pub answer: u64,
     /// Whether a step has several micro-batches: the gradients of one are there while the next goes through the model.
     pub accumulates: bool,
+    /// Whether rows hold several texts: each then has a mask of its own.
+    pub packed: bool,
     /// Whether the model's own parameters learn, not only an adapter's.
     pub base_learns: bool,
     /// Whether attention, norms and activations are single kernels: no scores of all pairs of positions are held.
@@ -332,7 +334,8 @@ fn mask_bytes(needs: &Needs<'_>, rows: u64) -> u64 {
         (None, Some(slopes)) => slopes.len() as u64,
         (None, None) => 1,
     };
-    product(&[needs.model.info.views.iter().map(maps).sum(), pairs])
+    let rows = if needs.packed { rows } else { 1 };
+    product(&[rows, needs.model.info.views.iter().map(maps).sum(), pairs])
 }
 
 /// Settings may be any number: a forecast beyond 2⁶⁴ bytes stays there.

@@ -5,15 +5,14 @@ use std::sync::Arc;
 
 use burn::tensor::DType;
 use chrono::NaiveDateTime;
-use data::{
-    Dataset, Encoder, Extended, Extension, Library, ModelTokens, Progress, SamplerOptions, Survey, Tokenizer,
-};
+use data::{Dataset, Encoder, Extended, Extension, Library, ModelTokens, Progress, Survey, Tokenizer};
 use protocol::config::{LossScale, Validation};
 use protocol::{
     DeviceKind, Finding, FindingKind, MemoryForecast, Remedy, Result, RunConfig, Severity, Text, UserError,
     text,
 };
 
+use crate::batches::{Batches, check_packing, longest_row};
 use crate::costs::{Cost, Costs};
 use crate::device::Chosen;
 use crate::generate;
@@ -34,7 +33,7 @@ pub struct Plan {
     pub encoder: Arc<Encoder>,
     pub dataset: Arc<Dataset>,
     pub survey: Survey,
-    pub sampling: SamplerOptions,
+    pub batches: Batches,
     pub total_steps: u64,
     pub schedule: Schedule,
     pub optimizer: Choice,
@@ -122,16 +121,18 @@ impl Plan {
         if let Some(pieces) = survey.pieces.take() {
             dataset.number_pieces(pieces);
         }
-        let sampling = SamplerOptions::new(&config.train)?;
-        let rows = survey.split.train.len();
-        let total_steps = sampling.total_steps(rows, config.train.epochs, config.train.max_steps)?;
+        check_packing(&config, folder.model())?;
+        let batches = Batches::new(&config, &survey, folder.model().decoder.packs())?;
+        survey.verdict.padding = batches.padding;
+        let rows = batches.rows;
+        let total_steps = batches.sampling.total_steps(rows, config.train.epochs, config.train.max_steps)?;
         let schedule = Schedule::new(&config.train, total_steps)?;
         let footprint = methods::footprint(folder.model(), &config.method, &config.model.path)?;
         check_length(&config, &folder.info, footprint.front)?;
         let costs = Costs::new(&folder, &config, chosen)?;
         costs.optimizer.suits(footprint.is_own())?;
         let batch = config.train.batch_size.min(rows.max(1) as u64);
-        let longest = survey.verdict.longest.min(config.data.max_length);
+        let longest = longest_row(&config, survey.verdict.longest);
         let Cost { forecast, layout } = costs.told(&footprint, batch, longest);
         let standing = Standing {
             config: &config,
@@ -142,6 +143,7 @@ impl Plan {
             forecast: &forecast,
         };
         standing.mend_findings(&mut survey.verdict);
+        survey.verdict.findings.extend(batches.finding(|| standing.packed_fits()));
         let too_large = (!forecast.fits).then(|| standing.refusal());
         survey.verdict.forecast = Some(forecast.clone());
         survey.verdict.steps = total_steps;
@@ -158,7 +160,7 @@ impl Plan {
             encoder,
             dataset: Arc::new(dataset),
             survey,
-            sampling,
+            batches,
             total_steps,
             schedule,
             optimizer,
@@ -325,7 +327,11 @@ pub(crate) fn check_numbers(config: &RunConfig) -> Result<()> {
     wanted(betas, "train.betas", format!("{:?}", train.betas), "two numbers from 0 to below 1");
     let ratio = train.warmup_ratio;
     wanted((0.0..=1.0).contains(&ratio), "train.warmup_ratio", ratio.to_string(), "a number from 0 to 1");
-    wanted(!config.data.packing, "data.packing", "true".into(), "false: it is not available yet");
+    let grouped = train.group_by_length;
+    let needs = "false with data.packing: packed rows are full";
+    wanted(!(grouped && config.data.packing), "train.group_by_length", "true".into(), needs);
+    let needs = "false without train.shuffle: rows then come in the order of the file";
+    wanted(!grouped || train.shuffle, "train.group_by_length", "true".into(), needs);
     let no_validation = matches!(config.data.validation, Validation::Fraction(fraction) if fraction == 0.0);
     let patience = train.early_stop_patience;
     let needs = "0 without data.validation, whose loss it looks at";

@@ -32,6 +32,11 @@ impl Standing<'_> {
         }
     }
 
+    /// Whether there is memory for as many rows of the maximal length, filled with texts.
+    pub fn packed_fits(&self) -> bool {
+        self.costs.packing().of(self.footprint, self.rows, self.config.data.max_length).forecast.fits
+    }
+
     /// A `max_length` that holds the longest row, where the model and the memory have room for it.
     fn raise_length(&self, longest: u64) -> Option<Remedy> {
         let context = self.costs.folder.info.context as u64;

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Analysis, Catalog, ConvertReport, ConvertedRow, DeviceStats, Estimate, EvalMetrics, MemoryForecast,
-    MergeInto, ModelReport, PredictPlan, PredictReport, PredictedRow, PreviewRow, PreviewSource, RequestId,
-    RunConfig, RunId, RunReport, SampleMetrics, StepMetrics, SuiteReport, SuiteRow, Text, TokenLosses,
-    UserError, Verdict,
+    MergeInto, ModelReport, Padding, PredictPlan, PredictReport, PredictedRow, PreviewRow, PreviewSource,
+    RequestId, RunConfig, RunId, RunReport, SampleMetrics, StepMetrics, SuiteReport, SuiteRow, Text,
+    TokenLosses, UserError, Verdict,
 };
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -285,6 +285,9 @@ pub struct RunSummary {
     pub forecast: MemoryForecast,
     pub device: String,
     pub dtype: String,
+    /// What of the batches is padding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub padding: Option<Padding>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -38,7 +38,8 @@ pub use config::RunConfig;
 pub use control::{Control, Wish};
 pub use conversion::{ConvertReport, ConvertRequest, ConvertedRow};
 pub use dataset::{
-    Finding, FindingKind, Histogram, PreviewRow, PreviewSource, Severity, SourceReport, TokenRole, Verdict,
+    Finding, FindingKind, Histogram, Padding, PreviewRow, PreviewSource, Severity, SourceReport, TokenRole,
+    Verdict,
 };
 pub use device::DeviceStats;
 pub use error::{ErrorKind, Place, Remedy, Result, UserError};

@@ -35,6 +35,7 @@ fn needs(model: &Model, rows: u64, time: u64) -> Needs<'_> {
         beside: HeldBeside::default(),
         answer: time,
         accumulates: true,
+        packed: false,
         base_learns: false,
         fused: true,
     }

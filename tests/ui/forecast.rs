@@ -108,6 +108,7 @@ fn ends(engine: &FakeEngine, peak_bytes: u64) {
         forecast: forecast(),
         device: "CPU".into(),
         dtype: "f32".into(),
+        padding: None,
     };
     let dir = some_runs().into_iter().find(|run| run.name == "assistant-5").map(|run| run.dir).unwrap();
     engine.tell(run(RunEvent::Planned { dir: dir.clone(), summary }));

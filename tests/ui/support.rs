@@ -140,6 +140,7 @@ pub fn verdict() -> Verdict {
         }],
         forecast: Some(forecast()),
         steps: 1_140,
+        padding: None,
         ok: true,
     }
 }
@@ -194,6 +195,7 @@ pub fn busy() -> FakeEngine {
         forecast: forecast(),
         device: "CPU".into(),
         dtype: "f32".into(),
+        padding: None,
     };
     engine.tell(run(RunEvent::Planned { dir: "/runs/my-assistant-3".into(), summary }));
     let steps = (1..=214).map(step).collect();

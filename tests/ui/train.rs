@@ -60,6 +60,7 @@ pub fn planned() -> Event {
             forecast: MemoryForecast::default(),
             device: "RTX 4090".into(),
             dtype: "bf16".into(),
+            padding: None,
         },
     })
 }

@@ -22,6 +22,8 @@ pub struct Facts {
     pub windows: u64,
     /// Examples it is: those of its windows that have something to learn, where rows are split.
     pub pieces: u32,
+    /// Tokens of the last of them; all others have the maximal length.
+    pub last_piece: u32,
     pub empty_answer: bool,
     /// The last answer is followed by a learned end token (or there is no answer).
     pub stops: bool,
@@ -40,10 +42,12 @@ impl Facts {
         let max_length = dataset.policy().max_length;
         let length = example.truncated_from.unwrap_or(example.ids.len()) as u64;
         let (mut pieces, mut tokens, mut learned) = (1, example.ids.len() as u64, example.learned() as u64);
+        let mut last_piece = example.ids.len();
         if dataset.splits() && length > max_length {
             (pieces, tokens, learned) = (0, 0, 0);
             for window in windows(&example.labels, max_length) {
                 (pieces, tokens) = (pieces + 1, tokens + window.len() as u64);
+                last_piece = window.len();
                 learned += count_learned(&example.labels[window]) as u64;
             }
         }
@@ -53,6 +57,7 @@ impl Facts {
             learned,
             windows: length.div_ceil(max_length.max(1)).max(1),
             pieces,
+            last_piece: u32::try_from(last_piece).unwrap_or(u32::MAX),
             cut: example.truncated_from.is_some(),
             empty_answer: has_empty_answer(&record),
             stops: example.learns_to_stop,

@@ -5,6 +5,7 @@ mod facts;
 mod findings;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use protocol::config::OnTooLong;
 use protocol::{Finding, FindingKind, Histogram, Result, Severity, Text, UserError, Verdict};
@@ -42,6 +43,8 @@ pub struct Survey {
     pub pieces: Option<Pieces>,
     /// Tokens of every row before the cut; 0 for rows that cannot be read.
     pub lengths: Vec<u32>,
+    /// Tokens of every example after the cut; 0 for those that cannot be used.
+    pub sizes: Arc<[u32]>,
 }
 
 impl Survey {
@@ -113,6 +116,7 @@ struct Pass<'a> {
     tallies: Vec<Tally>,
     seen: HashSet<u128>,
     lengths: Vec<u32>,
+    sizes: Vec<u32>,
     tokens: u64,
     learned: u64,
     training: Vec<u32>,
@@ -129,6 +133,7 @@ impl<'a> Pass<'a> {
             tallies: dataset.parts().iter().map(|_| Tally::default()).collect(),
             seen: HashSet::new(),
             lengths: Vec::with_capacity(dataset.len()),
+            sizes: Vec::with_capacity(dataset.len()),
             tokens: 0,
             learned: 0,
             training: Vec::new(),
@@ -143,7 +148,7 @@ impl<'a> Pass<'a> {
             self.part += 1;
         }
         let row = u64::from(self.next - parts[self.part].first) + 1;
-        let mut used = 0;
+        let (mut used, mut last_piece) = (0, 0);
         match facts {
             Err(err) => {
                 self.tallies[self.part].add_bad_row(row, &err);
@@ -152,7 +157,7 @@ impl<'a> Pass<'a> {
             Ok(facts) => {
                 self.lengths.push(u32::try_from(facts.length).unwrap_or(u32::MAX));
                 if self.judge(row, &facts) {
-                    used = facts.pieces;
+                    (used, last_piece) = (facts.pieces, facts.last_piece);
                     self.tokens += facts.tokens;
                     self.learned += facts.learned;
                     let side =
@@ -162,7 +167,19 @@ impl<'a> Pass<'a> {
             }
         }
         self.next += 1;
+        self.measure(used, last_piece);
         self.pieces.as_mut().map_or(Ok(()), |pieces| pieces.push(used))
+    }
+
+    /// Notes the sizes of a row's examples. Where rows are not split, one that cannot be used is an example, too.
+    fn measure(&mut self, examples: u32, last: u32) {
+        if self.pieces.is_some() {
+            let whole = u32::try_from(self.dataset.policy().max_length).unwrap_or(u32::MAX);
+            self.sizes.extend((1..examples).map(|_| whole));
+        }
+        if self.pieces.is_none() || examples > 0 {
+            self.sizes.push(last);
+        }
     }
 
     /// Counts what is to be said of a row; whether it can be used.
@@ -214,7 +231,7 @@ impl<'a> Pass<'a> {
             split =
                 Split { train: pieces.of_rows(&split.train), validation: pieces.of_rows(&split.validation) };
         }
-        Survey { verdict, split, pieces: self.pieces, lengths: self.lengths }
+        Survey { verdict, split, pieces: self.pieces, lengths: self.lengths, sizes: self.sizes.into() }
     }
 
     fn verdict(&self, model: &ModelTokens, split: &Split) -> Verdict {
@@ -244,6 +261,7 @@ impl<'a> Pass<'a> {
             findings,
             forecast: None,
             steps: 0,
+            padding: None,
         }
     }
 }

@@ -57,6 +57,7 @@ pub fn bench(
         beside,
         answer: 0,
         accumulates: false,
+        packed: false,
         base_learns: learner.adapter.is_none(),
         fused: device::fuses(&chosen, dtype),
     };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use data::{Extension, SamplerOptions};
 use protocol::{Estimate, Event, RequestId, Result, RunConfig, UserError};
 
+use crate::batches::{check_packing, longest_row};
 use crate::costs::Costs;
 use crate::device::Chosen;
 use crate::export::{StoredAs, model_bytes};
@@ -30,7 +31,7 @@ pub fn estimate(
 ) -> Result<()> {
     let config = absolute(config, base);
     let mut estimate = Estimate::default();
-    let time = config.data.max_length.min(longest.unwrap_or(u64::MAX));
+    let time = longest_row(&config, longest.unwrap_or(u64::MAX));
     let mut weigher = Weigher { config: &config, time, chosen, estimate: &mut estimate };
     weigher.schedule(steps.or(Some(config.train.max_steps)).unwrap_or(0));
     if let Some(mut folder) = weigher.keep(open_model(&config)) {
@@ -91,6 +92,7 @@ impl Weigher<'_> {
         let footprint = self.keep(methods::footprint(folder.model(), &config.method, &config.model.path));
         let front = footprint.as_ref().map(|footprint| footprint.front).unwrap_or_default();
         self.keep(check_length(config, &folder.info, front));
+        self.keep(check_packing(config, folder.model()));
         let costs = self.keep(Costs::new(folder, config, self.chosen));
         let Some(footprint) = footprint else { return };
         self.estimate.trainable = footprint.trainable(folder.model());

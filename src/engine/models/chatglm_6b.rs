@@ -191,7 +191,7 @@ impl ChatGlm {
             of_pass.map(|(index, text)| place(text.context, index - text.start))
         });
         let (first, second): (Vec<u32>, Vec<u32>) = places.unzip();
-        let table = |positions: &[u32]| self.rope.tables(positions, texts.len(), len, device);
+        let table = |positions: &[u32]| self.rope.tables(positions, texts.len(), |_| len, device);
         let rotary = Rotary { tables: vec![table(&first), table(&second)], interleaved: false };
         View { rotary: Some(rotary), mask: mask(rows, &texts, device) }
     }

@@ -146,7 +146,7 @@ impl CpmBee {
 
     fn tables(&self, subs: &[u32], rows: usize, device: &Device) -> (Tensor<3>, Tensor<3>) {
         let positions: Vec<u32> = subs.iter().map(|sub| sub.saturating_mul(self.step)).collect();
-        self.rope.tables(&positions, rows, 0, device)
+        self.rope.tables(&positions, rows, |_| 0, device)
     }
 
     fn columns(&self, columns: &[Column], device: &Device) -> (Tensor<1, Int>, (Tensor<3>, Tensor<3>)) {

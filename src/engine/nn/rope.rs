@@ -62,22 +62,26 @@ pub struct Rope {
 }
 
 impl Rope {
-    /// Tables `[rows, time, dim/2]` (cosines, sines) for `positions` `[rows, time]`, with the scaling that a
-    /// sequence of `length` tokens has.
+    /// Tables `[rows, time, dim/2]` (cosines, sines) for `positions` `[rows, time]`, each with the scaling that a
+    /// sequence of so many tokens has: `length` tells it for a place in `positions`.
     pub fn tables(
         &self,
         positions: &[u32],
         rows: usize,
-        length: usize,
+        length: impl Fn(usize) -> usize,
         device: &Device,
     ) -> (Tensor<3>, Tensor<3>) {
         let half = self.dim / 2;
-        let frequencies = self.inverse_frequencies(length);
+        let mut scaled = (usize::MAX, Vec::new());
         let factor = self.attention_factor() as f32;
         let mut cos = Vec::with_capacity(positions.len() * half);
         let mut sin = Vec::with_capacity(positions.len() * half);
-        for position in positions {
-            for frequency in &frequencies {
+        for (place, position) in positions.iter().enumerate() {
+            let length = length(place);
+            if scaled.0 != length {
+                scaled = (length, self.inverse_frequencies(length));
+            }
+            for frequency in &scaled.1 {
                 let angle = *position as f32 * *frequency as f32;
                 cos.push(angle.cos() * factor);
                 sin.push(angle.sin() * factor);

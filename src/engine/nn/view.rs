@@ -84,6 +84,21 @@ impl Order {
         self.starts.as_ref().map_or(1, Starts::rows)
     }
 
+    /// Tokens of the text that each query is in, as far as the pass goes, with what is in front; as
+    /// [`positions`](Self::positions).
+    fn lengths(&self) -> Vec<usize> {
+        let Some(starts) = &self.starts else { return vec![self.offset + self.time; self.time] };
+        let mut lengths: Vec<usize> = self.positions().iter().map(|last| *last as usize + 1).collect();
+        for (row, lengths) in lengths.chunks_mut(self.time.max(1)).enumerate() {
+            for query in (1..lengths.len()).rev() {
+                if starts.first(row, query) == starts.first(row, query - 1) {
+                    lengths[query - 1] = lengths[query];
+                }
+            }
+        }
+        lengths
+    }
+
     fn count(&self) -> impl Iterator<Item = u32> {
         (self.offset..self.offset + self.time).map(|position| position as u32)
     }
@@ -113,9 +128,9 @@ impl ViewSpec {
 
     /// The causal view of tokens in this order.
     pub fn view(&self, order: &Order, device: &Device) -> View {
-        let length = order.length();
+        let (length, lengths) = (order.length(), order.lengths());
         let rotary = self.rope.as_ref().map(|rope| Rotary {
-            tables: vec![rope.tables(&order.positions(), order.rows(), length, device)],
+            tables: vec![rope.tables(&order.positions(), order.rows(), |place| lengths[place], device)],
             interleaved: rope.interleaved,
         });
         let mask = match &self.key_bias {

@@ -83,7 +83,7 @@ fn next(dataset: &Dataset, sampler: &mut Sampler, pad: u32, pieces: usize) -> Re
             None => dataset.example(*row as usize),
         };
         let examples = batch.rows.iter().map(read).collect::<Result<Vec<_>>>()?;
-        batches.extend(Batch::pieces(&examples, pad, pieces)?);
+        batches.extend(Batch::pieces(&examples, batch.packed.as_deref(), pad, pieces)?);
         rows.extend(batch.rows);
     }
     Ok(StepBatches { batches, rows, after: sampler.position() })

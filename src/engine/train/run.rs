@@ -7,10 +7,9 @@ mod loading;
 mod wishes;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Instant;
 
-use data::{Encoder, Progress, Sampler};
+use data::{Encoder, Progress};
 use protocol::{
     Control, Event, MetricsLine, Outcome, Phases, RequestId, Result, RunEvent, RunId, StepMetrics, StopReason,
 };
@@ -206,8 +205,7 @@ impl<'a> Run<'a> {
     }
 
     fn session(&mut self, learner: &mut Learner) -> Result<Ending> {
-        let rows: Arc<[u32]> = self.plan.survey.split.train.clone().into();
-        let mut sampler = Sampler::new(rows, self.plan.sampling)?;
+        let mut sampler = self.plan.batches.sampler(&self.plan.survey)?;
         sampler.seek(self.state.position)?;
         let batches =
             Prefetch::start(self.plan.dataset.clone(), sampler, self.plan.pad, self.plan.layout.pieces)?;
@@ -313,7 +311,8 @@ impl<'a> Run<'a> {
     }
 
     fn epoch(&self) -> f64 {
-        let per_epoch = self.plan.sampling.batches_per_epoch(self.plan.survey.split.train.len()).max(1);
+        let batches = &self.plan.batches;
+        let per_epoch = batches.sampling.batches_per_epoch(batches.rows).max(1);
         self.state.position.epoch as f64 + self.state.position.batch as f64 / per_epoch as f64
     }
 

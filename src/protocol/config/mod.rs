@@ -70,6 +70,7 @@ pub struct DataConfig {
     /// In tokens.
     pub max_length: u64,
     pub on_too_long: OnTooLong,
+    /// Several examples share a row of `max_length` tokens, and do not see each other.
     pub packing: bool,
     pub train_on: TrainOn,
     /// Rows whose tokens are all masked are left out instead of refusing the run.
@@ -147,7 +148,7 @@ pub struct TrainConfig {
     pub epochs: f64,
     /// 0: by epochs.
     pub max_steps: u64,
-    /// Rows a micro-batch.
+    /// Rows a micro-batch; packed ones count as one.
     pub batch_size: u64,
     pub gradient_accumulation: u64,
     #[serde(deserialize_with = "crate::number::or_nan")]
@@ -173,6 +174,8 @@ pub struct TrainConfig {
     pub max_grad_norm: f64,
     pub loss_scale: LossScale,
     pub shuffle: bool,
+    /// Batches of rows of near length: less padding, in an order that is a little less random.
+    pub group_by_length: bool,
     pub seed: u64,
     /// In optimizer steps; 0: only at the end.
     pub eval_every: u64,
@@ -213,6 +216,7 @@ impl Default for TrainConfig {
             max_grad_norm: 1.0,
             loss_scale: LossScale::Dynamic,
             shuffle: true,
+            group_by_length: false,
             seed: 42,
             eval_every: 50,
             samples: Vec::new(),

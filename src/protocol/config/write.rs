@@ -192,6 +192,7 @@ mod tests {
             config.train.epochs = number;
             config.train.seed = count;
             config.train.shuffle = at % 2 == 1;
+            config.train.group_by_length = at % 3 == 0;
             config.method.params.insert("alpha".into(), json!(count));
             comes_back(&config);
         }

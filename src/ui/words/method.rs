@@ -95,6 +95,8 @@ words! {
     SEED => "Seed", "随机种子";
     SEED_HELP => "The same seed gives the same run", "相同种子得到相同的训练";
     SHUFFLE => "Shuffle the rows", "打乱数据顺序";
+    GROUP_BY_LENGTH => "Batch rows of near length", "将长度相近的行组成批次";
+    GROUP_BY_LENGTH_HELP => "Less padding, in an order that is a little less random", "填充更少，顺序的随机性略低";
     CHECKS => "Evaluation and checkpoints", "评估与检查点";
     EVAL_EVERY => "Evaluate every", "评估间隔";
     EVAL_EVERY_HELP => "In steps; 0: only at the end", "以步计，0 为仅在结束时";

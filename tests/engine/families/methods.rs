@@ -16,6 +16,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::contract::{ROW, batch, near};
 use super::made::{self, Container, Made};
+use super::packed;
 use crate::exports::merge;
 
 /// Settings that suit very small models; more than one where a method has several forms.
@@ -211,6 +212,11 @@ fn has_slope(case: &mut Case, kind: &str, gradients: Direction) {
     let allowed = 0.05 * length + 5e-3;
     let agrees = |slope: &f64| (slope - length).abs() < allowed;
     assert!(slopes.iter().any(agrees), "{}: {kind}: gradient {length}, slopes {slopes:?}", case.name);
+}
+
+#[test]
+fn texts_of_one_row_learn_as_alone_behind_every_adapter() {
+    each(|case| packed::learns_as_alone(&case.model, Some(case.adapter.view()), &case.name));
 }
 
 #[test]

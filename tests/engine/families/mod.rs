@@ -5,6 +5,7 @@ mod contract;
 pub mod made;
 mod members;
 mod methods;
+mod packed;
 mod slices;
 mod stacks;
 

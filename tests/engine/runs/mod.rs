@@ -8,6 +8,7 @@ mod listed;
 mod live;
 mod loss_scale;
 mod optimizers;
+mod packed;
 mod pause;
 mod prompts;
 mod pulse;

@@ -335,6 +335,7 @@ fn verdict(config: &RunConfig, format: &str) -> Verdict {
         findings,
         forecast: None,
         steps: 285,
+        padding: None,
         ok: true,
     }
 }

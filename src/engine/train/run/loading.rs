@@ -39,6 +39,7 @@ impl Run<'_> {
             forecast: self.plan.forecast.clone(),
             device: self.chosen.report.name.clone(),
             dtype: self.plan.dtype_name().into(),
+            padding: self.plan.batches.padding,
         };
         self.tell(RunEvent::Planned { dir: self.folder.path.clone(), summary });
         if self.state.rate_factor() != RunState::default().rate_factor() {

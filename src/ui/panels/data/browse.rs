@@ -86,7 +86,9 @@ pub fn kind_name(kind: FindingKind) -> &'static Text {
         FindingKind::BadRow => &words::BAD_ROW,
         FindingKind::BadTokenId => &words::BAD_ID,
         // These name no rows.
-        FindingKind::PadIsEos | FindingKind::Empty | FindingKind::Vocabulary => &words::VERDICT,
+        FindingKind::PadIsEos | FindingKind::Empty | FindingKind::Vocabulary | FindingKind::Padding => {
+            &words::VERDICT
+        }
     }
 }
 
@@ -209,6 +211,7 @@ mod tests {
             findings: vec![finding("b.jsonl: long", &[2, 9]), finding("a.jsonl: long", &[7])],
             forecast: None,
             steps: 1,
+            padding: None,
             ok: true,
         };
         let all = marked(&verdict);

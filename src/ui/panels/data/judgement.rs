@@ -75,7 +75,7 @@ fn findings(ui: &mut Ui, ctx: &PanelCtx<'_>, view: &mut View) {
     });
 }
 
-/// `400 rows · 96.2 K tokens · 31.0 K learned`
+/// `400 rows · 96.2 K tokens · 31.0 K learned · 12 % padding`
 fn totals(ctx: &PanelCtx<'_>, verdict: &Verdict) -> String {
     let rows = number::count(verdict.usable_rows + verdict.validation_rows);
     let (tokens, learned) = (number::short(verdict.tokens), number::short(verdict.learned_tokens));
@@ -83,7 +83,11 @@ fn totals(ctx: &PanelCtx<'_>, verdict: &Verdict) -> String {
         "{rows} rows · {tokens} tokens · {learned} learned",
         "{rows} 行 · {tokens} 词元 · {learned} 计入损失"
     );
-    ctx.t(&text).to_owned()
+    let padding = verdict.padding.map(|padding| {
+        let percent = protocol::Padding::percent(padding.share);
+        protocol::text!(" · {percent} padding", " · 填充 {percent}")
+    });
+    ctx.t(&text).to_owned() + padding.as_ref().map_or("", |text| ctx.t(text))
 }
 
 fn line(ui: &mut Ui, ctx: &PanelCtx<'_>, view: &mut View, verdict: &Verdict, finding: &Finding) {

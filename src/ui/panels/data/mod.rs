@@ -359,6 +359,7 @@ mod tests {
             findings: findings.collect(),
             forecast: None,
             steps: 1,
+            padding: None,
             ok: true,
         };
         Event::Checked { request: RequestId(1), verdict: Box::new(verdict) }

@@ -232,11 +232,7 @@ fn settings(ui: &mut Ui, ctx: &PanelCtx<'_>, config: &mut RunConfig) {
     ];
     choice(ui, ctx, &words::TOO_LONG_ROWS, &mut config.data.on_too_long, &too_long);
     ui.add_space(2.0);
-    // The engine does not pack yet: only a run file that asks for it shows the switch, to be mended.
-    if config.data.packing {
-        toggle(ui, &mut config.data.packing, ctx.t(&words::PACKING))
-            .on_hover_text(ctx.t(&words::PACKING_HELP));
-    }
+    toggle(ui, &mut config.data.packing, ctx.t(&words::PACKING)).on_hover_text(ctx.t(&words::PACKING_HELP));
     if ctx.state.preferences.expert {
         toggle(ui, &mut config.data.allow_unlabelled, ctx.t(&words::ALLOW_UNLABELLED));
         toggle(ui, &mut config.data.skip_bad_rows, ctx.t(&words::SKIP_BAD_ROWS));

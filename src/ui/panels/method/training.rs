@@ -77,6 +77,8 @@ fn length(ui: &mut Ui, ctx: &PanelCtx<'_>, train: &mut TrainConfig) {
         });
         if ctx.state.preferences.expert {
             toggle(ui, &mut train.shuffle, ctx.t(&words::SHUFFLE));
+            toggle(ui, &mut train.group_by_length, ctx.t(&words::GROUP_BY_LENGTH))
+                .on_hover_text(ctx.t(&words::GROUP_BY_LENGTH_HELP));
             field(ui, ctx.t(&words::SEED), ctx.t(&words::SEED_HELP), |ui| {
                 input::integer(ui, &mut train.seed, 0..=u64::from(u32::MAX), "")
             });
@@ -227,6 +229,7 @@ fn hidden(ui: &mut Ui, ctx: &PanelCtx<'_>, train: &TrainConfig) {
     let usual = TrainConfig::default();
     let other: Vec<&str> = [
         (&words::SHUFFLE, train.shuffle != usual.shuffle),
+        (&words::GROUP_BY_LENGTH, train.group_by_length != usual.group_by_length),
         (&words::SEED, train.seed != usual.seed),
         (&words::CLIP, train.max_grad_norm != usual.max_grad_norm),
         (&words::BETA1, train.betas[0] != usual.betas[0]),

@@ -153,6 +153,7 @@ mod tests {
             forecast: protocol::MemoryForecast::default(),
             device: "CPU".into(),
             dtype: "f32".into(),
+            padding: None,
         };
         state.chat.reduce(&run(protocol::RunEvent::Planned { dir: "/runs/r".into(), summary }));
         state

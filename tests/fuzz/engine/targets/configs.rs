@@ -58,6 +58,7 @@ fn describe(folder: &ModelFolder) -> Result<String> {
         beside: HeldBeside::default(),
         answer: 3,
         accumulates: true,
+        packed: false,
         base_learns: false,
         fused: true,
     };
