@@ -64,6 +64,8 @@ fn sources(verdict: &Verdict, screen: &Screen) -> String {
         Text::fixed("format", "格式"),
         Text::fixed("rows", "行数"),
         Text::fixed("size", "大小"),
+        Text::fixed("drawn", "抽取"),
+        Text::fixed("share of tokens", "词元占比"),
         Text::fixed("why this format", "判定依据"),
     ];
     let rows = verdict.sources.iter().map(|source| {
@@ -72,10 +74,12 @@ fn sources(verdict: &Verdict, screen: &Screen) -> String {
             format!("{} / {}", source.container, source.format),
             format::count(source.rows),
             format::bytes(source.bytes),
+            source.share.map_or_else(|| "–".into(), |_| format!("× {}", source.weight)),
+            source.share.map_or_else(|| "–".into(), |share| format!("{:.1} %", share * 100.0)),
             format::printable(&screen.pick(&source.reason)),
         ]
     });
-    format::table(&heads.map(|head| screen.pick(&head)), rows.collect(), &[2, 3])
+    format::table(&heads.map(|head| screen.pick(&head)), rows.collect(), &[2, 3, 4, 5])
 }
 
 fn figures(verdict: &Verdict, screen: &Screen) -> String {

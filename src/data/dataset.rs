@@ -11,6 +11,7 @@ use crate::formats::{Choice, Format, FormatContext, choose};
 use crate::pieces::{Pieces, windows};
 use crate::progress::Progress;
 use crate::record::{Draw, Encode, Example, Record};
+use crate::select::{Chosen, Selection};
 use crate::sources::{self, Row, RowSource};
 
 /// Files of training rows, and behind them those of validation rows, if the run file names any.
@@ -21,6 +22,8 @@ pub struct Dataset {
     rows: u32,
     /// Where rows are split, once they were counted.
     pieces: Option<Pieces>,
+    /// Which files were taken of what the run file names.
+    notes: Vec<Text>,
 }
 
 /// One file.
@@ -33,6 +36,8 @@ pub(crate) struct Part {
     pub first: u32,
     pub rows: u32,
     pub validation: bool,
+    /// How often its rows are drawn in an epoch.
+    pub weight: f64,
 }
 
 /// What becomes of rows that cannot be used as they are.
@@ -58,28 +63,26 @@ impl Dataset {
         encoder: Arc<dyn Encode>,
         progress: &dyn Progress,
     ) -> Result<Self> {
-        Self::assemble(config, base, encoder, &mut |path| Ok(sources::open(path, progress)?.into()))
+        let files = Selection::of(config, base)?;
+        Self::assemble(config, files, encoder, &mut |path| Ok(sources::open(path, progress)?.into()))
     }
 
     /// As [`Dataset::open`], from files that `open` gives. Where one of them is only a file's head, rows end with
     /// it: what number the next file's rows have is not known yet.
     pub(crate) fn assemble(
         config: &DataConfig,
-        base: &Path,
+        files: Selection,
         encoder: Arc<dyn Encode>,
         open: &mut dyn FnMut(&Path) -> Result<Arc<dyn RowSource>>,
     ) -> Result<Self> {
         let policy = Policy::new(config)?;
-        let mut dataset = Self { parts: Vec::new(), encoder, policy, rows: 0, pieces: None };
-        for path in &config.train {
-            let path = base.join(path);
-            dataset.add(config, &path, false, open(&path)?)?;
+        let Selection { train, validation, notes } = files;
+        let mut dataset = Self { parts: Vec::new(), encoder, policy, rows: 0, pieces: None, notes };
+        for file in &train {
+            dataset.add(config, file, false, open(&file.path)?)?;
         }
-        if let Validation::Files(files) = &config.validation {
-            for path in files {
-                let path = base.join(path);
-                dataset.add(config, &path, true, open(&path)?)?;
-            }
+        for file in &validation {
+            dataset.add(config, file, true, open(&file.path)?)?;
         }
         Ok(dataset)
     }
@@ -87,7 +90,7 @@ impl Dataset {
     fn add(
         &mut self,
         config: &DataConfig,
-        path: &Path,
+        chosen: &Chosen,
         validation: bool,
         source: Arc<dyn RowSource>,
     ) -> Result<()> {
@@ -100,9 +103,10 @@ impl Dataset {
                 "A dataset may have 4 billion rows at most",
                 "数据集最多支持 40 亿行",
             ))
-            .in_file(path));
+            .in_file(&chosen.path));
         };
-        self.parts.push(Part { source, format, reason, context, first: self.rows, rows, validation });
+        let weight = chosen.weight;
+        self.parts.push(Part { source, format, reason, context, first: self.rows, rows, validation, weight });
         self.rows = total;
         Ok(())
     }
@@ -247,15 +251,23 @@ impl Dataset {
         self.place(self.piece(example)?.0)
     }
 
+    /// Which files were taken of folders and patterns, in words.
+    pub fn notes(&self) -> &[Text] {
+        &self.notes
+    }
+
     /// How each file was read, and why.
     pub fn sources(&self) -> Vec<SourceReport> {
         let report = |part: &Part| SourceReport {
             file: part.source.file().path().to_path_buf(),
-            container: part.source.container().to_owned(),
+            container: container(part.source.as_ref()),
             format: part.format.id.to_owned(),
             reason: part.reason.clone(),
             rows: part.source.len() as u64,
-            bytes: part.source.file().bytes(),
+            bytes: part.source.file().size(),
+            weight: part.weight,
+            tokens: 0,
+            share: None,
         };
         self.parts.iter().map(report).collect()
     }
@@ -292,6 +304,13 @@ impl Dataset {
             "请增大 data.max_length，或将 data.on_too_long 设为 \"truncate\"、\"split\" 或 \"drop\"",
         ))
     }
+}
+
+/// What a file holds its rows in, and what lies around that: `jsonl, gzip`.
+fn container(source: &dyn RowSource) -> String {
+    let own = source.container();
+    let around = source.file().layers().iter().filter(|layer| **layer != own);
+    std::iter::once(&own).chain(around).copied().collect::<Vec<_>>().join(", ")
 }
 
 impl Policy {

@@ -2,18 +2,20 @@
 //! nothing but the rows. Of a large file the head is there at once; the index of the whole is made by a
 //! thread of its own meanwhile.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, sync_channel};
 use std::time::{Duration, SystemTime};
 
-use protocol::config::{DataConfig, Validation, VocabularyConfig};
+use protocol::config::{DataConfig, VocabularyConfig};
 use protocol::{Result, Text, UserError};
 
 use crate::dataset::Dataset;
 use crate::progress::{Progress, check_cancelled};
 use crate::record::Encode;
+use crate::select::Selection;
 use crate::sources::{self, RowSource, indexing};
 use crate::tokenizer::Tokenizer;
 use crate::vocabulary::Extension;
@@ -133,8 +135,9 @@ impl Library {
         encoder: Arc<dyn Encode>,
         progress: &dyn Progress,
     ) -> Result<Dataset> {
-        self.keep_only(config, base);
-        Dataset::assemble(config, base, encoder, &mut |path| self.whole(path, progress))
+        let files = Selection::of(config, base)?;
+        self.keep_only(&files);
+        Dataset::assemble(config, files, encoder, &mut |path| self.whole(path, progress))
     }
 
     /// The data as far as it can be read at once: whole where indexes are there, else from the files' heads
@@ -149,8 +152,9 @@ impl Library {
         encoder: Arc<dyn Encode>,
         progress: &dyn Progress,
     ) -> Result<Dataset> {
-        self.keep_only(config, base);
-        Dataset::assemble(config, base, encoder, &mut |path| {
+        let files = Selection::of(config, base)?;
+        self.keep_only(&files);
+        Dataset::assemble(config, files, encoder, &mut |path| {
             let shelf = self.shelf(path)?;
             let source = shelf.now()?;
             if source.is_empty() { shelf.wait(progress) } else { Ok(source) }
@@ -173,13 +177,8 @@ impl Library {
     }
 
     /// Closes what this data does not need.
-    fn keep_only(&mut self, config: &DataConfig, base: &Path) {
-        let validation = match &config.validation {
-            Validation::Files(files) => files.as_slice(),
-            Validation::Fraction(_) => &[],
-        };
-        let wanted: Vec<PathBuf> =
-            config.train.iter().chain(validation).map(|path| base.join(path)).collect();
+    fn keep_only(&mut self, files: &Selection) {
+        let wanted: HashSet<&PathBuf> = files.paths().collect();
         self.shelves.retain(|shelf| shelf.stamp.iter().all(|(path, ..)| wanted.contains(path)));
     }
 
@@ -201,9 +200,8 @@ impl Library {
 
 impl Shelf {
     fn open(path: &Path, stamp: Stamp) -> Result<Self> {
-        let size = stamp.first().map_or(0, |(_, size, _)| *size);
         let source: Arc<dyn RowSource> = sources::open_head(path, HEAD_BYTES)?.into();
-        let pending = if size > HEAD_BYTES { Some(Pending::begin(path)?) } else { None };
+        let pending = if source.is_whole() { None } else { Some(Pending::begin(path)?) };
         Ok(Self { stamp, source, pending })
     }
 

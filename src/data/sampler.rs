@@ -7,6 +7,7 @@ use protocol::config::TrainConfig;
 use protocol::{Result, Text, UserError, text};
 use serde::{Deserialize, Serialize};
 
+use crate::draws::Draws;
 use crate::packing::{Batching, Epoch};
 use crate::random::{generator, shuffle};
 use crate::record::Draw;
@@ -43,7 +44,7 @@ pub struct MicroBatch {
 
 /// Draws micro-batches without end, epoch after epoch.
 pub struct Sampler {
-    rows: Arc<[u32]>,
+    draws: Draws,
     options: SamplerOptions,
     position: Position,
     batching: Batching,
@@ -115,19 +116,19 @@ impl Sampler {
         shuffle.then_some(Draw { seed, epoch: batch.position.epoch, example })
     }
 
-    /// Samples from `rows`, indices into a dataset in file order.
+    /// Samples from rows, indices into a dataset in file order.
     ///
     /// # Errors
     /// When there are no rows.
-    pub fn new(rows: impl Into<Arc<[u32]>>, options: SamplerOptions) -> Result<Self> {
-        let rows = rows.into();
-        if rows.is_empty() {
+    pub fn new(draws: impl Into<Draws>, options: SamplerOptions) -> Result<Self> {
+        let draws = draws.into();
+        if draws.per_epoch() == 0 {
             return Err(UserError::bad_input(Text::fixed(
                 "There are no rows to train on",
                 "没有可用于训练的行",
             )));
         }
-        Ok(Self { rows, options, position: Position::default(), batching: Batching::InOrder, epoch: None })
+        Ok(Self { draws, options, position: Position::default(), batching: Batching::InOrder, epoch: None })
     }
 
     /// The same rows, batched so.
@@ -135,7 +136,8 @@ impl Sampler {
         Self { batching, epoch: None, ..self }
     }
 
-    /// Rows of the first epoch: packed ones where examples share rows. Without weights all epochs have as many.
+    /// Rows of the first epoch: packed ones where examples share rows. Other epochs have as many, unless examples that
+    /// share rows are drawn by fractional weights.
     pub fn rows(&mut self) -> usize {
         self.epoch(0).rows()
     }
@@ -220,11 +222,10 @@ impl Sampler {
     }
 
     fn order(&self, epoch: u64) -> Arc<[u32]> {
-        if !self.options.shuffle {
-            return self.rows.clone();
+        let mut order = self.draws.epoch(epoch);
+        if self.options.shuffle {
+            shuffle(&mut generator(self.options.seed, "sampler", epoch), &mut order);
         }
-        let mut order = self.rows.to_vec();
-        shuffle(&mut generator(self.options.seed, "sampler", epoch), &mut order);
         order.into()
     }
 

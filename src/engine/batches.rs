@@ -81,8 +81,7 @@ impl Batches {
     /// # Errors
     /// When there are none.
     pub fn sampler(&self, survey: &Survey) -> Result<Sampler> {
-        let rows = survey.split.train.clone();
-        Sampler::new(rows, self.sampling).map(|sampler| sampler.batched(self.batching.clone()))
+        Sampler::new(survey.draws.clone(), self.sampling).map(|sampler| sampler.batched(self.batching.clone()))
     }
 
     /// Padding of other batches, and their rows.

@@ -65,10 +65,7 @@ pub fn absolute(mut config: RunConfig, base: &Path) -> RunConfig {
     if config.vocabulary.is_off() && config.method.init_from.join(Extension::FILE).is_file() {
         config.vocabulary.extended.clone_from(&config.method.init_from);
     }
-    config.data.train.iter_mut().for_each(&join);
-    if let Validation::Files(files) = &mut config.data.validation {
-        files.iter_mut().for_each(&join);
-    }
+    config.data.change_paths(join);
     config
 }
 

@@ -4,7 +4,6 @@ use std::path::{Component, Path, PathBuf};
 
 use data::Preset;
 use protocol::RunConfig;
-use protocol::config::Validation;
 
 use crate::plan;
 
@@ -17,10 +16,7 @@ pub fn moved(config: RunConfig, base: &Path, folder: &Path) -> RunConfig {
     relative(&mut config.model.path);
     relative(&mut config.method.init_from);
     config.vocabulary.paths_mut().for_each(relative);
-    config.data.train.iter_mut().for_each(relative);
-    if let Validation::Files(files) = &mut config.data.validation {
-        files.iter_mut().for_each(relative);
-    }
+    config.data.change_paths(relative);
     config
 }
 

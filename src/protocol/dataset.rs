@@ -74,15 +74,30 @@ pub struct PreviewSource {
 }
 
 /// How a file was read, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SourceReport {
     pub file: PathBuf,
+    /// What holds the rows, and what lies around that: `jsonl, gzip`.
     pub container: String,
     pub format: String,
     /// Why this format was chosen.
     pub reason: Text,
     pub rows: u64,
+    /// Of the file on disk.
     pub bytes: u64,
+    /// How often its rows are drawn in an epoch.
+    #[serde(default = "once")]
+    pub weight: f64,
+    /// Of its rows that can be used; 0 where they were not looked at.
+    #[serde(default)]
+    pub tokens: u64,
+    /// The part that its tokens have in an epoch, by its weight; none for files of validation rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<f64>,
+}
+
+fn once() -> f64 {
+    1.0
 }
 
 /// The verdict on a whole dataset.
@@ -190,6 +205,8 @@ pub enum FindingKind {
     Vocabulary,
     /// Most of what goes through the model is padding.
     Padding,
+    /// Which files a folder or a pattern gave.
+    Files,
 }
 
 /// One observation on the dataset, with the rows it concerns.

@@ -1,5 +1,7 @@
 //! Numbers that may not be finite. JSON has no word for them: serde_json writes `null`, which reads back as NaN.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Deserializer};
 
 /// A number, or `null` for one that was not finite.
@@ -17,6 +19,12 @@ pub fn both_or_nan<'de, D: Deserializer<'de>>(from: D) -> Result<[f64; 2], D::Er
 pub fn each_or_nan<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f64>, D::Error> {
     let list: Vec<Option<f64>> = Deserialize::deserialize(from)?;
     Ok(list.into_iter().map(|number| number.unwrap_or(f64::NAN)).collect())
+}
+
+/// As [`or_nan`], for each of a table.
+pub fn by_name_or_nan<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, f64>, D::Error> {
+    let table: BTreeMap<String, Option<f64>> = Deserialize::deserialize(from)?;
+    Ok(table.into_iter().map(|(name, number)| (name, number.unwrap_or(f64::NAN))).collect())
 }
 
 #[cfg(test)]

@@ -248,9 +248,9 @@ fn what_is_no_dataset_is_refused_by_name() {
     let missing = open(&folder.path().join("none.jsonl"), &Silent).err().unwrap();
     assert_says(&missing, "Could not open the dataset");
     assert_says(&open("/dev/null".as_ref(), &Silent).err().unwrap(), "regular file");
-    assert_says(&refusal("a.parquet", "PAR1xxxx"), "a Parquet file");
-    assert_says(&refusal("a.jsonl.gz", b"\x1f\x8b\x08\x00"), "gzip");
-    assert_says(&refusal("a.csv", b"\xff\xfea\x00"), "UTF-16");
+    assert_says(&refusal("a.xlsx", b"PK\x03\x04"), "a zip archive");
+    assert_says(&refusal("a.txt", b"\xff\xfe\0\0a\0\0\0"), "UTF-32");
+    assert_says(&refusal("a.csv", b"\xb1\xea\xcc\xe2,\xd5\xaa\xd2\xaa\n1,2\n"), "GB18030");
     assert_says(&refusal("a.bin", b"\x00\x01\x02"), "binary");
     assert_says(&refusal("noname", "hello"), "neither from its name nor from its content");
 }

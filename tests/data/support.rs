@@ -139,3 +139,8 @@ pub fn alpaca_lines(lines: usize) -> String {
         .map(|n| format!("{{\"instruction\":\"say {n}\",\"input\":\"\",\"output\":\"number {n}\"}}\n"))
         .collect()
 }
+
+/// The encoder of words.
+pub fn words() -> Arc<dyn Encode> {
+    Arc::new(Words::default())
+}

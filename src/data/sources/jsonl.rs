@@ -12,9 +12,19 @@ pub(super) const CONTAINER: Container =
 struct Jsonl {
     file: DataFile,
     index: RowIndex,
+    container: &'static str,
 }
 
 fn open(file: DataFile, progress: &dyn Progress) -> Result<Box<dyn RowSource>> {
+    open_as(file, CONTAINER.id, progress)
+}
+
+/// Opens a file whose content are JSON lines, whatever it was before.
+pub(super) fn open_as(
+    file: DataFile,
+    container: &'static str,
+    progress: &dyn Progress,
+) -> Result<Box<dyn RowSource>> {
     let mut lines = LineStarts::default();
     let start = content_start(&file)?;
     file.scan(start, &indexing(), progress, |at, chunk| {
@@ -22,7 +32,7 @@ fn open(file: DataFile, progress: &dyn Progress) -> Result<Box<dyn RowSource>> {
         Ok(())
     })?;
     let index = RowIndex::of(&file, lines.starts);
-    Ok(Box::new(Jsonl { file, index }))
+    Ok(Box::new(Jsonl { file, index, container }))
 }
 
 /// Finds the first byte that is not blank of every line that has one.
@@ -57,7 +67,7 @@ impl RowSource for Jsonl {
     }
 
     fn container(&self) -> &'static str {
-        CONTAINER.id
+        self.container
     }
 
     fn len(&self) -> usize {

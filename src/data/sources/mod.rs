@@ -1,16 +1,20 @@
 //! Where rows come from: containers of rows on disk, read one row at a time.
 //!
-//! Opening a file indexes where its rows begin (one streaming pass) and holds nothing else. A container
-//! costs one file here and one word in the list at [`CONTAINERS`].
+//! Opening a file takes off what lies around its rows ([`unpack`]), indexes where they begin (one streaming pass) and
+//! holds nothing else. A container costs one file here and one word in the list at [`CONTAINERS`].
 
 mod csv;
 mod file;
 mod index;
 mod json;
 mod jsonl;
+mod parquet;
 mod scan;
 mod sniff;
+mod spool;
 mod txt;
+mod unpack;
+mod utf16;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -102,27 +106,35 @@ pub struct Container {
 }
 
 pub static CONTAINERS: &[&Container] =
-    &[&jsonl::CONTAINER, &json::CONTAINER, &csv::CONTAINER, &txt::CONTAINER];
+    &[&jsonl::CONTAINER, &json::CONTAINER, &csv::CONTAINER, &parquet::CONTAINER, &txt::CONTAINER];
 
 /// Opens a file, choosing the container by its content, and by its name where the content does not tell.
 ///
 /// # Errors
-/// When the file cannot be opened, is of a kind that is not read, or its outer structure is broken
-/// (an array without end, an unclosed quote).
+/// When the file cannot be opened, is of a kind that is not read, its outer structure is broken (an array
+/// without end, an unclosed quote), or what it is packed in cannot be taken off.
 pub fn open(path: &Path, progress: &dyn Progress) -> Result<Box<dyn RowSource>> {
-    let file = DataFile::open(path)?;
-    let container = sniff::container(&file)?;
-    (container.open)(file, progress)
+    open_up_to(path, None, progress)
 }
 
-/// Opens the first `limit` bytes of a file: the rows that lie in them whole.
+/// Opens the first `limit` bytes of a file's content, or somewhat more: the rows that lie in them whole.
 ///
 /// # Errors
 /// As [`open`].
 pub fn open_head(path: &Path, limit: u64) -> Result<Box<dyn RowSource>> {
-    let file = DataFile::open_head(path, limit)?;
+    open_up_to(path, Some(limit), &Silent)
+}
+
+fn open_up_to(path: &Path, limit: Option<u64>, progress: &dyn Progress) -> Result<Box<dyn RowSource>> {
+    let file = unpack::unpack(DataFile::open(path)?, limit, progress)?;
     let container = sniff::container(&file)?;
-    (container.open)(file, &Silent)
+    (container.open)(file, progress)
+}
+
+/// Whether a file's name (in lower case) is that of rows, which a folder's files are chosen by.
+pub(crate) fn is_data_name(name: &str) -> bool {
+    // A text that explains the data is not the data.
+    !name.ends_with(".md") && sniff::by_file_name(name).is_some()
 }
 
 const BOM: &[u8] = b"\xEF\xBB\xBF";
@@ -149,7 +161,10 @@ fn utf8(bytes: &[u8], offset: u64) -> Result<&str> {
             "Not UTF-8 text at byte {byte} of the file",
             "文件第 {byte} 字节处不是 UTF-8 文本"
         ))
-        .mend(Text::fixed("save the file as UTF-8", "请将文件另存为 UTF-8 编码"))
+        .mend(Text::fixed(
+            "save the file as UTF-8 (in a spreadsheet: as \"CSV UTF-8\")",
+            "请将文件另存为 UTF-8 编码（电子表格中选择“CSV UTF-8”）",
+        ))
     })
 }
 

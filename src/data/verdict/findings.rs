@@ -245,6 +245,19 @@ pub fn pad_is_eos(id: u32) -> Finding {
     }
 }
 
+/// What was taken of a folder or a pattern.
+pub fn files(text: Text) -> Finding {
+    Finding {
+        kind: FindingKind::Files,
+        severity: Severity::Info,
+        count: 1,
+        rows: Vec::new(),
+        text,
+        mend: None,
+        remedies: Vec::new(),
+    }
+}
+
 /// Nothing is left to train on.
 pub fn empty(rows: u64) -> Finding {
     let text = match rows {

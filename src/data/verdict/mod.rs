@@ -8,16 +8,17 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use protocol::config::OnTooLong;
-use protocol::{Finding, FindingKind, Histogram, Result, Severity, Text, UserError, Verdict};
+use protocol::{Finding, FindingKind, Histogram, Result, Severity, SourceReport, Text, UserError, Verdict};
 use rayon::prelude::*;
 
 use crate::dataset::{Dataset, Part};
 use crate::deep::DeepPool;
+use crate::draws::Draws;
 use crate::pieces::Pieces;
 use crate::progress::{Progress, check_cancelled, stopped};
 use crate::split::Split;
 use facts::Facts;
-use findings::{Tally, empty, pad_is_eos};
+use findings::{Tally, empty, files, pad_is_eos};
 
 /// Rows encoded at once, between two looks at whether to go on.
 const CHUNK: usize = 1024;
@@ -39,6 +40,8 @@ pub struct Survey {
     pub verdict: Verdict,
     /// Examples that can be used, as indices into the dataset: rows, or their pieces where rows are split.
     pub split: Split,
+    /// Those to train on, as often as their files' weights say.
+    pub draws: Draws,
     /// Where rows are split: for [`Dataset::number_pieces`].
     pub pieces: Option<Pieces>,
     /// Tokens of every row before the cut; 0 for rows that cannot be read.
@@ -117,7 +120,8 @@ struct Pass<'a> {
     seen: HashSet<u128>,
     lengths: Vec<u32>,
     sizes: Vec<u32>,
-    tokens: u64,
+    /// Of the rows that can be used, file by file.
+    tokens: Vec<u64>,
     learned: u64,
     training: Vec<u32>,
     validation: Vec<u32>,
@@ -134,7 +138,7 @@ impl<'a> Pass<'a> {
             seen: HashSet::new(),
             lengths: Vec::with_capacity(dataset.len()),
             sizes: Vec::with_capacity(dataset.len()),
-            tokens: 0,
+            tokens: vec![0; dataset.parts().len()],
             learned: 0,
             training: Vec::new(),
             validation: Vec::new(),
@@ -158,7 +162,7 @@ impl<'a> Pass<'a> {
                 self.lengths.push(u32::try_from(facts.length).unwrap_or(u32::MAX));
                 if self.judge(row, &facts) {
                     (used, last_piece) = (facts.pieces, facts.last_piece);
-                    self.tokens += facts.tokens;
+                    self.tokens[self.part] += facts.tokens;
                     self.learned += facts.learned;
                     let side =
                         if parts[self.part].validation { &mut self.validation } else { &mut self.training };
@@ -227,11 +231,50 @@ impl<'a> Pass<'a> {
         let mut split = Split::hold_out(&self.training, self.dataset.policy().fraction, seed);
         split.validation.extend(&self.validation);
         let verdict = self.verdict(model, &split);
+        let mut files = self.by_file(&split.train);
         if let Some(pieces) = &self.pieces {
             split =
                 Split { train: pieces.of_rows(&split.train), validation: pieces.of_rows(&split.validation) };
+            files.iter_mut().for_each(|(rows, _)| *rows = pieces.of_rows(rows));
         }
-        Survey { verdict, split, pieces: self.pieces, lengths: self.lengths, sizes: self.sizes.into() }
+        let draws = Draws::weighted(files, seed);
+        Survey {
+            verdict,
+            split,
+            draws,
+            pieces: self.pieces,
+            lengths: self.lengths,
+            sizes: self.sizes.into(),
+        }
+    }
+
+    /// Rows in file order, parted by the weights of their files: neighbours of one weight are one.
+    fn by_file(&self, rows: &[u32]) -> Vec<(Vec<u32>, f64)> {
+        let mut files: Vec<(Vec<u32>, f64)> = Vec::new();
+        let mut rest = rows;
+        for part in self.dataset.parts().iter().filter(|part| !part.validation) {
+            let (own, others) = rest.split_at(rest.partition_point(|row| *row < part.first + part.rows));
+            rest = others;
+            match files.last_mut() {
+                // Together they are drawn as each would be.
+                Some((rows, weight)) if *weight == part.weight && weight.fract() == 0.0 => rows.extend(own),
+                _ => files.push((own.to_vec(), part.weight)),
+            }
+        }
+        files
+    }
+
+    /// The files as they were read, with the part that each has in an epoch.
+    fn sources(&self) -> Vec<SourceReport> {
+        let mut sources = self.dataset.sources();
+        let parts = || self.dataset.parts().iter().zip(&self.tokens);
+        let drawn = |(part, tokens): (&Part, &u64)| part.weight * *tokens as f64;
+        let all: f64 = parts().filter(|(part, _)| !part.validation).map(drawn).sum();
+        for (source, (part, tokens)) in sources.iter_mut().zip(parts()) {
+            source.tokens = *tokens;
+            source.share = (!part.validation && all > 0.0).then(|| drawn((part, tokens)) / all);
+        }
+        sources
     }
 
     fn verdict(&self, model: &ModelTokens, split: &Split) -> Verdict {
@@ -241,18 +284,19 @@ impl<'a> Pass<'a> {
             let name = (self.dataset.parts().len() > 1).then(|| file_name(part));
             findings.extend(tally.findings(policy, name.as_deref()));
         }
+        findings.extend(self.dataset.notes().iter().cloned().map(files));
         findings.extend(model.pad.filter(|pad| model.eos.contains(pad)).map(pad_is_eos));
         if split.train.is_empty() {
             findings.push(empty(self.dataset.len() as u64));
         }
         Verdict {
-            sources: self.dataset.sources(),
+            sources: self.sources(),
             template: None,
             template_reason: None,
             rows: self.dataset.len() as u64,
             usable_rows: split.train.len() as u64,
             validation_rows: split.validation.len() as u64,
-            tokens: self.tokens,
+            tokens: self.tokens.iter().sum(),
             learned_tokens: self.learned,
             longest: self.lengths.iter().copied().max().unwrap_or(0).into(),
             max_length: policy.max_length,

@@ -6,17 +6,36 @@ use protocol::{Result, Text};
 use serde_json::Value;
 
 use crate::progress::{Progress, check_cancelled};
+use crate::select::files_of;
 use crate::sources::{self, RowValue};
 
-/// Hands `take` every text of a file until it wants no more. Returns the rows that could not be read.
+/// Hands `take` every text of a file, or of a folder's files, until it wants no more. Returns the rows that could not
+/// be read.
 ///
 /// # Errors
-/// When the file cannot be opened, or the user stopped.
+/// When a file cannot be opened, or the user stopped.
 pub(super) fn each_text(
-    file: &Path,
+    path: &Path,
     progress: &dyn Progress,
     take: &mut dyn FnMut(&str) -> bool,
 ) -> Result<u64> {
+    let mut bad = 0;
+    for file in files_of(path)? {
+        let (unread, more) = each_text_of(&file, progress, take)?;
+        bad += unread;
+        if !more {
+            break;
+        }
+    }
+    Ok(bad)
+}
+
+/// Rows that could not be read, and whether more is wanted.
+fn each_text_of(
+    file: &Path,
+    progress: &dyn Progress,
+    take: &mut dyn FnMut(&str) -> bool,
+) -> Result<(u64, bool)> {
     let rows = sources::open(file, progress)?;
     let stage = Text::fixed("reading texts", "读取文本");
     let mut bad = 0;
@@ -34,10 +53,10 @@ pub(super) fn each_text(
             }
         };
         if !more {
-            break;
+            return Ok((bad, false));
         }
     }
-    Ok(bad)
+    Ok((bad, true))
 }
 
 /// Without recursion: how deep rows are nested is not bounded.

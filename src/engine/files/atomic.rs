@@ -8,10 +8,9 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use data::space::write_error;
 use protocol::{Result, Text, UserError};
 use tempfile::{Builder, NamedTempFile, TempDir};
-
-use super::space::write_error;
 
 /// Longest part of the final name that the hidden one repeats, so that it stays below 255 bytes.
 const MAX_STEM: usize = 120;

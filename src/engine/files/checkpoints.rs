@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use data::space::write_error;
 use protocol::{Result, Text, UserError, text};
 
 use super::atomic::{AtomicDir, MARK, remove_leftovers};
 use super::manifest::{MANIFEST_NAME, Manifest};
-use super::space::write_error;
 
 const PREFIX: &str = "step-";
 

@@ -57,8 +57,13 @@ impl Default for ModelConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DataConfig {
-    /// csv, json, jsonl or txt files.
+    /// csv, tsv, json, jsonl, txt or parquet files, packed (gzip, zstd) or not; folders of such files; patterns such as
+    /// `shards/*.jsonl`.
     pub train: Vec<PathBuf>,
+    /// How often the rows of an entry of `train` (written as there), or of one file of it, are drawn in an epoch: 0.5 is
+    /// half of them, 2 is each twice; 1 where nothing is said.
+    #[serde(deserialize_with = "crate::number::by_name_or_nan")]
+    pub weights: BTreeMap<String, f64>,
     /// `auto`, or the id of a dataset format.
     pub format: String,
     /// `auto` (the model's chat template, else its family's known one), the name of a preset, a file, or the template itself (a text with `{{` or
@@ -83,6 +88,7 @@ impl Default for DataConfig {
     fn default() -> Self {
         Self {
             train: Vec::new(),
+            weights: BTreeMap::new(),
             format: "auto".into(),
             template: "auto".into(),
             columns: BTreeMap::new(),
@@ -97,7 +103,25 @@ impl Default for DataConfig {
     }
 }
 
-/// A fraction of the training rows, or files of their own.
+impl DataConfig {
+    /// Changes the paths of all data, wherever they stand.
+    pub fn change_paths(&mut self, change: impl Fn(&mut PathBuf)) {
+        self.train.iter_mut().for_each(&change);
+        if let Validation::Files(files) = &mut self.validation {
+            files.iter_mut().for_each(&change);
+        }
+        let weights = std::mem::take(&mut self.weights).into_iter();
+        let changed = |(key, weight): (String, f64)| {
+            let mut path = PathBuf::from(&key);
+            change(&mut path);
+            // A key is a text, whatever a path may be.
+            (path.into_os_string().into_string().unwrap_or(key), weight)
+        };
+        self.weights = weights.map(changed).collect();
+    }
+}
+
+/// A fraction of the training rows, or files (folders, patterns) of their own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Validation {

@@ -7,8 +7,14 @@ use toml::{Table, Value};
 use crate::{Result, RunConfig, Text, UserError, text};
 
 /// Sections whose keys are free: their owner checks them.
-const OPEN_SECTIONS: [&str; 5] =
-    ["method", "model.overrides", "data.columns", "train.optimizer_settings", "train.scheduler_settings"];
+const OPEN_SECTIONS: [&str; 6] = [
+    "method",
+    "model.overrides",
+    "data.columns",
+    "data.weights",
+    "train.optimizer_settings",
+    "train.scheduler_settings",
+];
 /// What a run file may say of itself: `name` and `help`, each with `en` and `zh`. Nothing follows from it.
 const ABOUT: &str = "about";
 
@@ -170,6 +176,13 @@ mod tests {
                 .to_string()
                 .contains("`optimizer_settings`")
         );
+    }
+
+    #[test]
+    fn weights_are_numbers_by_path() {
+        let weights = parse("[data.weights]\n\"a b.jsonl\" = 0.5\n\"c/d.csv\" = 2").unwrap().data.weights;
+        assert_eq!((weights["a b.jsonl"], weights["c/d.csv"]), (0.5, 2.0));
+        assert_eq!(parse("[data]\nweights = { \"a\" = \"two\" }").unwrap_err().place.row, Some(2));
     }
 
     #[test]

@@ -184,6 +184,7 @@ mod tests {
             config.data.train_on = [TrainOn::Everything, TrainOn::LastResponse, TrainOn::Responses][at % 3];
             config.data.max_length = count;
             config.data.packing = at % 2 == 0;
+            config.data.weights = [("a/b c.jsonl".into(), number), ("数据.csv".into(), 0.5)].into();
             config.train.learning_rate = number;
             config.train.loss_scale = [LossScale::Dynamic, LossScale::Static(number)][at % 2];
             config.train.optimizer_settings.insert("momentum".into(), json!(count));

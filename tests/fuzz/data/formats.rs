@@ -10,6 +10,8 @@ fn change(name: &str, content: &mut Vec<u8>, dice: &mut Dice) -> bool {
     match name.rsplit('.').next().unwrap_or_default() {
         "json" => json::change(content, dice),
         "gguf" => gguf::change(content, dice),
+        // Not text: any bytes.
+        "parquet" | "gz" | "zst" => false,
         // tiktoken's rank files have the same name.
         "model" if !content.first().is_some_and(u8::is_ascii_alphanumeric) => protobuf::change(content, dice),
         "jsonl" if dice.once_in(2) => lines::change_one(content, dice, json::change),

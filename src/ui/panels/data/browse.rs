@@ -86,7 +86,11 @@ pub fn kind_name(kind: FindingKind) -> &'static Text {
         FindingKind::BadRow => &words::BAD_ROW,
         FindingKind::BadTokenId => &words::BAD_ID,
         // These name no rows.
-        FindingKind::PadIsEos | FindingKind::Empty | FindingKind::Vocabulary | FindingKind::Padding => {
+        FindingKind::PadIsEos
+        | FindingKind::Empty
+        | FindingKind::Vocabulary
+        | FindingKind::Padding
+        | FindingKind::Files => {
             &words::VERDICT
         }
     }
@@ -186,6 +190,9 @@ mod tests {
             reason: Text::fixed("", ""),
             rows,
             bytes: 1,
+            weight: 1.0,
+            tokens: 0,
+            share: None,
         };
         let finding = |text: &'static str, rows: &[u64]| Finding {
             kind: FindingKind::TooLong,

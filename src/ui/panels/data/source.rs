@@ -55,7 +55,8 @@ fn files(ui: &mut Ui, ctx: &PanelCtx<'_>, config: &mut RunConfig) {
         }
     });
     if let Some(index) = removed {
-        config.data.train.remove(index);
+        let path = config.data.train.remove(index);
+        config.data.weights.remove(&*path.to_string_lossy());
     }
     ui.add_space(4.0);
     validation(ui, ctx, config);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use egui::Ui;
-use protocol::config::{Validation, parse_run_file};
+use protocol::config::parse_run_file;
 use protocol::{Preset, RunConfig};
 
 use crate::action::Action;
@@ -84,10 +84,7 @@ fn whole_paths(mut config: RunConfig, base: &Path) -> RunConfig {
     whole(&mut config.model.path);
     config.vocabulary.paths_mut().for_each(whole);
     whole(&mut config.method.init_from);
-    config.data.train.iter_mut().for_each(whole);
-    if let Validation::Files(files) = &mut config.data.validation {
-        files.iter_mut().for_each(whole);
-    }
+    config.data.change_paths(whole);
     config
 }
 
@@ -100,6 +97,7 @@ mod tests {
         let mut config = RunConfig::default();
         config.model.path = "m".into();
         config.data.train = vec!["d.jsonl".into()];
+        config.data.weights = [("d.jsonl".into(), 2.0)].into();
         config.vocabulary.file = "words.txt".into();
         config.method.params.insert("rank_pattern".into(), serde_json::json!({"q": 4}));
         let whole = whole_paths(config, Path::new("/base"));
@@ -107,6 +105,7 @@ mod tests {
         let back = parse_run_file(&source, Path::new("x")).unwrap();
         assert_eq!(back, whole);
         assert_eq!(back.model.path, Path::new("/base/m"));
+        assert_eq!(back.data.weights["/base/d.jsonl"], 2.0);
         assert_eq!(back.vocabulary.file, Path::new("/base/words.txt"));
         assert_eq!(back.method.init_from, PathBuf::new());
     }

@@ -1,6 +1,7 @@
 //! What is fuzzed: seeds, and the reading of a folder of files.
 
 pub mod byte_bpe;
+pub mod containers;
 pub mod cpm_bee;
 pub mod gguf;
 pub mod rows;
