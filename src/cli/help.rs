@@ -39,7 +39,7 @@ fn lookup(table: &[(&str, &'static str)], wanted: &str) -> Option<&'static str> 
     table.iter().find(|(name, _)| *name == wanted).map(|(_, words)| *words)
 }
 
-const ABOUT: [(&str, &str); 13] = [
+const ABOUT: [(&str, &str); 14] = [
     ("emberwright", "在自己的工作站上微调语言模型"),
     ("inspect", "查看模型文件夹：模型家族、参数量、线性层、缺失或异常之处"),
     ("preview", "逐词元查看模型将看到的数据"),
@@ -50,12 +50,13 @@ const ABOUT: [(&str, &str); 13] = [
     ("generate", "续写提示词"),
     ("chat", "与模型对话，可随时切换适配器"),
     ("export", "写出其他程序可加载的文件夹"),
+    ("convert", "将数据集写成另一种格式（JSON 行）"),
     ("vocabulary", "为分词器扩充词元，并说明收益"),
     ("bench", "测量训练速度与内存"),
     ("engine", "为图形窗口提供服务；由窗口启动"),
 ];
 
-const FLAGS: [(&str, &str); 61] = [
+const FLAGS: [(&str, &str); 67] = [
     ("json", "在标准输出以 JSON 行打印引擎事件；日志输出到标准错误"),
     ("device", "计算设备：auto、cpu 或 cuda:N"),
     ("lang", "消息语言（默认由 LANG 决定）"),
@@ -118,6 +119,12 @@ const FLAGS: [(&str, &str); 61] = [
     ("initialise", "新词元行的初始值"),
     ("pad_to_multiple_of", "将词嵌入行数补足到该数的倍数"),
     ("sample", "用于衡量收益的文件（默认为 --train-on 的文件）；可多次指定"),
+    ("inputs", "要转换的文件：csv、json、jsonl、parquet 或 txt"),
+    ("to_format", "要写出的格式，如 alpaca、sharegpt、messages 或 cpm-bee"),
+    ("out_file", "要写出的 JSON 行文件"),
+    ("format", "输入文件的格式（auto：自动识别）"),
+    ("columns", "哪一列或哪个表达式充当哪个字段，同 [data.columns]；可多次指定"),
+    ("preview_rows", "只显示前若干行转换前后的样子，不写文件"),
     ("help", "打印帮助"),
     ("version", "打印版本"),
 ];

@@ -9,6 +9,7 @@ mod chat;
 mod check;
 mod client;
 mod compare;
+mod convert;
 mod engine_process;
 mod export;
 mod failure;
@@ -71,6 +72,8 @@ enum Task {
     Chat(chat::Flags),
     /// Write a folder that other programs load
     Export(export::Flags),
+    /// Write a dataset in another format, as JSON lines
+    Convert(convert::Flags),
     /// Give a tokenizer new tokens, and tell what they gain
     Vocabulary(vocabulary::Flags),
     /// Measure training speed and memory
@@ -124,6 +127,7 @@ fn perform(task: Task, client: &mut Client, screen: &mut Screen) -> Result<u8> {
         Task::Generate(flags) => generate::run(flags, client, screen),
         Task::Chat(flags) => chat::run(flags, client, screen),
         Task::Export(flags) => export::run(flags, client, screen),
+        Task::Convert(flags) => convert::run(flags, client, screen),
         Task::Vocabulary(flags) => vocabulary::run(flags, client, screen),
         Task::Bench(flags) => bench::run(flags, client, screen),
         Task::Engine(flags) => engine_process::run(flags, client.device()),

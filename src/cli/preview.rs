@@ -77,6 +77,9 @@ fn heading(row: &PreviewRow, screen: &Screen) -> String {
     if let Some(before) = row.truncated_from {
         words += &screen.pick(&protocol::text!(", cut from {before}", "，由 {before} 截断"));
     }
+    for note in &row.notes {
+        words += &format!("\n{}", screen.pick(note));
+    }
     if let Some(error) = &row.error {
         let unusable = Text::fixed("cannot be used", "无法使用");
         words += &format!("\n{}: {}", screen.pick(&unusable), screen.pick(error));
@@ -133,6 +136,7 @@ mod tests {
             fields: vec![],
             piece: None,
             pieces: None,
+            notes: Vec::new(),
         }
     }
 

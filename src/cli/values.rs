@@ -25,6 +25,14 @@ pub fn override_pair(text: &str) -> Result<(String, Value), String> {
     Ok((key.into(), value))
 }
 
+/// `PART=COLUMN`, as in `[data.columns]`.
+pub fn column(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((part, column)) if !part.is_empty() => Ok((part.into(), column.into())),
+        _ => Err("expected PART=COLUMN".into()),
+    }
+}
+
 /// Token ids, separated by commas or spaces.
 pub fn token_ids(text: &str) -> Result<TokenIds, String> {
     text.split([',', ' '])

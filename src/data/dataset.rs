@@ -7,7 +7,7 @@ use std::sync::Arc;
 use protocol::config::{DataConfig, OnTooLong, Validation};
 use protocol::{Result, SourceReport, Text, UserError, text};
 
-use crate::formats::{Choice, Format, FormatContext, choose};
+use crate::formats::{self, Choice, Format, FormatContext, choose};
 use crate::pieces::{Pieces, windows};
 use crate::progress::Progress;
 use crate::record::{Draw, Encode, Example, Record};
@@ -45,6 +45,7 @@ pub(crate) struct Part {
 pub(crate) struct Policy {
     pub max_length: u64,
     pub on_too_long: OnTooLong,
+    pub join_texts: bool,
     pub allow_unlabelled: bool,
     pub skip_bad_rows: bool,
     /// Of the training files, held out; 0 where validation files are given.
@@ -95,7 +96,10 @@ impl Dataset {
         source: Arc<dyn RowSource>,
     ) -> Result<()> {
         let Choice { format, reason } = choose(&config.format, &config.columns, source.as_ref())?;
-        let context = FormatContext::new(&config.columns, format)?;
+        if config.join_texts && format.id != formats::TEXT {
+            return Err(not_texts(format).in_file(path));
+        }
+        let context = FormatContext::new(&config.columns, format)?.with_prefix(&config.source_prefix);
         let known = if self.is_whole() { source.len() } else { 0 };
         let total = u32::try_from(known).ok().and_then(|rows| Some((rows, self.rows.checked_add(rows)?)));
         let Some((rows, total)) = total else {
@@ -132,6 +136,20 @@ impl Dataset {
         whole.then(|| training().map(|part| part.source.len() as u64).sum())
     }
 
+    /// Why nothing can be trained on these rows, whatever is in them.
+    pub(crate) fn refusal(&self) -> Option<UserError> {
+        let judged = |part: &Part| Some((part.format.judged.as_ref()?, part.source.file().path().clone()));
+        let (judged, file) = self.parts.iter().find_map(judged)?;
+        Some(
+            UserError::bad_input(judged.refusal.clone())
+                .mend(Text::fixed(
+                    "to learn the good answers alone, name their columns: data.format = \"columns\" with data.columns.prompt and data.columns.response",
+                    "若只学习好的回答，请指明其所在的列：data.format = \"columns\"，并设置 data.columns.prompt 与 data.columns.response",
+                ))
+                .in_file(&*file),
+        )
+    }
+
     /// Row `index` as it stands in its file.
     ///
     /// # Errors
@@ -166,6 +184,9 @@ impl Dataset {
 
     fn example_read(&self, index: usize, draw: Option<Draw>) -> Result<Example> {
         let (row, piece) = self.piece(index)?;
+        if let Some(pieces) = self.pieces.as_ref().filter(|pieces| pieces.are_joined()) {
+            return self.block(pieces, row, piece);
+        }
         let (row, record) = self.read(row)?;
         let example = match draw {
             Some(draw) => self.encoder.encode_drawn(&record, draw).map_err(|err| row.place(err))?,
@@ -181,6 +202,29 @@ impl Dataset {
         Ok(example.window(window))
     }
 
+    /// A block of joined texts, from the row in which it begins on.
+    fn block(&self, pieces: &Pieces, row: usize, piece: u32) -> Result<Example> {
+        let length = usize::try_from(self.policy.max_length).unwrap_or(usize::MAX);
+        let mut block = Example { learns_to_stop: true, ..Example::default() };
+        let mut at = u32::try_from(row).ok();
+        let begin = at.map_or(0, |row| pieces.skipped(row));
+        let mut start = begin.saturating_add((piece as usize).saturating_mul(length));
+        while let Some(row) = at.filter(|_| block.ids.len() < length) {
+            let (raw, record) = self.read(row as usize)?;
+            let example = self.encode(&raw, &record)?;
+            if example.side.is_some() {
+                return Err(raw.error(Text::fixed(
+                    "Texts of a model that reads dicts cannot be joined",
+                    "以字典为输入的模型不能拼接文本",
+                )));
+            }
+            let end = example.ids.len().min(start.saturating_add(length - block.ids.len()));
+            block.append(example.window(start.min(end)..end));
+            (at, start) = (pieces.after(row), 0);
+        }
+        Ok(block)
+    }
+
     /// From now on examples are pieces of rows.
     pub fn number_pieces(&mut self, pieces: Pieces) {
         self.pieces = Some(pieces);
@@ -188,7 +232,7 @@ impl Dataset {
 
     /// Whether rows that are too long are split.
     pub(crate) fn splits(&self) -> bool {
-        self.policy.on_too_long == OnTooLong::Split
+        self.policy.on_too_long == OnTooLong::Split || self.policy.join_texts
     }
 
     /// The row of an example, and which of its pieces it is.
@@ -213,6 +257,13 @@ impl Dataset {
         let row = self.row(index)?;
         let record = self.understand(index, &row)?;
         Ok((row, record))
+    }
+
+    /// Every answer of a row that says how good answers are; none for other rows.
+    pub(crate) fn judged(&self, index: usize, row: &Row) -> Option<Result<Vec<(Text, Record)>>> {
+        let (part, _) = self.locate(index).ok()?;
+        let judged = part.format.judged.as_ref()?;
+        Some((judged.answers)(row, &part.context).map_err(|err| row.place(err)))
     }
 
     /// What row `index`, which was read, says.
@@ -313,6 +364,19 @@ fn container(source: &dyn RowSource) -> String {
     std::iter::once(&own).chain(around).copied().collect::<Vec<_>>().join(", ")
 }
 
+fn not_texts(format: &Format) -> UserError {
+    let id = format.id;
+    UserError::bad_input(text!(
+        "Only plain texts can be joined, and this file is in the format `{id}`",
+        "只有纯文本可以拼接，而该文件的格式是 `{id}`"
+    ))
+    .at_item("data.join_texts")
+    .mend(Text::fixed(
+        "set data.join_texts = false, and data.packing = true to fill the blocks",
+        "请设 data.join_texts = false，并用 data.packing = true 填满每块",
+    ))
+}
+
 impl Policy {
     fn new(config: &DataConfig) -> Result<Self> {
         let refuse =
@@ -351,6 +415,7 @@ impl Policy {
         Ok(Self {
             max_length: config.max_length,
             on_too_long: config.on_too_long,
+            join_texts: config.join_texts,
             allow_unlabelled: config.allow_unlabelled,
             skip_bad_rows: config.skip_bad_rows,
             fraction,

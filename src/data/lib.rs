@@ -2,6 +2,7 @@
 
 mod batch;
 mod bee;
+mod convert;
 mod dataset;
 mod deep;
 mod draws;
@@ -29,6 +30,7 @@ mod vocabulary;
 
 pub use batch::Batch;
 pub use bee::{BeeBatch, BeePrompt, BeeRow, Column, ExtToken, FIRST_EXTENSION, SegmentTree, encode_row};
+pub use convert::{Conversion, Unencoded};
 pub use dataset::Dataset;
 pub use draws::Draws;
 pub use encode::{ChatPrompt, EncodeOptions, Encoder, message};
@@ -37,7 +39,7 @@ pub use packing::Batching;
 pub use pieces::Pieces;
 pub use preview::{Shown, find, preview};
 pub use progress::{Progress, Silent};
-pub use record::{Draw, Encode, Example, IGNORE, Message, Record, Role};
+pub use record::{Changes, Draw, Encode, Example, IGNORE, Message, Record, Role};
 pub use sampler::{MicroBatch, Position, Sampler, SamplerOptions};
 pub use spans::Spans;
 pub use split::Split;

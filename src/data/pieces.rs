@@ -1,5 +1,9 @@
 //! Rows that are longer than allowed, as several examples (`on_too_long = "split"`): the row's tokens are cut into
 //! windows of the maximal length, one behind the other, and each window that has something to learn is a piece.
+//!
+//! Texts that are joined (`join_texts`) are cut likewise, but a window runs on into the next text: it belongs to the row
+//! in which it begins. What comes out are the blocks of transformers' `run_clm.py` (`group_texts`), and its remainder,
+//! which that script drops.
 
 use std::ops::Range;
 
@@ -12,9 +16,66 @@ use crate::record::{Example, IGNORE};
 pub struct Pieces {
     /// Examples of this row and of all before it.
     ends: Vec<u32>,
+    /// How each row goes on; empty where rows are not joined.
+    joints: Vec<Joint>,
+}
+
+/// A row among joined ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Joint {
+    /// Tokens at its beginning that belong to an example which began before.
+    skip: u32,
+    next: Option<u32>,
 }
 
 impl Pieces {
+    /// The blocks of rows that are joined: each list by itself. `lengths` holds the tokens of all rows.
+    ///
+    /// # Errors
+    /// When there are more than 4 billion blocks.
+    pub(crate) fn joined(lengths: &[u32], lists: [&[u32]; 2], max_length: u64) -> Result<Self> {
+        let mut joints = vec![Joint::default(); lengths.len()];
+        let mut begun = vec![0u64; lengths.len()];
+        let size = max_length.max(1);
+        for rows in lists {
+            // Tokens of the block under way.
+            let mut filled = 0;
+            for (row, next) in rows.iter().zip(rows.iter().skip(1).map(Some).chain([None])) {
+                let row = *row as usize;
+                let tokens = u64::from(lengths[row]);
+                let skip = if filled == 0 { 0 } else { tokens.min(size - filled) };
+                let left = tokens - skip;
+                begun[row] = left.div_ceil(size);
+                filled = if left == 0 { (filled + skip) % size } else { left % size };
+                // Not more than the row's tokens.
+                joints[row] = Joint { skip: skip as u32, next: next.copied() };
+            }
+            // A block of one token has nothing to learn; only the last one can be so short.
+            let last = rows.iter().rev().find(|row| begun[**row as usize] > 0);
+            if let Some(last) = last.filter(|_| filled == 1) {
+                begun[*last as usize] -= 1;
+            }
+        }
+        let mut pieces = Self { joints, ..Self::default() };
+        begun.into_iter().try_for_each(|blocks| pieces.push(u32::try_from(blocks).unwrap_or(u32::MAX)))?;
+        Ok(pieces)
+    }
+
+    /// Whether examples run on from row to row.
+    pub(crate) fn are_joined(&self) -> bool {
+        !self.joints.is_empty()
+    }
+
+    /// Tokens of a joined row in front of the first example that begins in it.
+    pub(crate) fn skipped(&self, row: u32) -> usize {
+        self.joints.get(row as usize).map_or(0, |joint| joint.skip as usize)
+    }
+
+    /// The row that a joined one goes on with.
+    pub(crate) fn after(&self, row: u32) -> Option<u32> {
+        self.joints.get(row as usize)?.next
+    }
+
     /// Notes the next row.
     ///
     /// # Errors
@@ -30,6 +91,11 @@ impl Pieces {
         })?;
         self.ends.push(end);
         Ok(())
+    }
+
+    /// All examples.
+    pub(crate) fn len(&self) -> usize {
+        self.ends.last().copied().unwrap_or(0) as usize
     }
 
     /// The examples that a row is.
@@ -88,13 +154,59 @@ impl Example {
             truncated_from: None,
             learns_to_stop: self.learns_to_stop && window.end == self.ids.len(),
             side: self.side.as_ref().map(|side| Box::new(side.window(&window))),
+            changes: self.changes.clone(),
         }
+    }
+}
+
+impl Example {
+    /// Puts another text behind this one.
+    pub(crate) fn append(&mut self, other: Self) {
+        let begin = self.rendered.len();
+        self.rendered.push_str(&other.rendered);
+        self.offsets.extend(other.offsets.iter().map(|(start, end)| (start + begin, end + begin)));
+        self.ids.extend(other.ids);
+        self.labels.extend(other.labels);
+        self.roles.extend(other.roles);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Blocks as run_clm's `group_texts` cuts them, and the rest.
+    #[test]
+    fn joined_rows_are_cut_into_blocks_wherever_texts_end() {
+        let lengths = [3, 7, 1, 0, 2, 12, 5, 4];
+        for length in 2..20u64 {
+            let train: &[u32] = &[0, 1, 2, 3, 5, 7];
+            let held: &[u32] = &[4, 6];
+            let pieces = Pieces::joined(&lengths, [train, held], length).unwrap();
+            for rows in [train, held] {
+                let all: Vec<(u32, usize)> = rows
+                    .iter()
+                    .flat_map(|row| (0..lengths[*row as usize] as usize).map(|at| (*row, at)))
+                    .collect();
+                let wanted: Vec<&[(u32, usize)]> =
+                    all.chunks(length as usize).filter(|block| block.len() > 1).collect();
+                let examples = pieces.of_rows(rows);
+                assert_eq!(examples.len(), wanted.len(), "{length}");
+                for (example, wanted) in examples.iter().zip(wanted) {
+                    let (row, piece) = pieces.locate(*example).unwrap();
+                    let mut found = Vec::new();
+                    let (mut at, mut start) =
+                        (Some(row), pieces.skipped(row) + piece as usize * length as usize);
+                    while let Some(row) = at.filter(|_| found.len() < length as usize) {
+                        let end = (lengths[row as usize] as usize).min(start + length as usize - found.len());
+                        found.extend((start..end).map(|at| (row, at)));
+                        (at, start) = (pieces.after(row), 0);
+                    }
+                    assert_eq!(found, wanted, "{length}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn examples_belong_to_the_rows_they_were_cut_from() {

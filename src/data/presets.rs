@@ -13,10 +13,15 @@ macro_rules! files {
 /// Id and text of each file, in the order in which they are offered.
 type Files = &'static [(&'static str, &'static str)];
 
-const RECIPES: Files = files! { "recipes" "quickstart" "quickstart-zh" "starter-base" };
-const COLUMN_MAPS: Files = files! { "datasets" "instruction" "question" "completion" "title" "summary" };
+const RECIPES: Files = files! { "recipes"
+    "quickstart" "quickstart-zh" "starter-base"
+    "cpm-bee-choice" "belle-chat" "paper-classification" "ultrachat-gpt2"
+};
+const COLUMN_MAPS: Files = files! { "datasets"
+    "instruction" "question" "completion" "title" "summary" "paper" "choice"
+};
 
-/// Complete runs.
+/// Complete runs, and such as want a model and data of the user's.
 pub fn recipes() -> Vec<Preset> {
     described(RECIPES)
 }

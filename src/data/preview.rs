@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use memchr::memmem::Finder;
-use protocol::{PreviewRow, Result, Text, UserError};
+use protocol::{PreviewRow, Result, Text, UserError, text};
 use rayon::prelude::*;
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ use crate::dataset::Dataset;
 use crate::deep::DeepPool;
 use crate::pieces::windows;
 use crate::progress::{Progress, check_cancelled};
-use crate::record::{Example, IGNORE, Record};
+use crate::record::{Changes, Example, IGNORE, Record};
 use crate::sources::{Row, RowValue};
 
 /// Characters of a field that are shown.
@@ -91,6 +91,9 @@ impl Seen {
         let record = match dataset.row(index) {
             Ok(raw) => {
                 row.fields = fields(&raw);
+                if let Some(answers) = dataset.judged(index, &raw) {
+                    return Self::judged(dataset, row, &raw, answers, tokens);
+                }
                 dataset.understand(index, &raw).map(|record| (raw, record))
             }
             Err(err) => Err(err),
@@ -114,6 +117,42 @@ impl Seen {
     }
 }
 
+impl Seen {
+    /// Every answer of a row that says how good they are, one behind the other, and that nothing is trained on them.
+    fn judged(
+        dataset: &Dataset,
+        mut row: PreviewRow,
+        raw: &Row,
+        answers: Result<Vec<(Text, Record)>>,
+        tokens: &dyn Fn(&[u32]) -> Vec<String>,
+    ) -> Self {
+        let answers = match answers {
+            Ok(answers) => answers,
+            Err(err) => {
+                row.error = Some(err.what);
+                return Self { rows: vec![row], conversation: false, failure: None };
+            }
+        };
+        let refusal = dataset.refusal().map(|err| err.what);
+        let several = (answers.len() > 1).then_some(answers.len() as u64);
+        let mut seen = Self { rows: Vec::new(), conversation: true, failure: None };
+        for (number, (said, record)) in (1..).zip(answers) {
+            let mut shown = PreviewRow { piece: several.map(|_| number), pieces: several, ..row.clone() };
+            shown.notes = std::iter::once(said).chain(refusal.clone()).collect();
+            row.fields.clear();
+            match dataset.encode(raw, &record) {
+                Ok(example) => fill(&mut shown, example, tokens),
+                Err(err) => {
+                    shown.error = Some(err.what.clone());
+                    seen.failure = Some(err);
+                }
+            }
+            seen.rows.push(shown);
+        }
+        seen
+    }
+}
+
 fn blank(row: u64, file: std::path::PathBuf) -> PreviewRow {
     PreviewRow {
         row,
@@ -129,6 +168,7 @@ fn blank(row: u64, file: std::path::PathBuf) -> PreviewRow {
         fields: Vec::new(),
         piece: None,
         pieces: None,
+        notes: Vec::new(),
     }
 }
 
@@ -140,6 +180,12 @@ fn pieces(
     tokens: &dyn Fn(&[u32]) -> Vec<String>,
 ) -> Vec<PreviewRow> {
     let max_length = dataset.policy().max_length;
+    if dataset.policy().join_texts {
+        row.notes.push(text!(
+            "In training the text goes on with the next one: blocks of {max_length} tokens",
+            "训练时与后面的文本相接，按 {max_length} 个词元分块"
+        ));
+    }
     if !dataset.splits() || example.ids.len() as u64 <= max_length {
         fill(&mut row, example, tokens);
         return vec![row];
@@ -173,6 +219,31 @@ fn fill(row: &mut PreviewRow, example: Example, tokens: &dyn Fn(&[u32]) -> Vec<S
     row.ids = example.ids;
     row.roles = example.roles;
     row.truncated_from = example.truncated_from.map(|length| length as u64);
+    row.notes.extend(told(&example.changes));
+}
+
+/// What else became of the row.
+fn told(changes: &Changes) -> Vec<Text> {
+    let Changes { source, target, escaped } = changes;
+    let source = source.map(|tokens| {
+        text!(
+            "What precedes the answer had {tokens} tokens and is cut to max_source_length",
+            "回答之前的内容原有 {tokens} 个词元，已截断至 max_source_length"
+        )
+    });
+    let target = target.map(|tokens| {
+        text!(
+            "The answer had {tokens} tokens and is cut to max_target_length",
+            "回答原有 {tokens} 个词元，已截断至 max_target_length"
+        )
+    });
+    let escaped = escaped.as_ref().map(|text| {
+        text!(
+            "`<` opens no special token in `{text}` and is read as a character, written `<<`",
+            "`{text}` 中的 `<` 未开启特殊词元，按普通字符读取，写作 `<<`"
+        )
+    });
+    [source, target, escaped].into_iter().flatten().collect()
 }
 
 /// What the vocabulary lacks is told by the text it stands for.

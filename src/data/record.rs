@@ -58,6 +58,18 @@ pub struct Example {
     pub learns_to_stop: bool,
     /// What else a model that reads dicts needs to know of the tokens.
     pub side: Option<Box<BeeRow>>,
+    pub changes: Changes,
+}
+
+/// How a row's tokens differ from what stands in the file, beside the cut to the maximal length.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Tokens of the question before it was cut to `max_source_length`, if it was.
+    pub source: Option<usize>,
+    /// Tokens of the answer before it was cut to `max_target_length`, if it was.
+    pub target: Option<usize>,
+    /// Where the first `<` begins that was read as a character, though it is not doubled.
+    pub escaped: Option<String>,
 }
 
 impl Example {

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use data::{Encode as _, EncodeOptions, Encoder, Example, IGNORE, Record};
-use protocol::config::TrainOn;
 use protocol::{ModelRef, Result, Text, UserError, text};
 use serde::Deserialize;
 
@@ -79,7 +78,7 @@ fn row(line: &str, model: &ModelRef, encoder: &mut Option<Encoder>) -> Result<Ex
 }
 
 fn plain_encoder(model: &ModelRef) -> Result<Encoder> {
-    let options = EncodeOptions { train_on: TrainOn::Responses, max_length: usize::MAX };
+    let options = EncodeOptions::default();
     Encoder::new(Arc::new(tokenizer_with(&model.path, model.adapters.first())?), None, options)
 }
 

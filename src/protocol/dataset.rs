@@ -48,6 +48,9 @@ pub struct PreviewRow {
     /// Into how many pieces the row was split.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pieces: Option<u64>,
+    /// What else is to be said of it: what was cut or read in another way, which of several answers it shows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<Text>,
 }
 
 /// How previewed rows were read.
@@ -188,6 +191,12 @@ pub enum Severity {
 pub enum FindingKind {
     /// Longer than `max_length`.
     TooLong,
+    /// What precedes the answer is longer than `max_source_length`.
+    LongSource,
+    /// The answer is longer than `max_target_length`.
+    LongTarget,
+    /// A `<` that opens no special token of CPM-Bee: it is read as a character.
+    Escaped,
     /// No token of the row bears loss.
     NoLabels,
     EmptyAnswer,
@@ -201,6 +210,8 @@ pub enum FindingKind {
     /// A token id beyond the model's embedding.
     BadTokenId,
     Empty,
+    /// How many blocks joined texts make.
+    Joined,
     /// What the extended vocabulary changes.
     Vocabulary,
     /// Most of what goes through the model is padding.

@@ -24,6 +24,7 @@ pub fn row(tokens: &[(&str, TokenRole, bool)]) -> PreviewRow {
         error: None,
         piece: None,
         pieces: None,
+        notes: Vec::new(),
         fields: Vec::new(),
     }
 }

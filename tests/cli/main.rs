@@ -11,6 +11,7 @@ mod bad_data;
 mod bad_models;
 mod bad_runs;
 mod compare;
+mod convert;
 mod disk;
 mod engine_process;
 mod figures;

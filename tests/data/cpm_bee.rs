@@ -7,8 +7,8 @@ use data::{
     Batch, CpmBee, Dataset, Draw, Encode, EncodeOptions, Encoder, Example, FIRST_EXTENSION, IGNORE, Record,
     Silent, Survey, Tokenizer, WordKind, encode_row, message, preview,
 };
-use protocol::TokenRole;
-use protocol::config::{OnTooLong, TrainOn};
+use protocol::config::OnTooLong;
+use protocol::{FindingKind, Severity, TokenRole};
 use serde_json::{Map, Value, json};
 
 use crate::common;
@@ -71,9 +71,57 @@ fn golden_texts_are_cut_as_by_the_reference() {
         check_ids(&words, case, bee.len());
     }
     for case in expected["bad_texts"].as_array().unwrap() {
-        let data = object(json!({"input": case["text"], "<ans>": "x"}));
-        assert!(encode_row(&bee, &data).is_err(), "{case}");
+        read_as_characters(&bee, case["text"].as_str().unwrap());
     }
+}
+
+/// A text that the reference ends at with an error is read as if its stray `<` were doubled, and says so.
+fn read_as_characters(bee: &CpmBee, text: &str) {
+    let encode = |text: &str| encode_row(bee, &object(json!({"input": text, "<ans>": "x"}))).unwrap();
+    let read = encode(text);
+    let told = read.changes.escaped.clone().unwrap();
+    assert!(told.starts_with('<') && text.contains(&told), "{text}: {told}");
+    let (mended, _) = bee.mended(text);
+    assert_eq!(mended.replace("<<", "<"), text.replace("<<", "<"));
+    let escaped = encode(&mended);
+    assert_eq!(escaped.changes.escaped, None, "{mended}");
+    assert_eq!((&read.ids, &read.labels, &read.rendered), (&escaped.ids, &escaped.labels, &escaped.rendered));
+}
+
+/// The tutorial's second form of a dialogue, at which the reference ends with an error.
+#[test]
+fn tokens_that_no_vocabulary_has_are_characters() {
+    let Some(folder) = common::golden("seed/cpmbee-data") else { return common::skipped(1, "CPM-Bee data") };
+    let bee = CpmBee::parse(&std::fs::read(folder.join("bee.txt")).unwrap()).unwrap();
+    read_as_characters(&bee, "<问题>你好，明天天气如何？\n<答案>你在哪里？\n<问题>北京。\n<答案>");
+    for (text, mended) in [
+        ("a<b", "a<<b"),
+        ("<问题>", "<<问题>"),
+        ("x <div class='a'>y</div><sep>z<mask_0>", "x <<div class='a'>y<</div><sep>z<mask_0>"),
+        ("<<问题> <", "<<问题> <<"),
+        ("<a<option_3>", "<<a<option_3>"),
+    ] {
+        assert_eq!(bee.mended(text).0, mended);
+    }
+    for sound in ["", "a", "<<", "a<sep>b", "<option_12>", "<<<mask_0>", "1 << 2"] {
+        assert_eq!(bee.mended(sound), (sound.into(), None));
+    }
+}
+
+/// `<ans>` may stand first, be a tree, and only the one at the root asks for anything.
+#[test]
+fn answers_are_what_stands_below_the_first_level() {
+    let bee = small();
+    let data = object(json!({"<ans>": {"a": {"b": "hi", "<ans>": "yes"}}, "input": {"<ans>": "ab"}}));
+    let example = encode_row(&bee, &data).unwrap();
+    let row = example.side.as_ref().unwrap();
+    let learned: Vec<&str> = (0..example.ids.len())
+        .filter(|at| example.labels[*at] != IGNORE)
+        .map(|at| bee.word(example.labels[at] as u32).unwrap())
+        .collect();
+    assert_eq!(learned, ["hi", "</s>", "yes", "</s>"]);
+    let answers = row.context.iter().filter(|context| !**context).count();
+    assert_eq!(answers, 4, "the two answers with what begins each");
 }
 
 /// Ids of words, and from the vocabulary's size on a number for each text that is in none.
@@ -195,10 +243,13 @@ fn hostile_vocabularies_are_refused() {
 }
 
 #[test]
-fn texts_outside_the_syntax_are_refused_and_no_text_panics() {
+fn texts_outside_the_syntax_are_characters_and_no_text_panics() {
     let bee = small();
     for bad in ["a<", "<", "a<b", "<>", "<a<b>", "<<<", "<é"] {
         assert!(bee.words(bad).is_err(), "{bad}");
+    }
+    for bad in ["a<", "<", "a<b", "<>", "<a<b>", "<<<", "<é", "<x>", "é<ab>"] {
+        read_as_characters(&bee, bad);
     }
     for good in ["", "<<", "<<>", "<>>", "é<mask_0>é", "a<<<mask>", "\u{0}\u{10ffff}"] {
         assert!(bee.words(good).is_ok(), "{good}");
@@ -269,7 +320,7 @@ fn a_folder_with_its_vocabulary_is_a_tokenizer() {
 }
 
 fn encoder(max_length: usize) -> Encoder {
-    let options = EncodeOptions { train_on: TrainOn::Responses, max_length };
+    let options = EncodeOptions { max_length, ..EncodeOptions::default() };
     Encoder::new(Arc::new(folder().1), None, options).unwrap()
 }
 
@@ -350,14 +401,22 @@ fn files_are_recognised_and_bad_rows_named() {
     ];
     let (_folder, dataset) = open_rows(&format!("{}\n", lines.join("\n")), |_| ());
     assert_eq!(dataset.sources()[0].format, "cpm-bee");
-    let errors = [(1, "not closed"), (2, "no `<ans>`"), (3, "is a list"), (4, "no special token")];
+    let errors = [(2, "no `<ans>`"), (3, "is a list")];
     for (index, why) in errors {
         let err = dataset.example(index).unwrap_err();
         assert!(err.to_string().contains(why), "{err}");
         assert_eq!(err.place.row, Some(index as u64 + 1));
     }
     let survey = Survey::new(&dataset, &data::ModelTokens::default(), 0, &Silent).unwrap();
-    assert_eq!(survey.verdict.learned_tokens, 2 + 1);
+    // The last one's answer is empty: its end alone is learned.
+    assert_eq!(survey.verdict.learned_tokens, 3 * 2 + 1);
+    let found = survey.verdict.findings.iter().find(|finding| finding.kind == FindingKind::Escaped).unwrap();
+    assert_eq!((found.severity, &found.rows), (Severity::Info, &vec![2, 5]));
+    assert!(found.text.en.contains("`<b`") && found.text.zh.contains("`<b`"), "{}", found.text);
+    let tokens = |ids: &[u32]| ids.iter().map(u32::to_string).collect();
+    let shown = preview(&dataset, 0, 2, &tokens).rows;
+    assert!(shown[0].notes.is_empty());
+    assert!(shown[1].notes[0].en.contains("`<b` and is read as a character"), "{:?}", shown[1].notes);
     let deep = format!("{}\"x\"{}", "{\"a\":".repeat(90), "}".repeat(90));
     let (_folder, dataset) = open_rows(&format!("{{\"<ans>\":{deep}}}\n"), |_| ());
     assert!(dataset.example(0).unwrap_err().to_string().contains("nested deeper"));

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use data::{Batch, IGNORE, preview};
-use protocol::UserError;
+use data::{Batch, Encode as _, IGNORE, ModelTokens, Silent, Survey, preview};
 use protocol::config::{DataConfig, OnTooLong, Validation};
+use protocol::{FindingKind, UserError};
 
-use crate::support::{Folder, alpaca_lines, config, open};
+use crate::support::{Folder, Words, alpaca_lines, config, open};
 
 fn fails(config: &DataConfig, folder: &Folder) -> UserError {
     open(config, folder).err().unwrap()
@@ -119,4 +119,47 @@ fn a_dataset_is_shared_between_threads() {
     fn shared<T: Send + Sync>(_: &T) {}
     let (folder, _) = Folder::with("a.jsonl", alpaca_lines(1));
     shared(&open(&config(&["a.jsonl"]), &folder).unwrap());
+}
+
+/// Continued pre-training: texts in blocks, as run_clm's `group_texts` makes them.
+#[test]
+fn joined_texts_are_blocks_of_the_maximal_length() {
+    let lines = |count: usize| -> String {
+        (0..count).map(|n| format!("{}\n", "w x y z v ".repeat(1 + n % 3) + &n.to_string())).collect()
+    };
+    let (folder, _) = Folder::with("a.txt", lines(23));
+    folder.write("held.txt", lines(5));
+    let mut settings = config(&["a.txt"]);
+    settings.validation = Validation::Files(vec!["held.txt".into()]);
+    (settings.join_texts, settings.max_length) = (true, 16);
+    let mut dataset = open(&settings, &folder).unwrap();
+    let all: Vec<(Vec<u32>, Vec<i32>)> = (0..dataset.len())
+        .map(|row| {
+            let example = Words::default().encode(&dataset.record(row).unwrap()).unwrap();
+            (example.ids, example.labels)
+        })
+        .collect();
+    let survey = Survey::new(&dataset, &ModelTokens::default(), 0, &Silent).unwrap();
+    assert!(survey.verdict.findings.iter().all(|finding| finding.kind == FindingKind::Joined));
+    dataset.number_pieces(survey.pieces.unwrap());
+    let mut learned = 0;
+    for (rows, examples) in [(&all[..23], &survey.split.train), (&all[23..], &survey.split.validation)] {
+        let ids: Vec<u32> = rows.iter().flat_map(|(ids, _)| ids.clone()).collect();
+        let labels: Vec<i32> = rows.iter().flat_map(|(_, labels)| labels.clone()).collect();
+        assert_eq!(examples.len(), ids.len().div_ceil(16));
+        for (at, example) in examples.iter().enumerate() {
+            let block = dataset.example(*example as usize).unwrap();
+            let part = at * 16..ids.len().min(at * 16 + 16);
+            assert_eq!((&block.ids[..], &block.labels[..]), (&ids[part.clone()], &labels[part]));
+            assert_eq!(block.offsets.len(), block.ids.len());
+            assert!(block.offsets.iter().all(|(start, end)| block.rendered.get(*start..*end).is_some()));
+            learned += block.learned() as u64;
+        }
+    }
+    assert_eq!(survey.verdict.learned_tokens, learned);
+    assert_eq!(survey.verdict.tokens, all.iter().map(|(ids, _)| ids.len() as u64).sum::<u64>());
+    folder.write("b.jsonl", alpaca_lines(3));
+    settings.train = vec!["b.jsonl".into()];
+    let err = open(&settings, &folder).err().unwrap();
+    assert!(err.to_string().contains("Only plain texts can be joined"), "{err}");
 }

@@ -8,6 +8,7 @@ use data::formats::choose;
 use data::sources::open;
 use protocol::{Result, Text};
 
+use crate::common::{shared, skipped};
 use crate::support::Folder;
 
 fn detect(path: &Path) -> Result<(&'static str, Text)> {
@@ -37,6 +38,10 @@ fn rows_tell_their_format() {
         ("{\"content\":\"a\",\"summary\":\"b\"}", "columns"),
         ("{\"text\":\"a\"}", "text"),
         ("{\"content\":\"a\"}", "text"),
+        ("{\"prompt\":\"a\",\"chosen\":\"b\",\"rejected\":\"c\"}", "preference"),
+        ("{\"conversations\":[],\"chosen\":{},\"rejected\":{}}", "preference"),
+        ("{\"prompt\":\"a\",\"completion\":\"b\",\"label\":true}", "feedback"),
+        ("{\"input\":\"a\",\"options\":{},\"<ans>\":\"b\"}", "cpm-bee"),
         ("{\"input_ids\":[1],\"labels\":[1]}", "tokens"),
     ] {
         let (found, reason) = detect_rows("a.jsonl", rows).unwrap();
@@ -90,61 +95,76 @@ fn an_unknown_format_names_the_nearest() {
     assert!(err.to_string().contains("did you mean `alpaca`?"), "{err}");
 }
 
-/// Real files, beside the checkout where they are at hand.
-fn real() -> Option<PathBuf> {
-    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let folders = ["../shared/realdata", "../../shared/realdata"].map(|folder| checkout.join(folder));
-    folders.into_iter().find(|folder| folder.is_dir())
+/// What every real file is: its rows and format, or what it is refused as.
+const REAL: &[(&str, Result<(usize, &str), &str>)] = &[
+    ("data/llama-factory/alpaca_en_demo.json", Ok((999, "alpaca"))),
+    ("data/llama-factory/alpaca_zh_demo.json", Ok((1000, "alpaca"))),
+    ("data/llama-factory/identity.json", Ok((91, "alpaca"))),
+    ("data/llama-factory/glaive_toolcall_en_demo.json", Ok((300, "sharegpt"))),
+    ("data/llama-factory/v1_sft_demo.jsonl", Ok((500, "messages"))),
+    ("data/llama-factory/reason_tool_use_demo_50.jsonl", Ok((50, "messages"))),
+    ("data/llama-factory/dpo_en_demo.json", Ok((300, "preference"))),
+    ("data/llama-factory/v1_dpo_demo.jsonl", Ok((10, "preference"))),
+    ("data/llama-factory/kto_en_demo.json", Ok((300, "feedback"))),
+    ("data/llama-factory/wiki_demo.txt", Ok((30, "text"))),
+    ("data/llama-factory/dataset_info.json", Err("a registry of datasets")),
+    ("data/tiny_shakespeare.txt", Ok((7222, "text"))),
+    ("data/dolly_hhrlhf_train_small.jsonl", Ok((1000, "completion"))),
+    ("data/belle/eval_set.json", Ok((1000, "columns"))),
+    ("data/ccpm_example/raw_data/train.jsonl", Ok((21778, "columns"))),
+    ("data/xfg-paper/testB.csv", Err("`uuid`, `title`, `author`, `abstract`")),
+    ("data/train_logs/llama3_2_1b_squad_h100.jsonl", Err("the log of a training run")),
+    ("data/train_logs/qwen3_moe_30b_te_deepep_h100.jsonl", Err("the log of a training run")),
+    ("eval/advertisegen/train.json", Ok((30, "columns"))),
+    ("eval/advertisegen/dev.json", Ok((20, "columns"))),
+    ("eval/advertisegen/data_sample.jsonl", Ok((100, "columns"))),
+    ("eval/gsm8k/test.jsonl", Ok((1319, "columns"))),
+    ("eval/text_to_sql/train.jsonl", Ok((1000, "text"))),
+    ("eval/text_to_sql/valid.jsonl", Ok((100, "text"))),
+    ("eval/text_to_sql/test.jsonl", Ok((100, "text"))),
+    ("eval/TruthfulQA.csv", Ok((817, "columns"))),
+    ("eval/blimp/causative.jsonl", Err("BLiMP")),
+    ("eval/mt-bench/question.jsonl", Err("MT-Bench")),
+    ("eval/mmlu/mapping.json", Err("subjects")),
+    ("eval/mmlu/dev/astronomy_dev.csv", Err("multiple-choice")),
+    ("eval/mmlu/test/world_religions_test.csv", Err("multiple-choice")),
+    ("eval/noncommercial/ceval/val/logic_val.csv", Err("multiple-choice")),
+    ("eval/noncommercial/cmmlu/dev/computer_science.csv", Err("multiple-choice")),
+];
+
+/// Every file of `folder` and below it.
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
 }
 
 #[test]
-fn real_files_are_recognised() {
-    let Some(real) = real() else { return };
-    for (file, rows, format) in [
-        ("data/llama-factory/alpaca_en_demo.json", 999, "alpaca"),
-        ("data/llama-factory/alpaca_zh_demo.json", 1000, "alpaca"),
-        ("data/llama-factory/identity.json", 91, "alpaca"),
-        ("data/llama-factory/glaive_toolcall_en_demo.json", 300, "sharegpt"),
-        ("data/llama-factory/v1_sft_demo.jsonl", 500, "messages"),
-        ("data/llama-factory/reason_tool_use_demo_50.jsonl", 50, "messages"),
-        ("data/llama-factory/wiki_demo.txt", 30, "text"),
-        ("data/tiny_shakespeare.txt", 7222, "text"),
-        ("data/dolly_hhrlhf_train_small.jsonl", 1000, "completion"),
-        ("data/belle/eval_set.json", 1000, "columns"),
-        ("data/ccpm_example/raw_data/train.jsonl", 21778, "columns"),
-        ("eval/advertisegen/train.json", 30, "columns"),
-        ("eval/advertisegen/data_sample.jsonl", 100, "columns"),
-        ("eval/gsm8k/test.jsonl", 1319, "columns"),
-        ("eval/text_to_sql/train.jsonl", 1000, "text"),
-        ("eval/TruthfulQA.csv", 817, "columns"),
-    ] {
-        let path = real.join(file);
-        let source = open(&path, &Silent).unwrap_or_else(|err| panic!("{err}"));
-        assert_eq!(source.len(), rows, "{file}");
-        let choice = choose("auto", &BTreeMap::new(), source.as_ref()).unwrap_or_else(|err| panic!("{err}"));
-        assert_eq!(choice.format.id, format, "{file}: {}", choice.reason);
-        let context = data::formats::FormatContext::new(&BTreeMap::new(), choice.format).unwrap();
-        for index in 0..source.len() {
-            let row = source.get(index).unwrap_or_else(|err| panic!("{err}"));
-            (choice.format.read)(&row, &context).unwrap_or_else(|err| panic!("{err}"));
-        }
+fn every_real_file_is_told_for_what_it_is() {
+    let Some(real) = shared("realdata") else { return skipped(REAL.len(), "real files") };
+    for file in files_below(&real.join("data")) {
+        let listed = |(name, _): &(&str, _)| file == real.join(name);
+        assert!(REAL.iter().any(listed), "{} is not listed", file.display());
     }
-}
-
-#[test]
-fn real_files_of_other_kinds_are_refused_by_name() {
-    let Some(real) = real() else { return };
-    for (file, looks_like) in [
-        ("data/llama-factory/dpo_en_demo.json", "preference pairs"),
-        ("data/llama-factory/v1_dpo_demo.jsonl", "preference pairs"),
-        ("data/llama-factory/kto_en_demo.json", "KTO"),
-        ("data/llama-factory/dataset_info.json", "a registry of datasets"),
-        ("data/train_logs/llama3_2_1b_squad_h100.jsonl", "the log of a training run"),
-        ("data/train_logs/qwen3_moe_30b_te_deepep_h100.jsonl", "the log of a training run"),
-        ("data/xfg-paper/testB.csv", "`uuid`, `title`, `author`, `abstract`"),
-        ("eval/noncommercial/ceval/val/logic_val.csv", "multiple-choice"),
-    ] {
-        let err = detect(&real.join(file)).err().unwrap_or_else(|| panic!("{file} was accepted"));
-        assert!(err.what.en.contains(looks_like), "{file}: {err}");
+    for (file, expected) in REAL {
+        let path = real.join(file);
+        match expected {
+            Ok((rows, format)) => {
+                let source = open(&path, &Silent).unwrap_or_else(|err| panic!("{err}"));
+                assert_eq!(source.len(), *rows, "{file}");
+                let found = choose("auto", &BTreeMap::new(), source.as_ref());
+                let choice = found.unwrap_or_else(|err| panic!("{err}"));
+                assert_eq!(choice.format.id, *format, "{file}: {}", choice.reason);
+                assert!(!choice.reason.zh.is_empty());
+                let context = data::formats::FormatContext::new(&BTreeMap::new(), choice.format).unwrap();
+                for index in 0..source.len() {
+                    let row = source.get(index).unwrap_or_else(|err| panic!("{err}"));
+                    (choice.format.read)(&row, &context).unwrap_or_else(|err| panic!("{err}"));
+                }
+            }
+            Err(looks_like) => {
+                let err = detect(&path).err().unwrap_or_else(|| panic!("{file} was accepted"));
+                assert!(err.what.en.contains(looks_like), "{file}: {err}");
+            }
+        }
     }
 }

@@ -12,7 +12,12 @@ use serde_json::{Value, json};
 use crate::common;
 use crate::templates::{compile, messages};
 
-const OPTIONS: EncodeOptions = EncodeOptions { train_on: TrainOn::Responses, max_length: 4096 };
+const OPTIONS: EncodeOptions = EncodeOptions {
+    train_on: TrainOn::Responses,
+    max_length: 4096,
+    max_source_length: 0,
+    max_target_length: 0,
+};
 
 /// The golden byte-level tokenizer: `<s>`, `</s>`, `<|im_start|>`, `<|im_end|>` are tokens of it.
 fn tokenizer() -> Arc<Tokenizer> {

@@ -232,13 +232,125 @@ fn completion_text_and_tokens() {
     assert_says(&refusal("tokens", json!({"input_ids": []})), "empty");
 }
 
+/// A question's prefix, by every format that has questions.
+#[test]
+fn a_prefix_stands_in_front_of_the_first_question() {
+    let read = |id: &str, value: Value| {
+        let format = Format::find(id).unwrap();
+        let context = FormatContext::new(&BTreeMap::new(), format).unwrap().with_prefix("P:");
+        (format.read)(&row(value), &context).unwrap()
+    };
+    let turns = [(User, "P:a"), (Assistant, "b"), (User, "c"), (Assistant, "d")];
+    assert_eq!(
+        read("columns", json!({"prompt": "c", "response": "d", "history": [["a", "b"]]})),
+        chat(&turns)
+    );
+    let system = json!({"system": "S", "instruction": "c", "output": "d"});
+    assert_eq!(read("alpaca", system), chat(&[(System, "S"), (User, "P:c"), (Assistant, "d")]));
+    let completion = Record::Completion { prompt: "P:a".into(), completion: "b".into() };
+    assert_eq!(read("completion", json!({"prompt": "a", "completion": "b"})), completion);
+}
+
+/// The chat APIs send arguments as a string; templates want the object.
+#[test]
+fn arguments_of_calls_become_objects() {
+    let call = json!({"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{\"x\": 1}"}});
+    let value = json!({"messages": [{"role": "user", "content": "?"}, {"role": "assistant", "content": null, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c1", "content": "4"}], "tools": [{"type": "function", "function": {"name": "f"}}]});
+    let Record::Conversation { messages, tools } = read("messages", value) else { panic!() };
+    let wanted = json!([{"id": "c1", "type": "function", "function": {"name": "f", "arguments": {"x": 1}}}]);
+    assert_eq!(messages[1].extra["tool_calls"], wanted);
+    assert_eq!(messages[2].extra["tool_call_id"], "c1");
+    assert!(tools.is_some());
+    let odd = json!({"messages": [{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "x="}}]}]});
+    let Record::Conversation { messages, .. } = read("messages", odd) else { panic!() };
+    assert_eq!(messages[0].extra["tool_calls"][0]["function"]["arguments"], "x=");
+}
+
+fn answers(id: &str, value: Value) -> Result<Vec<(String, Record)>> {
+    let format = Format::find(id).unwrap();
+    let context = FormatContext::new(&BTreeMap::new(), format).unwrap();
+    let answers = (format.judged.as_ref().unwrap().answers)(&row(value), &context)?;
+    Ok(answers.into_iter().map(|(said, record)| (said.en.into_owned(), record)).collect())
+}
+
+#[test]
+fn pairs_of_every_shape_show_both_answers() {
+    let good = chat(&[(User, "Hi"), (Assistant, "Hello")]);
+    let bad = chat(&[(User, "Hi"), (Assistant, "Go away")]);
+    let turn = |from: &str, value: &str| json!({"from": from, "value": value});
+    let said = |role: &str, content: &str| json!({"role": role, "content": content});
+    let whole = |answer: &str| json!([said("user", "Hi"), said("assistant", answer)]);
+    for pair in [
+        json!({"prompt": "Hi", "chosen": "Hello", "rejected": "Go away"}),
+        json!({"instruction": "Hi", "input": "", "chosen": "Hello", "rejected": "Go away"}),
+        json!({"conversations": [turn("human", "Hi")], "chosen": turn("gpt", "Hello"), "rejected": turn("gpt", "Go away")}),
+        json!({"chosen": whole("Hello"), "rejected": whole("Go away")}),
+        json!({"prompt": "Hi", "chosen": whole("Hello"), "rejected": whole("Go away")}),
+        json!({"prompt": [said("user", "Hi")], "chosen": [said("assistant", "Hello")], "rejected": [said("assistant", "Go away")]}),
+        json!({"chosen_messages": whole("Hello"), "rejected_messages": whole("Go away")}),
+    ] {
+        let expected =
+            [("The chosen answer".to_owned(), good.clone()), ("The rejected answer".to_owned(), bad.clone())];
+        assert_eq!(answers("preference", pair.clone()).unwrap(), expected, "{pair}");
+        assert_eq!(read("preference", pair), good);
+    }
+    let input = json!({"instruction": "Add", "input": "1 2", "system": "S", "chosen": "3", "rejected": "4"});
+    assert_eq!(
+        answers("preference", input).unwrap()[1].1,
+        chat(&[(System, "S"), (User, "Add\n1 2"), (Assistant, "4")])
+    );
+    assert_says(&answers("preference", json!({"prompt": "a", "chosen": "b"})).unwrap_err(), "no `rejected`");
+    assert_says(
+        &answers("preference", json!({"prompt": 3, "chosen": "b", "rejected": "c"})).unwrap_err(),
+        "a number",
+    );
+}
+
+#[test]
+fn feedback_tells_what_was_said_of_an_answer() {
+    let good = chat(&[(User, "Hi"), (Assistant, "Hello")]);
+    for (value, mark) in [
+        (json!({"prompt": "Hi", "completion": "Hello", "label": true}), "good"),
+        (json!({"instruction": "Hi", "input": "", "output": "Hello", "kto_tag": false}), "bad"),
+        (
+            json!({"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}], "label": true}),
+            "good",
+        ),
+    ] {
+        assert_eq!(
+            answers("feedback", value).unwrap(),
+            [(format!("Marked as a {mark} answer"), good.clone())]
+        );
+    }
+    assert_says(
+        &answers("feedback", json!({"prompt": "Hi", "completion": "a", "label": 1})).unwrap_err(),
+        "true or false",
+    );
+}
+
+#[test]
+fn dicts_may_be_written_by_an_expression() {
+    let table = json!({"text": "a < \"b\"", "wrong": "x", "right": "y"});
+    let expression = "{\"input\": {{ text | tojson }}, \"options\": {\"<option_0>\": {{ wrong | tojson }}, \"<option_1>\": \
+                      {{ right | tojson }}}, \"<ans>\": \"<option_1>\"}";
+    let Record::Dict(data) = read_with("cpm-bee", &[("dict", expression)], table.clone()).unwrap() else {
+        panic!()
+    };
+    let wanted = json!({"input": "a < \"b\"", "options": {"<option_0>": "x", "<option_1>": "y"}, "<ans>": "<option_1>"});
+    assert_eq!(serde_json::to_string(&data).unwrap(), serde_json::to_string(&wanted).unwrap());
+    let fail = |expression: &str| read_with("cpm-bee", &[("dict", expression)], table.clone()).unwrap_err();
+    assert_says(&fail("{\"input\": {{ text }}}"), "must be a JSON object");
+    assert_says(&fail("[{{ 1 }}]"), "a list");
+    assert_says(&fail("{\"input\": {{ text | tojson }}}"), "no `<ans>`");
+}
+
 #[test]
 fn every_format_describes_itself_in_both_languages() {
     let all = descriptors();
-    assert_eq!(all.len(), 8);
+    assert_eq!(all.len(), 10);
     for format in all {
-        // A dict has whatever keys it likes.
-        assert!(!format.params.is_empty() || format.id == "cpm-bee", "{}", format.id);
+        assert!(!format.params.is_empty(), "{}", format.id);
         for text in
             [&format.name, &format.help].into_iter().chain(format.params.iter().map(|param| &param.help))
         {

@@ -245,3 +245,60 @@ fn silent_ends_follow_train_on_and_a_question_without_an_answer() {
     assert_eq!(ends(&all), 1, "what stands in the text");
     assert!(all.labels.iter().zip(&all.ids).all(|(label, id)| u32::try_from(*label) == Ok(*id)));
 }
+
+/// A row of `Q` and `A` with the lengths of ChatGLM's scripts.
+fn limited(preset: &str, turns: &[Message], source: u64, target: u64) -> data::Example {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = model_folder(parent.path(), &case_of(preset));
+    let config = DataConfig {
+        template: preset.into(),
+        max_length: 100_000,
+        max_source_length: source,
+        max_target_length: target,
+        ..DataConfig::default()
+    };
+    let encoder = Encoder::open(&folder, &config, &folder, None).unwrap();
+    encoder.encode(&Record::Conversation { messages: turns.to_vec(), tools: None }).unwrap()
+}
+
+/// ptuning/main.py of ChatGLM2 keeps `S` tokens of the prompt, `T` of the answer, and the end token; that of ChatGLM-6B
+/// keeps `S - 1` beside [gMASK], and `T - 2` between <sop> and <eop>.
+#[test]
+fn questions_and_answers_are_cut_as_chatglms_scripts_cut_them() {
+    let texts = [
+        "What is it that you want to know of rivers?",
+        "Nothing.",
+        "And of stones?",
+        "They are hard, and old.",
+    ];
+    let roles = ["user", "assistant"].into_iter().cycle();
+    let turns: Vec<Message> = roles.zip(texts).map(|(role, text)| message(role, text)).collect();
+    for turns in [&turns[..2], &turns] {
+        for (preset, markers) in [("chatglm2", 0), ("chatglm", 2)] {
+            let whole = limited(preset, turns, 0, 0);
+            assert_eq!(whole.changes, data::Changes::default());
+            let learned = |at: &usize| whole.labels[*at] == data::IGNORE;
+            let answer = (0..whole.ids.len()).rfind(learned).unwrap() + 1;
+            let (question, answer) = whole.ids.split_at(answer);
+            let (question, opening) = question.split_at(question.len() - markers);
+            let (answer, end) = answer.split_at(answer.len() - 1);
+            for (source, target) in [(7, 3), (20, 100), (100, 4), (3, 2), (1, 3), (1000, 1000)] {
+                let (kept, said) = match preset {
+                    "chatglm2" => (source, target),
+                    _ => (source - 1, target - 2),
+                };
+                let kept = question.len().min(kept);
+                let said = answer.len().min(said);
+                let wanted = [&question[..kept], opening, &answer[..said], end].concat();
+                let cut = limited(preset, turns, source as u64, target as u64);
+                assert_eq!(cut.ids, wanted, "{preset} {source} {target}");
+                let tail = &cut.labels[kept + markers..];
+                let learned = wanted[kept + markers..].iter().map(|id| *id as i32);
+                assert_eq!(tail, learned.collect::<Vec<_>>(), "{preset} {source} {target}");
+                assert_eq!(cut.changes.source, (kept < question.len()).then_some(question.len()));
+                assert_eq!(cut.changes.target, (said < answer.len()).then_some(answer.len()));
+                assert!(cut.learns_to_stop && cut.truncated_from.is_none());
+            }
+        }
+    }
+}

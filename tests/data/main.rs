@@ -9,6 +9,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod convert;
 mod cpm_bee;
 mod dataset;
 mod detection;
@@ -20,6 +21,7 @@ mod library;
 mod packed;
 mod parquet;
 mod presets;
+mod real;
 mod sampler;
 mod selection;
 mod sources;

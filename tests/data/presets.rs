@@ -45,11 +45,23 @@ fn every_file_is_offered_and_says_what_it_is() {
 }
 
 /// Tables that the column maps are for, and the conversation or text of their first row.
-const TABLES: [(&str, &str, &str); 5] = [
+const TABLES: [(&str, &str, &str); 7] = [
     ("instruction", "instruction,input,output\nSay it,twice,it it\n", "Say it\ntwice|it it"),
     ("question", "question,answer\nWhy?,So.\n", "Why?|So."),
     ("completion", "prompt,completion\nOnce,upon\n", "Once|upon"),
     ("title", "title,text\nRivers,They flow.\n", "# Rivers\n\n|They flow."),
+    (
+        "paper",
+        "uuid,title,author,abstract,label\n1,On hearts,Li,They beat.,1\n",
+        "Please judge whether it is a medical field paper according to the given paper title and abstract, output 1 or 0, \
+         the following is the paper title and abstract -->\ntitle:On hearts,abstract:They beat.|1",
+    ),
+    (
+        "choice",
+        "target,input\n2,\"[翻译]灯又亮了。[0]\"\"一\"\"[1]二<[2]三[3]四[答案]\"\n",
+        "{\"input\":\"灯又亮了。\",\"options\":{\"<option_0>\":\"\\\"一\\\"\",\"<option_1>\":\"二<\",\"<option_2>\":\"三\",\
+         \"<option_3>\":\"四\"},\"question\":\"这段话形容了哪句诗的意境？\",\"<ans>\":\"<option_2>\"}",
+    ),
     ("summary", "document,summary\nA long text.,Short.\n", "A long text.|Short."),
 ];
 
@@ -68,6 +80,7 @@ fn column_maps_read_their_tables() {
                 messages.iter().map(|message| message.content.clone()).collect::<Vec<_>>().join("|")
             }
             Record::Completion { prompt, completion } => format!("{prompt}|{completion}"),
+            Record::Dict(data) => serde_json::to_string(&data).unwrap(),
             other => panic!("{id}: {other:?}"),
         };
         assert_eq!(read, wanted, "{id}");

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use data::{Encode, EncodeOptions, Encoder, Record, Tokenizer};
-use protocol::config::TrainOn;
 use serde_json::Value;
 
 use crate::common;
@@ -209,7 +208,7 @@ fn chatglm_asks_for_its_answer_behind_the_prompt() {
     assert_eq!(marked.ids.iter().filter(|id| [mask, start, end].contains(id)).count(), 3);
     assert_eq!(tokenizer.decode(&marked.ids, true).unwrap(), "a\nb");
 
-    let options = EncodeOptions { train_on: TrainOn::Responses, max_length: 100 };
+    let options = EncodeOptions { max_length: 100, ..EncodeOptions::default() };
     let encoder = Encoder::new(Arc::new(Tokenizer::open(folder.path()).unwrap()), None, options).unwrap();
     let record = Record::Completion { prompt: text.to_owned(), completion: "model text".to_owned() };
     let example = encoder.encode(&record).unwrap();

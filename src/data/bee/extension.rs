@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 
-use protocol::{Result, Text, UserError, text};
-
 use crate::tokenizer::{CpmBee, is_special};
 
 /// An entry of a row's extension table.
@@ -31,43 +29,21 @@ impl<'a> Extension<'a> {
     }
 
     /// Id and sub id of a text that is no word.
-    ///
-    /// # Errors
-    /// When it is a special token whose name the vocabulary does not have.
-    pub fn find(&mut self, text: &str) -> Result<(u32, u32)> {
+    pub fn find(&mut self, text: &str) -> (u32, u32) {
         let at = match self.by_text.get(text) {
             Some(at) => *at,
-            None => self.add(text)?,
+            None => self.add(text),
         };
-        Ok((self.tokens[at].id, self.tokens[at].sub))
+        (self.tokens[at].id, self.tokens[at].sub)
     }
 
-    fn add(&mut self, text: &str) -> Result<usize> {
-        let id = self.base(text)?;
+    fn add(&mut self, text: &str) -> usize {
+        let special = is_special(text).then(|| self.tokenizer.base(text)).flatten();
+        let id = special.unwrap_or(self.tokenizer.ids_of.unknown);
         let count = self.counts.entry(id).or_default();
         self.tokens.push(ExtToken { id, sub: *count, text: text.to_owned() });
         *count += 1;
         self.by_text.insert(text.to_owned(), self.tokens.len() - 1);
-        Ok(self.tokens.len() - 1)
-    }
-
-    /// A special token's name ends at the first underscore.
-    fn base(&self, text: &str) -> Result<u32> {
-        if !is_special(text) {
-            return Ok(self.tokenizer.ids_of.unknown);
-        }
-        let inside = &text[1..text.len() - 1];
-        let name = inside.split_once('_').map_or(inside, |(name, _)| name);
-        self.tokenizer.id(&format!("<{name}>")).ok_or_else(|| {
-            let shown: String = text.chars().take(40).collect();
-            UserError::bad_input(text!(
-                "`{shown}` is no special token of this model",
-                "`{shown}` 不是该模型的特殊词元"
-            ))
-            .mend(Text::fixed(
-                "write `<<` for a plain `<`; special tokens are <sep>, <mask_0>, <option_0> and the like",
-                "普通的 `<` 请写作 `<<`；特殊词元形如 <sep>、<mask_0>、<option_0>",
-            ))
-        })
+        self.tokens.len() - 1
     }
 }

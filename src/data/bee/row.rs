@@ -15,6 +15,8 @@ const ROOT: &str = "<root>";
 /// In front of a segment's line in the rendering, for each level.
 const INDENT: &str = "  ";
 const DEEPEST_INDENT: usize = 16;
+/// Characters that are shown of a `<` that opens nothing.
+const SHOWN: usize = 24;
 
 /// A row's tokens while its dict is walked.
 pub(super) struct Walk<'a> {
@@ -45,7 +47,8 @@ struct Segment<'a> {
 }
 
 /// The example of a dict that [`check`](super::check) has passed. Labels are not shifted; an answer's last
-/// token predicts `</s>`, for which the row gets one more token at its end if it ends with an answer.
+/// token predicts `</s>`, for which the row gets one more token at its end if it ends with an answer. A `<` that opens
+/// no special token is a character, and [`Changes`](crate::Changes) tell of it.
 ///
 /// # Errors
 /// When a text is not in the tokenizer's syntax.
@@ -105,7 +108,12 @@ impl<'a> Walk<'a> {
     }
 
     fn segment(&mut self, segment: &Segment<'_>) -> Result<()> {
-        let words = self.tokenizer.words(segment.text).map_err(|unclosed| unclosed.error(segment.text))?;
+        let (text, escaped) = self.tokenizer.mended(segment.text);
+        if let Some(at) = escaped {
+            let first = || segment.text[at..].chars().take(SHOWN).collect();
+            self.example.changes.escaped.get_or_insert_with(first);
+        }
+        let words = self.tokenizer.words(&text).map_err(|unclosed| unclosed.error(&text))?;
         if !self.example.rendered.is_empty() {
             self.example.rendered.push('\n');
         }
@@ -115,11 +123,11 @@ impl<'a> Walk<'a> {
         let outer = |role| Segment { role, ..*segment };
         self.token(special.begin, 0, "<s>", &outer(TokenRole::Template));
         let begin = self.example.rendered.len();
-        self.example.rendered.push_str(segment.text);
+        self.example.rendered.push_str(&text);
         for Word { text, kind, range } in words {
             let (id, sub) = match kind {
                 WordKind::Known(id) | WordKind::Special(Some(id)) => (id, 0),
-                WordKind::Special(None) | WordKind::Unknown => self.extension.find(&text)?,
+                WordKind::Special(None) | WordKind::Unknown => self.extension.find(&text),
             };
             self.place(id, sub, (begin + range.start, begin + range.end), segment);
         }

@@ -2,6 +2,7 @@
 
 mod chat;
 mod dicts;
+mod limits;
 mod turns;
 
 use std::collections::BTreeSet;
@@ -14,9 +15,10 @@ use protocol::{Result, Text, TokenRole, UserError, text};
 
 pub use chat::{ChatPrompt, message};
 
-use crate::record::{Draw, Encode, Example, IGNORE, Record};
+use crate::record::{Changes, Draw, Encode, Example, IGNORE, Record};
 use crate::template::{Chat, ChatTemplate, find_template, no_template};
 use crate::tokenizer::{Encoding, Tokenizer};
+use limits::Parts;
 use turns::Turns;
 
 /// What `[data]` of a run file says about encoding.
@@ -25,14 +27,30 @@ pub struct EncodeOptions {
     pub train_on: TrainOn,
     /// In tokens.
     pub max_length: usize,
+    /// In tokens, of what precedes the last answer; 0: no limit of its own.
+    pub max_source_length: usize,
+    /// In tokens, of the last answer; 0: no limit of its own.
+    pub max_target_length: usize,
+}
+
+impl Default for EncodeOptions {
+    fn default() -> Self {
+        let train_on = TrainOn::Responses;
+        Self { train_on, max_length: usize::MAX, max_source_length: 0, max_target_length: 0 }
+    }
 }
 
 impl From<&DataConfig> for EncodeOptions {
     fn from(config: &DataConfig) -> Self {
-        let longest = usize::try_from(config.max_length).unwrap_or(usize::MAX);
+        let tokens = |length: u64| usize::try_from(length).unwrap_or(usize::MAX);
         // The dataset cuts rows into pieces.
-        let max_length = if config.on_too_long == OnTooLong::Split { usize::MAX } else { longest };
-        Self { train_on: config.train_on, max_length }
+        let splits = config.on_too_long == OnTooLong::Split || config.join_texts;
+        Self {
+            train_on: config.train_on,
+            max_length: if splits { usize::MAX } else { tokens(config.max_length) },
+            max_source_length: tokens(config.max_source_length),
+            max_target_length: tokens(config.max_target_length),
+        }
     }
 }
 
@@ -44,6 +62,8 @@ impl From<&DataConfig> for EncodeOptions {
 ///   (a newline, say) bears none. If the template has `{% generation %}` tags, they decide instead.
 /// - a completion: the tokens that begin inside the completion, and the end token after it;
 /// - text: all tokens and the end token.
+///
+/// `max_source_length` and `max_target_length` cut question and answer as ChatGLM's scripts do (`limits.rs`).
 ///
 /// `last-response` is the same for the last answer only; with `everything`, all tokens bear loss.
 #[derive(Debug)]
@@ -139,7 +159,8 @@ impl Encoder {
             learned.silent_ends.iter().for_each(|at| labels[*at] = label(end));
         }
         let has_answers = !learned.spans.is_empty();
-        Ok(Draft { labels, roles, stop: learned.stop, has_answers, encoding, text: rendered.text })
+        let parts = turns.last_answer(&roles);
+        Ok(Draft { labels, roles, stop: learned.stop, has_answers, encoding, text: rendered.text, parts })
     }
 
     /// The prompt's tokens are those the model will see when it is asked: where a token would reach from
@@ -162,7 +183,8 @@ impl Encoder {
             false => TokenRole::User,
         };
         let roles = (0..encoding.ids.len()).map(role).collect();
-        Ok(Draft { labels, roles, stop, has_answers: true, encoding, text })
+        let parts = Parts::of_completion(&encoding, border, stop);
+        Ok(Draft { labels, roles, stop, has_answers: true, encoding, text, parts: Some(parts) })
     }
 
     fn encode_apart(&self, prompt: &str, completion: &str) -> Result<Encoding> {
@@ -186,7 +208,8 @@ impl Encoder {
         let role = |added: &bool| if *added { TokenRole::Template } else { TokenRole::Text };
         let roles = encoding.added.iter().map(role).collect();
         let labels = encoding.ids.iter().map(|id| label(*id)).collect();
-        Ok(Draft { labels, roles, stop, has_answers: false, encoding, text: text.to_owned() })
+        let text = text.to_owned();
+        Ok(Draft { labels, roles, stop, has_answers: false, encoding, text, parts: None })
     }
 
     /// Appends the end token unless the tokenizer did; gives its position.
@@ -208,11 +231,12 @@ impl Encoder {
         encoding.ids.iter().enumerate().map(of).collect()
     }
 
-    /// Cuts to the maximal length on the right.
-    fn finish(&self, draft: Draft) -> Result<Example> {
+    /// Cuts question and answer to their own lengths, then all to the maximal length on the right.
+    fn finish(&self, mut draft: Draft) -> Result<Example> {
+        let changes = draft.limit(&self.options);
         let length = draft.encoding.ids.len();
         let kept = length.min(self.options.max_length);
-        let Draft { labels, roles, stop, has_answers, encoding, text } = draft;
+        let Draft { labels, roles, stop, has_answers, encoding, text, .. } = draft;
         let mut example = Example {
             ids: encoding.ids,
             labels,
@@ -222,6 +246,7 @@ impl Encoder {
             truncated_from: (kept < length).then_some(length),
             learns_to_stop: !has_answers || stop.is_some_and(|at| at < kept),
             side: None,
+            changes,
         };
         example.ids.truncate(kept);
         example.labels.truncate(kept);
@@ -258,6 +283,7 @@ impl Encoder {
             truncated_from: (kept < ids).then_some(ids),
             learns_to_stop: true,
             side: None,
+            changes: Changes::default(),
         })
     }
 }
@@ -271,6 +297,8 @@ struct Draft {
     stop: Option<usize>,
     has_answers: bool,
     text: String,
+    /// The last question and its answer, where there are such.
+    parts: Option<Parts>,
 }
 
 /// Ids of tokenizers are far below 2^31; a crafted one gets no loss instead of a wrong label.

@@ -115,7 +115,7 @@ impl Turns<'_> {
         self.is_end(last).then(|| self.encoding.ids[last])
     }
 
-    fn answer_tokens(&self, answer: &Answer) -> Range<usize> {
+    pub(super) fn answer_tokens(&self, answer: &Answer) -> Range<usize> {
         let start = self.first_token(answer.start);
         start..self.end_of_answer(answer).max(start)
     }
@@ -179,7 +179,7 @@ impl Turns<'_> {
     }
 
     /// The first token that begins at this byte or behind it.
-    fn first_token(&self, byte: usize) -> usize {
+    pub(super) fn first_token(&self, byte: usize) -> usize {
         self.encoding.offsets.partition_point(|(start, _)| *start < byte)
     }
 }

@@ -1,9 +1,11 @@
 //! Alpaca: `instruction`, `input`, `output`, and optionally `history` and `system`.
 
 use protocol::{Result, Text};
+use serde_json::{Map, Value};
 
 use super::turns::{HISTORY, SYSTEM, TOOLS, conversation, history, message};
-use super::{Detection, Field, Format, FormatContext, Sample};
+use super::writing::rounds;
+use super::{Detection, Field, Format, FormatContext, Sample, Written};
 use crate::record::{Record, Role};
 use crate::sources::Row;
 
@@ -33,6 +35,8 @@ pub static FORMAT: Format = Format {
     fields: &[INSTRUCTION, INPUT, OUTPUT, HISTORY, SYSTEM, TOOLS],
     detect,
     read,
+    write: Some(write),
+    judged: None,
 };
 
 fn detect(sample: &Sample) -> Option<Detection> {
@@ -54,4 +58,14 @@ fn read(row: &Row, context: &FormatContext) -> Result<Record> {
     messages.push(message(Role::User, request));
     messages.push(message(Role::Assistant, context.required(row, &OUTPUT)?));
     conversation(row, context, messages)
+}
+
+/// The whole request is the instruction: where it was parted is not known any more.
+fn write(record: &Record) -> Result<Written, Text> {
+    let mut rounds = rounds(record)?;
+    let mut fields = Map::new();
+    fields.insert(INSTRUCTION.key.into(), rounds.take_question().into());
+    fields.insert(INPUT.key.into(), Value::String(String::new()));
+    fields.insert(OUTPUT.key.into(), rounds.take_answer().into());
+    Ok(rounds.written(fields))
 }

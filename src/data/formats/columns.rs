@@ -5,7 +5,8 @@ use protocol::{Result, Text, text};
 use serde_json::{Map, Value};
 
 use super::turns::{HISTORY, SYSTEM, TOOLS, conversation, history, message};
-use super::{Detection, Field, Format, FormatContext, Sample};
+use super::writing::rounds;
+use super::{Detection, Field, Format, FormatContext, Sample, Written};
 use crate::record::{Record, Role};
 use crate::sources::Row;
 
@@ -35,6 +36,8 @@ pub static FORMAT: Format = Format {
     fields: &[PROMPT, QUERY, RESPONSE, HISTORY, SYSTEM, TOOLS],
     detect,
     read,
+    write: Some(write),
+    judged: None,
 };
 
 /// Names of the pair in common datasets, most telling first.
@@ -98,4 +101,12 @@ fn value(row: &Row, context: &FormatContext, field: &Field, column: &str) -> Res
             _ => context.required(row, field),
         },
     }
+}
+
+fn write(record: &Record) -> Result<Written, Text> {
+    let mut rounds = rounds(record)?;
+    let mut fields = Map::new();
+    fields.insert(PROMPT.key.into(), rounds.take_question().into());
+    fields.insert(RESPONSE.key.into(), rounds.take_answer().into());
+    Ok(rounds.written(fields))
 }

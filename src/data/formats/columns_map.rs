@@ -21,6 +21,7 @@ const RECURSION: usize = 64;
 pub struct FormatContext {
     columns: BTreeMap<String, Column>,
     environment: Environment<'static>,
+    prefix: String,
 }
 
 enum Column {
@@ -59,7 +60,18 @@ impl FormatContext {
             };
             map.insert(key.clone(), column);
         }
-        Ok(Self { columns: map, environment })
+        Ok(Self { columns: map, environment, prefix: String::new() })
+    }
+
+    /// The same, with a text in front of the first question of every row.
+    #[must_use]
+    pub fn with_prefix(self, prefix: &str) -> Self {
+        Self { prefix: prefix.to_owned(), ..self }
+    }
+
+    /// A question with what stands in front of all of them.
+    pub(super) fn prefixed(&self, question: String) -> String {
+        if self.prefix.is_empty() { question } else { format!("{}{question}", self.prefix) }
     }
 
     /// The field's value in this row; none where the row has no such column, or null in it.

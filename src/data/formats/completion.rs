@@ -3,7 +3,8 @@
 use protocol::{Result, Text};
 use serde_json::{Map, Value};
 
-use super::{Detection, Field, Format, FormatContext, Sample};
+use super::writing::rounds;
+use super::{Detection, Field, Format, FormatContext, Sample, Written};
 use crate::record::Record;
 use crate::sources::Row;
 
@@ -28,6 +29,8 @@ pub static FORMAT: Format = Format {
     fields: &[PROMPT, COMPLETION],
     detect,
     read,
+    write: Some(write),
+    judged: None,
 };
 
 /// Ends of prompts that already carry a template of their own: a chat template around them would be a
@@ -68,7 +71,25 @@ fn ends_in_mark(row: &Map<String, Value>) -> bool {
 
 fn read(row: &Row, context: &FormatContext) -> Result<Record> {
     Ok(Record::Completion {
-        prompt: context.required(row, &PROMPT)?,
+        prompt: context.prefixed(context.required(row, &PROMPT)?),
         completion: context.required(row, &COMPLETION)?,
     })
+}
+
+/// A question and its answer are written without the template that stood around them.
+fn write(record: &Record) -> Result<Written, Text> {
+    let (prompt, completion) = match record {
+        Record::Completion { prompt, completion } => (prompt.clone(), completion.clone()),
+        other => {
+            let mut rounds = rounds(other)?;
+            if rounds.has_more_than_one() {
+                return Err(Text::fixed(
+                    "several turns or a system text need a chat template, and a completion has none",
+                    "多轮对话或系统设定需要对话模板，而续写格式没有模板",
+                ));
+            }
+            (rounds.take_question(), rounds.take_answer())
+        }
+    };
+    Ok(Written::of([(PROMPT.key, prompt.into()), (COMPLETION.key, completion.into())]))
 }

@@ -4,8 +4,12 @@
 use protocol::{Result, Text, text};
 use serde_json::{Map, Value};
 
-use super::turns::{SYSTEM, TOOLS, conversation, first_turn, message, tool_calls, turns, unknown_role};
-use super::{Detection, Field, Format, FormatContext, Sample};
+use super::turns::{
+    SYSTEM, TOOL_CALLS, TOOLS, conversation, first_turn, message, read_arguments, tool_calls, turns,
+    unknown_role,
+};
+use super::writing::spoken;
+use super::{Detection, Field, Format, FormatContext, Sample, Written};
 use crate::record::{Message, Record, Role};
 use crate::sources::{Row, kind_of};
 
@@ -22,6 +26,8 @@ pub static FORMAT: Format = Format {
     fields: &[MESSAGES, SYSTEM, TOOLS],
     detect,
     read,
+    write: Some(write),
+    judged: None,
 };
 
 const KNOWN: &str = "system, developer, user, assistant, tool";
@@ -38,7 +44,8 @@ fn read(row: &Row, context: &FormatContext) -> Result<Record> {
     conversation(row, context, messages.collect::<Result<_>>()?)
 }
 
-fn read_message(row: &Row, mut turn: Map<String, Value>, number: usize) -> Result<Message> {
+/// A message `{"role", "content"}`; what else it has is kept.
+pub(super) fn read_message(row: &Row, mut turn: Map<String, Value>, number: usize) -> Result<Message> {
     let Some(name) = turn.get("role").and_then(Value::as_str).map(str::to_ascii_lowercase) else {
         return Err(row.error(text!("Message {number} has no `role`", "第 {number} 条消息没有 `role`")));
     };
@@ -69,6 +76,9 @@ fn read_message(row: &Row, mut turn: Map<String, Value>, number: usize) -> Resul
         }
     }
     turn.shift_remove("role");
+    if let Some(Value::Array(calls)) = turn.get_mut(TOOL_CALLS) {
+        calls.iter_mut().filter_map(|call| call.get_mut("function")).for_each(read_arguments);
+    }
     made.extra.extend(turn);
     Ok(made)
 }
@@ -85,7 +95,7 @@ fn add_part(message: &mut Message, part: &Value) -> Result<(), Text> {
         }
         (Some("tool_call"), _) if body().and_then(tool_calls).is_some() => {
             let calls = body().and_then(tool_calls).unwrap_or_default();
-            let all = message.extra.entry("tool_calls").or_insert_with(|| Value::Array(Vec::new()));
+            let all = message.extra.entry(TOOL_CALLS).or_insert_with(|| Value::Array(Vec::new()));
             if let (Value::Array(all), Value::Array(calls)) = (all, calls) {
                 all.extend(calls);
             }
@@ -110,4 +120,28 @@ fn append(extra: &mut Map<String, Value>, key: &str, text: &str) {
 fn at_message(what: &Text, number: usize) -> Text {
     let Text { en, zh } = what;
     text!("Message {number}: {en}", "第 {number} 条消息：{zh}")
+}
+
+fn write(record: &Record) -> Result<Written, Text> {
+    let spoken = spoken(record)?;
+    let mut fields = Map::new();
+    fields.insert(MESSAGES.key.into(), spoken.messages.iter().map(write_message).collect());
+    if let Some(tools) = &spoken.tools {
+        fields.insert(TOOLS.key.into(), tools.clone());
+    }
+    Ok(spoken.written(fields))
+}
+
+fn write_message(message: &Message) -> Value {
+    let role = match message.role {
+        Role::System => "system",
+        Role::User => "user",
+        Role::Assistant => "assistant",
+        Role::Tool => "tool",
+    };
+    let mut written = Map::new();
+    written.insert("role".into(), role.into());
+    written.insert("content".into(), message.content.clone().into());
+    written.extend(message.extra.clone());
+    Value::Object(written)
 }

@@ -1,13 +1,15 @@
 //! How rows are understood: a format turns a row's fields into a [`Record`].
 //!
 //! A format costs one file here and one word in `formats!`. Each exports one [`Format`]: its id, name and
-//! help, the fields it reads (which `data.columns` may map to other columns), how it is recognised, and
-//! how a row is read.
+//! help, the fields it reads (which `data.columns` may map to other columns), how it is recognised, how a row is
+//! read, and how a record is written, if it can be.
 
 mod columns_map;
 mod detect;
+mod pairs;
 mod turns;
 mod unsupported;
+mod writing;
 
 use protocol::{Descriptor, ParamKind, ParamSpec, Result, Text, text};
 use serde_json::{Map, Value};
@@ -17,6 +19,7 @@ use crate::sources::Row;
 
 pub use columns_map::FormatContext;
 pub use detect::{Choice, Sample, choose};
+pub use writing::Written;
 
 /// A way to write training examples as rows.
 pub struct Format {
@@ -30,6 +33,24 @@ pub struct Format {
     /// # Errors
     /// When the row lacks something or holds something else than the format wants. Names the row.
     pub read: fn(&Row, &FormatContext) -> Result<Record>,
+    /// The row that [`read`](Self::read) would make such a record of.
+    ///
+    /// # Errors
+    /// What a record has that the format has no place for.
+    pub write: Option<fn(&Record) -> Result<Written, Text>>,
+    /// For data that compares answers or judges them: it can be looked at, and not trained on.
+    pub judged: Option<Judged>,
+}
+
+/// What rows hold that say how good an answer is.
+pub struct Judged {
+    /// Why nothing is trained on them.
+    pub refusal: Text,
+    /// Every answer of a row as a record, and what is said of it.
+    ///
+    /// # Errors
+    /// As [`Format::read`].
+    pub answers: fn(&Row, &FormatContext) -> Result<Vec<(Text, Record)>>,
 }
 
 /// A value that a format takes from a row.
@@ -49,6 +70,9 @@ pub struct Detection {
     pub reason: Text,
 }
 
+/// Id of the format whose rows are texts without roles.
+pub(crate) const TEXT: &str = "text";
+
 macro_rules! formats {
     ($($name:ident),* $(,)?) => {
         $(mod $name;)*
@@ -56,7 +80,7 @@ macro_rules! formats {
     };
 }
 
-formats! { alpaca, sharegpt, messages, columns, completion, text, tokens, cpm_bee }
+formats! { alpaca, sharegpt, messages, columns, completion, text, tokens, cpm_bee, preference, feedback }
 
 impl Format {
     pub fn find(id: &str) -> Option<&'static Self> {
@@ -79,6 +103,11 @@ impl Format {
             params: self.fields.iter().map(param).collect(),
         }
     }
+}
+
+/// Ids of the formats that can be written.
+pub fn written() -> Vec<String> {
+    FORMATS.iter().filter(|format| format.write.is_some()).map(|format| format.id.to_owned()).collect()
 }
 
 /// Descriptors of all formats, for the catalog.

@@ -3,8 +3,11 @@
 use protocol::{Result, Text};
 use serde_json::{Map, Value};
 
-use super::turns::{SYSTEM, TOOLS, calling, conversation, first_turn, message, turns, unknown_role};
-use super::{Detection, Field, Format, FormatContext, Sample};
+use super::turns::{
+    SYSTEM, TOOL_CALLS, TOOLS, calling, conversation, first_turn, message, turns, unknown_role,
+};
+use super::writing::spoken;
+use super::{Detection, Field, Format, FormatContext, Sample, Written};
 use crate::record::{Message, Record, Role};
 use crate::sources::Row;
 
@@ -21,6 +24,8 @@ pub static FORMAT: Format = Format {
     fields: &[CONVERSATIONS, SYSTEM, TOOLS],
     detect,
     read,
+    write: Some(write),
+    judged: None,
 };
 
 const KNOWN: &str =
@@ -46,7 +51,8 @@ fn read(row: &Row, context: &FormatContext) -> Result<Record> {
     conversation(row, context, messages)
 }
 
-fn read_turn(row: &Row, mut turn: Map<String, Value>, index: usize) -> Result<Message> {
+/// A turn `{"from", "value"}`; what else it has is kept.
+pub(super) fn read_turn(row: &Row, mut turn: Map<String, Value>, index: usize) -> Result<Message> {
     let (from, value) = (text(row, &turn, "from", index)?, text(row, &turn, "value", index)?);
     let mut message = match from.to_ascii_lowercase().as_str() {
         "human" | "user" | "prompter" | "question" => message(Role::User, value),
@@ -77,4 +83,66 @@ fn text(row: &Row, turn: &Map<String, Value>, key: &str, index: usize) -> Result
             "第 {number} 轮的 `{key}` 没有文本"
         ))
     })
+}
+
+fn write(record: &Record) -> Result<Written, Text> {
+    let spoken = spoken(record)?;
+    let (system, messages) = spoken.system();
+    let turns = messages.iter().map(write_turn).collect::<Result<Vec<_>, _>>()?;
+    let mut fields = Map::new();
+    fields.insert(CONVERSATIONS.key.into(), turns.into());
+    if let Some(system) = system {
+        fields.insert(SYSTEM.key.into(), system.into());
+    }
+    if let Some(tools) = &spoken.tools {
+        // As text, so that tables can hold it too.
+        fields.insert(TOOLS.key.into(), tools.to_string().into());
+    }
+    Ok(spoken.written(fields))
+}
+
+fn write_turn(message: &Message) -> Result<Value, Text> {
+    let mut extra = message.extra.clone();
+    let calls = extra.shift_remove(TOOL_CALLS).filter(|_| message.role == Role::Assistant);
+    let (from, value) = match (message.role, calls) {
+        (Role::System, _) => ("system", message.content.clone()),
+        (Role::User, _) => ("human", message.content.clone()),
+        (Role::Tool, _) => ("observation", message.content.clone()),
+        (Role::Assistant, None) => ("gpt", message.content.clone()),
+        (Role::Assistant, Some(calls)) if message.content.is_empty() => {
+            ("function_call", calls_as_text(calls))
+        }
+        (Role::Assistant, Some(_)) => {
+            return Err(Text::fixed(
+                "a turn that both speaks and calls tools has no place in ShareGPT",
+                "ShareGPT 无法表示既说话又调用工具的轮次",
+            ));
+        }
+    };
+    let mut turn = Map::new();
+    turn.insert("from".into(), from.into());
+    turn.insert("value".into(), value.into());
+    turn.extend(extra);
+    Ok(Value::Object(turn))
+}
+
+/// Name and arguments of a call; a list of several. A call that has more (an id) is written whole.
+fn calls_as_text(calls: Value) -> String {
+    let bare = |call: Value| match call {
+        Value::Object(mut call)
+            if call.len() == 2 && call.get("type").is_some_and(|kind| kind == "function") =>
+        {
+            call.shift_remove("function").unwrap_or_default()
+        }
+        other => other,
+    };
+    let calls = match calls {
+        Value::Array(calls) => calls,
+        one => vec![one],
+    };
+    let mut calls: Vec<_> = calls.into_iter().map(bare).collect();
+    match calls.len() {
+        1 => calls.remove(0).to_string(),
+        _ => Value::Array(calls).to_string(),
+    }
 }

@@ -3,7 +3,7 @@
 use protocol::{Result, Text, text};
 use serde_json::Value;
 
-use super::{Detection, Field, Format, FormatContext, Sample};
+use super::{Detection, Field, Format, FormatContext, Sample, Written};
 use crate::record::Record;
 use crate::sources::{Row, RowValue};
 
@@ -11,7 +11,7 @@ const TEXT: Field =
     Field { key: "text", columns: &["text", "content"], help: Text::fixed("The document", "文档内容") };
 
 pub static FORMAT: Format = Format {
-    id: "text",
+    id: super::TEXT,
     name: Text::fixed("Plain text", "纯文本"),
     help: Text::fixed(
         "text, or the documents of a .txt file; every token is learned",
@@ -20,6 +20,8 @@ pub static FORMAT: Format = Format {
     fields: &[TEXT],
     detect,
     read,
+    write: Some(write),
+    judged: None,
 };
 
 fn detect(sample: &Sample) -> Option<Detection> {
@@ -40,4 +42,18 @@ fn read(row: &Row, context: &FormatContext) -> Result<Record> {
         RowValue::Text(text) => Ok(Record::Text(text.clone())),
         RowValue::Object(_) => Ok(Record::Text(context.required(row, &TEXT)?)),
     }
+}
+
+fn write(record: &Record) -> Result<Written, Text> {
+    let text = match record {
+        Record::Text(text) => text.clone(),
+        Record::Completion { prompt, completion } => format!("{prompt}{completion}"),
+        Record::Conversation { .. } | Record::Dict(_) | Record::Tokens { .. } => {
+            return Err(Text::fixed(
+                "only texts and completions can be written as plain text",
+                "只有文本与续写可以写成纯文本",
+            ));
+        }
+    };
+    Ok(Written::of([(TEXT.key, text.into())]))
 }

@@ -4,7 +4,7 @@
 use protocol::{Result, Text, text};
 use serde_json::Value;
 
-use super::{Detection, Field, Format, FormatContext, Sample};
+use super::{Detection, Field, Format, FormatContext, Sample, Written};
 use crate::record::{IGNORE, Record};
 use crate::sources::Row;
 
@@ -34,6 +34,8 @@ pub static FORMAT: Format = Format {
     fields: &[INPUT_IDS, LABELS, MASK],
     detect,
     read,
+    write: Some(write),
+    judged: None,
 };
 
 fn detect(sample: &Sample) -> Option<Detection> {
@@ -89,4 +91,14 @@ fn numbers(row: &Row, context: &FormatContext, field: &Field) -> Result<Option<V
     };
     let list = value.as_array().ok_or_else(shape)?;
     list.iter().map(|number| number.as_i64().ok_or_else(shape)).collect::<Result<Vec<_>>>().map(Some)
+}
+
+fn write(record: &Record) -> Result<Written, Text> {
+    match record {
+        Record::Tokens { input_ids, labels } => {
+            let (ids, labels) = (input_ids.clone(), labels.clone());
+            Ok(Written::of([(INPUT_IDS.key, ids.into()), (LABELS.key, labels.into())]))
+        }
+        _ => Err(Text::fixed("only tokens can be written as tokens", "只有词元可以写成词元格式")),
+    }
 }

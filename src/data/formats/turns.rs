@@ -25,6 +25,9 @@ pub const HISTORY: Field = Field {
     help: Text::fixed("Earlier turns: a list of [question, answer]", "此前的对话轮次：[问, 答] 列表"),
 };
 
+/// Where a message keeps what tools its speaker calls.
+pub const TOOL_CALLS: &str = "tool_calls";
+
 pub fn message(role: Role, content: impl Into<String>) -> Message {
     Message { role, content: content.into(), extra: Map::new() }
 }
@@ -37,6 +40,9 @@ pub fn message(role: Role, content: impl Into<String>) -> Message {
 pub fn conversation(row: &Row, context: &FormatContext, mut messages: Vec<Message>) -> Result<Record> {
     if messages.is_empty() {
         return Err(row.error(Text::fixed("The conversation is empty", "对话为空")));
+    }
+    if let Some(first) = messages.iter_mut().find(|message| message.role == Role::User) {
+        first.content = context.prefixed(std::mem::take(&mut first.content));
     }
     let has_system = messages.iter().any(|message| message.role == Role::System);
     if let Some(system) = context.text(row, &SYSTEM)?.filter(|text| !text.is_empty() && !has_system) {
@@ -100,13 +106,19 @@ fn tool_call(call: Value) -> Option<Value> {
         return Some(Value::Object(call));
     }
     call.get("name")?.as_str()?;
-    // Templates write arguments out as JSON: a string would be quoted once more.
-    if let Some(Value::String(text)) = call.get("arguments")
-        && let Ok(arguments @ Value::Object(_)) = serde_json::from_str(text)
-    {
-        call.insert("arguments".into(), arguments);
-    }
+    let mut call = Value::Object(std::mem::take(&mut call));
+    read_arguments(&mut call);
     Some(json!({"type": "function", "function": call}))
+}
+
+/// Arguments that are JSON inside a string, as the chat APIs send them, become an object: templates write arguments
+/// out as JSON, and would quote a string once more.
+pub fn read_arguments(call: &mut Value) {
+    if let Some(given) = call.get_mut("arguments")
+        && let Some(Ok(arguments @ Value::Object(_))) = given.as_str().map(serde_json::from_str)
+    {
+        *given = arguments;
+    }
 }
 
 /// An assistant's turn that calls tools.
@@ -114,7 +126,7 @@ pub fn calling(text: &str) -> Message {
     match tool_calls(text) {
         Some(calls) => {
             let mut turn = message(Role::Assistant, "");
-            turn.extra.insert("tool_calls".into(), calls);
+            turn.extra.insert(TOOL_CALLS.into(), calls);
             turn
         }
         None => message(Role::Assistant, text),

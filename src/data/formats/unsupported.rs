@@ -13,23 +13,6 @@ struct Kind {
 
 static KINDS: &[Kind] = &[
     Kind {
-        test: |row| has(row, &["chosen", "rejected"]) || has(row, &["chosen_messages", "rejected_messages"]),
-        looks_like: Text::fixed(
-            "preference pairs (DPO: chosen and rejected)",
-            "偏好对数据（DPO：chosen 与 rejected）",
-        ),
-    },
-    Kind {
-        test: |row| {
-            ["label", "kto_tag"].iter().any(|key| row.get(*key).is_some_and(Value::is_boolean))
-                && has_turns(row)
-        },
-        looks_like: Text::fixed(
-            "good/bad feedback (KTO: conversations with a true/false label)",
-            "好坏反馈数据（KTO：对话加真/假标签）",
-        ),
-    },
-    Kind {
         test: |row| !row.is_empty() && row.values().all(is_registry_entry),
         looks_like: Text::fixed(
             "a registry of datasets (dataset_info.json), not a dataset",
@@ -41,8 +24,29 @@ static KINDS: &[Kind] = &[
         looks_like: Text::fixed("the log of a training run, not a dataset", "训练日志，而非数据集"),
     },
     Kind {
-        test: |row| has(row, &["A", "B", "C", "D"]),
+        test: |row| has(row, &["A", "B", "C", "D"]) || ends_in_a_letter(row),
         looks_like: Text::fixed("multiple-choice questions (an evaluation set)", "选择题（评测集）"),
+    },
+    Kind {
+        test: |row| has(row, &["sentence_good", "sentence_bad"]),
+        looks_like: Text::fixed(
+            "pairs of sentences of which one is right (BLiMP, an evaluation set)",
+            "对错句子对（BLiMP 评测集）",
+        ),
+    },
+    Kind {
+        test: |row| has(row, &["question_id", "turns"]),
+        looks_like: Text::fixed(
+            "questions without answers (MT-Bench, an evaluation set)",
+            "没有答案的问题（MT-Bench 评测集）",
+        ),
+    },
+    Kind {
+        test: |row| !row.is_empty() && row.values().all(is_subject),
+        looks_like: Text::fixed(
+            "a table of an evaluation set's subjects, not a dataset",
+            "评测集的科目表，而非数据集",
+        ),
     },
     Kind {
         test: |row| {
@@ -65,14 +69,20 @@ fn has(row: &Map<String, Value>, keys: &[&str]) -> bool {
     keys.iter().all(|key| row.contains_key(*key))
 }
 
-fn has_turns(row: &Map<String, Value>) -> bool {
-    ["messages", "conversations", "instruction", "prompt"].iter().any(|key| row.contains_key(*key))
-}
-
 fn is_registry_entry(value: &Value) -> bool {
     ["file_name", "hf_hub_url", "ms_hub_url", "script_url", "cloud_file_name"]
         .iter()
         .any(|key| value.get(key).is_some())
+}
+
+/// MMLU's tables have no header: a question, four options and the letter of the right one.
+fn ends_in_a_letter(row: &Map<String, Value>) -> bool {
+    let letter = row.values().next_back().and_then(Value::as_str);
+    row.len() == 6 && letter.is_some_and(|letter| matches!(letter, "A" | "B" | "C" | "D"))
+}
+
+fn is_subject(value: &Value) -> bool {
+    ["name", "category"].iter().all(|key| value.get(key).is_some_and(Value::is_string))
 }
 
 fn is_filled(value: &Value) -> bool {

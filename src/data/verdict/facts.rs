@@ -24,6 +24,11 @@ pub struct Facts {
     pub pieces: u32,
     /// Tokens of the last of them; all others have the maximal length.
     pub last_piece: u32,
+    /// The question, the answer was cut to its own maximal length.
+    pub long_source: bool,
+    pub long_target: bool,
+    /// A `<` that was read as a character.
+    pub escaped: Option<String>,
     pub empty_answer: bool,
     /// The last answer is followed by a learned end token (or there is no answer).
     pub stops: bool,
@@ -43,7 +48,7 @@ impl Facts {
         let length = example.truncated_from.unwrap_or(example.ids.len()) as u64;
         let (mut pieces, mut tokens, mut learned) = (1, example.ids.len() as u64, example.learned() as u64);
         let mut last_piece = example.ids.len();
-        if dataset.splits() && length > max_length {
+        if dataset.splits() && length > max_length && !dataset.policy().join_texts {
             (pieces, tokens, learned) = (0, 0, 0);
             for window in windows(&example.labels, max_length) {
                 (pieces, tokens) = (pieces + 1, tokens + window.len() as u64);
@@ -59,6 +64,9 @@ impl Facts {
             pieces,
             last_piece: u32::try_from(last_piece).unwrap_or(u32::MAX),
             cut: example.truncated_from.is_some(),
+            long_source: example.changes.source.is_some(),
+            long_target: example.changes.target.is_some(),
+            escaped: example.changes.escaped.clone(),
             empty_answer: has_empty_answer(&record),
             stops: example.learns_to_stop,
             bad_id: bad_id(&example, vocab_size),

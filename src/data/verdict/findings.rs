@@ -9,11 +9,14 @@ use crate::dataset::Policy;
 const LISTED: usize = 100;
 
 /// In the order in which findings are told.
-const KINDS: [FindingKind; 7] = [
+const KINDS: [FindingKind; 10] = [
     FindingKind::BadRow,
     FindingKind::BadTokenId,
     FindingKind::NoLabels,
     FindingKind::TooLong,
+    FindingKind::LongSource,
+    FindingKind::LongTarget,
+    FindingKind::Escaped,
     FindingKind::EmptyAnswer,
     FindingKind::NoEndToken,
     FindingKind::Duplicate,
@@ -37,8 +40,7 @@ struct Found {
 
 impl Tally {
     pub fn add(&mut self, kind: FindingKind, row: u64) {
-        if let Some(at) = KINDS.iter().position(|known| *known == kind) {
-            let found = &mut self.found[at];
+        if let Some(found) = self.of(kind) {
             found.count += 1;
             if found.rows.len() < LISTED {
                 found.rows.push(row);
@@ -46,19 +48,35 @@ impl Tally {
         }
     }
 
+    fn of(&mut self, kind: FindingKind) -> Option<&mut Found> {
+        let at = KINDS.iter().position(|known| *known == kind)?;
+        self.found.get_mut(at)
+    }
+
+    fn add_with(&mut self, kind: FindingKind, row: u64, example: impl FnOnce() -> Text) {
+        self.add(kind, row);
+        if let Some(found) = self.of(kind) {
+            found.example.get_or_insert_with(example);
+        }
+    }
+
     pub fn add_too_long(&mut self, row: u64, pieces: u64) {
         self.add(FindingKind::TooLong, row);
-        self.found[3].pieces += pieces;
+        if let Some(found) = self.of(FindingKind::TooLong) {
+            found.pieces += pieces;
+        }
     }
 
     pub fn add_bad_row(&mut self, row: u64, err: &UserError) {
-        self.add(FindingKind::BadRow, row);
-        self.found[0].example.get_or_insert_with(|| err.what.clone());
+        self.add_with(FindingKind::BadRow, row, || err.what.clone());
     }
 
     pub fn add_bad_id(&mut self, row: u64, id: u32) {
-        self.add(FindingKind::BadTokenId, row);
-        self.found[1].example.get_or_insert_with(|| text!("id {id}", "编号 {id}"));
+        self.add_with(FindingKind::BadTokenId, row, || text!("id {id}", "编号 {id}"));
+    }
+
+    pub fn add_escaped(&mut self, row: u64, text: &str) {
+        self.add_with(FindingKind::Escaped, row, || Text::new(text, text));
     }
 
     /// The findings; `file` is named where there are several.
@@ -140,6 +158,39 @@ fn words(kind: FindingKind, n: u64, example: Option<Text>, policy: Policy) -> (S
                 "{n} 行含有超出模型词表的词元编号，例如{zh}"
             ),
             Text::fixed("use the tokenizer that belongs to the model", "请使用与模型配套的分词器"),
+        ),
+        FindingKind::LongSource => (
+            Severity::Warning,
+            text!(
+                "In {n} rows what precedes the answer is cut to max_source_length",
+                "{n} 行回答之前的内容被截断至 max_source_length"
+            ),
+            Text::fixed(
+                "raise data.max_source_length if memory allows",
+                "内存允许时请增大 data.max_source_length",
+            ),
+        ),
+        FindingKind::LongTarget => (
+            Severity::Warning,
+            text!(
+                "In {n} rows the answer is cut to max_target_length, with its end token behind the cut",
+                "{n} 行的回答被截断至 max_target_length，结束词元接在截断处之后"
+            ),
+            Text::fixed(
+                "raise data.max_target_length: the model learns to stop in the middle",
+                "请增大 data.max_target_length，否则模型会学到半途停止",
+            ),
+        ),
+        FindingKind::Escaped => (
+            Severity::Info,
+            text!(
+                "In {n} rows a `<` opens no special token of the model and is read as a character, the first in `{en}`",
+                "{n} 行中的 `<` 未开启模型的特殊词元，按普通字符读取；首处为 `{zh}`"
+            ),
+            Text::fixed(
+                "nothing to do; write `<<` to say so yourself, or <sep> to part turns",
+                "无需处理；也可自行写作 `<<`，或用 <sep> 分隔轮次",
+            ),
         ),
         FindingKind::NoLabels => {
             let mend = Text::fixed(
@@ -253,6 +304,22 @@ pub fn files(text: Text) -> Finding {
         count: 1,
         rows: Vec::new(),
         text,
+        mend: None,
+        remedies: Vec::new(),
+    }
+}
+
+/// How many blocks joined texts make.
+pub fn joined(texts: u64, blocks: u64, max_length: u64) -> Finding {
+    Finding {
+        kind: FindingKind::Joined,
+        severity: Severity::Info,
+        count: blocks,
+        rows: Vec::new(),
+        text: text!(
+            "{texts} texts are joined, each with its end token, into {blocks} blocks of {max_length} tokens",
+            "{texts} 篇文本连同各自的结束词元拼接为 {blocks} 个 {max_length} 词元的块"
+        ),
         mend: None,
         remedies: Vec::new(),
     }

@@ -18,7 +18,7 @@ use crate::pieces::Pieces;
 use crate::progress::{Progress, check_cancelled, stopped};
 use crate::split::Split;
 use facts::Facts;
-use findings::{Tally, empty, files, pad_is_eos};
+use findings::{Tally, empty, files, joined, pad_is_eos};
 
 /// Rows encoded at once, between two looks at whether to go on.
 const CHUNK: usize = 1024;
@@ -54,8 +54,12 @@ impl Survey {
     /// Reads and encodes every row, on all cores. `seed` decides which rows are held out.
     ///
     /// # Errors
-    /// When it was cancelled. What is wrong with the data is in the verdict.
+    /// When it was cancelled, or the files are of a kind that nothing can be trained on. What else is wrong with the
+    /// data is in the verdict.
     pub fn new(dataset: &Dataset, model: &ModelTokens, seed: u64, progress: &dyn Progress) -> Result<Self> {
+        if let Some(refusal) = dataset.refusal() {
+            return Err(refusal);
+        }
         let pool = DeepPool::new()?;
         let mut pass = Pass::new(dataset);
         let stage = Text::fixed("checking rows", "检查数据");
@@ -74,7 +78,7 @@ impl Survey {
             progress.verdict(&mut || pass.so_far(model, seed));
         }
         progress.report(&stage, dataset.len() as u64, dataset.len() as u64);
-        Ok(pass.finish(model, seed))
+        pass.finish(model, seed)
     }
 
     /// Why a run on this data is refused, if it is: every finding of severity error.
@@ -142,7 +146,7 @@ impl<'a> Pass<'a> {
             learned: 0,
             training: Vec::new(),
             validation: Vec::new(),
-            pieces: dataset.splits().then(Pieces::default),
+            pieces: (dataset.splits() && !dataset.policy().join_texts).then(Pieces::default),
         }
     }
 
@@ -191,8 +195,17 @@ impl<'a> Pass<'a> {
         let policy = self.dataset.policy();
         let tally = &mut self.tallies[self.part];
         let dropped = facts.cut && policy.on_too_long != OnTooLong::Truncate;
-        if facts.windows > 1 {
+        if facts.windows > 1 && !policy.join_texts {
             tally.add_too_long(row, if self.pieces.is_some() { facts.pieces.into() } else { facts.windows });
+        }
+        if facts.long_source {
+            tally.add(FindingKind::LongSource, row);
+        }
+        if facts.long_target {
+            tally.add(FindingKind::LongTarget, row);
+        }
+        if let Some(text) = &facts.escaped {
+            tally.add_escaped(row, text);
         }
         if facts.empty_answer {
             tally.add(FindingKind::EmptyAnswer, row);
@@ -227,25 +240,39 @@ impl<'a> Pass<'a> {
         (verdict, u64::from(self.next))
     }
 
-    fn finish(self, model: &ModelTokens, seed: u64) -> Survey {
+    fn finish(mut self, model: &ModelTokens, seed: u64) -> Result<Survey> {
         let mut split = Split::hold_out(&self.training, self.dataset.policy().fraction, seed);
         split.validation.extend(&self.validation);
-        let verdict = self.verdict(model, &split);
+        let mut verdict = self.verdict(model, &split);
         let mut files = self.by_file(&split.train);
+        let policy = self.dataset.policy();
+        if policy.join_texts {
+            let pieces = Pieces::joined(&self.lengths, [&split.train, &split.validation], policy.max_length)?;
+            let texts = (split.train.len() + split.validation.len()) as u64;
+            let blocks = [&split.train, &split.validation].map(|rows| pieces.of_rows(rows).len() as u64);
+            let blocks = blocks.iter().sum();
+            // The first token of a block is predicted by nothing.
+            verdict.learned_tokens = verdict.tokens.saturating_sub(blocks);
+            verdict.findings.push(joined(texts, blocks, policy.max_length));
+            // Blocks are full, but for the last of each list.
+            let full = u32::try_from(policy.max_length).unwrap_or(u32::MAX);
+            self.sizes = vec![full; pieces.len()];
+            self.pieces = Some(pieces);
+        }
         if let Some(pieces) = &self.pieces {
             split =
                 Split { train: pieces.of_rows(&split.train), validation: pieces.of_rows(&split.validation) };
             files.iter_mut().for_each(|(rows, _)| *rows = pieces.of_rows(rows));
         }
         let draws = Draws::weighted(files, seed);
-        Survey {
+        Ok(Survey {
             verdict,
             split,
             draws,
             pieces: self.pieces,
             lengths: self.lengths,
             sizes: self.sizes.into(),
-        }
+        })
     }
 
     /// Rows in file order, parted by the weights of their files: neighbours of one weight are one.

@@ -58,6 +58,8 @@ struct Reporter<'a> {
     verdict: Mutex<Instant>,
     /// A stop that was wished before this work began is not meant for it.
     stopped_before: bool,
+    /// A newer look at rows does not end it.
+    lasting: bool,
 }
 
 /// Between two reports.
@@ -69,7 +71,13 @@ impl<'a> Reporter<'a> {
     fn new(request: RequestId, control: &'a Control, sink: &'a mut Sink) -> Self {
         let now = Instant::now();
         let stopped_before = control.stop_wanted();
-        Self { request, control, sink: Mutex::new((sink, now)), verdict: Mutex::new(now), stopped_before }
+        let (sink, verdict) = (Mutex::new((sink, now)), Mutex::new(now));
+        Self { request, control, sink, verdict, stopped_before, lasting: false }
+    }
+
+    /// For work whose outcome is wanted whatever is looked at meanwhile.
+    fn lasting(self) -> Self {
+        Self { lasting: true, ..self }
     }
 
     fn tell(&self, stage: &Text, done: u64, total: u64) {
@@ -99,7 +107,7 @@ impl Progress for Reporter<'_> {
 
     fn cancelled(&self) -> bool {
         let stopped = self.control.stop_wanted() && !self.stopped_before;
-        stopped || self.control.is_superseded(self.request)
+        stopped || (!self.lasting && self.control.is_superseded(self.request))
     }
 }
 

@@ -69,12 +69,21 @@ pub struct DataConfig {
     /// `auto` (the model's chat template, else its family's known one), the name of a preset, a file, or the template itself (a text with `{{` or
     /// `{%` in it).
     pub template: String,
-    /// For `format = "columns"`: field → column name or minijinja expression.
+    /// Field of the format → column name or minijinja expression.
     pub columns: BTreeMap<String, String>,
     pub validation: Validation,
+    /// Stands in front of the first question of every row.
+    pub source_prefix: String,
     /// In tokens.
     pub max_length: u64,
+    /// Tokens of what precedes the last answer, as ChatGLM's scripts cut it; 0: no limit of its own.
+    pub max_source_length: u64,
+    /// Tokens of the last answer, as ChatGLM's scripts cut it; 0: no limit of its own.
+    pub max_target_length: u64,
     pub on_too_long: OnTooLong,
+    /// Plain texts, each with its end token, are joined one behind the other and cut into blocks of `max_length`, as for
+    /// continued pre-training: a block sees all its texts, and no row is too long. With `packing` texts stay apart.
+    pub join_texts: bool,
     /// Several examples share a row of `max_length` tokens, and do not see each other.
     pub packing: bool,
     pub train_on: TrainOn,
@@ -93,8 +102,12 @@ impl Default for DataConfig {
             template: "auto".into(),
             columns: BTreeMap::new(),
             validation: Validation::Fraction(0.05),
+            source_prefix: String::new(),
             max_length: 1024,
+            max_source_length: 0,
+            max_target_length: 0,
             on_too_long: OnTooLong::Truncate,
+            join_texts: false,
             packing: false,
             train_on: TrainOn::Responses,
             allow_unlabelled: false,

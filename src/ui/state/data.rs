@@ -161,6 +161,7 @@ mod tests {
         let row = PreviewRow {
             piece: None,
             pieces: None,
+            notes: Vec::new(),
             row,
             file: "a.jsonl".into(),
             rendered: String::new(),

@@ -93,6 +93,9 @@ words! {
 
     // Filters, by kind of finding.
     TOO_LONG => "too long", "超长";
+    LONG_SOURCE => "question cut", "问题被截断";
+    LONG_TARGET => "answer cut", "回答被截断";
+    ESCAPED => "plain <", "普通的 <";
     NO_LABELS => "nothing to learn", "无可学内容";
     EMPTY_ANSWER => "empty answer", "空回答";
     DUPLICATE => "duplicate", "重复";

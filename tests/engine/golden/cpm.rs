@@ -14,7 +14,7 @@ use engine::models::{ConfigJson, FAMILIES, Model, ModelFolder, PassOptions, Rows
 use engine::nn::{AdapterView, Gradients, Value};
 use engine::train::{Backward, Clock, Layout, batch_loss};
 use engine::weights::{open_file, write_torch};
-use protocol::config::{MethodConfig, TrainOn};
+use protocol::config::MethodConfig;
 use protocol::{Control, Prompt, Sampling};
 use serde_json::{Map, Value as Json, json};
 
@@ -199,7 +199,7 @@ fn answers_to_dicts_are_those_of_a_beam_of_one() {
         let told = &case.expected["generation"][0];
         assert_eq!(told["parameters"], json!({"beam_size": 1, "max_length": 16, "repetition_penalty": 1.0}));
         let tokenizer = Tokenizer::open(&case.dir.join("model")).unwrap();
-        let options = EncodeOptions { train_on: TrainOn::Responses, max_length: 1000 };
+        let options = EncodeOptions { max_length: 1000, ..EncodeOptions::default() };
         let encoder = Encoder::new(tokenizer.into(), None, options).unwrap();
         for result in told["results"].as_array().unwrap() {
             let prompt = BeePrompt::new(&case.words, result["input"].as_object().unwrap()).unwrap();
@@ -352,7 +352,7 @@ fn adapters_on_scaled_products_merge_exactly_and_come_back_from_their_files() {
 #[test]
 fn rows_beside_each_other_do_not_see_each_other() {
     let Some(case) = bee_cases().into_iter().next() else { return };
-    let options = EncodeOptions { train_on: TrainOn::Responses, max_length: 1000 };
+    let options = EncodeOptions { max_length: 1000, ..EncodeOptions::default() };
     let tokenizer = Tokenizer::open(&case.dir.join("model")).unwrap();
     let encoder = Encoder::new(tokenizer.into(), None, options).unwrap();
     let rows: Vec<Example> =

@@ -13,6 +13,7 @@ mod pause;
 mod prompts;
 mod pulse;
 mod quantised;
+mod recipes;
 mod refused;
 mod resume;
 mod samples;

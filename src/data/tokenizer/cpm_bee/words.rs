@@ -62,6 +62,39 @@ impl CpmBee {
         Ok(words)
     }
 
+    /// The text with every `<` doubled that opens no special token: those that are not closed, and names that the
+    /// vocabulary has no word for. The reference ends with an error there. Also the place of the first such `<`.
+    pub fn mended<'a>(&self, text: &'a str) -> (Cow<'a, str>, Option<usize>) {
+        let mut mended = String::new();
+        let (mut taken, mut at, mut first) = (0, 0, None);
+        while let Some(open) = memchr::memchr(b'<', &text.as_bytes()[at..]).map(|found| at + found) {
+            let special = end_of_special(text, open).filter(|end| self.base(&text[open..*end]).is_some());
+            at = match special {
+                _ if text[open + 1..].starts_with('<') => open + 2,
+                Some(end) => end,
+                None => {
+                    first = first.or(Some(open));
+                    mended.push_str(&text[taken..=open]);
+                    taken = open;
+                    open + 1
+                }
+            };
+        }
+        if first.is_none() {
+            return (Cow::Borrowed(text), None);
+        }
+        mended.push_str(&text[taken..]);
+        (Cow::Owned(mended), first)
+    }
+
+    /// The word that stands for a special token: its own, or that of its name, which ends at the first underscore
+    /// (`<option>` for `<option_3>`).
+    pub fn base(&self, special: &str) -> Option<u32> {
+        let inside = special.strip_prefix('<')?.strip_suffix('>')?;
+        let name = inside.split_once('_').map_or(inside, |(name, _)| name);
+        self.id(special).or_else(|| self.id(&format!("<{name}>")))
+    }
+
     fn special_word<'a>(&self, text: &'a str, range: Range<usize>) -> Word<'a> {
         let name = &text[range.clone()];
         Word { text: Cow::Borrowed(name), kind: WordKind::Special(self.id(name)), range }

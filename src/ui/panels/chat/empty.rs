@@ -101,6 +101,7 @@ mod tests {
             truncated_from: None,
             piece: None,
             pieces: None,
+            notes: Vec::new(),
             error: None,
             fields: Vec::new(),
         }

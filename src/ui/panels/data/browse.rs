@@ -79,6 +79,9 @@ pub fn first_row(verdict: &Verdict, finding: &protocol::Finding) -> u64 {
 pub fn kind_name(kind: FindingKind) -> &'static Text {
     match kind {
         FindingKind::TooLong => &words::TOO_LONG,
+        FindingKind::LongSource => &words::LONG_SOURCE,
+        FindingKind::LongTarget => &words::LONG_TARGET,
+        FindingKind::Escaped => &words::ESCAPED,
         FindingKind::NoLabels => &words::NO_LABELS,
         FindingKind::EmptyAnswer => &words::EMPTY_ANSWER,
         FindingKind::Duplicate => &words::DUPLICATE,
@@ -90,6 +93,7 @@ pub fn kind_name(kind: FindingKind) -> &'static Text {
         | FindingKind::Empty
         | FindingKind::Vocabulary
         | FindingKind::Padding
+        | FindingKind::Joined
         | FindingKind::Files => {
             &words::VERDICT
         }

@@ -7,8 +7,8 @@ use super::View;
 use crate::panels::PanelCtx;
 use crate::theme::UiTokens;
 use crate::widgets::error::notice;
-use crate::widgets::section;
 use crate::widgets::token_view::{RowKey, told};
+use crate::widgets::{hint, section};
 use crate::words::data as words;
 
 /// The tokens, with what their colours mean and how many there are.
@@ -17,6 +17,9 @@ pub fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, view: &mut View, row: &PreviewRow, ke
     surface(ui, |ui| {
         if let Some(error) = &row.error {
             notice(ui, ctx, error);
+        }
+        for note in &row.notes {
+            hint(ui, ctx.t(note));
         }
         let foot = ui.spacing().interact_size.y;
         let height = (ui.available_height() - foot - ui.spacing().item_spacing.y).max(40.0);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use egui::Ui;
-use protocol::config::parse_run_file;
+use protocol::config::{DataConfig, Validation, parse_run_file};
 use protocol::{Preset, RunConfig};
 
 use crate::action::Action;
@@ -41,11 +41,15 @@ pub fn menu(ui: &mut Ui, ctx: &PanelCtx<'_>, config: &mut RunConfig) {
     });
 }
 
-/// Method and training settings come from the recipe; model, data and the user's own prompts stay.
+/// Method and training settings come from the recipe; model, data and the user's own prompts stay. A recipe without
+/// files of its own also says how a kind of file is read.
 fn take(ctx: &PanelCtx<'_>, recipe: &Preset, config: &mut RunConfig) {
     match parse_run_file(&recipe.source, Path::new(&recipe.id)) {
         Ok(parsed) => {
             let samples = std::mem::take(&mut config.train.samples);
+            if parsed.data.train.is_empty() {
+                config.data = data_settings(parsed.data, std::mem::take(&mut config.data));
+            }
             config.method = parsed.method;
             config.train = parsed.train;
             if config.train.samples.is_empty() {
@@ -57,6 +61,15 @@ fn take(ctx: &PanelCtx<'_>, recipe: &Preset, config: &mut RunConfig) {
             ctx.push(Action::Toast(toast));
         }
     }
+}
+
+/// How the recipe reads data, over the user's own files.
+fn data_settings(recipe: DataConfig, own: DataConfig) -> DataConfig {
+    let validation = match own.validation {
+        files @ Validation::Files(_) => files,
+        Validation::Fraction(_) => recipe.validation,
+    };
+    DataConfig { train: own.train, validation, ..recipe }
 }
 
 /// The run file as text, its paths made whole: it will stand in another folder.
@@ -91,6 +104,20 @@ fn whole_paths(mut config: RunConfig, base: &Path) -> RunConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_recipe_for_a_kind_of_data_keeps_the_users_files() {
+        let recipe = DataConfig { format: "columns".into(), max_length: 512, ..DataConfig::default() };
+        let own = DataConfig {
+            train: vec!["mine.csv".into()],
+            validation: Validation::Files(vec!["held.csv".into()]),
+            max_length: 7,
+            ..DataConfig::default()
+        };
+        let taken = data_settings(recipe, own.clone());
+        assert_eq!((&taken.train, &taken.validation), (&own.train, &own.validation));
+        assert_eq!((taken.format.as_str(), taken.max_length), ("columns", 512));
+    }
 
     #[test]
     fn a_copied_run_file_is_read_again_anywhere() {
