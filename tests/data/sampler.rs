@@ -1,6 +1,6 @@
 //! The order of training: fixed by the seed, and continued exactly.
 
-use data::{MicroBatch, Position, Sampler, SamplerOptions};
+use data::{Batching, MicroBatch, Position, Sampler, SamplerOptions};
 use protocol::config::TrainConfig;
 
 fn options(shuffle: bool) -> SamplerOptions {
@@ -68,6 +68,57 @@ fn a_position_continues_exactly() {
         assert_eq!(rest, steps[from..]);
     }
     assert!(sampler(50, true).seek(Position { epoch: 0, batch: 13 }).is_err());
+}
+
+/// Rows of 1 to 40 tokens.
+fn batched(packed: bool) -> Sampler {
+    let lengths: Vec<u32> = (0..50).map(|row| 1 + row * 17 % 40).collect();
+    let lengths = lengths.into();
+    let batching =
+        if packed { Batching::Packed { lengths, room: 64 } } else { Batching::ByLength { lengths } };
+    sampler(50, true).batched(batching)
+}
+
+#[test]
+fn packed_and_grouped_rows_continue_exactly_and_come_once_an_epoch() {
+    for packed in [true, false] {
+        let mut whole = batched(packed);
+        let batches = whole.rows().div_ceil(4);
+        let mut steps = Vec::new();
+        let mut positions = Vec::new();
+        while whole.position().epoch < 3 {
+            positions.push(whole.position());
+            steps.push(whole.next_step());
+        }
+        for epoch in 0..3 {
+            let of_epoch = || steps.iter().flatten().filter(|batch| batch.position.epoch == epoch);
+            let mut seen: Vec<u32> = of_epoch().flat_map(|batch| batch.rows.clone()).collect();
+            seen.sort_unstable();
+            assert_eq!(seen, (0..50).collect::<Vec<_>>());
+            assert_eq!(of_epoch().count(), batches);
+            let rows = |batch: &MicroBatch| batch.packed.as_ref().map_or(batch.rows.len(), Vec::len);
+            assert!(of_epoch().all(|batch| rows(batch) <= 4 && batch.packed.is_some() == packed));
+        }
+        for (from, position) in positions.iter().enumerate() {
+            let mut resumed = batched(packed);
+            resumed.seek(*position).unwrap();
+            let rest: Vec<_> = (from..steps.len()).map(|_| resumed.next_step()).collect();
+            assert_eq!(rest, steps[from..]);
+        }
+        assert!(batched(packed).seek(Position { epoch: 1, batch: batches as u64 }).is_err());
+    }
+}
+
+#[test]
+fn padding_is_what_the_batches_of_an_epoch_have() {
+    let lengths: Vec<u32> = vec![1, 3, 3, 1, 2];
+    let plain = |batching| Sampler::new(vec![0, 1, 2, 3, 4], options(false)).unwrap().batched(batching);
+    // 1 3 3 1 | 2: 10 tokens in 14 places.
+    assert!((plain(Batching::InOrder).padding(&lengths) - 4.0 / 14.0).abs() < 1e-12);
+    // 3 1 | 3 1 | 2 of 4 tokens at most: 10 in 12.
+    let mut packed = plain(Batching::Packed { lengths: lengths.clone().into(), room: 4 });
+    assert!((packed.padding(&lengths) - 2.0 / 12.0).abs() < 1e-12);
+    assert_eq!(packed.rows(), 3);
 }
 
 #[test]

@@ -365,6 +365,19 @@ fn rows_beside_each_other_do_not_see_each_other() {
         let beside = all[first..first + row.ids.len()].concat();
         case.check("logits beside others", distance(&beside, &alone.concat()), 1e-4 * slack(&chosen()));
     }
+    // The same dicts behind each other in one row: what stands in one is not seen by the others.
+    let packed = Batch::packed(&rows, &[2, 1], 0).unwrap();
+    let (_, all_packed) = case.outputs(&packed, None);
+    let mut first = 0;
+    for (index, row) in rows.iter().enumerate() {
+        first = if index == 2 { packed.len } else { first };
+        let behind = all_packed[first..first + row.ids.len()].concat();
+        let beside = all[index * together.len..][..row.ids.len()].concat();
+        case.check("logits behind others", distance(&behind, &beside), 1e-4 * slack(&chosen()));
+        first += row.ids.len();
+    }
+    let [packed, together] = [&packed, &together].map(|batch| batch_loss(&case.model, None, batch).unwrap());
+    case.check("losses", (packed - together).abs() / together, 1e-5 * slack(&chosen()));
 }
 
 /// What is context in each row of CPM-Ant's cases.

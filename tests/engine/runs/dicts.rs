@@ -185,6 +185,9 @@ fn cpm_ant_learns_from_rows_of_ids() {
     assert_eq!(text, all[42]);
     let refused = answer(tuned(), Prompt::Text("你好".into())).unwrap_err();
     assert!(refused.to_string().contains("jieba") && refused.to_string().contains("tokens"), "{refused}");
+    let told = project.run(&format!("{LORA}[data]\npacking = true\n"), "packed");
+    assert!(told.failed().to_string().contains("soft prompt"), "{}", told.failed());
+    assert_eq!(told.failed().remedies.len(), 1);
     project.write("data.jsonl", "{\"text\": \"你好\"}\n{\"text\": \"再见\"}\n");
     let told = project.run(LORA, "text");
     assert!(format!("{} {:?}", told.failed(), told.failed().details).contains("jieba"), "{}", told.failed());
