@@ -15,8 +15,12 @@ impl Spans {
     /// Rows of texts one behind the other, of these lengths, none of them 0.
     pub fn packed<'a>(rows: impl IntoIterator<Item = &'a [u32]>) -> Self {
         let begin = |lengths: &[u32]| {
-            let mut next = 0;
-            lengths.iter().map(|length| std::mem::replace(&mut next, next.saturating_add(*length))).collect()
+            let starts = lengths.iter().scan(0u32, |end, length| {
+                let start = *end;
+                *end = end.saturating_add(*length);
+                Some(start)
+            });
+            starts.collect()
         };
         Self { starts: rows.into_iter().map(begin).collect() }
     }
@@ -54,7 +58,7 @@ impl Spans {
 
     /// Number of the first text of each row, where those of all rows are counted together.
     pub fn offsets(&self) -> Vec<usize> {
-        let texts = self.starts.iter().scan(0, |sum, starts| {
+        let texts = self.starts.iter().scan(0usize, |sum, starts| {
             let before = *sum;
             *sum += starts.len();
             Some(before)
