@@ -97,7 +97,7 @@ impl Dataset {
     ) -> Result<()> {
         let Choice { format, reason } = choose(&config.format, &config.columns, source.as_ref())?;
         if config.join_texts && format.id != formats::TEXT {
-            return Err(not_texts(format).in_file(path));
+            return Err(not_texts(format).in_file(&chosen.path));
         }
         let context = FormatContext::new(&config.columns, format)?.with_prefix(&config.source_prefix);
         let known = if self.is_whole() { source.len() } else { 0 };
