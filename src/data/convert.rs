@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::dataset::Dataset;
 use crate::deep::DeepPool;
-use crate::formats::{Format, Written};
+use crate::formats::{Format, Write, Written};
 use crate::progress::{Progress, check_cancelled};
 use crate::record::{Encode, Example, Record};
 use crate::sources::RowValue;
@@ -31,7 +31,7 @@ impl Encode for Unencoded {
 /// A conversion of all rows of a dataset.
 pub struct Conversion<'a> {
     dataset: &'a Dataset,
-    write: fn(&Record) -> std::result::Result<Written, Text>,
+    write: Write,
 }
 
 impl<'a> Conversion<'a> {

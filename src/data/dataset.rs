@@ -260,7 +260,7 @@ impl Dataset {
     }
 
     /// Every answer of a row that says how good answers are; none for other rows.
-    pub(crate) fn judged(&self, index: usize, row: &Row) -> Option<Result<Vec<(Text, Record)>>> {
+    pub(crate) fn judged(&self, index: usize, row: &Row) -> Option<Result<formats::Answers>> {
         let (part, _) = self.locate(index).ok()?;
         let judged = part.format.judged.as_ref()?;
         Some((judged.answers)(row, &part.context).map_err(|err| row.place(err)))

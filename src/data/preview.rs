@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::bee::BeeRow;
 use crate::dataset::Dataset;
 use crate::deep::DeepPool;
+use crate::formats::Answers;
 use crate::pieces::windows;
 use crate::progress::{Progress, check_cancelled};
 use crate::record::{Changes, Example, IGNORE, Record};
@@ -123,7 +124,7 @@ impl Seen {
         dataset: &Dataset,
         mut row: PreviewRow,
         raw: &Row,
-        answers: Result<Vec<(Text, Record)>>,
+        answers: Result<Answers>,
         tokens: &dyn Fn(&[u32]) -> Vec<String>,
     ) -> Self {
         let answers = match answers {

@@ -124,11 +124,11 @@ fn a_dataset_is_shared_between_threads() {
 /// Continued pre-training: texts in blocks, as run_clm's `group_texts` makes them.
 #[test]
 fn joined_texts_are_blocks_of_the_maximal_length() {
-    let lines = |count: usize| -> String {
-        (0..count).map(|n| format!("{}\n", "w x y z v ".repeat(1 + n % 3) + &n.to_string())).collect()
+    let lines = |numbers: std::ops::Range<usize>| -> String {
+        numbers.map(|n| format!("{}\n", "w x y z v ".repeat(1 + n % 3) + &n.to_string())).collect()
     };
-    let (folder, _) = Folder::with("a.txt", lines(23));
-    folder.write("held.txt", lines(5));
+    let (folder, _) = Folder::with("a.txt", lines(0..23));
+    folder.write("held.txt", lines(23..28));
     let mut settings = config(&["a.txt"]);
     settings.validation = Validation::Files(vec!["held.txt".into()]);
     (settings.join_texts, settings.max_length) = (true, 16);

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::pairs::{INPUT, PROMPT, answered, asked, said};
 use super::turns::{HISTORY, SYSTEM, TOOLS};
-use super::{Detection, Field, Format, FormatContext, Judged, Sample};
+use super::{Answers, Detection, Field, Format, FormatContext, Judged, Sample};
 use crate::record::{Record, Role};
 use crate::sources::Row;
 
@@ -54,7 +54,7 @@ fn has_turns(row: &Map<String, Value>) -> bool {
     ["conversations", "messages"].iter().any(|key| row.get(*key).is_some_and(Value::is_array))
 }
 
-fn answers(row: &Row, context: &FormatContext) -> Result<Vec<(Text, Record)>> {
+fn answers(row: &Row, context: &FormatContext) -> Result<Answers> {
     let asked = asked(row, context)?;
     let answer = match context.value(row, &COMPLETION)? {
         Some(value) => said(row, value, Role::Assistant)?,

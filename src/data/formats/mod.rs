@@ -37,10 +37,16 @@ pub struct Format {
     ///
     /// # Errors
     /// What a record has that the format has no place for.
-    pub write: Option<fn(&Record) -> Result<Written, Text>>,
+    pub write: Option<Write>,
     /// For data that compares answers or judges them: it can be looked at, and not trained on.
     pub judged: Option<Judged>,
 }
+
+/// Makes a row of a record, or tells why not.
+pub type Write = fn(&Record) -> Result<Written, Text>;
+
+/// The answers of one row, and what is said of each.
+pub type Answers = Vec<(Text, Record)>;
 
 /// What rows hold that say how good an answer is.
 pub struct Judged {
@@ -50,7 +56,7 @@ pub struct Judged {
     ///
     /// # Errors
     /// As [`Format::read`].
-    pub answers: fn(&Row, &FormatContext) -> Result<Vec<(Text, Record)>>,
+    pub answers: fn(&Row, &FormatContext) -> Result<Answers>,
 }
 
 /// A value that a format takes from a row.

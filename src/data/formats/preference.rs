@@ -5,7 +5,7 @@ use protocol::{Result, Text, text};
 
 use super::pairs::{INPUT, PROMPT, answered, asked, said};
 use super::turns::{HISTORY, SYSTEM, TOOLS};
-use super::{Detection, Field, Format, FormatContext, Judged, Sample};
+use super::{Answers, Detection, Field, Format, FormatContext, Judged, Sample};
 use crate::record::{Record, Role};
 use crate::sources::Row;
 
@@ -49,7 +49,7 @@ fn detect(sample: &Sample) -> Option<Detection> {
     })
 }
 
-fn answers(row: &Row, context: &FormatContext) -> Result<Vec<(Text, Record)>> {
+fn answers(row: &Row, context: &FormatContext) -> Result<Answers> {
     let asked = asked(row, context)?;
     let of = |field: &Field| -> Result<Record> {
         let key = field.key;

@@ -91,6 +91,9 @@ fn finding(kind: FindingKind, found: &Found, policy: Policy, file: Option<&str>)
     let (count, rows) = (*count, rows.clone());
     let (severity, what, mend) = match kind {
         FindingKind::TooLong => too_long(count, *pieces, policy),
+        FindingKind::LongSource | FindingKind::LongTarget | FindingKind::Escaped => {
+            changed(kind, count, example.clone())
+        }
         _ => words(kind, count, example.clone(), policy),
     };
     let text = match file {
@@ -159,39 +162,6 @@ fn words(kind: FindingKind, n: u64, example: Option<Text>, policy: Policy) -> (S
             ),
             Text::fixed("use the tokenizer that belongs to the model", "请使用与模型配套的分词器"),
         ),
-        FindingKind::LongSource => (
-            Severity::Warning,
-            text!(
-                "In {n} rows what precedes the answer is cut to max_source_length",
-                "{n} 行回答之前的内容被截断至 max_source_length"
-            ),
-            Text::fixed(
-                "raise data.max_source_length if memory allows",
-                "内存允许时请增大 data.max_source_length",
-            ),
-        ),
-        FindingKind::LongTarget => (
-            Severity::Warning,
-            text!(
-                "In {n} rows the answer is cut to max_target_length, with its end token behind the cut",
-                "{n} 行的回答被截断至 max_target_length，结束词元接在截断处之后"
-            ),
-            Text::fixed(
-                "raise data.max_target_length: the model learns to stop in the middle",
-                "请增大 data.max_target_length，否则模型会学到半途停止",
-            ),
-        ),
-        FindingKind::Escaped => (
-            Severity::Info,
-            text!(
-                "In {n} rows a `<` opens no special token of the model and is read as a character, the first in `{en}`",
-                "{n} 行中的 `<` 未开启模型的特殊词元，按普通字符读取；首处为 `{zh}`"
-            ),
-            Text::fixed(
-                "nothing to do; write `<<` to say so yourself, or <sep> to part turns",
-                "无需处理；也可自行写作 `<<`，或用 <sep> 分隔轮次",
-            ),
-        ),
         FindingKind::NoLabels => {
             let mend = Text::fixed(
                 "complete their answers; if they were cut before the answer, raise data.max_length; or set data.allow_unlabelled = true to leave them out",
@@ -234,6 +204,46 @@ fn words(kind: FindingKind, n: u64, example: Option<Text>, policy: Policy) -> (S
             Severity::Warning,
             text!("{n} rows repeat an earlier row exactly", "{n} 行与之前的行完全相同"),
             Text::fixed("remove them unless they are meant to count more", "除非有意加大权重，否则请删除"),
+        ),
+    }
+}
+
+/// Rows whose tokens are not all that stands in the file.
+fn changed(kind: FindingKind, n: u64, example: Option<Text>) -> (Severity, Text, Text) {
+    let Text { en, zh } = example.unwrap_or(Text::fixed("", ""));
+    match kind {
+        FindingKind::LongSource => (
+            Severity::Warning,
+            text!(
+                "In {n} rows what precedes the answer is cut to max_source_length",
+                "{n} 行回答之前的内容被截断至 max_source_length"
+            ),
+            Text::fixed(
+                "raise data.max_source_length if memory allows",
+                "内存允许时请增大 data.max_source_length",
+            ),
+        ),
+        FindingKind::LongTarget => (
+            Severity::Warning,
+            text!(
+                "In {n} rows the answer is cut to max_target_length, with its end token behind the cut",
+                "{n} 行的回答被截断至 max_target_length，结束词元接在截断处之后"
+            ),
+            Text::fixed(
+                "raise data.max_target_length: the model learns to stop in the middle",
+                "请增大 data.max_target_length，否则模型会学到半途停止",
+            ),
+        ),
+        _ => (
+            Severity::Info,
+            text!(
+                "In {n} rows a `<` opens no special token of the model and is read as a character, the first in `{en}`",
+                "{n} 行中的 `<` 未开启模型的特殊词元，按普通字符读取；首处为 `{zh}`"
+            ),
+            Text::fixed(
+                "nothing to do; write `<<` to say so yourself, or <sep> to part turns",
+                "无需处理；也可自行写作 `<<`，或用 <sep> 分隔轮次",
+            ),
         ),
     }
 }

@@ -154,15 +154,12 @@ fn rows_are_scored_where_the_answer_stands() {
 #[test]
 fn malformed_dicts_are_named_before_anything_is_trained() {
     let project = bee();
-    project.write(
-        "data.jsonl",
-        &format!("{}{{\"input\": \"a<b\", \"<ans>\": \"c\"}}\n{{\"<ans>\": [1]}}\n", rows()),
-    );
+    project.write("data.jsonl", &format!("{}{{\"input\": \"a\"}}\n{{\"<ans>\": [1]}}\n", rows()));
     let told = project.run(LORA, "run");
     let error = told.failed();
     assert_eq!(error.exit_code(), 2);
     let said = format!("{error} {:?}", error.details);
-    assert!(said.contains("17") && said.contains("18") && said.contains("not closed"), "{said}");
+    assert!(said.contains("17") && said.contains("18") && said.contains("no `<ans>`"), "{said}");
 }
 
 /// Its tokenizer needs a word cutter that is not here: ids are learned and continued, text is refused.
