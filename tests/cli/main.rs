@@ -19,6 +19,7 @@ mod large;
 mod program;
 mod real;
 mod run_files;
+mod sources;
 mod talk;
 mod training;
 mod usage;

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use data::{Dataset, Encoder, ModelTokens, Silent, Survey};
+use data::{Dataset, Encode, Encoder, Example, ModelTokens, Record, Silent, Survey};
+use protocol::Result;
 use protocol::config::{DataConfig, Validation};
 
 use crate::common;
@@ -51,6 +52,73 @@ fn rows_a_second() {
             finding.rows.iter().take(5).collect::<Vec<_>>()
         );
     }
+}
+
+/// Seconds that the threads of this process have computed.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let behind_name = stat.rsplit(')').next().unwrap();
+    let ticks = behind_name.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<f64>().unwrap());
+    ticks.sum::<f64>() / 100.0
+}
+
+/// A check without tokens, or without rendering, either.
+struct Without(Option<Encoder>);
+
+impl Encode for Without {
+    fn encode(&self, record: &Record) -> Result<Example> {
+        let rendered = self.0.as_ref().map_or_else(|| Ok(String::new()), |encoder| encoder.render(record))?;
+        Ok(Example { ids: vec![1, 2], labels: vec![1, 2], rendered, ..Example::default() })
+    }
+}
+
+/// Says how much a second of one core's work gets through a check, and its parts; beside them the `tokenizers` crate on
+/// the same texts in bulk, with and without the places of tokens. Of the same file; with `RAYON_NUM_THREADS=1`, for
+/// threads that wait for each other do not compute.
+#[test]
+#[ignore = "measures; needs a large file"]
+fn parts_of_a_check() {
+    let path = |name: &str| PathBuf::from(std::env::var_os(name).unwrap());
+    let (data, model) = (path("EMBERWRIGHT_SPEED_DATA"), path("EMBERWRIGHT_SPEED_MODEL"));
+    let config = DataConfig {
+        train: vec![data],
+        template: "chatml".to_owned(),
+        max_length: 1 << 20,
+        ..DataConfig::default()
+    };
+    let encoder = || Encoder::open(&model, &config, "".as_ref(), None).unwrap();
+    let open = |encoder: Arc<dyn Encode>| Dataset::open(&config, "".as_ref(), encoder, &Silent).unwrap();
+    let bytes = std::fs::metadata(&config.train[0]).unwrap().len() as f64 / 1e6;
+    let told = |what: &str, work: &dyn Fn() -> u64| {
+        let (begun, computed) = (Instant::now(), cpu_seconds());
+        let sum = work();
+        let (wall, cpu) = (begun.elapsed().as_secs_f64(), cpu_seconds() - computed);
+        println!("{what:40} {:8.2} MB/s of a core's time, {:8.2} MB/s ({sum})", bytes / cpu, bytes / wall);
+    };
+    told("indexed", &|| open(Arc::new(Without(None))).len() as u64);
+    let check = |what: &str, encoder: Arc<dyn Encode>| {
+        let dataset = open(encoder);
+        told(what, &|| Survey::new(&dataset, &ModelTokens::default(), 42, &Silent).unwrap().verdict.tokens);
+    };
+    check("checked without rendering", Arc::new(Without(None)));
+    check("checked without tokens", Arc::new(Without(Some(encoder()))));
+    check("checked", Arc::new(encoder()));
+    let dataset = open(Arc::new(Without(None)));
+    let encoder = encoder();
+    let texts = |rows: std::ops::Range<usize>| -> Vec<String> {
+        rows.map(|row| encoder.render(&dataset.record(row).unwrap()).unwrap()).collect()
+    };
+    let rows = dataset.len();
+    let texts = texts(0..rows);
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let crates = tokenizers::Tokenizer::from_file(model.join("tokenizer.json")).unwrap();
+    let bulk = |encode: &dyn Fn(Vec<&str>) -> Vec<tokenizers::Encoding>| {
+        texts.chunks(1024).flat_map(|texts| encode(texts.to_vec())).map(|found| found.len() as u64).sum()
+    };
+    told("tokenizers in bulk", &|| bulk(&|texts| crates.encode_batch(texts, false).unwrap()));
+    told("tokenizers in bulk, without places", &|| {
+        bulk(&|texts| crates.encode_batch_fast(texts, false).unwrap())
+    });
 }
 
 /// Says how many rows a second are searched for a text that none holds, of the same file.

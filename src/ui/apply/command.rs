@@ -13,7 +13,7 @@ use crate::state::project::Project;
 use crate::state::train::{RunPhase, TrainAction};
 
 /// Data files the engine reads.
-pub const DATA_EXTENSIONS: [&str; 5] = ["jsonl", "json", "csv", "tsv", "txt"];
+pub const DATA_EXTENSIONS: [&str; 8] = ["jsonl", "json", "csv", "tsv", "txt", "parquet", "gz", "zst"];
 
 impl Apply<'_> {
     pub(super) fn command(&mut self, command: UiCommand) {

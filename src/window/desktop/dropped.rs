@@ -17,7 +17,19 @@ fn folder(path: &Path) -> DroppedKind {
         ("config.json", DroppedKind::ModelFolder),
     ];
     let found = kinds.into_iter().find(|(name, _)| path.join(name).is_file());
-    found.map_or(DroppedKind::Other, |(_, kind)| kind)
+    let data = || [path.to_path_buf(), path.join("data")].iter().any(|folder| has_data(folder));
+    match found {
+        Some((_, kind)) => kind,
+        None if data() => DroppedKind::Data,
+        None => DroppedKind::Other,
+    }
+}
+
+/// Whether one of a folder's files is named as data are. Of a folder with more entries only some are looked at.
+fn has_data(folder: &Path) -> bool {
+    const LOOKED_AT: usize = 1000;
+    let Ok(entries) = std::fs::read_dir(folder) else { return false };
+    entries.take(LOOKED_AT).flatten().any(|entry| file(&entry.path()) == DroppedKind::Data)
 }
 
 fn file(path: &Path) -> DroppedKind {
@@ -25,7 +37,7 @@ fn file(path: &Path) -> DroppedKind {
     match extension.as_str() {
         _ if !path.is_file() => DroppedKind::Other,
         "toml" => DroppedKind::Project,
-        "csv" | "tsv" | "json" | "jsonl" | "txt" => DroppedKind::Data,
+        "csv" | "tsv" | "json" | "jsonl" | "txt" | "parquet" | "gz" | "zst" => DroppedKind::Data,
         "jinja" | "jinja2" | "j2" => DroppedKind::Template,
         _ => DroppedKind::Other,
     }
@@ -50,6 +62,7 @@ mod tests {
             "r/plan.json",
             "o/x",
             "D.JSONL",
+            "s/data/train.parquet",
             "t.j2",
         ] {
             make(name);
@@ -60,6 +73,7 @@ mod tests {
             ("r", DroppedKind::RunFolder),
             ("o", DroppedKind::Other),
             ("D.JSONL", DroppedKind::Data),
+            ("s", DroppedKind::Data),
             ("t.j2", DroppedKind::Template),
             ("o/x", DroppedKind::Other),
             ("not-there.csv", DroppedKind::Other),
