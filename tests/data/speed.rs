@@ -62,6 +62,13 @@ fn cpu_seconds() -> f64 {
     ticks.sum::<f64>() / 100.0
 }
 
+/// The most memory that this process has held.
+fn peak_mib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() >> 10
+}
+
 /// A check without tokens, or without rendering, either.
 struct Without(Option<Encoder>);
 
@@ -93,7 +100,12 @@ fn parts_of_a_check() {
         let (begun, computed) = (Instant::now(), cpu_seconds());
         let sum = work();
         let (wall, cpu) = (begun.elapsed().as_secs_f64(), cpu_seconds() - computed);
-        println!("{what:40} {:8.2} MB/s of a core's time, {:8.2} MB/s ({sum})", bytes / cpu, bytes / wall);
+        println!(
+            "{what:36} {:8.2} MB/s of a core's time, {:8.2} MB/s, peak {} MiB ({sum})",
+            bytes / cpu,
+            bytes / wall,
+            peak_mib()
+        );
     };
     told("indexed", &|| open(Arc::new(Without(None))).len() as u64);
     let check = |what: &str, encoder: Arc<dyn Encode>| {
