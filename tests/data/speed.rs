@@ -125,7 +125,11 @@ fn parts_of_a_check() {
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let crates = tokenizers::Tokenizer::from_file(model.join("tokenizer.json")).unwrap();
     let bulk = |encode: &dyn Fn(Vec<&str>) -> Vec<tokenizers::Encoding>| {
-        texts.chunks(1024).flat_map(|texts| encode(texts.to_vec())).map(|found| found.len() as u64).sum()
+        texts
+            .chunks(1024)
+            .flat_map(|texts| encode(texts.to_vec()))
+            .map(|found| found.len() as u64)
+            .sum::<u64>()
     };
     told("tokenizers in bulk", &|| bulk(&|texts| crates.encode_batch(texts, false).unwrap()));
     told("tokenizers in bulk, without places", &|| {
