@@ -115,9 +115,9 @@ pub struct SamplingFlags {
     /// Longest answer, in tokens
     #[arg(long, value_name = "N", default_value_t = 256)]
     pub max_new_tokens: u64,
-    /// 0 always takes the likeliest token; higher is bolder
-    #[arg(long, value_name = "T", default_value_t = 0.7, value_parser = values::not_negative)]
-    pub temperature: f64,
+    /// 0 always takes the likeliest token, as `predict` does by default; higher is bolder, elsewhere 0.7 by default
+    #[arg(long, value_name = "T", value_parser = values::not_negative)]
+    pub temperature: Option<f64>,
     /// Draw from the smallest set of tokens whose probabilities sum to P
     #[arg(long, value_name = "P", default_value_t = 0.9, value_parser = values::probability)]
     pub top_p: f64,
@@ -141,7 +141,7 @@ pub struct SamplingFlags {
 impl From<SamplingFlags> for Sampling {
     fn from(flags: SamplingFlags) -> Self {
         Self {
-            temperature: flags.temperature,
+            temperature: flags.temperature.unwrap_or(Self::default().temperature),
             top_p: flags.top_p,
             top_k: flags.top_k,
             repetition_penalty: flags.repetition_penalty,

@@ -39,7 +39,7 @@ fn lookup(table: &[(&str, &'static str)], wanted: &str) -> Option<&'static str> 
     table.iter().find(|(name, _)| *name == wanted).map(|(_, words)| *words)
 }
 
-const ABOUT: [(&str, &str); 14] = [
+const ABOUT: [(&str, &str); 15] = [
     ("emberwright", "在自己的工作站上微调语言模型"),
     ("inspect", "查看模型文件夹：模型家族、参数量、线性层、缺失或异常之处"),
     ("preview", "逐词元查看模型将看到的数据"),
@@ -49,6 +49,7 @@ const ABOUT: [(&str, &str); 14] = [
     ("score", "写出文件中每个词元的对数概率"),
     ("generate", "续写提示词"),
     ("chat", "与模型对话，可随时切换适配器"),
+    ("predict", "为文件的每一行给出回答"),
     ("export", "写出其他程序可加载的文件夹"),
     ("convert", "将数据集写成另一种格式（JSON 行）"),
     ("vocabulary", "为分词器扩充词元，并说明收益"),
@@ -56,7 +57,7 @@ const ABOUT: [(&str, &str); 14] = [
     ("engine", "为图形窗口提供服务；由窗口启动"),
 ];
 
-const FLAGS: [(&str, &str); 67] = [
+const FLAGS: [(&str, &str); 77] = [
     ("json", "在标准输出以 JSON 行打印引擎事件；日志输出到标准错误"),
     ("device", "计算设备：auto、cpu 或 cuda:N"),
     ("lang", "消息语言（默认由 LANG 决定）"),
@@ -78,8 +79,21 @@ const FLAGS: [(&str, &str); 67] = [
     ("ids", "要续写的词元编号"),
     ("chat", "将提示词作为提问，套用模型的对话模板"),
     ("system", "对话开头的系统消息"),
+    ("table", "要回答的数据：csv、json、jsonl、txt 或 parquet，可为压缩文件"),
+    ("answers", "回答写入的文件：按文件名为 csv、json 或 jsonl"),
+    (
+        "question",
+        "每行的提示词，如 \"{{title}} {{abstract}}\"；或以 字段=模板 指定格式的字段；可多次指定（默认与训练时相同）",
+    ),
+    ("read_as", "各行的数据格式（默认与训练时相同，否则按内容判断）"),
+    ("template", "对话模板：预设名称或文件（默认与训练时相同）"),
+    ("written", "输出的列及其顺序：列名、列名=输入列、列名=answer 或 列名={{ 表达式 }}"),
+    ("choices", "从这些文本中选择概率最高者作为回答"),
+    ("label", "正确答案所在的列：给出准确率、精确率、召回率与 F1"),
+    ("batch_tokens", "一次通过模型的词元数；0 表示自动"),
+    ("go_on", "在输出文件已有的行之后继续"),
     ("max_new_tokens", "回答的最大长度，以词元计"),
-    ("temperature", "0 表示总取概率最高的词元；越高越大胆"),
+    ("temperature", "0 表示总取概率最高的词元（predict 默认如此）；越高越大胆，其他命令默认为 0.7"),
     ("top_p", "从概率之和达到 P 的最小词元集合中抽取"),
     ("top_k", "从概率最高的 K 个词元中抽取；0 表示关闭"),
     ("repetition_penalty", "降低已出现词元的概率；1 表示关闭"),

@@ -22,6 +22,7 @@ mod inspect;
 mod interrupt;
 mod language;
 mod log;
+mod predict;
 mod preview;
 mod run_file;
 mod score;
@@ -70,6 +71,8 @@ enum Task {
     Generate(generate::Flags),
     /// Talk to a model, with and without its adapters
     Chat(chat::Flags),
+    /// Answer every row of a file
+    Predict(predict::Flags),
     /// Write a folder that other programs load
     Export(export::Flags),
     /// Write a dataset in another format, as JSON lines
@@ -126,6 +129,7 @@ fn perform(task: Task, client: &mut Client, screen: &mut Screen) -> Result<u8> {
         Task::Score(flags) => score::run(flags, client, screen),
         Task::Generate(flags) => generate::run(flags, client, screen),
         Task::Chat(flags) => chat::run(flags, client, screen),
+        Task::Predict(flags) => predict::run(flags, client, screen),
         Task::Export(flags) => export::run(flags, client, screen),
         Task::Convert(flags) => convert::run(flags, client, screen),
         Task::Vocabulary(flags) => vocabulary::run(flags, client, screen),

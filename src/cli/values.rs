@@ -1,5 +1,6 @@
 //! Parsers of flag values. Their errors become clap's, with exit code 2.
 
+use protocol::OutputColumn;
 use serde_json::Value;
 
 /// `auto`, `cpu`, `cuda` (the first one) or `cuda:N`.
@@ -45,6 +46,59 @@ pub fn token_ids(text: &str) -> Result<TokenIds, String> {
 /// A list in one flag. Its own type, because clap takes a `Vec` for a flag that is repeated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenIds(pub Vec<u32>);
+
+/// Fields of dataset formats that a prompt is made of; see `data::formats`.
+const PROMPT_FIELDS: [&str; 9] =
+    ["prompt", "query", "instruction", "input", "history", "system", "tools", "text", "messages"];
+
+/// `FIELD=TEMPLATE`, or the template of `prompt`.
+pub fn field_of_prompt(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((field, template)) if PROMPT_FIELDS.contains(&field.trim()) => {
+            Ok((field.trim().into(), template.into()))
+        }
+        _ if text.is_empty() => Err("expected a template".into()),
+        _ => Ok(("prompt".into(), text.into())),
+    }
+}
+
+/// The columns of an output. Its own type, because clap takes a `Vec` for a flag that is repeated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputColumns(pub Vec<OutputColumn>);
+
+/// `NAME` or `NAME=VALUE`, separated by commas; those in `{{ }}` and `{% %}` are the expression's.
+pub fn output_columns(text: &str) -> Result<OutputColumns, String> {
+    let column = |piece: String| {
+        let piece = piece.trim();
+        let (name, value) = piece.split_once('=').unwrap_or((piece, piece));
+        match (name.trim(), value.trim()) {
+            ("", _) | (_, "") => Err(format!("`{piece}` has no name or no value")),
+            (name, value) => Ok(OutputColumn { name: name.into(), value: value.into() }),
+        }
+    };
+    pieces(text).into_iter().map(column).collect::<Result<_, _>>().map(OutputColumns)
+}
+
+/// The text cut at commas outside of expressions.
+fn pieces(text: &str) -> Vec<String> {
+    let mut pieces = vec![String::new()];
+    let mut depth = 0_usize;
+    let letters: Vec<char> = text.chars().collect();
+    for (at, letter) in letters.iter().enumerate() {
+        let next = letters.get(at + 1);
+        match (letter, next) {
+            ('{', Some('{' | '%')) => depth += 1,
+            ('}' | '%', Some('}')) => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        match (letter, pieces.last_mut()) {
+            (',', _) if depth == 0 => pieces.push(String::new()),
+            (_, Some(piece)) => piece.push(*letter),
+            _ => {}
+        }
+    }
+    pieces
+}
 
 pub fn not_negative(text: &str) -> Result<f64, String> {
     number(text, "0 or more", |value| value >= 0.0)

@@ -20,6 +20,7 @@ pub mod nn;
 pub mod optim;
 pub mod plan;
 pub mod planner;
+mod predict;
 mod project;
 mod remedies;
 mod room;

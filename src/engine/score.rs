@@ -82,6 +82,13 @@ fn plain_encoder(model: &ModelRef) -> Result<Encoder> {
     Encoder::new(Arc::new(tokenizer_with(&model.path, model.adapters.first())?), None, options)
 }
 
+/// The continuation's tokens are to be scored, behind a context.
+pub(crate) fn continued(context: &[u32], continuation: &[u32]) -> Example {
+    let mut example = scored(context.iter().chain(continuation).copied().collect());
+    example.labels[..context.len()].fill(IGNORE);
+    example
+}
+
 /// All tokens are to be scored; an id beyond the labels' range is beyond every vocabulary, too.
 pub(crate) fn scored(ids: Vec<u32>) -> Example {
     let labels = ids.iter().map(|id| i32::try_from(*id).unwrap_or(IGNORE)).collect();

@@ -99,6 +99,10 @@ fn merge(last: &mut Event, event: Event) -> Option<Event> {
             ids.extend(more_ids);
             None
         }
+        (Event::Predicted { request: a, rows }, Event::Predicted { request: b, rows: more }) if *a == b => {
+            rows.extend(more);
+            None
+        }
         (
             Event::Progress { request: a, stage, done, total, seconds_left },
             Event::Progress { request: b, stage: s, done: d, total: t, seconds_left: l },

@@ -266,7 +266,7 @@ impl Worker {
             Command::Export { request, export } => handlers::export(request, &export, session, control, sink),
             Command::Bench { request, bench } => handlers::bench(request, &bench, session, control, sink),
             Command::PlanPredict { request, predict } => {
-                handlers::plan_predict(request, &predict, desk, control, sink)
+                handlers::plan_predict(request, &predict, control, sink)
             }
             Command::Predict { request, predict } => {
                 handlers::predict(request, &predict, session, control, sink)

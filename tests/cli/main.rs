@@ -16,6 +16,7 @@ mod disk;
 mod engine_process;
 mod figures;
 mod large;
+mod predict;
 mod program;
 mod real;
 mod run_files;

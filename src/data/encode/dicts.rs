@@ -39,12 +39,12 @@ impl Encoder {
     }
 
     /// A dict for a model that reads text: a question and its answer.
-    pub(super) fn dict_as_turns(data: &Map<String, Value>) -> [Message; 2] {
+    pub(crate) fn dict_as_turns(data: &Map<String, Value>) -> [Message; 2] {
         let (question, answer) = bee::flat(data);
         [message("user", &question), message("assistant", &answer)]
     }
 
-    pub(super) fn ask(tokenizer: &CpmBee, data: &Map<String, Value>) -> Result<ChatPrompt> {
+    pub(crate) fn ask(tokenizer: &CpmBee, data: &Map<String, Value>) -> Result<ChatPrompt> {
         let prompt = BeePrompt::new(tokenizer, data)?;
         let (text, ids) = (prompt.rendered.clone(), prompt.ids.clone());
         Ok(ChatPrompt { text, ids, bee: Some(Box::new(prompt)) })

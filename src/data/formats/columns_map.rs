@@ -34,6 +34,17 @@ impl FormatContext {
     /// # Errors
     /// When `columns` has a key that the format does not read, or an expression with a syntax error.
     pub fn new(columns: &BTreeMap<String, String>, format: &Format) -> Result<Self> {
+        match columns.keys().find(|key| !format.fields.iter().any(|field| field.key == **key)) {
+            Some(key) => Err(unknown_field(key, format)),
+            None => Self::of_names(columns),
+        }
+    }
+
+    /// Columns and expressions under names of one's own, which no format reads.
+    ///
+    /// # Errors
+    /// When an expression has a syntax error.
+    pub fn of_names(columns: &BTreeMap<String, String>) -> Result<Self> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_fuel(Some(FUEL));
@@ -47,9 +58,6 @@ impl FormatContext {
         environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
         let mut map = BTreeMap::new();
         for (key, given) in columns {
-            if !format.fields.iter().any(|field| field.key == key) {
-                return Err(unknown_field(key, format));
-            }
             let column = if given.contains("{{") || given.contains("{%") {
                 environment
                     .add_template_owned(key.clone(), given.clone())
@@ -89,6 +97,21 @@ impl FormatContext {
             },
         };
         Ok(found.filter(|value| !value.is_null()))
+    }
+
+    /// The value of a column or expression by its own name ([`of_names`](Self::of_names)); null where there is none.
+    ///
+    /// # Errors
+    /// When the row has no such column, or the expression fails.
+    pub fn named(&self, row: &Row, key: &str) -> Result<Value> {
+        match self.columns.get(key) {
+            None => Ok(Value::Null),
+            Some(Column::Expression) => Ok(Value::String(self.render(row, key)?)),
+            Some(Column::Name(name)) => {
+                let found = row.fields().and_then(|fields| fields.get(name)).cloned();
+                found.ok_or_else(|| missing_column(row, key, name))
+            }
+        }
     }
 
     /// The field's value as text: numbers and truth values are written out.

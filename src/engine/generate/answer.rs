@@ -39,50 +39,44 @@ impl Speaker<'_> {
         stopped: &mut dyn FnMut() -> bool,
         told: &mut dyn FnMut(String, Vec<u32>),
     ) -> Result<Answered> {
-        let ChatPrompt { ids, bee, .. } = rendered(self.encoder, prompt)?;
+        self.answer_rendered((is_chat(prompt), rendered(self.encoder, prompt)?), sampling, stopped, told)
+    }
+
+    /// As [`answer`](Self::answer), for a prompt that is rendered already.
+    pub(super) fn answer_rendered(
+        &self,
+        (chat, rendered): (bool, ChatPrompt),
+        sampling: &Sampling,
+        stopped: &mut dyn FnMut() -> bool,
+        told: &mut dyn FnMut(String, Vec<u32>),
+    ) -> Result<Answered> {
+        let ChatPrompt { ids, bee, .. } = rendered;
         if let (Some(asked), Some(words)) = (bee, self.encoder.tokenizer().cpm_bee()) {
-            return self.answer_dict((prompt, &asked), words, sampling, stopped, told);
+            return self.answer_dict((chat, &asked), words, sampling, stopped, told);
         }
-        let mut answer = Draft::new(self.encoder, prompt, sampling, &ids);
+        let mut draft = Draft::new(self.encoder, chat, sampling, &ids);
         let decoding = Decoding::new(self.model, self.adapter);
         let began = Instant::now();
         let mut step = decoding.feed(&ids)?;
-        let prefill_seconds = began.elapsed().as_secs_f64();
-        let began = Instant::now();
-        // Ids whose text is still to come.
-        let mut silent = Vec::new();
+        draft.prompt_is_read(began);
         let finish = loop {
             if stopped() {
                 break "stopped";
             }
-            if answer.ids.len() as u64 >= sampling.max_new_tokens || answer.is_full(self.model) {
-                break "length";
+            if let Some(finish) = draft.say(&mut step.logits, self.model, told)? {
+                break finish;
             }
-            let id = answer.draw(&mut step.logits);
-            if answer.ends_at(id) {
-                break "end-token";
-            }
-            silent.push(id);
-            if let Some(text) = answer.push(id)? {
-                told(text, std::mem::take(&mut silent));
-            }
-            if answer.stopped {
-                break "stop-text";
-            }
-            step = decoding.feed(&[id])?;
+            step = decoding.feed(draft.newest())?;
         };
-        let rest = answer.finish()?;
-        if !rest.is_empty() || !silent.is_empty() {
-            told(rest, silent);
-        }
-        let stats = GenerateStats {
-            prompt_tokens: ids.len() as u64,
-            new_tokens: answer.ids.len() as u64,
-            prefill_seconds,
-            decode_seconds: began.elapsed().as_secs_f64(),
-            finish: finish.into(),
-        };
-        Ok(Answered { text: answer.text, ids: answer.ids, stats })
+        draft.end(finish, told)
+    }
+}
+
+/// Whether a prompt is a conversation.
+fn is_chat(prompt: &Prompt) -> bool {
+    match prompt {
+        Prompt::Messages(_) | Prompt::Templated { .. } => true,
+        Prompt::Text(_) | Prompt::Ids(_) => false,
     }
 }
 
@@ -123,17 +117,22 @@ pub(super) struct Draft<'a> {
     stop_ids: Vec<u32>,
     stop_texts: Vec<String>,
     pub stopped: bool,
+    /// Ids whose text is still to come.
+    silent: Vec<u32>,
+    most: u64,
+    prompt_tokens: usize,
+    /// When the prompt was read, and how long that took.
+    read: (Instant, f64),
 }
 
 impl<'a> Draft<'a> {
-    pub fn new(encoder: &'a Encoder, prompt: &Prompt, sampling: &Sampling, ids: &[u32]) -> Self {
+    /// In a chat the template's end of a turn ends the answer, too.
+    pub fn new(encoder: &'a Encoder, chat: bool, sampling: &Sampling, ids: &[u32]) -> Self {
         let tokenizer = encoder.tokenizer();
-        let stop_ids = match (sampling.ignore_eos, prompt) {
+        let stop_ids = match (sampling.ignore_eos, chat) {
             (true, _) => Vec::new(),
-            (false, Prompt::Messages(_) | Prompt::Templated { .. }) => {
-                encoder.stop_ids().iter().copied().collect()
-            }
-            (false, Prompt::Text(_) | Prompt::Ids(_)) => tokenizer.stop_ids().iter().copied().collect(),
+            (false, true) => encoder.stop_ids().iter().copied().collect(),
+            (false, false) => tokenizer.stop_ids().iter().copied().collect(),
         };
         Self {
             sampler: Sampler::new(sampling),
@@ -146,22 +145,85 @@ impl<'a> Draft<'a> {
             stop_ids,
             stop_texts: sampling.stop.iter().filter(|stop| !stop.is_empty()).cloned().collect(),
             stopped: false,
+            silent: Vec::new(),
+            most: sampling.max_new_tokens,
+            prompt_tokens: ids.len(),
+            read: (Instant::now(), 0.0),
         }
     }
 
-    fn draw(&mut self, logits: &mut [f32]) -> u32 {
-        self.sampler.draw(logits, &self.so_far)
+    /// The model has read the prompt, since `began`.
+    pub fn prompt_is_read(&mut self, began: Instant) {
+        self.read = (Instant::now(), began.elapsed().as_secs_f64());
     }
 
-    fn ends_at(&self, id: u32) -> bool {
-        self.stop_ids.contains(&id)
+    /// Draws the next token and takes it; says why the answer ends, if it does.
+    pub fn say(
+        &mut self,
+        logits: &mut [f32],
+        model: &Model,
+        told: &mut dyn FnMut(String, Vec<u32>),
+    ) -> Result<Option<&'static str>> {
+        if self.is_full(model) {
+            return Ok(Some("length"));
+        }
+        let id = self.sampler.draw(logits, &self.so_far);
+        self.take(id, model, told)
+    }
+
+    /// Takes a token; says why the answer ends, if it does.
+    pub fn take(
+        &mut self,
+        id: u32,
+        model: &Model,
+        told: &mut dyn FnMut(String, Vec<u32>),
+    ) -> Result<Option<&'static str>> {
+        if self.is_full(model) {
+            return Ok(Some("length"));
+        }
+        if self.stop_ids.contains(&id) {
+            return Ok(Some("end-token"));
+        }
+        self.silent.push(id);
+        if let Some(text) = self.push(id)? {
+            told(text, std::mem::take(&mut self.silent));
+        }
+        let full = self.is_full(model).then_some("length");
+        Ok(if self.stopped { Some("stop-text") } else { full })
+    }
+
+    pub fn prompt_tokens(&self) -> usize {
+        self.prompt_tokens
+    }
+
+    /// The token that goes into the model next.
+    pub fn newest(&self) -> &[u32] {
+        self.ids.last().map(std::slice::from_ref).unwrap_or_default()
+    }
+
+    /// The whole answer.
+    pub fn end(mut self, finish: &str, told: &mut dyn FnMut(String, Vec<u32>)) -> Result<Answered> {
+        let rest = self.finish()?;
+        if !(rest.is_empty() && self.silent.is_empty()) {
+            told(rest, std::mem::take(&mut self.silent));
+        }
+        let (since, prefill_seconds) = self.read;
+        let stats = GenerateStats {
+            prompt_tokens: self.prompt_tokens as u64,
+            new_tokens: self.ids.len() as u64,
+            prefill_seconds,
+            decode_seconds: since.elapsed().as_secs_f64(),
+            finish: finish.into(),
+        };
+        Ok(Answered { text: self.text, ids: self.ids, stats })
     }
 
     fn is_full(&self, model: &Model) -> bool {
-        model.info.learned_positions && self.so_far.len() >= model.info.context
+        let beyond = model.info.learned_positions && self.so_far.len() >= model.info.context;
+        beyond || self.ids.len() as u64 >= self.most
     }
 
-    /// Takes a token; returns text that can be shown.
+    /// Adds a token; returns text that can be shown.
     fn push(&mut self, id: u32) -> Result<Option<String>> {
         self.so_far.push(id);
         self.ids.push(id);

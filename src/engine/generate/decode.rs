@@ -6,11 +6,11 @@ use burn::tensor::{DType, s};
 use data::{BeeBatch, BeeRow, Column};
 use protocol::{Result, Text, UserError};
 
-use crate::models::{Front, Model, PassOptions, Rows};
+use crate::models::{Model, PassOptions, Rows};
 use crate::nn::{AdapterView, KeysValues, KvCache};
 
 /// Longest piece of a prompt that goes through the model at once: bounds the scores' memory.
-const PREFILL: usize = 512;
+pub(super) const PREFILL: usize = 512;
 
 /// A decoding under way: one sequence, one cache.
 pub struct Decoding<'a> {
@@ -61,12 +61,7 @@ impl<'a> Decoding<'a> {
     /// Tokens fed so far.
     pub fn position(&self) -> usize {
         // What the family has in front of them lies in the cache, too.
-        self.cache.borrow().len().saturating_sub(self.lead())
-    }
-
-    /// Places in the cache in front of the first token.
-    fn lead(&self) -> usize {
-        self.model.lead(self.adapter) + Front::of(self.adapter, self.model.family.prefix).prefix
+        self.cache.borrow().len().saturating_sub(self.model.before(self.adapter))
     }
 
     /// Feeds tokens and returns the logits after the last one.

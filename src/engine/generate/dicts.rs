@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use data::{BeePrompt, Column, CpmBee};
-use protocol::{GenerateStats, Prompt, Result, Sampling, Text, UserError};
+use protocol::{GenerateStats, Result, Sampling, Text, UserError};
 
 use super::answer::Draft;
 use super::{Answered, Decoding, Sampler, Speaker};
@@ -118,7 +118,7 @@ impl Speaker<'_> {
     /// text is told as it comes.
     pub(super) fn answer_dict(
         &self,
-        (prompt, asked): (&Prompt, &BeePrompt),
+        (chat, asked): (bool, &BeePrompt),
         words: &CpmBee,
         sampling: &Sampling,
         stopped: &mut dyn FnMut() -> bool,
@@ -130,7 +130,7 @@ impl Speaker<'_> {
         let prefill_seconds = began.elapsed().as_secs_f64();
         let began = Instant::now();
         let mut sampler = Sampler::new(sampling);
-        let mut draft = Draft::new(self.encoder, prompt, sampling, &asked.ids);
+        let mut draft = Draft::new(self.encoder, chat, sampling, &asked.ids);
         let mut texts: Vec<String> = Vec::new();
         let single = asked.fill(&[]).is_null();
         let mut silent = Vec::new();

@@ -22,24 +22,15 @@ impl Sampler {
         if self.settings.temperature <= 0.0 {
             return argmax(logits);
         }
-        let mut candidates: Vec<(u32, f64)> = logits
+        let scaled = logits
             .iter()
             .enumerate()
-            .map(|(id, logit)| (id as u32, f64::from(*logit) / self.settings.temperature))
-            .collect();
-        candidates.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+            .map(|(id, logit)| (id as u32, f64::from(*logit) / self.settings.temperature));
+        let mut ranking = Ranking::new(scaled.collect());
         if self.settings.top_k > 0 {
-            candidates.truncate(self.settings.top_k as usize);
+            ranking.keep(self.settings.top_k as usize);
         }
-        let largest = candidates.first().map_or(0.0, |candidate| candidate.1);
-        let total: f64 = candidates
-            .iter_mut()
-            .map(|candidate| {
-                candidate.1 = (candidate.1 - largest).exp();
-                candidate.1
-            })
-            .sum();
-        self.pick(&candidates, total)
+        self.pick(&mut ranking)
     }
 
     /// CTRL's rule (Keskar et al. 2019, arXiv:1909.05858), once for each distinct token.
@@ -59,25 +50,76 @@ impl Sampler {
     }
 
     /// Draws from the smallest set of most probable tokens that reaches `top_p`.
-    fn pick(&mut self, candidates: &[(u32, f64)], total: f64) -> u32 {
+    fn pick(&mut self, ranking: &mut Ranking) -> u32 {
+        let total = ranking.total();
         let mut mass = 0.0;
         let mut kept = 0;
-        for (_, weight) in candidates {
+        while mass < self.settings.top_p * total {
+            let Some((_, weight)) = ranking.at(kept) else { break };
             mass += weight;
             kept += 1;
-            if mass >= self.settings.top_p * total {
-                break;
-            }
         }
         let unit = (self.rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
         let mut left = unit * mass;
-        for (id, weight) in &candidates[..kept] {
+        for place in 0..kept {
+            let Some((id, weight)) = ranking.at(place) else { break };
             left -= weight;
             if left < 0.0 {
-                return *id;
+                return id;
             }
         }
-        candidates[..kept].last().map_or(0, |candidate| candidate.0)
+        ranking.at(kept.saturating_sub(1)).map_or(0, |(id, _)| id)
+    }
+}
+
+/// Tokens from the likeliest down, put in order as far as anybody looks: of a vocabulary few are ever looked at.
+struct Ranking {
+    /// Ids and logits, the largest first up to `ordered`, then the others.
+    candidates: Vec<(u32, f64)>,
+    ordered: usize,
+    largest: f64,
+}
+
+impl Ranking {
+    /// Put in order at once.
+    const STEP: usize = 256;
+
+    fn new(candidates: Vec<(u32, f64)>) -> Self {
+        let largest = candidates.iter().map(|(_, logit)| *logit).fold(f64::NEG_INFINITY, f64::max);
+        Self { candidates, ordered: 0, largest }
+    }
+
+    /// Leaves the likeliest.
+    fn keep(&mut self, count: usize) {
+        self.order(count.min(self.candidates.len()));
+        self.candidates.truncate(count);
+    }
+
+    /// The sum of all weights.
+    fn total(&self) -> f64 {
+        self.candidates.iter().map(|(_, logit)| (logit - self.largest).exp()).sum()
+    }
+
+    /// The token of a place, and its probability times what is the same for all.
+    fn at(&mut self, place: usize) -> Option<(u32, f64)> {
+        if place >= self.ordered {
+            self.order((place + 1).max(4 * self.ordered).max(Self::STEP).min(self.candidates.len()));
+        }
+        self.candidates.get(place).map(|(id, logit)| (*id, (logit - self.largest).exp()))
+    }
+
+    fn order(&mut self, until: usize) {
+        let by_rank = |a: &(u32, f64), b: &(u32, f64)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
+        if until <= self.ordered {
+            return;
+        }
+        let rest = &mut self.candidates[self.ordered..];
+        let wanted = until - self.ordered;
+        if wanted < rest.len() {
+            rest.select_nth_unstable_by(wanted, by_rank);
+        }
+        rest[..wanted].sort_unstable_by(by_rank);
+        self.ordered = until;
     }
 }
 
@@ -139,6 +181,19 @@ mod tests {
         }));
         assert_eq!(sampler.draw(&mut [3.0, 2.0, -1.0], &[0, 0]), 1);
         assert_eq!(sampler.draw(&mut [-1.0, -1.5], &[0]), 1);
+    }
+
+    #[test]
+    fn a_ranking_is_the_order_of_all() {
+        let logit = |id: u32| f64::from(id.wrapping_mul(2_654_435_761) % 997);
+        let candidates: Vec<(u32, f64)> = (0..5000).map(|id| (id, logit(id))).collect();
+        let mut sorted = candidates.clone();
+        sorted.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        let mut ranking = Ranking::new(candidates);
+        for (place, (id, _)) in sorted.iter().enumerate() {
+            assert_eq!(ranking.at(place).map(|(id, _)| id), Some(*id));
+        }
+        assert!(ranking.at(5000).is_none());
     }
 
     #[test]

@@ -66,14 +66,18 @@ pub fn score_examples(
     let labels = Labels::of(&batch, model, model.lead(adapter));
     let (mut logprobs, mut argmax) = (Vec::new(), Vec::new());
     for chunk in labels.chunks(chunk_rows(CHUNK_BYTES, model.info.vocabulary)) {
-        let selected = hidden.clone().select(0, chunk.positions());
-        let logits = model.decoder.head(&pass, model.decoder.final_norm(&pass, selected.unsqueeze()));
-        let columns = logits.dims()[2];
-        let (chosen, best) = ops::logprobs(logits.reshape([chunk.len(), columns]), chunk.targets());
-        logprobs.extend(read_f32(chosen)?);
-        argmax.extend(read_ids(best)?);
+        let logits = model.head(hidden.clone().select(0, chunk.positions()), &pass);
+        let (chosen, best) = read_logprobs(logits, chunk.targets())?;
+        logprobs.extend(chosen);
+        argmax.extend(best);
     }
     Ok(split(examples, &logprobs, &argmax))
+}
+
+/// The log-probability of each row's target, and the likeliest column; logits `[rows, columns]`.
+pub(super) fn read_logprobs(logits: Tensor<2>, targets: Tensor<1, Int>) -> Result<(Vec<f32>, Vec<u32>)> {
+    let (chosen, best) = ops::logprobs(logits, targets);
+    Ok((read_f32(chosen)?, read_ids(best)?))
 }
 
 /// Rows without tokens as rows of one token that is not scored.
@@ -99,12 +103,12 @@ fn split(examples: &[Example], logprobs: &[f32], argmax: &[u32]) -> Vec<RowScore
     examples.iter().map(score).collect()
 }
 
-fn read_f32(tensor: Tensor<1>) -> Result<Vec<f32>> {
+pub(super) fn read_f32(tensor: Tensor<1>) -> Result<Vec<f32>> {
     let data = tensor.try_into_data().map_err(|err| crate::device_failure(&err))?;
     data.convert_dtype(DType::F32).try_into_vec::<f32>().map_err(|err| crate::device_failure(&err))
 }
 
-fn read_ids(tensor: Tensor<1, Int>) -> Result<Vec<u32>> {
+pub(super) fn read_ids(tensor: Tensor<1, Int>) -> Result<Vec<u32>> {
     let data = tensor.try_into_data().map_err(|err| crate::device_failure(&err))?;
     let ids =
         data.convert_dtype(DType::I64).try_into_vec::<i64>().map_err(|err| crate::device_failure(&err))?;

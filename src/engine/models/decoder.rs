@@ -4,9 +4,9 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use data::{Batch, BeeBatch, Spans};
 use protocol::Result;
 
-use super::{ModelInfo, PrefixPositions};
-use crate::nn::ops::Starts;
-use crate::nn::{AdapterView, Held, Order, Pass, Positions, Prefix, PrefixAdapter, QkvProj, Site, Stack};
+use super::{Model, ModelInfo, PrefixPositions};
+use crate::nn::ops::{self, Mask, Starts};
+use crate::nn::{AdapterView, Held, Order, Pass, Positions, Prefix, PrefixAdapter, QkvProj, Site, Stack, ViewSpec};
 
 /// Shape of the hidden state between blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,6 +185,41 @@ pub fn in_order(info: &ModelInfo, rows: &Rows<'_>, device: &Device) -> Positions
         prompt: if rows.offset == 0 { rows.front.prompt } else { 0 },
         prefix: Prefix::new(),
         views: info.views.iter().map(|view| view.view(&order, device)).collect(),
+        ids: Tensor::from_data(TensorData::new(ids, [order.rows(), order.time]), device),
+        own: None,
+    }
+}
+
+/// As [`in_order`], for rows of different lengths that go on together behind what lies in the cache: of row `row`,
+/// `tokens[row]` tokens, behind what the adapter has in front of them; all rows end together at place `width`.
+pub fn lanes_in_order(
+    model: &Model,
+    front: Front,
+    tokens: &[usize],
+    (time, width): (usize, usize),
+) -> Positions {
+    // Keys of a row that its tokens' positions do not count.
+    let unmoved = front.prefix - front.shift;
+    let first = |tokens: &usize| width.saturating_sub(front.prompt + front.prefix + tokens) as u32;
+    let first = tokens.iter().flat_map(|tokens| std::iter::repeat_n(first(tokens), time)).collect();
+    let starts = Starts { front: 0, queries: time, first };
+    let order = Order { offset: width.saturating_sub(unmoved), time, starts: Some(starts) };
+    let ids: Vec<i32> = order.positions().into_iter().map(|position| position as i32).collect();
+    let device = &model.device;
+    let view = |spec: &ViewSpec| {
+        let mut view = spec.view(&order, device);
+        // They are the row's first keys, behind what is hidden from it.
+        if let Mask::Causal(causal) = &mut view.mask {
+            causal.offset = width;
+        }
+        view.mask = ops::ready_mask(view.mask, time, device, model.dtype);
+        view
+    };
+    Positions {
+        offset: width,
+        prompt: 0,
+        prefix: Prefix::new(),
+        views: model.info.views.iter().map(view).collect(),
         ids: Tensor::from_data(TensorData::new(ids, [order.rows(), order.time]), device),
         own: None,
     }

@@ -17,7 +17,7 @@ use protocol::{Descriptor, Result, Text};
 
 pub use build::{Builder, NormKind};
 pub use config::ConfigJson;
-pub use decoder::{Decoder, Front, HiddenShape, PairBias, Rows, in_order};
+pub use decoder::{Decoder, Front, HiddenShape, PairBias, Rows, in_order, lanes_in_order};
 pub use growth::Growth;
 pub use load::{ModelFolder, initial_value, random_weights};
 pub use model::{Model, ModelInfo, PassOptions};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use protocol::{Result, Text, UserError, text};
 
-use super::{Decoder, Family, Front, Growth, HiddenShape, Rows};
+use super::{Decoder, Family, Front, Growth, HiddenShape, Rows, lanes_in_order};
 use crate::nn::{
     AdapterView, DropoutKey, KeysValues, KvCache, ParamId, ParamStore, Pass, Positions, Prefix, Quantization,
     Role, Site, SiteKind, Stream, Tape, ViewSpec, ops, packed::Outputs,
@@ -77,18 +77,8 @@ impl Model {
     pub fn positions(&self, rows: &Rows<'_>, adapter: Option<&dyn AdapterView>) -> Result<Positions> {
         let front = Front::of(adapter, self.family.prefix);
         let rows = &Rows { front, ..*rows };
-        let ((_, time), context) = (rows.span(), self.info.context);
-        let end = rows.order().length();
-        if self.info.learned_positions && end > context {
-            return Err(UserError::bad_input(text!(
-                "{end} tokens do not fit: this model has positions for {context}",
-                "{end} 个词元放不下：该模型只有 {context} 个位置"
-            ))
-            .mend(text!(
-                "shorten the text, or set `max_length` to {context} or less",
-                "请缩短文本，或将 `max_length` 设为不超过 {context}"
-            )));
-        }
+        let (_, time) = rows.span();
+        self.require_positions(rows.order().length())?;
         let mut positions = self.decoder.positions(&self.info, rows, &self.device)?;
         for view in &mut positions.views {
             let mask = ops::behind(view.mask.clone(), front.prefix - front.shift);
@@ -100,6 +90,59 @@ impl Model {
         Ok(positions)
     }
 
+    /// Where `time` tokens stand that follow in each of several rows, of which so many `tokens` are in the cache already:
+    /// all end together at its place `width`. For families whose tokens stand one after the other.
+    ///
+    /// # Errors
+    /// As [`positions`](Self::positions).
+    pub fn lanes(
+        &self,
+        tokens: &[usize],
+        (time, width): (usize, usize),
+        adapter: Option<&dyn AdapterView>,
+    ) -> Result<Positions> {
+        let first = tokens.first().copied().unwrap_or(0);
+        // Rows that stand alike are one rectangle.
+        let alike = first > 0 && tokens.iter().all(|tokens| *tokens == first);
+        if alike && self.before(adapter) + first == width {
+            let all = vec![0; tokens.len() * (first + time)];
+            return self.positions(&Rows { offset: first, ..Rows::fresh(&all, tokens.len()) }, adapter);
+        }
+        let front = Front::of(adapter, self.family.prefix);
+        let longest = tokens.iter().max().copied().unwrap_or(0);
+        self.require_positions(front.shift + front.prompt + longest + time)?;
+        Ok(lanes_in_order(self, front, tokens, (time, width)))
+    }
+
+    fn require_positions(&self, end: usize) -> Result<()> {
+        let context = self.info.context;
+        if !self.info.learned_positions || end <= context {
+            return Ok(());
+        }
+        Err(UserError::bad_input(text!(
+            "{end} tokens do not fit: this model has positions for {context}",
+            "{end} 个词元放不下：该模型只有 {context} 个位置"
+        ))
+        .mend(text!(
+            "shorten the text, or set `max_length` to {context} or less",
+            "请缩短文本，或将 `max_length` 设为不超过 {context}"
+        )))
+    }
+
+    /// Whether a row of this many tokens has positions that a shorter one has not: such rows share no rectangle.
+    pub fn stretches(&self, tokens: usize) -> bool {
+        let ropes = self.info.views.iter().filter_map(|view| view.rope.as_ref());
+        ropes.filter_map(|rope| rope.stretches_beyond()).any(|length| tokens > length)
+    }
+
+    /// Logits of rows `[rows, hidden]` of the hidden state, `[rows, columns]`.
+    pub fn head(&self, hidden: Tensor<2>, pass: &Pass<'_>) -> Tensor<2> {
+        let rows = hidden.dims()[0];
+        let logits = self.decoder.head(pass, self.decoder.final_norm(pass, hidden.unsqueeze()));
+        let columns = logits.dims()[2];
+        logits.reshape([rows, columns])
+    }
+
     /// The keys and values that the adapter puts in front of every row: the same graph for all of them.
     pub fn prefix(&self, positions: &Positions, options: PassOptions<'_>) -> Prefix {
         let prefix = options.adapter.and_then(AdapterView::prefix);
@@ -109,6 +152,11 @@ impl Model {
     /// Positions in front of the first token in a pass that begins with it: those of the family's, and of the adapter's.
     pub fn lead(&self, adapter: Option<&dyn AdapterView>) -> usize {
         self.decoder.lead() + Front::of(adapter, self.family.prefix).prompt
+    }
+
+    /// Places in a cache in front of a row's first token.
+    pub fn before(&self, adapter: Option<&dyn AdapterView>) -> usize {
+        self.lead(adapter) + Front::of(adapter, self.family.prefix).prefix
     }
 
     pub fn pass<'a>(&'a self, positions: &'a Positions, options: PassOptions<'a>) -> Pass<'a> {

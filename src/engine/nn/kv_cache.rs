@@ -1,6 +1,6 @@
 //! Keys and values of the tokens seen so far.
 
-use burn::tensor::{Tensor, s};
+use burn::tensor::{Int, Tensor, TensorData, s};
 
 /// One pair of `[batch, kv_heads, capacity, head_dim]` buffers a layer; values may be narrower than keys.
 pub struct KvCache {
@@ -11,6 +11,14 @@ pub struct KvCache {
 struct Layer {
     keys: Tensor<4>,
     values: Tensor<4>,
+}
+
+/// Places of one row of a cache: the `len` ones before `end`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    pub row: usize,
+    pub end: usize,
+    pub len: usize,
 }
 
 impl KvCache {
@@ -35,6 +43,53 @@ impl KvCache {
         self.len += tokens;
     }
 
+    /// A cache whose rows are these spans of others, one after the other, all ending together. What lies before a shorter
+    /// one means nothing and must be hidden.
+    ///
+    /// # Panics
+    /// If a span lies outside its cache, or the caches are of models of other depth.
+    pub fn gather(parts: &[(&Self, &[Span])]) -> Self {
+        let spans = || parts.iter().flat_map(|(_, spans)| spans.iter());
+        let len = spans().map(|span| span.len).max().unwrap_or(0);
+        let depth = parts.first().map_or(0, |(cache, _)| cache.layers.len());
+        let mut gathered = Self { len, ..Self::new(depth) };
+        let parts: Vec<_> =
+            parts.iter().filter(|(cache, spans)| !(spans.is_empty() || cache.is_empty())).collect();
+        let indices: Vec<_> = parts.iter().map(|(cache, spans)| cache.indices(spans, len)).collect();
+        for (layer, slot) in gathered.layers.iter_mut().enumerate() {
+            let taken = parts.iter().zip(&indices).filter_map(|((cache, spans), index)| {
+                let room = cache.layers[layer].as_ref()?;
+                Some(room.taken(index.as_ref()?.clone(), spans.len()))
+            });
+            let (keys, values): (Vec<_>, Vec<_>) = taken.unzip();
+            if !keys.is_empty() {
+                *slot = Some(Layer { keys: Tensor::cat(keys, 0), values: Tensor::cat(values, 0) });
+            }
+        }
+        gathered
+    }
+
+    /// For every place of the new rows, which take `len` of them and the room of one more, its source among all
+    /// `[batch · kv_heads · capacity]`. None where nothing was kept yet.
+    fn indices(&self, spans: &[Span], len: usize) -> Option<Tensor<1, Int>> {
+        let first = self.layers.iter().flatten().next()?;
+        let [batch, heads, capacity, _] = first.keys.dims();
+        let room = (len + 1).next_multiple_of(Self::STEP);
+        let mut index = Vec::with_capacity(spans.len() * heads * room);
+        for Span { row, end, len: own } in spans.iter().copied() {
+            assert!(row < batch && own <= end && end <= self.len, "a span outside the cache");
+            for head in 0..heads {
+                let start = (row * heads + head) * capacity;
+                // Anything will do before and behind: numbers that are there are finite.
+                index.extend(std::iter::repeat_n(start as i32, len - own));
+                index.extend((start + end - own..start + end).map(|place| place as i32));
+                index.extend(std::iter::repeat_n(start as i32, room - len));
+            }
+        }
+        let size = index.len();
+        Some(Tensor::from_data(TensorData::new(index, [size]), &first.keys.device()))
+    }
+
     /// Appends `[batch, kv_heads, new, head_dim]` and returns all keys and values so far.
     pub fn append(&mut self, layer: usize, keys: Tensor<4>, values: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
         let start = self.len;
@@ -52,6 +107,18 @@ impl KvCache {
         );
         self.layers[layer] = Some(room);
         out
+    }
+}
+
+impl Layer {
+    fn taken(&self, index: Tensor<1, Int>, rows: usize) -> (Tensor<4>, Tensor<4>) {
+        let take = |all: &Tensor<4>| {
+            let [batch, heads, capacity, dim] = all.dims();
+            let room = index.dims()[0] / (rows * heads).max(1);
+            let places = all.clone().reshape([batch * heads * capacity, dim]);
+            places.select(0, index.clone()).reshape([rows, heads, room, dim])
+        };
+        (take(&self.keys), take(&self.values))
     }
 }
 

@@ -29,7 +29,7 @@ pub use elsewhere::{AtWork, Elsewhere, Source, Stream};
 pub use embed::Embedding;
 pub use front::{BlockAdapter, KeysValues, Prefix, PrefixAdapter, PromptAdapter, backward_prefix};
 pub use held::{Held, HeldBeside, Reads};
-pub use kv_cache::KvCache;
+pub use kv_cache::{KvCache, Span};
 pub use mla::{LatentDims, LatentQkv, LatentQuery};
 pub use mlp::{Activation, FeedForward, GateUp, GatedMlp, Mlp};
 pub use moe::{Moe, SharedExpert};

@@ -112,6 +112,19 @@ impl Rope {
         }
     }
 
+    /// The length beyond which frequencies depend on a sequence's own length; none where they never do.
+    pub fn stretches_beyond(&self) -> Option<usize> {
+        match &self.scaling {
+            RopeScaling::Dynamic { .. } => Some(self.max_position),
+            RopeScaling::LongRope(long) => Some(long.original),
+            RopeScaling::None
+            | RopeScaling::Rounded
+            | RopeScaling::Linear { .. }
+            | RopeScaling::Yarn(_)
+            | RopeScaling::Llama3 { .. } => None,
+        }
+    }
+
     fn attention_factor(&self) -> f64 {
         match &self.scaling {
             RopeScaling::Yarn(yarn) => yarn.attention_factor,

@@ -90,6 +90,11 @@ impl RunFolder {
         Ok(Self { path: path.to_owned() })
     }
 
+    /// Whether a folder holds a run.
+    pub fn is_one(path: &Path) -> bool {
+        path.join(PLAN_FILE).is_file()
+    }
+
     /// Opens a folder that holds a run.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ use super::packed;
 use crate::exports::merge;
 
 /// Settings that suit very small models; more than one where a method has several forms.
-fn settings(method: &Method) -> Vec<Map<String, Json>> {
+pub fn settings(method: &Method) -> Vec<Map<String, Json>> {
     let forms = match method.id {
         "lora" => vec![json!({ "rank": 2, "targets": "all-linear", "dropout": 0.2 })],
         "dora" => vec![json!({ "rank": 2, "targets": "all-linear" })],
@@ -82,17 +82,17 @@ fn each(check: fn(&mut Case)) {
     println!("{checked} cases; no place for: {}", refused.join(", "));
 }
 
-struct Case {
-    name: String,
+pub struct Case {
+    pub name: String,
     method: &'static str,
     /// Whether training leaves something out: then slopes are of the loss with one mask.
     dropout: Option<DropoutKey>,
-    model: Model,
-    adapter: Box<dyn Adapter>,
+    pub model: Model,
+    pub adapter: Box<dyn Adapter>,
 }
 
 impl Case {
-    fn new(made: &Made, method: &Method, params: Map<String, Json>) -> protocol::Result<Self> {
+    pub fn new(made: &Made, method: &Method, params: Map<String, Json>) -> protocol::Result<Self> {
         let mut model = made.load();
         let config = MethodConfig { kind: method.id.into(), params, ..MethodConfig::default() };
         let context = Attach { seed: 3, learning_rate: 1.0 };

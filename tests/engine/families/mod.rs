@@ -6,6 +6,7 @@ pub mod made;
 mod members;
 mod methods;
 mod packed;
+mod side_by_side;
 mod slices;
 mod stacks;
 

@@ -1,0 +1,10 @@
+//! Batch prediction: the rows of a file as prompts, as training made them, and their answers as rows of another file.
+
+mod choose;
+mod ledger;
+mod setup;
+mod training;
+mod write;
+
+pub use setup::Setup;
+pub use write::{predict, set_up};
