@@ -159,6 +159,8 @@ impl Asking {
             max_length: u64::MAX,
             on_too_long: OnTooLong::Truncate,
             train_on: TrainOn::LastResponse,
+            max_source_length: 0,
+            max_target_length: 0,
             ..data
         };
         let source = source.clone();
