@@ -135,3 +135,15 @@ fn a_template_that_loops_ends() {
         .refused_with(&["chat template is not understood", "loop.jinja"]);
     assert!(!workshop.path("out").exists());
 }
+
+#[test]
+fn preference_pairs_are_shown_and_refused() {
+    let rows = "{\"prompt\": \"ember\", \"chosen\": \"light\", \"rejected\": \"wood\"}\n".repeat(4);
+    let workshop = over("rows.jsonl", rows);
+    workshop.refuses_the_run(&["can be looked at, and not trained on yet", "rows.jsonl"]);
+    let shown = workshop.run(&["preview", "run.toml", "--rows", "1"]);
+    assert_eq!(shown.code, Some(0), "{}", shown.stderr);
+    let notes: Vec<&str> = shown.stdout.lines().collect();
+    assert_eq!(notes.len(), 2, "{}", shown.stdout);
+    assert!(notes[0].contains("The chosen answer") && notes[1].contains("The rejected answer"), "{notes:?}");
+}

@@ -100,13 +100,11 @@ pub fn tool_calls(text: &str) -> Option<Value> {
     calls.into_iter().map(tool_call).collect::<Option<Vec<_>>>().map(Value::Array)
 }
 
-fn tool_call(call: Value) -> Option<Value> {
-    let Value::Object(mut call) = call else { return None };
-    if call.contains_key("function") {
-        return Some(Value::Object(call));
+fn tool_call(mut call: Value) -> Option<Value> {
+    if call.get("function").is_some() {
+        return Some(call);
     }
     call.get("name")?.as_str()?;
-    let mut call = Value::Object(std::mem::take(&mut call));
     read_arguments(&mut call);
     Some(json!({"type": "function", "function": call}))
 }

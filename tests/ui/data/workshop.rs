@@ -237,6 +237,7 @@ fn row(number: u64, max_length: u64) -> PreviewRow {
         roles: words.iter().map(|(_, role, _)| *role).collect(),
         truncated_from: (whole > max_length).then_some(whole),
         error: None,
+        notes: Vec::new(),
         fields: vec![
             ("question".into(), format!("What is said in row {number}?")),
             ("answer".into(), "It says that learning rates matter: 2e-4 is a fair start.".into()),
