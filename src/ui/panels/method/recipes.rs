@@ -69,7 +69,7 @@ fn data_settings(recipe: DataConfig, own: DataConfig) -> DataConfig {
         files @ Validation::Files(_) => files,
         Validation::Fraction(_) => recipe.validation,
     };
-    DataConfig { train: own.train, validation, ..recipe }
+    DataConfig { train: own.train, weights: own.weights, validation, ..recipe }
 }
 
 /// The run file as text, its paths made whole: it will stand in another folder.
@@ -110,12 +110,14 @@ mod tests {
         let recipe = DataConfig { format: "columns".into(), max_length: 512, ..DataConfig::default() };
         let own = DataConfig {
             train: vec!["mine.csv".into()],
+            weights: [("mine.csv".to_owned(), 0.5)].into(),
             validation: Validation::Files(vec!["held.csv".into()]),
             max_length: 7,
             ..DataConfig::default()
         };
         let taken = data_settings(recipe, own.clone());
         assert_eq!((&taken.train, &taken.validation), (&own.train, &own.validation));
+        assert_eq!(taken.weights, own.weights);
         assert_eq!((taken.format.as_str(), taken.max_length), ("columns", 512));
     }
 
