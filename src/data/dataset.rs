@@ -307,6 +307,11 @@ impl Dataset {
         &self.notes
     }
 
+    /// Whether row `index` is in a file of validation rows.
+    pub fn is_validation_file(&self, index: usize) -> bool {
+        self.locate(index).is_ok_and(|(part, _)| part.validation)
+    }
+
     /// How each file was read, and why.
     pub fn sources(&self) -> Vec<SourceReport> {
         let report = |part: &Part| SourceReport {

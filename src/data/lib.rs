@@ -1,5 +1,6 @@
 //! Files → rows → conversations → tokens and loss mask. No tensors, no windows.
 
+pub mod analysis;
 mod batch;
 mod bee;
 mod convert;
@@ -9,6 +10,7 @@ mod draws;
 mod encode;
 pub mod formats;
 pub mod gguf;
+mod histogram;
 mod library;
 pub mod metrics;
 mod packing;

@@ -49,7 +49,7 @@ pub struct FilterRequest {
     pub near_duplicates: bool,
     pub leaks: bool,
     pub contaminated: bool,
-    /// ISO 639-3 codes of the languages that are kept; empty: all.
+    /// Codes of the languages that are kept, as in [`LanguageShare`]; `cmn` is all of Chinese. Empty: all.
     pub languages: Vec<String>,
     /// Rows with an IFD above 1 are left out, and of the others this share with the highest is kept.
     pub ifd_share: Option<f64>,
@@ -64,16 +64,25 @@ pub struct Analysis {
     pub rows: u64,
     /// Rows that cannot be read or encoded.
     pub unusable: u64,
-    /// Tokens by who wrote them.
+    /// Tokens by who wrote them, as rows are trained on: behind the cut at `max_length`.
     pub lengths: Vec<RoleLengths>,
     /// Most frequent first.
     pub languages: Vec<LanguageShare>,
     /// How answers begin and end, most frequent first.
     pub openings: Vec<Frequent>,
     pub endings: Vec<Frequent>,
+    /// The largest groups, a thousand at most.
     pub near_duplicates: Option<Vec<NearDuplicates>>,
+    /// Rows that are nearly the same as an earlier one, in all groups.
+    pub near_duplicate_rows: u64,
+    /// A thousand at most.
     pub leaks: Option<Vec<Overlap>>,
+    /// Training rows that stand in the validation rows.
+    pub leaked_rows: u64,
+    /// A thousand at most; the similarity is the share of the question that the row has.
     pub contamination: Option<Vec<Overlap>>,
+    /// Training rows that stand in an evaluation set.
+    pub contaminated_rows: u64,
     pub ifd: Option<IfdReport>,
     /// Rows (1-based, over all files) of the diverse subset, in the order of choice.
     pub diverse: Option<Vec<u64>>,
@@ -93,7 +102,8 @@ pub struct RoleLengths {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LanguageShare {
-    /// ISO 639-3, such as `cmn` or `eng`; empty where it cannot be told.
+    /// ISO 639-3, such as `eng`; for Chinese with the script behind it where that can be told, `cmn-Hans` or `cmn-Hant`.
+    /// Empty where it cannot be told.
     pub code: String,
     pub name: Text,
     pub rows: u64,
@@ -112,8 +122,11 @@ pub struct Frequent {
 /// Rows that say nearly the same.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NearDuplicates {
-    /// 1-based, over all files, ascending.
+    /// 1-based, over all files, ascending; a hundred at most.
     pub rows: Vec<u64>,
+    /// How many rows there are.
+    #[serde(default)]
+    pub count: u64,
     /// The least similarity with the first of them.
     pub similarity: f64,
     /// How the first begins.

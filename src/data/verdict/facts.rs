@@ -41,9 +41,14 @@ pub struct Facts {
 impl Facts {
     /// # Errors
     /// When the row cannot be read or encoded.
-    pub fn of(dataset: &Dataset, index: usize, vocab_size: Option<u64>) -> Result<Self, Box<UserError>> {
+    pub fn read(dataset: &Dataset, index: usize, vocab_size: Option<u64>) -> Result<Self, Box<UserError>> {
         let (row, record) = dataset.read(index)?;
         let example = dataset.encode(&row, &record)?;
+        Ok(Self::of(dataset, &record, &example, vocab_size))
+    }
+
+    /// Of a row that was read.
+    pub fn of(dataset: &Dataset, record: &Record, example: &Example, vocab_size: Option<u64>) -> Self {
         let max_length = dataset.policy().max_length;
         let length = example.truncated_from.unwrap_or(example.ids.len()) as u64;
         let (mut pieces, mut tokens, mut learned) = (1, example.ids.len() as u64, example.learned() as u64);
@@ -56,7 +61,7 @@ impl Facts {
                 learned += count_learned(&example.labels[window]) as u64;
             }
         }
-        Ok(Self {
+        Self {
             length,
             tokens,
             learned,
@@ -67,11 +72,11 @@ impl Facts {
             long_source: example.changes.source.is_some(),
             long_target: example.changes.target.is_some(),
             escaped: example.changes.escaped.clone(),
-            empty_answer: has_empty_answer(&record),
+            empty_answer: has_empty_answer(record),
             stops: example.learns_to_stop,
-            bad_id: bad_id(&example, vocab_size),
-            hash: hash(&record),
-        })
+            bad_id: bad_id(example, vocab_size),
+            hash: hash(record),
+        }
     }
 }
 

@@ -8,21 +8,21 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use protocol::config::OnTooLong;
-use protocol::{Finding, FindingKind, Histogram, Result, Severity, SourceReport, Text, UserError, Verdict};
+use protocol::{Finding, FindingKind, Result, Severity, SourceReport, Text, UserError, Verdict};
 use rayon::prelude::*;
 
 use crate::dataset::{Dataset, Part};
 use crate::deep::DeepPool;
 use crate::draws::Draws;
+use crate::histogram::histogram;
 use crate::pieces::Pieces;
 use crate::progress::{Progress, check_cancelled, stopped};
 use crate::split::Split;
-use facts::Facts;
+pub(crate) use facts::Facts;
 use findings::{Tally, empty, files, joined, pad_is_eos};
 
 /// Rows encoded at once, between two looks at whether to go on.
 const CHUNK: usize = 1024;
-const HISTOGRAM_BINS: u64 = 24;
 
 /// What the model says about token ids; what is unknown is not checked.
 #[derive(Clone, Debug, Default)]
@@ -69,7 +69,7 @@ impl Survey {
             progress.report(&stage, first as u64, dataset.len() as u64);
             let rows = first..dataset.len().min(first + CHUNK);
             // Rows may be slow: the wish to stop does not wait for all of them.
-            let facts = |row| (!progress.cancelled()).then(|| Facts::of(dataset, row, model.vocab_size));
+            let facts = |row| (!progress.cancelled()).then(|| Facts::read(dataset, row, model.vocab_size));
             let facts: Option<Vec<_>> = pool.run(|| rows.into_par_iter().map(facts).collect());
             for facts in facts.ok_or_else(stopped)? {
                 pass.add(facts)?;
@@ -115,7 +115,7 @@ fn describe(finding: &Finding) -> String {
 }
 
 /// The pass under way: rows are added in order.
-struct Pass<'a> {
+pub(crate) struct Pass<'a> {
     dataset: &'a Dataset,
     /// Index of the row that comes next, and the file it is in.
     next: u32,
@@ -133,7 +133,7 @@ struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    fn new(dataset: &'a Dataset) -> Self {
+    pub fn new(dataset: &'a Dataset) -> Self {
         Self {
             dataset,
             next: 0,
@@ -150,7 +150,11 @@ impl<'a> Pass<'a> {
         }
     }
 
-    fn add(&mut self, facts: Result<Facts, Box<UserError>>) -> Result<()> {
+    /// Takes the next row.
+    ///
+    /// # Errors
+    /// When rows are split into more pieces than can be numbered.
+    pub fn add(&mut self, facts: Result<Facts, Box<UserError>>) -> Result<()> {
         let parts = self.dataset.parts();
         while self.next >= parts[self.part].first + parts[self.part].rows {
             self.part += 1;
@@ -240,9 +244,15 @@ impl<'a> Pass<'a> {
         (verdict, u64::from(self.next))
     }
 
-    fn finish(mut self, model: &ModelTokens, seed: u64) -> Result<Survey> {
+    /// Which rows are trained on, and which are held out or lie in validation files.
+    pub fn split(&self, seed: u64) -> Split {
         let mut split = Split::hold_out(&self.training, self.dataset.policy().fraction, seed);
         split.validation.extend(&self.validation);
+        split
+    }
+
+    fn finish(mut self, model: &ModelTokens, seed: u64) -> Result<Survey> {
+        let mut split = self.split(seed);
         let mut verdict = self.verdict(model, &split);
         let mut files = self.by_file(&split.train);
         let policy = self.dataset.policy();
@@ -327,7 +337,7 @@ impl<'a> Pass<'a> {
             learned_tokens: self.learned,
             longest: self.lengths.iter().copied().max().unwrap_or(0).into(),
             max_length: policy.max_length,
-            lengths: histogram(&self.lengths),
+            lengths: histogram(self.lengths.iter().map(|length| (u64::from(*length), 1))),
             ok: findings.iter().all(|finding| finding.severity != Severity::Error),
             findings,
             forecast: None,
@@ -340,35 +350,4 @@ impl<'a> Pass<'a> {
 fn file_name(part: &Part) -> String {
     let path = part.source.file().path();
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
-}
-
-/// Bins of equal width, a power of two, from 0 to beyond the longest row. Rows that cannot be read have no
-/// length and are not counted.
-fn histogram(lengths: &[u32]) -> Histogram {
-    let longest = u64::from(lengths.iter().copied().max().unwrap_or(0));
-    if longest == 0 {
-        return Histogram::default();
-    }
-    let width = (longest + 1).div_ceil(HISTOGRAM_BINS).next_power_of_two();
-    let bins = longest / width + 1;
-    let mut counts = vec![0; bins as usize];
-    for length in lengths.iter().filter(|length| **length > 0) {
-        counts[(u64::from(*length) / width) as usize] += 1;
-    }
-    Histogram { edges: (0..=bins).map(|bin| bin * width).collect(), counts }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_length_lies_between_its_edges() {
-        let lengths = [0, 1, 15, 16, 17, 380, 383];
-        let Histogram { edges, counts } = histogram(&lengths);
-        assert_eq!((edges[1], edges.last()), (16, Some(&384)));
-        assert_eq!(counts.iter().sum::<u64>(), 6);
-        assert_eq!((counts[0], counts[1], counts.last()), (2, 2, Some(&2)));
-        assert_eq!(histogram(&[]), Histogram::default());
-    }
 }
