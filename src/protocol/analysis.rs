@@ -28,8 +28,22 @@ pub struct AnalysisChecks {
     pub contamination: Vec<PathBuf>,
     /// Instruction-following difficulty by the run file's model (Li et al. 2024, "From Quantity to Quality").
     pub ifd: bool,
+    /// Which text the instruction is put in.
+    pub ifd_prompt: IfdPrompt,
     /// How many rows a diverse subset has: k-center greedy over the model's embeddings (Sener & Savarese 2018).
     pub diverse: Option<u64>,
+}
+
+/// The texts of Cherry LLM's code (`cherry_seletion/data_analysis.py`), in which an answer is scored. Both hold it against
+/// the answer behind `### Response:` alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IfdPrompt {
+    /// Alpaca's prompt, with or without input; it ends with `### Response:`, and the answer follows at once.
+    #[default]
+    Alpaca,
+    /// The instruction, `\nInput:` and the input if there is one, then `\n\n### Response:`.
+    Wiz,
 }
 
 impl AnalysisChecks {

@@ -26,7 +26,7 @@ mod suite;
 mod text;
 
 pub use analysis::{
-    Analysis, AnalysisChecks, AnalysisRequest, FilterReport, FilterRequest, Frequent, IfdReport, IfdScore,
+    Analysis, AnalysisChecks, AnalysisRequest, FilterReport, FilterRequest, Frequent, IfdPrompt, IfdReport, IfdScore,
     LanguageShare, NearDuplicates, Overlap, RoleLengths, TokenLosses,
 };
 pub use catalog::{Catalog, Descriptor, ParamKind, ParamSpec, Preset};

@@ -10,6 +10,7 @@
 mod common;
 
 mod convert;
+mod analysis;
 mod cpm_bee;
 mod dataset;
 mod detection;

@@ -6,6 +6,12 @@ use protocol::{AnalysisChecks, FilterRequest, IfdReport, Result, Text, UserError
 
 use super::{Known, language};
 use crate::dataset::Dataset;
+use crate::deep::DeepPool;
+use crate::progress::{Progress, check_cancelled};
+use crate::sources::Row;
+
+/// Rows between two looks at whether to go on.
+const LOOK_EVERY: usize = 256;
 
 /// What the model says of rows (1-based).
 #[derive(Clone, Copy, Debug, Default)]
@@ -76,6 +82,32 @@ impl<'a> Filter<'a> {
     /// Rows (0-based) of the training files: only these are filtered.
     pub fn rows(&self) -> impl Iterator<Item = usize> {
         (0..self.dataset.len()).filter(|index| !self.dataset.is_validation_file(*index))
+    }
+
+    /// Hands every row of the training files to `take`, as it stands in its file, with the reason why it is left out if
+    /// it is. A row that cannot be read any more comes without content.
+    ///
+    /// # Errors
+    /// When `take` says so, or it was cancelled.
+    pub fn each(
+        &self,
+        progress: &dyn Progress,
+        take: &mut (dyn FnMut(usize, Option<Row>, Option<Reason>) -> Result<()> + Send),
+    ) -> Result<()> {
+        let stage = Text::fixed("writing rows", "写入数据");
+        let total = self.dataset.len() as u64;
+        // On a deep stack: rows may be nested as deep as they like.
+        DeepPool::new()?.run(|| {
+            for index in self.rows() {
+                if index.is_multiple_of(LOOK_EVERY) {
+                    check_cancelled(progress)?;
+                    progress.report(&stage, index as u64, total);
+                }
+                take(index, self.dataset.row(index).ok(), self.reason(index))?;
+            }
+            progress.report(&stage, total, total);
+            Ok(())
+        })
     }
 
     /// Why row `index` is left out, the first reason; None where it is kept.

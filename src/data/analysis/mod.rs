@@ -11,6 +11,7 @@ mod minhash;
 mod near;
 mod pass;
 mod said;
+mod tasks;
 mod units;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use rayon::prelude::*;
 
 pub use filter::{Chosen, Filter, Reason, check as check_filter};
 pub use minhash::{Bands, jaccard};
+pub use tasks::{Asked, Task, asked, tasks};
 
 use crate::dataset::Dataset;
 use crate::deep::DeepPool;
