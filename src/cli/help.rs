@@ -39,11 +39,12 @@ fn lookup(table: &[(&str, &'static str)], wanted: &str) -> Option<&'static str> 
     table.iter().find(|(name, _)| *name == wanted).map(|(_, words)| *words)
 }
 
-const ABOUT: [(&str, &str); 15] = [
+const ABOUT: [(&str, &str); 16] = [
     ("emberwright", "在自己的工作站上微调语言模型"),
     ("inspect", "查看模型文件夹：模型家族、参数量、线性层、缺失或异常之处"),
     ("preview", "逐词元查看模型将看到的数据"),
     ("check", "检查整个数据集并预估内存；不进行训练"),
+    ("analyze", "查看数据集的内容：语言、近似重复、泄漏等，并写出值得保留的行"),
     ("train", "训练，并打印运行文件夹"),
     ("compare", "用多种方法训练同一任务，列出各自的效果与代价"),
     ("score", "写出文件中每个词元的对数概率"),
@@ -57,7 +58,7 @@ const ABOUT: [(&str, &str); 15] = [
     ("engine", "为图形窗口提供服务；由窗口启动"),
 ];
 
-const FLAGS: [(&str, &str); 77] = [
+const FLAGS: [(&str, &str); 86] = [
     ("json", "在标准输出以 JSON 行打印引擎事件；日志输出到标准错误"),
     ("device", "计算设备：auto、cpu 或 cuda:N"),
     ("lang", "消息语言（默认由 LANG 决定）"),
@@ -139,6 +140,15 @@ const FLAGS: [(&str, &str); 77] = [
     ("format", "输入文件的格式（auto：自动识别）"),
     ("columns", "哪一列或哪个表达式充当哪个字段，同 [data.columns]；可多次指定"),
     ("preview_rows", "只显示前若干行转换前后的样子，不写文件"),
+    ("near", "查找近似重复：所述内容的相似度（Jaccard）达到该值的行"),
+    ("leaks", "查找出现在验证数据中的训练数据"),
+    ("against", "查找出现在评测集（文件或文件夹）中的训练数据；可指定多个"),
+    ("ifd", "由模型评估指令对回答的帮助程度（IFD）"),
+    ("ifd_prompt", "计算 IFD 时指令所用的文本：alpaca 或 wiz"),
+    ("diverse", "由模型挑选出指定行数、彼此差异最大的子集"),
+    ("keep", "写出训练数据中未被以上检查发现的行，并在旁边写出排除原因"),
+    ("languages", "--keep 保留的语言代码，例如 eng,cmn"),
+    ("ifd_share", "--keep 按 IFD（不超过 1）从高到低保留的比例"),
     ("help", "打印帮助"),
     ("version", "打印版本"),
 ];

@@ -4,6 +4,7 @@
 //! What a command was asked for goes to stdout, everything said about it goes to stderr. With `--json`
 //! stdout carries the engine's events as JSON lines. Exit codes: 0 done, 2 bad input, 1 failure.
 
+mod analyze;
 mod bench;
 mod chat;
 mod check;
@@ -61,6 +62,8 @@ enum Task {
     Preview(preview::Flags),
     /// Judge the whole dataset and forecast the memory; trains nothing
     Check(check::Flags),
+    /// Show what is in a dataset: languages, near-duplicates, leaks; and write the rows worth keeping
+    Analyze(analyze::Flags),
     /// Train, and print the run folder
     Train(train::Flags),
     /// Train the same task by several methods and show what each reached and cost
@@ -124,6 +127,7 @@ fn perform(task: Task, client: &mut Client, screen: &mut Screen) -> Result<u8> {
         Task::Inspect(flags) => inspect::run(flags, client, screen),
         Task::Preview(flags) => preview::run(flags, client, screen),
         Task::Check(flags) => check::run(flags, client, screen),
+        Task::Analyze(flags) => analyze::run(flags, client, screen),
         Task::Train(flags) => train::run(flags, client, screen),
         Task::Compare(flags) => compare::run(flags, client, screen),
         Task::Score(flags) => score::run(flags, client, screen),

@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
-use protocol::{Command, Control, GenerateRequest, RequestId};
+use protocol::{Command, Control};
 
 /// Commands that may wait here; those that follow stay in the channel.
 const WAITING: usize = 64;
 
-/// Where a thread finds its commands. A run under way looks into it for prompts, which it answers between two of
+/// Where a thread finds its commands. A run under way looks into it for questions to its model, which it answers between two of
 /// its steps; everything else is kept for after the run.
 pub struct Inbox {
     commands: Receiver<Command>,
@@ -34,21 +34,18 @@ impl Inbox {
         self.waiting.pop_front().map_or_else(|| self.commands.recv_timeout(time), Ok)
     }
 
-    /// The next prompt of those that came before a shutdown, if there is one.
-    pub fn take_prompt(&mut self) -> Option<(RequestId, GenerateRequest)> {
+    /// The next question to a model of those that came before a shutdown, if there is one: a prompt, or a row whose tokens
+    /// are to be scored.
+    pub fn take_question(&mut self) -> Option<Command> {
         self.collect();
-        let is_wanted = |command: &Command| matches!(command, Command::Generate { .. } | Command::Shutdown);
+        let is_wanted = |command: &Command| {
+            matches!(command, Command::Generate { .. } | Command::ScoreRow { .. } | Command::Shutdown)
+        };
         let index = self.waiting.iter().position(is_wanted)?;
         if self.waiting.get(index) == Some(&Command::Shutdown) {
             return None;
         }
-        match self.waiting.remove(index)? {
-            Command::Generate { request, generate } => Some((request, generate)),
-            other => {
-                self.waiting.insert(index, other);
-                None
-            }
-        }
+        self.waiting.remove(index)
     }
 
     /// Waits for a command to come, at most for `time`.
@@ -82,7 +79,7 @@ impl Inbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::{ModelRef, Prompt, Sampling};
+    use protocol::{GenerateRequest, ModelRef, Prompt, RequestId, RunConfig, Sampling};
 
     fn prompt(request: u64) -> Command {
         let generate = GenerateRequest {
@@ -95,18 +92,29 @@ mod tests {
         Command::Generate { request: RequestId(request), generate }
     }
 
+    fn row(request: u64) -> Command {
+        Command::ScoreRow {
+            request: RequestId(request),
+            config: Box::new(RunConfig::default()),
+            base: "".into(),
+            row: 1,
+            model: ModelRef::default(),
+            live: true,
+        }
+    }
+
     fn other(request: u64) -> Command {
         Command::Inspect { request: RequestId(request), model: ModelRef::default() }
     }
 
     #[test]
-    fn prompts_are_taken_out_and_the_rest_keeps_its_order() {
+    fn questions_are_taken_out_and_the_rest_keeps_its_order() {
         let (sender, receiver) = crossbeam_channel::unbounded();
         let mut inbox = Inbox::new(receiver);
-        for command in [other(1), prompt(2), other(3), prompt(4), Command::Shutdown, prompt(5)] {
+        for command in [other(1), prompt(2), other(3), row(4), Command::Shutdown, prompt(5)] {
             sender.send(command).unwrap();
         }
-        let taken = std::iter::from_fn(|| inbox.take_prompt()).map(|(request, _)| request.0);
+        let taken = std::iter::from_fn(|| inbox.take_question()).map(|command| command.request().unwrap().0);
         assert_eq!(taken.collect::<Vec<_>>(), [2, 4], "what follows a shutdown is not answered");
         drop(sender);
         let rest: Vec<Command> = std::iter::from_fn(|| inbox.next()).collect();

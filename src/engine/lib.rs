@@ -4,6 +4,7 @@
 //! Clients use [`spawn`] and [`EngineHandle`] only. The modules are public for the tests that hold them
 //! against the reference implementations.
 
+pub mod analysis;
 mod batches;
 mod costs;
 pub mod device;

@@ -258,7 +258,7 @@ impl Worker {
             Command::Check { request, config, base } => {
                 handlers::check(request, (*config, &base), &session.chosen, desk, control, sink)
             }
-            Command::Run(command) => handlers::run(command, session, &mut self.inbox, control, sink),
+            Command::Run(command) => handlers::run(command, session, (&mut self.inbox, desk), control, sink),
             Command::Score { request, score } => handlers::score(request, &score, session, control, sink),
             Command::Generate { request, generate } => {
                 handlers::generate(request, &generate, session, control, sink)
@@ -284,8 +284,10 @@ impl Worker {
             Command::Analyze { request, analysis } => {
                 handlers::analyze(request, &analysis, session, desk, control, sink)
             }
+            Command::ScoreRow { live: true, .. } => Err(handlers::no_run()),
             Command::ScoreRow { request, config, base, row, model, .. } => {
-                handlers::score_row(request, (*config, &base), row, &model, session, desk, sink)
+                let row = (config.as_ref(), base.as_path(), row);
+                handlers::score_row(request, row, &model, (session, desk), control, sink)
             }
             Command::PreviewConversion { request, convert, first, count } => {
                 let rows = first..first.saturating_add(count);

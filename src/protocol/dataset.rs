@@ -201,6 +201,8 @@ pub enum FindingKind {
     NoLabels,
     EmptyAnswer,
     Duplicate,
+    /// A validation row that is trained on, too.
+    Leak,
     /// The answer is not followed by a token that ends it: the model would not learn to stop.
     NoEndToken,
     /// Padding and end of sequence are the same token.

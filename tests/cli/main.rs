@@ -7,6 +7,7 @@ mod project;
 #[path = "../common/tensors.rs"]
 mod tensors;
 
+mod analyze;
 mod bad_data;
 mod bad_models;
 mod bad_runs;

@@ -9,8 +9,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-mod convert;
 mod analysis;
+mod convert;
 mod cpm_bee;
 mod dataset;
 mod detection;

@@ -357,3 +357,32 @@ fn pieces_without_a_label_are_left_out() {
         assert_eq!(lists, [row.ids.len(); 4]);
     }
 }
+
+#[test]
+fn validation_rows_that_are_trained_on_are_told() {
+    let folder = Folder::new();
+    folder.write("a.jsonl", alpaca_lines(5));
+    let (other, shared) = ("{\"instruction\":\"x\",\"input\":\"\",\"output\":\"y\"}\n", alpaca_lines(2));
+    folder.write("v.jsonl", format!("{other}{shared}{other}"));
+    let validation = Validation::Files(vec![PathBuf::from("v.jsonl")]);
+    let survey = survey_of(&DataConfig { validation, ..config(&["a.jsonl"]) }, &folder);
+    assert_eq!(kinds(&survey), [FindingKind::Duplicate, FindingKind::Leak]);
+    let leak = find(&survey, FindingKind::Leak);
+    assert_eq!((leak.severity, leak.rows.as_slice()), (Severity::Warning, &[2, 3][..]));
+    assert!(leak.text.en.starts_with("v.jsonl: 2 validation rows are trained on"), "{}", leak.text);
+    assert_eq!(find(&survey, FindingKind::Duplicate).rows, [4], "it repeats a row of its own file");
+    assert!(survey.verdict.ok);
+}
+
+#[test]
+fn rows_held_out_by_chance_leak_where_their_like_is_trained_on() {
+    let (folder, _) = Folder::with("a.jsonl", alpaca_lines(100) + &alpaca_lines(100));
+    let config = DataConfig { validation: Validation::Fraction(0.2), ..config(&["a.jsonl"]) };
+    let survey = survey_of(&config, &folder);
+    let is_leak = |row: &&u32| survey.split.train.contains(&((**row + 100) % 200));
+    let expected: Vec<u64> = survey.split.validation.iter().filter(is_leak).map(|row| u64::from(*row) + 1).collect();
+    assert!(expected.len() > 20);
+    assert_eq!(find(&survey, FindingKind::Leak).rows, expected);
+    let (folder, _) = Folder::with("a.jsonl", alpaca_lines(100));
+    assert!(kinds(&survey_of(&config, &folder)).is_empty());
+}

@@ -12,6 +12,7 @@ mod project;
 #[path = "../common/tensors.rs"]
 mod tensors;
 
+mod analysis;
 mod desk;
 mod device;
 mod dropout;

@@ -9,7 +9,7 @@ use crate::dataset::Policy;
 const LISTED: usize = 100;
 
 /// In the order in which findings are told.
-const KINDS: [FindingKind; 10] = [
+const KINDS: [FindingKind; 11] = [
     FindingKind::BadRow,
     FindingKind::BadTokenId,
     FindingKind::NoLabels,
@@ -20,6 +20,7 @@ const KINDS: [FindingKind; 10] = [
     FindingKind::EmptyAnswer,
     FindingKind::NoEndToken,
     FindingKind::Duplicate,
+    FindingKind::Leak,
 ];
 
 /// What was found in one file.
@@ -198,6 +199,17 @@ fn words(kind: FindingKind, n: u64, example: Option<Text>, policy: Policy) -> (S
             Text::fixed(
                 "choose a template that ends answers with the model's end token",
                 "请选用以模型结束词元收尾的模板",
+            ),
+        ),
+        FindingKind::Leak => (
+            Severity::Warning,
+            text!(
+                "{n} validation rows are trained on, too: the validation loss flatters the model",
+                "{n} 行验证数据也在训练数据中，验证损失会偏低"
+            ),
+            Text::fixed(
+                "remove them from the training rows, or remove exact repetitions before rows are held out",
+                "请从训练数据中删除这些行；若按比例留出，请先删除完全重复的行",
             ),
         ),
         _ => (

@@ -4,7 +4,8 @@
 mod facts;
 mod findings;
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
+use std::collections::hash_map::{Entry, HashMap};
 use std::sync::Arc;
 
 use protocol::config::OnTooLong;
@@ -121,7 +122,9 @@ pub(crate) struct Pass<'a> {
     next: u32,
     part: usize,
     tallies: Vec<Tally>,
-    seen: HashSet<u128>,
+    /// The first row of each content, and the later ones with the first of theirs.
+    seen: HashMap<u128, u32>,
+    repeats: Vec<(u32, u32)>,
     lengths: Vec<u32>,
     sizes: Vec<u32>,
     /// Of the rows that can be used, file by file.
@@ -139,7 +142,8 @@ impl<'a> Pass<'a> {
             next: 0,
             part: 0,
             tallies: dataset.parts().iter().map(|_| Tally::default()).collect(),
-            seen: HashSet::new(),
+            seen: HashMap::new(),
+            repeats: Vec::new(),
             lengths: Vec::with_capacity(dataset.len()),
             sizes: Vec::with_capacity(dataset.len()),
             tokens: vec![0; dataset.parts().len()],
@@ -214,8 +218,18 @@ impl<'a> Pass<'a> {
         if facts.empty_answer {
             tally.add(FindingKind::EmptyAnswer, row);
         }
-        if !self.seen.insert(facts.hash) {
-            tally.add(FindingKind::Duplicate, row);
+        match self.seen.entry(facts.hash) {
+            Entry::Vacant(new) => {
+                new.insert(self.next);
+            }
+            Entry::Occupied(first) => {
+                self.repeats.push((*first.get(), self.next));
+                let parts = self.dataset.parts();
+                // A validation row that stands in the training files is a leak, not one row too many.
+                if parts[self.part].validation == self.dataset.is_validation_file(*first.get() as usize) {
+                    tally.add(FindingKind::Duplicate, row);
+                }
+            }
         }
         if dropped {
             return false;
@@ -251,8 +265,26 @@ impl<'a> Pass<'a> {
         split
     }
 
+    /// Rows that are held out or lie in validation files, and whose content is trained on.
+    fn leaks(&self, split: &Split) -> Vec<u32> {
+        let mut alike: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        for (first, row) in &self.repeats {
+            alike.entry(*first).or_insert_with(|| vec![*first]).push(*row);
+        }
+        let is_trained_on = |row: &u32| split.train.binary_search(row).is_ok();
+        let trained_on = alike.into_values().filter(|rows| rows.iter().any(is_trained_on));
+        let mut leaks: Vec<u32> = trained_on.flatten().filter(|row| split.validation.binary_search(row).is_ok()).collect();
+        leaks.sort_unstable();
+        leaks
+    }
+
     fn finish(mut self, model: &ModelTokens, seed: u64) -> Result<Survey> {
         let mut split = self.split(seed);
+        let parts = self.dataset.parts();
+        for row in self.leaks(&split) {
+            let part = parts.partition_point(|part| part.first + part.rows <= row);
+            self.tallies[part].add(FindingKind::Leak, u64::from(row - parts[part].first) + 1);
+        }
         let mut verdict = self.verdict(model, &split);
         let mut files = self.by_file(&split.train);
         let policy = self.dataset.policy();

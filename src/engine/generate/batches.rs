@@ -7,7 +7,7 @@ use protocol::{Result, Text, UserError, text};
 use super::lanes::{Lanes, indices, logits};
 use super::prefill::{Filled, Prefill};
 use super::score::read_logprobs;
-use super::{BatchLimit, RowScore, score_examples};
+use super::{BatchLimit, RowScore, embed_rows, score_examples};
 use crate::models::{Front, Model, Rows};
 use crate::nn::AdapterView;
 use crate::score::continued;
@@ -69,22 +69,51 @@ impl Scoring<'_> {
             // What stands in one dict competes with what stands in the others of its batch.
             !alone(first) && !alone(row) && self.alike(lengths[first], lengths[row])
         };
-        let mut scores = vec![RowScore::default(); examples.len()];
+        let score = |batch: &[usize]| {
+            let rows: Vec<Example> = batch.iter().map(|row| examples[*row].clone()).collect();
+            score_examples(self.model, self.adapter, &rows)
+        };
+        self.each(&lengths, &joins, &|row| &examples[row].ids, &score, told)
+    }
+
+    /// The mean of the last hidden states of each row of ids, none of them empty.
+    ///
+    /// # Errors
+    /// As [`examples`](Self::examples).
+    pub fn embeddings(&self, rows: &[Vec<u32>], told: &mut dyn FnMut(u64)) -> Scored<Vec<f32>> {
+        let lengths: Vec<usize> = rows.iter().map(Vec::len).collect();
+        let joins = |first: usize, row: usize| self.alike(lengths[first], lengths[row]);
+        let embed = |batch: &[usize]| {
+            let rows: Vec<Vec<u32>> = batch.iter().map(|row| rows[*row].clone()).collect();
+            embed_rows(self.model, self.adapter, &rows)
+        };
+        self.each(&lengths, &joins, &|row| &rows[row], &embed, told)
+    }
+
+    /// Does something with all rows, in batches of rows of like length; results in the rows' order.
+    fn each<'r, T: Clone + Default>(
+        &self,
+        lengths: &[usize],
+        joins: &dyn Fn(usize, usize) -> bool,
+        ids: &dyn Fn(usize) -> &'r [u32],
+        work: &dyn Fn(&[usize]) -> Result<Vec<T>>,
+        told: &mut dyn FnMut(u64),
+    ) -> Scored<T> {
+        let mut all = vec![T::default(); lengths.len()];
         let mut done = 0;
-        for batch in self.limit.batches(&lengths, &joins) {
+        for batch in self.limit.batches(lengths, joins) {
             if (self.stopped)() {
                 return Ok(None);
             }
-            let rows: Vec<Example> = batch.iter().map(|row| examples[*row].clone()).collect();
-            let found = score_examples(self.model, self.adapter, &rows).map_err(|error| {
-                let guilty = batch.iter().copied().filter(|row| self.refuses(&examples[*row].ids)).min();
+            let found = work(&batch).map_err(|error| {
+                let guilty = batch.iter().copied().filter(|row| self.refuses(ids(*row))).min();
                 Refused { row: guilty, error }
             })?;
-            batch.iter().zip(found).for_each(|(row, score)| scores[*row] = score);
+            batch.iter().zip(found).for_each(|(row, found)| all[*row] = found);
             done += batch.len() as u64;
             told(done);
         }
-        Ok(Some(scores))
+        Ok(Some(all))
     }
 
     /// How likely each question goes on in each of its ways, in their order; `told` gets how many questions are done.

@@ -20,4 +20,4 @@ pub use limit::BatchLimit;
 pub use many::{Asked, Listener};
 pub use sample::{check_samples, sample_prompt, sample_settings};
 pub use sampler::{Sampler, argmax};
-pub use score::{RowScore, score_examples, score_rows};
+pub use score::{RowScore, embed_rows, score_examples, score_rows};

@@ -1,11 +1,11 @@
 //! Log-probabilities of given tokens.
 
-use burn::tensor::{DType, Int, Tensor};
+use burn::tensor::{DType, Int, Tensor, TensorData};
 use data::{Batch, BeeBatch, Example, IGNORE};
 use protocol::Result;
 
 use crate::models::{Model, PassOptions, Rows};
-use crate::nn::{AdapterView, ops};
+use crate::nn::{AdapterView, Pass, ops};
 use crate::score::scored;
 use crate::train::{CHUNK_BYTES, Labels, chunk_rows};
 
@@ -52,6 +52,55 @@ pub fn score_examples(
     if examples.iter().all(|example| example.ids.len() < 2) {
         return Ok(vec![RowScore::default(); examples.len()]);
     }
+    let (logprobs, argmax) = read_batch(model, adapter, examples, |pass, batch, hidden| {
+        let [count, time, width] = hidden.dims();
+        let hidden = hidden.reshape([count * time, width]);
+        let labels = Labels::of(batch, model, model.lead(adapter));
+        let (mut logprobs, mut argmax) = (Vec::new(), Vec::new());
+        for chunk in labels.chunks(chunk_rows(CHUNK_BYTES, model.info.vocabulary)) {
+            let logits = model.head(hidden.clone().select(0, chunk.positions()), pass);
+            let (chosen, best) = read_logprobs(logits, chunk.targets())?;
+            logprobs.extend(chosen);
+            argmax.extend(best);
+        }
+        Ok((logprobs, argmax))
+    })?;
+    Ok(split(examples, &logprobs, &argmax))
+}
+
+/// For each row of ids the mean over its tokens of the last hidden state, behind the final norm: `hidden` numbers a row.
+///
+/// # Errors
+/// As [`score_rows`]; a row without tokens is an error of the caller's.
+pub fn embed_rows(
+    model: &Model,
+    adapter: Option<&dyn AdapterView>,
+    rows: &[Vec<u32>],
+) -> Result<Vec<Vec<f32>>> {
+    let examples: Vec<_> = rows.iter().map(|ids| scored(ids.clone())).collect();
+    read_batch(model, adapter, &examples, |pass, batch, hidden| {
+        let lead = model.lead(adapter);
+        let [count, time, width] = hidden.dims();
+        let time = time - lead;
+        let hidden = model.decoder.final_norm(pass, hidden.narrow(1, lead, time)).cast(DType::F32);
+        let shares = batch.lengths.iter().flat_map(|length| {
+            let length = *length as usize;
+            (0..time).map(move |at| if at < length { 1.0 / length as f32 } else { 0.0 })
+        });
+        let shares = TensorData::new(shares.collect::<Vec<f32>>(), [count, time, 1]);
+        let shares = Tensor::<3>::from_data(shares, &model.device).cast(DType::F32);
+        let means = read_f32((hidden * shares).sum_dim(1).reshape([count * width]))?;
+        Ok(means.chunks_exact(width).map(<[f32]>::to_vec).collect())
+    })
+}
+
+/// Sends rows through the blocks, padded to the longest, and has `read` look at the hidden states behind them.
+fn read_batch<T>(
+    model: &Model,
+    adapter: Option<&dyn AdapterView>,
+    examples: &[Example],
+    read: impl FnOnce(&Pass<'_>, &Batch, Tensor<3>) -> Result<T>,
+) -> Result<T> {
     let batch = Batch::collate(&never_empty(examples), 0)?;
     let ids = model.ids(&batch.ids, batch.rows)?;
     // Each token is scored by those before it: no row is a prompt, which some families read as a whole.
@@ -61,17 +110,7 @@ pub fn score_examples(
     let positions = model.positions(&rows, adapter)?;
     let pass = model.pass(&positions, PassOptions { adapter, ..PassOptions::default() });
     let hidden = model.hidden(&pass, ids);
-    let [count, time, width] = hidden.dims();
-    let hidden = hidden.reshape([count * time, width]);
-    let labels = Labels::of(&batch, model, model.lead(adapter));
-    let (mut logprobs, mut argmax) = (Vec::new(), Vec::new());
-    for chunk in labels.chunks(chunk_rows(CHUNK_BYTES, model.info.vocabulary)) {
-        let logits = model.head(hidden.clone().select(0, chunk.positions()), &pass);
-        let (chosen, best) = read_logprobs(logits, chunk.targets())?;
-        logprobs.extend(chosen);
-        argmax.extend(best);
-    }
-    Ok(split(examples, &logprobs, &argmax))
+    read(&pass, &batch, hidden)
 }
 
 /// The log-probability of each row's target, and the likeliest column; logits `[rows, columns]`.

@@ -57,11 +57,11 @@ fn show(
     sink: &mut Sink,
 ) -> Result<bool> {
     let encoding = {
-        let reporter = Reporter::new(request, control, sink);
+        let reporter = Reporter::of_look(request, control, sink);
         desk.encoding(config, base, &reporter)?
     };
     let dataset = {
-        let reporter = Reporter::new(request, control, sink);
+        let reporter = Reporter::of_look(request, control, sink);
         open(config, base, &encoding, rows, desk, &reporter)?
     };
     let tokenizer = &encoding.tokenizer;
@@ -121,7 +121,7 @@ pub fn check(
 ) -> Result<()> {
     let now = chrono::Local::now().naive_local();
     let plan = {
-        let reporter = Reporter::new(request, control, sink);
+        let reporter = Reporter::of_look(request, control, sink);
         Plan::survey(config, base, now, chosen, (&mut desk.library, &reporter))?
     };
     sink.emit(Event::Checked { request, verdict: Box::new(plan.survey.verdict) });

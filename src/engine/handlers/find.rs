@@ -26,7 +26,7 @@ pub fn find(
     sink: &mut Sink,
 ) -> Result<()> {
     let (rows, scanned, complete) = {
-        let reporter = Reporter::new(request, control, sink);
+        let reporter = Reporter::of_look(request, control, sink);
         let config = crate::plan::absolute(config, base);
         let encoder = desk.encoder(&config, base)?.encoder;
         let head = desk.library.glance(&config.data, base, encoder.clone(), &reporter)?;

@@ -15,11 +15,7 @@ pub fn generate(
     sink: &mut Sink,
 ) -> Result<()> {
     if wanted.live.is_some() {
-        return Err(UserError::bad_input(Text::fixed(
-            "No run is under way: there is no live model to talk to",
-            "当前没有正在进行的训练，没有可对话的实时模型",
-        ))
-        .mend(Text::fixed("choose a model, a checkpoint or a result", "请选择模型、检查点或训练结果")));
+        return Err(no_run());
     }
     let loading = Text::fixed("loading the model", "加载模型");
     let mut told = |done, total| sink.progress(request, loading.clone(), done, total, None);
@@ -35,6 +31,15 @@ pub fn generate(
         encoder: loaded.encoder_for(&wanted.prompt)?,
     };
     speak(request, wanted, &speaker, control, sink)
+}
+
+/// A live model was asked for, and there is none.
+pub fn no_run() -> UserError {
+    UserError::bad_input(Text::fixed(
+        "No run is under way: there is no live model to talk to",
+        "当前没有正在进行的训练，没有可对话的实时模型",
+    ))
+    .mend(Text::fixed("choose a model, a checkpoint or a result", "请选择模型、检查点或训练结果"))
 }
 
 /// Answers with a model at hand and tells the pieces. `Stop` breaks an answer off, too: it wants the end of

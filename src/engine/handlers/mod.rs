@@ -30,7 +30,7 @@ pub use evaluate::{evaluate, list_evaluations, suites, write_evaluations};
 pub use export::export;
 pub use find::{Search, find};
 pub use forecast::forecast_export;
-pub use generate::generate;
+pub use generate::{generate, no_run};
 pub use inspect::inspect;
 pub use predict::{plan_predict, predict};
 pub use projects::{read_project, write_project};
@@ -58,8 +58,8 @@ struct Reporter<'a> {
     verdict: Mutex<Instant>,
     /// A stop that was wished before this work began is not meant for it.
     stopped_before: bool,
-    /// A newer look at rows does not end it.
-    lasting: bool,
+    /// Whether a newer look at rows makes this work void.
+    is_look: bool,
 }
 
 /// Between two reports.
@@ -72,12 +72,12 @@ impl<'a> Reporter<'a> {
         let now = Instant::now();
         let stopped_before = control.stop_wanted();
         let (sink, verdict) = (Mutex::new((sink, now)), Mutex::new(now));
-        Self { request, control, sink, verdict, stopped_before, lasting: false }
+        Self { request, control, sink, verdict, stopped_before, is_look: false }
     }
 
-    /// For work whose outcome is wanted whatever is looked at meanwhile.
-    fn lasting(self) -> Self {
-        Self { lasting: true, ..self }
+    /// Of a look at rows (a preview, a search, a check), which a newer one makes void.
+    fn of_look(request: RequestId, control: &'a Control, sink: &'a mut Sink) -> Self {
+        Self { is_look: true, ..Self::new(request, control, sink) }
     }
 
     fn tell(&self, stage: &Text, done: u64, total: u64) {
@@ -107,7 +107,7 @@ impl Progress for Reporter<'_> {
 
     fn cancelled(&self) -> bool {
         let stopped = self.control.stop_wanted() && !self.stopped_before;
-        stopped || (!self.lasting && self.control.is_superseded(self.request))
+        stopped || self.is_look && self.control.is_superseded(self.request)
     }
 }
 

@@ -1,14 +1,17 @@
 //! `train`, and what is answered while it goes on.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use data::{Encoder, Progress};
 use protocol::{
-    Control, Event, GenerateRequest, RequestId, Result, RunCommand, RunEvent, Text, UserError, text,
+    Command, Control, Event, RequestId, Result, RunCommand, RunEvent, Text, UserError, text,
 };
 
-use super::generate::{generate, speak};
+use super::Desk;
+use super::analyze::{Rows, score_row};
+use super::generate::{generate as generate_answer, speak};
 use crate::generate::Speaker;
 use crate::inbox::Inbox;
 use crate::methods::Adapter;
@@ -24,7 +27,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 pub fn run(
     command: RunCommand,
     session: &mut Session,
-    inbox: &mut Inbox,
+    (inbox, desk): (&mut Inbox, &mut Desk),
     control: &Control,
     sink: &mut Sink,
 ) -> Result<()> {
@@ -34,7 +37,7 @@ pub fn run(
         RunCommand::Start { request, .. } | RunCommand::Resume { request, .. } => *request,
     };
     let (chosen, watch) = (session.chosen.clone(), Watch { control });
-    let mut chat = Chat { session, inbox, control };
+    let mut chat = Chat { session, inbox, desk, control };
     let around =
         Surroundings { chosen: &chosen, control, sink, request, progress: &watch, meanwhile: &mut chat };
     let run = match command {
@@ -70,34 +73,48 @@ impl Progress for Watch<'_> {
     }
 }
 
-/// Answers prompts while a run is under way.
+/// Answers questions to the model while a run is under way.
 struct Chat<'a> {
     session: &'a mut Session,
     inbox: &'a mut Inbox,
+    desk: &'a mut Desk,
     control: &'a Control,
 }
 
 impl Meanwhile for Chat<'_> {
-    fn between_steps(&mut self, learner: &Learner, encoder: &Encoder, sink: &mut Sink) {
-        let control = self.control;
+    fn between_steps(&mut self, learner: &Learner, encoder: &Arc<Encoder>, sink: &mut Sink) {
+        let (control, desk) = (self.control, &mut *self.desk);
         while !control.stop_wanted()
-            && let Some((request, wanted)) = self.inbox.take_prompt()
+            && let Some(question) = self.inbox.take_question()
         {
-            settle(request, sink, |sink| {
-                let speaker = live_speaker(&wanted, learner, encoder)?;
-                speak(request, &wanted, &speaker, control, sink)
+            settle(&question, sink, |sink| match &question {
+                Command::Generate { request, generate } => {
+                    let speaker = live_speaker(generate.live, learner, encoder)?;
+                    speak(*request, generate, &speaker, control, sink)
+                }
+                Command::ScoreRow { request, config, base, row, live, .. } => {
+                    let speaker = live_speaker(live.then_some(true), learner, encoder)?;
+                    let rows = Rows { config, base, row: *row, encoder: encoder.clone() };
+                    rows.score(*request, (speaker.model, speaker.adapter), desk, control, sink)
+                }
+                _ => Ok(()),
             });
         }
     }
 
     fn paused(&mut self, sink: &mut Sink) {
-        let Some((request, wanted)) = self.inbox.take_prompt() else {
+        let Some(question) = self.inbox.take_question() else {
             return self.inbox.wait(LOOK_EVERY);
         };
-        let (session, control) = (&mut *self.session, self.control);
-        let sound = settle(request, sink, |sink| match wanted.live {
-            Some(_) => Err(released()),
-            None => generate(request, &wanted, session, control, sink),
+        let (session, desk, control) = (&mut *self.session, &mut *self.desk, self.control);
+        let sound = settle(&question, sink, |sink| match &question {
+            Command::Generate { generate, .. } if generate.live.is_some() => Err(released()),
+            Command::Generate { request, generate } => generate_answer(*request, generate, session, control, sink),
+            Command::ScoreRow { live: true, .. } => Err(released()),
+            Command::ScoreRow { request, config, base, row, model, .. } => {
+                score_row(*request, (config, base, *row), model, (session, desk), control, sink)
+            }
+            _ => Ok(()),
         });
         if !sound {
             // What the session holds may be half-changed.
@@ -111,7 +128,8 @@ impl Meanwhile for Chat<'_> {
 }
 
 /// Does what was asked. What goes wrong with it concerns who asked, not the run. False after a panic.
-fn settle(request: RequestId, sink: &mut Sink, work: impl FnOnce(&mut Sink) -> Result<()>) -> bool {
+fn settle(question: &Command, sink: &mut Sink, work: impl FnOnce(&mut Sink) -> Result<()>) -> bool {
+    let request = question.request().unwrap_or_default();
     let done = catch_unwind(AssertUnwindSafe(|| work(sink)));
     let sound = done.is_ok();
     let done = done.unwrap_or_else(|panic| {
@@ -127,12 +145,12 @@ fn settle(request: RequestId, sink: &mut Sink, work: impl FnOnce(&mut Sink) -> R
 
 /// The run's model, with what it has learned so far or without.
 fn live_speaker<'a>(
-    wanted: &GenerateRequest,
+    live: Option<bool>,
     learner: &'a Learner,
     encoder: &'a Encoder,
 ) -> Result<Speaker<'a>> {
     let trained = learner.adapter.as_deref().map(Adapter::view);
-    let adapter = match wanted.live {
+    let adapter = match live {
         Some(true) => trained,
         Some(false) if learner.model.params.trainable_elements() == 0 => None,
         Some(false) => return Err(no_base()),

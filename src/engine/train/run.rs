@@ -61,7 +61,7 @@ pub struct Surroundings<'a> {
 /// What the worker does while a run is under way, whenever the run lets it.
 pub trait Meanwhile {
     /// Between two steps: answers what was asked of the run's model.
-    fn between_steps(&mut self, learner: &Learner, encoder: &Encoder, sink: &mut Sink);
+    fn between_steps(&mut self, learner: &Learner, encoder: &Arc<Encoder>, sink: &mut Sink);
 
     /// During a pause, when the device's memory is free: waits for a moment, and does what was asked.
     fn paused(&mut self, sink: &mut Sink);

@@ -99,6 +99,7 @@ words! {
     NO_LABELS => "nothing to learn", "无可学内容";
     EMPTY_ANSWER => "empty answer", "空回答";
     DUPLICATE => "duplicate", "重复";
+    LEAK => "trained on and validated on", "训练与验证重复";
     NO_END => "no end token", "缺结束符";
     BAD_ROW => "unreadable", "无法读取";
     BAD_ID => "bad token id", "编号越界";

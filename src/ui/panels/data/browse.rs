@@ -85,6 +85,7 @@ pub fn kind_name(kind: FindingKind) -> &'static Text {
         FindingKind::NoLabels => &words::NO_LABELS,
         FindingKind::EmptyAnswer => &words::EMPTY_ANSWER,
         FindingKind::Duplicate => &words::DUPLICATE,
+        FindingKind::Leak => &words::LEAK,
         FindingKind::NoEndToken => &words::NO_END,
         FindingKind::BadRow => &words::BAD_ROW,
         FindingKind::BadTokenId => &words::BAD_ID,
