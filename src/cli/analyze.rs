@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use protocol::{
-    Analysis, AnalysisChecks, AnalysisRequest, Command, Event, FilterReport, FilterRequest, Frequent, IfdPrompt,
-    IfdReport, NearDuplicates, Overlap, Result, Text, TokenRole, text,
+    Analysis, AnalysisChecks, AnalysisRequest, Command, Event, FilterReport, FilterRequest, Frequent,
+    IfdPrompt, IfdReport, NearDuplicates, Overlap, Result, Text, TokenRole, text,
 };
 
 use super::client::{Client, View};
@@ -98,7 +98,8 @@ fn report(analysis: &Analysis, screen: &Screen) -> Vec<String> {
     }
     if let Some(leaks) = &analysis.leaks {
         let count = format::count(analysis.leaked_rows);
-        let head = text!("{count} training rows stand in the validation rows", "{count} 行训练数据出现在验证数据中");
+        let head =
+            text!("{count} training rows stand in the validation rows", "{count} 行训练数据出现在验证数据中");
         parts.push(overlaps(&head, leaks, screen));
     }
     if let Some(found) = &analysis.contamination {
@@ -122,11 +123,18 @@ fn figures(analysis: &Analysis, screen: &Screen) -> String {
         (Text::fixed("rows", "行数"), analysis.rows),
         (Text::fixed("that cannot be used", "无法使用的行"), analysis.unusable),
     ];
-    format::facts(facts.into_iter().map(|(name, value)| vec![screen.pick(&name), format::count(value)]).collect())
+    format::facts(
+        facts.into_iter().map(|(name, value)| vec![screen.pick(&name), format::count(value)]).collect(),
+    )
 }
 
 fn languages(analysis: &Analysis, screen: &Screen) -> String {
-    let heads = [Text::fixed("language", "语言"), Text::fixed("code", "代码"), Text::fixed("rows", "行数"), Text::fixed("share", "占比")];
+    let heads = [
+        Text::fixed("language", "语言"),
+        Text::fixed("code", "代码"),
+        Text::fixed("rows", "行数"),
+        Text::fixed("share", "占比"),
+    ];
     let all: u64 = analysis.languages.iter().map(|share| share.rows).sum();
     let rows = analysis.languages.iter().map(|share| {
         let part = share.rows as f64 * 100.0 / all.max(1) as f64;
@@ -181,11 +189,17 @@ fn frequent(head: &Text, found: &[Frequent], screen: &Screen) -> String {
 fn near_duplicates(groups: &[NearDuplicates], rows: u64, screen: &Screen) -> String {
     let count = format::count(rows);
     let mut lines =
-        vec![screen.pick(&text!("{count} rows are nearly the same as an earlier one", "{count} 行与之前的行近似重复"))];
+        vec![screen.pick(&text!(
+            "{count} rows are nearly the same as an earlier one",
+            "{count} 行与之前的行近似重复"
+        ))];
     lines.extend(groups.iter().take(SHOWN).map(|group| {
         let (rows, similarity) = (format::rows(&group.rows, group.count), group.similarity);
         let text = format::printable(&group.text);
-        screen.pick(&text!("  rows {rows}: at least {similarity:.3}  {text}", "  行 {rows}：至少 {similarity:.3}  {text}"))
+        screen.pick(&text!(
+            "  rows {rows}: at least {similarity:.3}  {text}",
+            "  行 {rows}：至少 {similarity:.3}  {text}"
+        ))
     }));
     lines.extend(more(groups.len(), screen));
     lines.join("\n")
@@ -194,7 +208,8 @@ fn near_duplicates(groups: &[NearDuplicates], rows: u64, screen: &Screen) -> Str
 fn overlaps(head: &Text, found: &[Overlap], screen: &Screen) -> String {
     let mut lines = vec![screen.pick(head)];
     lines.extend(found.iter().take(SHOWN).map(|one| {
-        let (row, file, file_row) = (one.row, format::printable(&one.file.display().to_string()), one.file_row);
+        let (row, file, file_row) =
+            (one.row, format::printable(&one.file.display().to_string()), one.file_row);
         let (similarity, text) = (one.similarity, format::printable(&one.text));
         screen.pick(&text!(
             "  row {row}: {similarity:.3} of row {file_row} in {file}  {text}",
@@ -207,7 +222,10 @@ fn overlaps(head: &Text, found: &[Overlap], screen: &Screen) -> String {
 
 fn more(all: usize, screen: &Screen) -> Option<String> {
     let rest = all.checked_sub(SHOWN).filter(|rest| *rest > 0)?;
-    Some(screen.pick(&text!("  … and {rest} more, which --json prints", "  ……另有 {rest} 条，可用 --json 查看")))
+    Some(
+        screen
+            .pick(&text!("  … and {rest} more, which --json prints", "  ……另有 {rest} 条，可用 --json 查看")),
+    )
 }
 
 fn ifd(report: &IfdReport, screen: &Screen) -> String {
@@ -231,7 +249,10 @@ fn ifd(report: &IfdReport, screen: &Screen) -> String {
 
 fn diverse(rows: &[u64], screen: &Screen) -> String {
     let (count, first) = (format::count(rows.len() as u64), format::rows(rows, rows.len() as u64));
-    screen.pick(&text!("{count} diverse rows, the first chosen: {first}", "挑选出 {count} 行多样性数据，依次为：{first}"))
+    screen.pick(&text!(
+        "{count} diverse rows, the first chosen: {first}",
+        "挑选出 {count} 行多样性数据，依次为：{first}"
+    ))
 }
 
 fn filtered(report: &FilterReport, screen: &Screen) -> String {

@@ -2,7 +2,8 @@
 
 use crate::workshop::Workshop;
 
-const QUESTION: &str = "A farmer has twelve sheep and sells five of them on Monday, how many are left over now?";
+const QUESTION: &str =
+    "A farmer has twelve sheep and sells five of them on Monday, how many are left over now?";
 
 fn row(question: &str, answer: &str) -> String {
     serde_json::json!({ "instruction": question, "input": "", "output": answer }).to_string() + "\n"
@@ -10,8 +11,11 @@ fn row(question: &str, answer: &str) -> String {
 
 /// Rows with a near-duplicate, a leak and a question of an evaluation set among them.
 fn workshop() -> Workshop {
-    let workshop = Workshop::new("[data]\ntrain = [\"rows.jsonl\"]\nvalidation = [\"held.jsonl\"]\ntemplate = \"alpaca\"\n");
-    let text = |n: usize| format!("number {n} tells of something that happened in the year {n} by the river {n}");
+    let workshop = Workshop::new(
+        "[data]\ntrain = [\"rows.jsonl\"]\nvalidation = [\"held.jsonl\"]\ntemplate = \"alpaca\"\n",
+    );
+    let text =
+        |n: usize| format!("number {n} tells of something that happened in the year {n} by the river {n}");
     let rows: String = (0..6).map(|n| row(&format!("tell {n}"), &text(n))).collect();
     workshop.write("rows.jsonl", rows + &row("tell 2", &text(2)) + &row(QUESTION, "seven"));
     workshop.write("held.jsonl", row("tell 4", &text(4)) + &row("tell 9", &text(9)));
@@ -43,7 +47,8 @@ fn what_was_found_is_told_in_both_languages() {
 #[test]
 fn the_rows_worth_keeping_are_written_with_the_reasons_for_the_others() {
     let workshop = workshop();
-    let arguments = ["analyze", "run.toml", "--near", "0.9", "--leaks", "--against", "eval", "--keep", "kept.jsonl"];
+    let arguments =
+        ["analyze", "run.toml", "--near", "0.9", "--leaks", "--against", "eval", "--keep", "kept.jsonl"];
     let event = workshop.event(&arguments, "analyzed");
     assert_eq!(event["analysis"]["filtered"]["kept"], 5);
     let lines = |name: &str| std::fs::read_to_string(workshop.path(name)).unwrap();
@@ -62,7 +67,11 @@ fn a_model_scores_and_chooses_rows() {
         ["analyze", "run.toml", "--ifd", "--diverse", "3", "--ifd-share", "0.5", "--keep", "kept.jsonl"];
     let event = workshop.event(&arguments, "analyzed");
     let analysis = &event["analysis"];
-    assert_eq!(analysis["ifd"]["scores"].as_array().unwrap().len() as u64 + analysis["ifd"]["unscored"].as_u64().unwrap(), 8);
+    assert_eq!(
+        analysis["ifd"]["scores"].as_array().unwrap().len() as u64
+            + analysis["ifd"]["unscored"].as_u64().unwrap(),
+        8
+    );
     assert_eq!(analysis["diverse"].as_array().unwrap().len(), 3);
     assert!(analysis["filtered"]["kept"].as_u64().unwrap() <= 3);
     let done = workshop.run(&["analyze", "run.toml", "--ifd", "--diverse", "2"]);

@@ -380,7 +380,8 @@ fn rows_held_out_by_chance_leak_where_their_like_is_trained_on() {
     let config = DataConfig { validation: Validation::Fraction(0.2), ..config(&["a.jsonl"]) };
     let survey = survey_of(&config, &folder);
     let is_leak = |row: &&u32| survey.split.train.contains(&((**row + 100) % 200));
-    let expected: Vec<u64> = survey.split.validation.iter().filter(is_leak).map(|row| u64::from(*row) + 1).collect();
+    let expected: Vec<u64> =
+        survey.split.validation.iter().filter(is_leak).map(|row| u64::from(*row) + 1).collect();
     assert!(expected.len() > 20);
     assert_eq!(find(&survey, FindingKind::Leak).rows, expected);
     let (folder, _) = Folder::with("a.jsonl", alpaca_lines(100));

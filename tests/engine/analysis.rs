@@ -113,8 +113,11 @@ fn naive(points: &[Vec<f64>], count: usize) -> Vec<usize> {
     let least = |a: &usize, b: &usize| square(&points[*a], &mean).total_cmp(&square(&points[*b], &mean));
     let mut chosen = vec![(0..points.len()).min_by(least).unwrap()];
     while chosen.len() < count {
-        let far = |row: usize| chosen.iter().map(|one| square(&points[row], &points[*one])).fold(f64::MAX, f64::min);
-        let rest: Vec<(f64, usize)> = (0..points.len()).filter(|row| !chosen.contains(row)).map(|row| (far(row), row)).collect();
+        let far = |row: usize| {
+            chosen.iter().map(|one| square(&points[row], &points[*one])).fold(f64::MAX, f64::min)
+        };
+        let rest: Vec<(f64, usize)> =
+            (0..points.len()).filter(|row| !chosen.contains(row)).map(|row| (far(row), row)).collect();
         chosen.push(rest.iter().rev().max_by(|a, b| a.0.total_cmp(&b.0)).unwrap().1);
     }
     chosen
@@ -135,7 +138,11 @@ fn the_farthest_point_is_chosen_each_time_and_the_first_of_equal_ones() {
         assert_eq!(chosen, naive(&exact, count), "{total} points of {width} numbers");
     }
     let same = vec![1.0; 12];
-    assert_eq!(k_center(&same, 3, 9, &mut |_| true).unwrap(), [0, 1, 2, 3], "equal points are chosen once each");
+    assert_eq!(
+        k_center(&same, 3, 9, &mut |_| true).unwrap(),
+        [0, 1, 2, 3],
+        "equal points are chosen once each"
+    );
     assert_eq!(k_center(&[], 3, 2, &mut |_| true), Some(Vec::new()));
     assert_eq!(k_center(&same, 3, 4, &mut |done| done < 2), None, "it was stopped");
 }
@@ -167,17 +174,22 @@ fn a_filtered_file_holds_the_rows_as_they_stand_and_the_reasons_beside_it() {
     let mut config = *config("[data]\ntrain = [\"rows.jsonl\"]\ntemplate = \"alpaca\"\nvalidation = 0.0\n");
     (config.model.path, config.data.train) = (project.path("model"), vec![project.path("rows.jsonl")]);
     let checks = AnalysisChecks { near_duplicates: Some(0.8), ..AnalysisChecks::default() };
-    let filter = FilterRequest { out: project.path("kept.jsonl"), near_duplicates: true, ..FilterRequest::default() };
+    let filter =
+        FilterRequest { out: project.path("kept.jsonl"), near_duplicates: true, ..FilterRequest::default() };
     let mut engine = Engine::start();
     let analysis = analysed(&mut engine, config.clone(), checks.clone(), Some(filter.clone())).unwrap();
     let report = analysis.filtered.unwrap();
-    assert_eq!((report.kept, report.dropped.iter().map(|(_, count)| *count).collect::<Vec<_>>()), (2, vec![1, 1]));
+    assert_eq!(
+        (report.kept, report.dropped.iter().map(|(_, count)| *count).collect::<Vec<_>>()),
+        (2, vec![1, 1])
+    );
     let kept = std::fs::read_to_string(&report.out).unwrap();
     assert_eq!(kept, format!("{}\n{}\n", rows[0].replace("1.50", "1.5"), rows[3]));
     assert_eq!(report.reasons, project.path("kept.reasons.jsonl"));
     let reasons = std::fs::read_to_string(&report.reasons).unwrap();
     let reasons: Vec<Value> = reasons.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let told: Vec<_> = reasons.iter().map(|one| (one["row"].as_u64().unwrap(), one["reason"].as_str().unwrap())).collect();
+    let told: Vec<_> =
+        reasons.iter().map(|one| (one["row"].as_u64().unwrap(), one["reason"].as_str().unwrap())).collect();
     assert_eq!(told, [(2, "near-duplicate"), (3, "unusable")]);
     assert_eq!(reasons[0]["told"]["en"], "as row 1, similarity 1.000");
     // What is there is not overwritten, whichever of the two it is.
@@ -235,8 +247,7 @@ fn model(project: &Project, adapter: Option<PathBuf>) -> ModelRef {
     ModelRef { path: project.path("model"), adapters: adapter.into_iter().collect(), ..ModelRef::default() }
 }
 
-const SETTINGS: &str =
-    "max_steps = 4\nlearning_rate = 2e-2\nkeep_checkpoints = 9\n[method]\nkind = \"lora\"\ntargets = \"all-linear\"\n";
+const SETTINGS: &str = "max_steps = 4\nlearning_rate = 2e-2\nkeep_checkpoints = 9\n[method]\nkind = \"lora\"\ntargets = \"all-linear\"\n";
 
 #[test]
 fn every_token_of_a_row_has_its_loss() {
@@ -245,10 +256,15 @@ fn every_token_of_a_row_has_its_loss() {
     let losses = engine.ask(row_of(&project, 3, model(&project, None), false), answered).unwrap();
     let count = losses.ids.len();
     assert_eq!(losses.row, 3);
-    assert_eq!([losses.tokens.len(), losses.losses.len(), losses.best.len(), losses.loss_mask.len()], [count; 4]);
+    assert_eq!(
+        [losses.tokens.len(), losses.losses.len(), losses.best.len(), losses.loss_mask.len()],
+        [count; 4]
+    );
     assert!(losses.losses[0].is_none() && losses.best[0].is_none());
     assert!(losses.losses[1..].iter().all(|loss| loss.is_some_and(|loss| loss.is_finite() && loss >= 0.0)));
-    assert!(losses.loss_mask.iter().any(|learned| *learned) && losses.loss_mask.iter().any(|learned| !learned));
+    assert!(
+        losses.loss_mask.iter().any(|learned| *learned) && losses.loss_mask.iter().any(|learned| !learned)
+    );
     // The same as the file of scores says.
     project.write("ids.jsonl", &(serde_json::json!({ "ids": losses.ids }).to_string() + "\n"));
     let score = protocol::ScoreRequest {
@@ -260,7 +276,8 @@ fn every_token_of_a_row_has_its_loss() {
         |request| Command::Score { request, score },
         |event| matches!(event, Event::Scored { .. } | Event::Failed { .. }).then_some(()),
     );
-    let scores: Value = serde_json::from_str(&std::fs::read_to_string(project.path("scores.jsonl")).unwrap()).unwrap();
+    let scores: Value =
+        serde_json::from_str(&std::fs::read_to_string(project.path("scores.jsonl")).unwrap()).unwrap();
     for (loss, logprob) in losses.losses.iter().zip(scores["logprobs"].as_array().unwrap()).skip(1) {
         assert!((f64::from(loss.unwrap()) + logprob.as_f64().unwrap()).abs() < 1e-6);
     }

@@ -79,7 +79,9 @@ impl Questions {
                     progress.report(&stage, done as u64, files.len() as u64);
                     if let Err(err) = questions.add_file(file, progress) {
                         let (file, Text { en, zh }) = (file.display(), err.what);
-                        questions.notes.push(text!("{file} was not compared: {en}", "未与 {file} 比较：{zh}"));
+                        questions
+                            .notes
+                            .push(text!("{file} was not compared: {en}", "未与 {file} 比较：{zh}"));
                     }
                 }
                 if questions.items.len() as u64 + questions.short == before {
@@ -97,7 +99,6 @@ impl Questions {
         self.items.get(item as usize).map(|item| (&item.file, item.row, item.text.as_str()))
     }
 
-
     /// The question that a row has most of; of several the first.
     pub fn shared_with(&self, said: &[Said<'_>]) -> Option<Shared> {
         let mut hits: HashMap<u32, HashSet<u64>> = HashMap::new();
@@ -105,7 +106,8 @@ impl Questions {
             let units = units(&said.text);
             for n in &self.lengths {
                 for gram in grams(&units, *n) {
-                    let items = self.grams.get(&(gram ^ *n as u64)).and_then(|list| self.lists.get(*list as usize));
+                    let items =
+                        self.grams.get(&(gram ^ *n as u64)).and_then(|list| self.lists.get(*list as usize));
                     for item in items.into_iter().flatten() {
                         hits.entry(*item).or_default().insert(gram);
                     }
@@ -130,7 +132,9 @@ impl Questions {
                 match source.get(index)?.value {
                     RowValue::Text(text) => texts.push(text),
                     RowValue::Object(fields) => {
-                        fields.values().for_each(|value| each_text(value, &mut |text| texts.push(text.to_owned())));
+                        fields
+                            .values()
+                            .for_each(|value| each_text(value, &mut |text| texts.push(text.to_owned())));
                     }
                 }
                 found.push((index as u64 + 1, texts));
@@ -141,11 +145,15 @@ impl Questions {
 
     fn add_items(&mut self, path: &Path, found: &[(u64, Vec<String>)]) -> Result<()> {
         let file: Arc<Path> = path.into();
-        let grams: Vec<Vec<u64>> = found.iter().map(|(_, texts)| grams_of(texts, &mut self.lengths)).collect();
+        let grams: Vec<Vec<u64>> =
+            found.iter().map(|(_, texts)| grams_of(texts, &mut self.lengths)).collect();
         let mut times: HashMap<u64, u32> = HashMap::new();
         grams.iter().flatten().for_each(|gram| *times.entry(*gram).or_default() += 1);
         for ((row, texts), grams) in found.iter().zip(grams) {
-            let counted: Vec<u64> = grams.into_iter().filter(|gram| times.get(gram).is_some_and(|times| *times <= WORDING)).collect();
+            let counted: Vec<u64> = grams
+                .into_iter()
+                .filter(|gram| times.get(gram).is_some_and(|times| *times <= WORDING))
+                .collect();
             if counted.is_empty() {
                 self.short += 1;
                 continue;
@@ -177,7 +185,8 @@ impl Questions {
 /// number of units goes into the hash.
 fn grams_of(texts: &[String], lengths: &mut BTreeSet<usize>) -> Vec<u64> {
     let units: Vec<Vec<Unit>> = texts.iter().map(|text| units(text)).collect();
-    let mut all: Vec<u64> = units.iter().flat_map(|units| grams(units, GRAM)).map(|gram| gram ^ GRAM as u64).collect();
+    let mut all: Vec<u64> =
+        units.iter().flat_map(|units| grams(units, GRAM)).map(|gram| gram ^ GRAM as u64).collect();
     let longest = units.iter().max_by_key(|units| units.len()).map_or(&[][..], Vec::as_slice);
     if all.is_empty() && longest.len() >= LEAST {
         all.extend(grams(longest, longest.len()).map(|gram| gram ^ longest.len() as u64));
@@ -195,12 +204,14 @@ fn records(path: &Path) -> Result<Vec<(u64, Vec<String>)>> {
     let unreadable = |err: csv::Error| {
         UserError::bad_input(text!("The table cannot be read: {err}", "无法读取该表格：{err}")).in_file(path)
     };
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_path(path).map_err(unreadable)?;
+    let mut reader =
+        csv::ReaderBuilder::new().has_headers(false).flexible(true).from_path(path).map_err(unreadable)?;
     let mut found = Vec::new();
     let mut first = 1;
     for (index, record) in reader.byte_records().enumerate() {
         let record = record.map_err(unreadable)?;
-        let texts: Vec<String> = record.iter().map(|field| String::from_utf8_lossy(field).into_owned()).collect();
+        let texts: Vec<String> =
+            record.iter().map(|field| String::from_utf8_lossy(field).into_owned()).collect();
         if index == 0 && names_columns(&texts) {
             first = 0;
             continue;
@@ -220,7 +231,8 @@ fn names_columns(fields: &[String]) -> bool {
 }
 
 fn files_below(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<()> {
-    let reading = |err: std::io::Error| UserError::io(Text::fixed("look into the folder", "查看文件夹"), folder, &err);
+    let reading =
+        |err: std::io::Error| UserError::io(Text::fixed("look into the folder", "查看文件夹"), folder, &err);
     for entry in std::fs::read_dir(folder).map_err(reading)? {
         let entry = entry.map_err(reading)?;
         let path = entry.path();
@@ -237,7 +249,9 @@ fn files_below(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<
 fn is_data(path: &Path) -> bool {
     let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
     let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-    !hidden && (extension == "csv" || sources::CONTAINERS.iter().any(|container| container.extensions.contains(&extension.as_str())))
+    !hidden
+        && (extension == "csv"
+            || sources::CONTAINERS.iter().any(|container| container.extensions.contains(&extension.as_str())))
 }
 
 fn nothing_in(folder: &Path) -> UserError {

@@ -49,7 +49,10 @@ struct Ranks {
 /// When a filter asks for what is not looked for, or a share is none.
 pub fn check(filter: &FilterRequest, checks: &AnalysisChecks) -> Result<()> {
     let lacking = [
-        (filter.near_duplicates && checks.near_duplicates.is_none(), Text::fixed("near-duplicates", "近似重复")),
+        (
+            filter.near_duplicates && checks.near_duplicates.is_none(),
+            Text::fixed("near-duplicates", "近似重复"),
+        ),
         (filter.leaks && !checks.leaks, Text::fixed("leaks", "泄漏")),
         (filter.contaminated && checks.contamination.is_empty(), Text::fixed("contamination", "评测集污染")),
         (filter.ifd_share.is_some() && !checks.ifd, Text::fixed("IFD", "IFD")),
@@ -63,17 +66,24 @@ pub fn check(filter: &FilterRequest, checks: &AnalysisChecks) -> Result<()> {
         .mend(Text::fixed("ask for that check, too", "请同时启用该项检查")));
     }
     match filter.ifd_share {
-        Some(share) if !(share > 0.0 && share <= 1.0) => Err(UserError::bad_input(text!(
-            "{share} is no share of the rows",
-            "{share} 不是有效的保留比例"
-        ))
-        .mend(Text::fixed("give a number above 0 up to 1, such as 0.1", "请给出大于 0 且不超过 1 的数，例如 0.1"))),
+        Some(share) if !(share > 0.0 && share <= 1.0) => {
+            Err(UserError::bad_input(text!("{share} is no share of the rows", "{share} 不是有效的保留比例"))
+                .mend(Text::fixed(
+                    "give a number above 0 up to 1, such as 0.1",
+                    "请给出大于 0 且不超过 1 的数，例如 0.1",
+                )))
+        }
         _ => Ok(()),
     }
 }
 
 impl<'a> Filter<'a> {
-    pub fn new(wanted: &'a FilterRequest, known: &'a Known, dataset: &'a Dataset, chosen: Chosen<'_>) -> Self {
+    pub fn new(
+        wanted: &'a FilterRequest,
+        known: &'a Known,
+        dataset: &'a Dataset,
+        chosen: Chosen<'_>,
+    ) -> Self {
         let ifd = wanted.ifd_share.zip(chosen.ifd).map(|(share, report)| Ranks::new(report, share));
         let diverse = chosen.diverse.filter(|_| wanted.diverse).map(|rows| rows.iter().copied().collect());
         Self { wanted, known, dataset, ifd, diverse }
@@ -113,7 +123,15 @@ impl<'a> Filter<'a> {
     /// Why row `index` is left out, the first reason; None where it is kept.
     pub fn reason(&self, index: usize) -> Option<Reason> {
         let row = u32::try_from(index).ok()?;
-        let found = [Self::unusable, Self::leak, Self::contaminated, Self::near, Self::language, Self::low_ifd, Self::not_diverse];
+        let found = [
+            Self::unusable,
+            Self::leak,
+            Self::contaminated,
+            Self::near,
+            Self::language,
+            Self::low_ifd,
+            Self::not_diverse,
+        ];
         found.into_iter().find_map(|reason| reason(self, row))
     }
 
@@ -127,7 +145,10 @@ impl<'a> Filter<'a> {
         let (file, of) = self.dataset.place(leak.of as usize).ok()?;
         let (file, similarity) = (file.display(), leak.similarity);
         let kind = Text::fixed("stands in the validation rows", "出现在验证数据中");
-        let told = text!("as row {of} of {file}, similarity {similarity:.3}", "与 {file} 第 {of} 行相似度 {similarity:.3}");
+        let told = text!(
+            "as row {of} of {file}, similarity {similarity:.3}",
+            "与 {file} 第 {of} 行相似度 {similarity:.3}"
+        );
         Some(Reason { id: "leak", kind, told })
     }
 
@@ -161,9 +182,17 @@ impl<'a> Filter<'a> {
         let number = u64::from(row) + 1;
         let ranks = self.ifd.as_ref().filter(|ranks| !ranks.kept.contains(&number))?;
         let (kind, told) = match ranks.scores.get(&number) {
-            None => (Text::fixed("has no IFD", "没有 IFD 分数"), Text::fixed("too long, no answer, or several turns", "过长、没有回答或为多轮对话")),
-            Some(ifd) if *ifd > 1.0 => (Text::fixed("IFD above 1", "IFD 大于 1"), text!("IFD {ifd:.4}", "IFD {ifd:.4}")),
-            Some(ifd) => (Text::fixed("IFD below the share that is kept", "IFD 低于保留比例"), text!("IFD {ifd:.4}", "IFD {ifd:.4}")),
+            None => (
+                Text::fixed("has no IFD", "没有 IFD 分数"),
+                Text::fixed("too long, no answer, or several turns", "过长、没有回答或为多轮对话"),
+            ),
+            Some(ifd) if *ifd > 1.0 => {
+                (Text::fixed("IFD above 1", "IFD 大于 1"), text!("IFD {ifd:.4}", "IFD {ifd:.4}"))
+            }
+            Some(ifd) => (
+                Text::fixed("IFD below the share that is kept", "IFD 低于保留比例"),
+                text!("IFD {ifd:.4}", "IFD {ifd:.4}"),
+            ),
         };
         Some(Reason { id: "ifd", kind, told })
     }

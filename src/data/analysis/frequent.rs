@@ -91,7 +91,8 @@ mod tests {
             counter.add(text, row as u64 + 1);
         }
         let (most, lacking) = counter.most(5);
-        let told: Vec<_> = most.iter().map(|one| (one.text.as_str(), one.count, one.rows.as_slice())).collect();
+        let told: Vec<_> =
+            most.iter().map(|one| (one.text.as_str(), one.count, one.rows.as_slice())).collect();
         assert_eq!(told, [("b", 3, &[1u64, 3, 6][..]), ("a", 2, &[2, 5])]);
         assert!(!lacking);
     }

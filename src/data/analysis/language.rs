@@ -37,11 +37,15 @@ pub fn of(said: &[Said<'_>]) -> Code {
     for c in text.chars().filter(|c| !c.is_whitespace()) {
         visible += 1;
         letters += usize::from(c.is_alphabetic());
-        signs += usize::from(matches!(c, '{' | '}' | '[' | ']' | '<' | '>' | '(' | ')' | ';' | '=' | '_' | '\\' | '|'));
+        signs += usize::from(matches!(
+            c,
+            '{' | '}' | '[' | ']' | '<' | '>' | '(' | ')' | ';' | '=' | '_' | '\\' | '|'
+        ));
     }
     let characters = text.chars().filter(|c| stands_alone(*c)).count();
     let weight = letters + characters * (LETTERS_OF_CHARACTER - 1);
-    let is_prose = letters as f64 >= LEAST_LETTERS * visible as f64 && signs as f64 <= MOST_SIGNS * visible as f64;
+    let is_prose =
+        letters as f64 >= LEAST_LETTERS * visible as f64 && signs as f64 <= MOST_SIGNS * visible as f64;
     if weight < LETTERS || !is_prose {
         return "";
     }
@@ -78,7 +82,11 @@ fn chinese(text: &str) -> Code {
 
 /// Whether a code is among those that are wanted: `cmn` is all of Chinese.
 pub fn is_among(code: &str, wanted: &[String]) -> bool {
-    let is = |wanted: &String| code == wanted || (!wanted.is_empty() && code.strip_prefix(wanted.as_str()).is_some_and(|rest| rest.starts_with('-')));
+    let is = |wanted: &String| {
+        code == wanted
+            || (!wanted.is_empty()
+                && code.strip_prefix(wanted.as_str()).is_some_and(|rest| rest.starts_with('-')))
+    };
     wanted.iter().any(is)
 }
 
@@ -156,8 +164,14 @@ mod tests {
         assert_eq!(told("請把下面這段話翻譯成英文，並說明理由。"), "cmn-Hant");
         assert_eq!(told("大家好吃"), "cmn");
         assert_eq!(told("今日はとても良い天気ですから、公園に行きましょう。"), "jpn");
-        assert_eq!(told("The quick brown fox jumps over the lazy dog, and then it sleeps until the morning comes."), "eng");
-        assert_eq!(told("Der schnelle braune Fuchs springt über den faulen Hund und schläft dann bis zum Morgen."), "deu");
+        assert_eq!(
+            told("The quick brown fox jumps over the lazy dog, and then it sleeps until the morning comes."),
+            "eng"
+        );
+        assert_eq!(
+            told("Der schnelle braune Fuchs springt über den faulen Hund und schläft dann bis zum Morgen."),
+            "deu"
+        );
         for nothing in ["", "ok", "你好", "12345 67890 + 33 = ? 1234 5678 9012", "…!?"] {
             assert_eq!(told(nothing), "", "{nothing}");
         }
@@ -167,7 +181,11 @@ mod tests {
 
     #[test]
     fn no_character_is_on_both_sides() {
-        assert!(SIMPLIFIED.is_disjoint(&TRADITIONAL), "{:?}", SIMPLIFIED.intersection(&TRADITIONAL).collect::<Vec<_>>());
+        assert!(
+            SIMPLIFIED.is_disjoint(&TRADITIONAL),
+            "{:?}",
+            SIMPLIFIED.intersection(&TRADITIONAL).collect::<Vec<_>>()
+        );
         assert!(SIMPLIFIED.len() > 300);
     }
 
@@ -175,7 +193,11 @@ mod tests {
     fn every_language_has_its_names() {
         for lang in Lang::all() {
             let name = name(lang.code());
-            assert!(lang.code() == "cmn" || CHINESE.iter().any(|(code, _)| *code == lang.code()), "{}", lang.code());
+            assert!(
+                lang.code() == "cmn" || CHINESE.iter().any(|(code, _)| *code == lang.code()),
+                "{}",
+                lang.code()
+            );
             assert!(!name.en.is_empty() && !name.zh.is_empty());
         }
     }

@@ -18,7 +18,10 @@ const ROLES: [TokenRole; 6] = [
 
 /// Turns of a row: tokens in a row that the same one wrote.
 pub fn turns(roles: &[TokenRole]) -> Vec<(TokenRole, u32)> {
-    roles.chunk_by(|a, b| a == b).map(|turn| (turn[0], u32::try_from(turn.len()).unwrap_or(u32::MAX))).collect()
+    roles
+        .chunk_by(|a, b| a == b)
+        .map(|turn| (turn[0], u32::try_from(turn.len()).unwrap_or(u32::MAX)))
+        .collect()
 }
 
 #[derive(Default)]

@@ -150,7 +150,8 @@ mod tests {
         let orders = Orders::new();
         for shared in [0u64, 200, 500, 800, 1000] {
             let set = |other: u64| -> Vec<u64> {
-                let mut set: Vec<u64> = (0..shared).chain((shared..1000).map(|n| n + other)).map(spread).collect();
+                let mut set: Vec<u64> =
+                    (0..shared).chain((shared..1000).map(|n| n + other)).map(spread).collect();
                 set.sort_unstable();
                 set
             };

@@ -65,12 +65,18 @@ pub(crate) struct Marks {
 /// # Errors
 /// When a threshold makes no sense, an evaluation set cannot be read, or it was cancelled. Rows that cannot be read are
 /// counted.
-pub fn analyse(dataset: &Dataset, checks: &AnalysisChecks, seed: u64, progress: &dyn Progress) -> Result<Known> {
+pub fn analyse(
+    dataset: &Dataset,
+    checks: &AnalysisChecks,
+    seed: u64,
+    progress: &dyn Progress,
+) -> Result<Known> {
     check_threshold(checks)?;
     // On deep stacks: rows and questions may be nested as deep as they like.
     DeepPool::new()?.run(|| {
         let contamination = !checks.contamination.is_empty();
-        let questions = contamination.then(|| Questions::read(&checks.contamination, progress)).transpose()?;
+        let questions =
+            contamination.then(|| Questions::read(&checks.contamination, progress)).transpose()?;
         let looking = Looking::new(dataset, questions.as_ref(), checks);
         let mut pass = Pass::new(&looking, checks);
         look_at_all(&mut pass, progress)?;
@@ -84,7 +90,10 @@ fn check_threshold(checks: &AnalysisChecks) -> Result<()> {
             "{threshold} is no similarity of near-duplicates",
             "{threshold} 不是有效的近似重复相似度"
         ))
-        .mend(Text::fixed("give a number above 0 up to 1, such as 0.8", "请给出大于 0 且不超过 1 的数，例如 0.8"))),
+        .mend(Text::fixed(
+            "give a number above 0 up to 1, such as 0.8",
+            "请给出大于 0 且不超过 1 的数，例如 0.8",
+        ))),
         _ => Ok(()),
     }
 }
@@ -106,7 +115,12 @@ fn look_at_all(pass: &mut Pass<'_>, progress: &dyn Progress) -> Result<()> {
     Ok(())
 }
 
-fn conclude(mut pass: Pass<'_>, checks: &AnalysisChecks, seed: u64, progress: &dyn Progress) -> Result<Known> {
+fn conclude(
+    mut pass: Pass<'_>,
+    checks: &AnalysisChecks,
+    seed: u64,
+    progress: &dyn Progress,
+) -> Result<Known> {
     let looking = pass.looking;
     let index = pass.index.take();
     let mut analysis = Analysis {

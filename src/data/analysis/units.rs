@@ -152,7 +152,10 @@ mod tests {
 
     #[test]
     fn words_and_characters_are_units_and_punctuation_is_none() {
-        assert_eq!(words("The cat's 2nd life… 你好，GPT4世界!"), ["The", "cat", "s", "2nd", "life", "你", "好", "GPT4", "世", "界"]);
+        assert_eq!(
+            words("The cat's 2nd life… 你好，GPT4世界!"),
+            ["The", "cat", "s", "2nd", "life", "你", "好", "GPT4", "世", "界"]
+        );
         assert_eq!(words(" \n…—"), [""; 0]);
         assert_eq!(units("Straße")[0].hash, units("STRAßE")[0].hash);
         assert_ne!(units("ab")[0].hash, units("ba")[0].hash);
@@ -187,7 +190,10 @@ mod tests {
         assert_eq!(ending(text, &units), Some("two, and three."));
         let chinese = "好的，以下是答案：今天天气不错。";
         let units = super::units(chinese);
-        assert_eq!((opening(chinese, &units), ending(chinese, &units)), (Some("好的，以下是"), Some("天天气不错。")));
+        assert_eq!(
+            (opening(chinese, &units), ending(chinese, &units)),
+            (Some("好的，以下是"), Some("天天气不错。"))
+        );
         assert_eq!(opening("", &[]), None);
     }
 }

@@ -273,7 +273,8 @@ impl<'a> Pass<'a> {
         }
         let is_trained_on = |row: &u32| split.train.binary_search(row).is_ok();
         let trained_on = alike.into_values().filter(|rows| rows.iter().any(is_trained_on));
-        let mut leaks: Vec<u32> = trained_on.flatten().filter(|row| split.validation.binary_search(row).is_ok()).collect();
+        let mut leaks: Vec<u32> =
+            trained_on.flatten().filter(|row| split.validation.binary_search(row).is_ok()).collect();
         leaks.sort_unstable();
         leaks
     }

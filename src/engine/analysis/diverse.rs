@@ -105,7 +105,8 @@ pub fn k_center(
             Some((far.1, piece * PIECE + far.0))
         });
         // The order of the pieces decides between equals, not that of the threads.
-        next = farthest.reduce_with(|a, b| if (b.0, a.1) > (a.0, b.1) { b } else { a }).map(|(_, point)| point);
+        next =
+            farthest.reduce_with(|a, b| if (b.0, a.1) > (a.0, b.1) { b } else { a }).map(|(_, point)| point);
         if !go_on(chosen.len()) {
             return None;
         }
@@ -153,7 +154,10 @@ fn square_distance(a: &[f32], b: &[f32]) -> f32 {
 }
 
 fn nothing_asked() -> UserError {
-    UserError::bad_input(Text::fixed("No row asks anything: there is nothing to compare", "没有任何行包含提问，无法比较"))
+    UserError::bad_input(Text::fixed(
+        "No row asks anything: there is nothing to compare",
+        "没有任何行包含提问，无法比较",
+    ))
 }
 
 fn too_many() -> UserError {

@@ -25,7 +25,10 @@ impl Outputs {
     pub fn beside(out: &Path) -> Result<Self> {
         let stem = out.file_stem().filter(|_| out.extension().is_some_and(|extension| extension == "jsonl"));
         let Some(name) = stem.or(out.file_name()) else {
-            return Err(UserError::bad_input(Text::fixed("The filtered file has no name", "未指定过滤结果的文件名")));
+            return Err(UserError::bad_input(Text::fixed(
+                "The filtered file has no name",
+                "未指定过滤结果的文件名",
+            )));
         };
         let mut name = name.to_owned();
         name.push(".reasons.jsonl");
@@ -57,8 +60,11 @@ pub fn write(
     outputs: &Outputs,
     progress: &dyn Progress,
 ) -> Result<FilterReport> {
-    let mut report =
-        FilterReport { out: outputs.out.clone(), reasons: outputs.reasons.clone(), ..FilterReport::default() };
+    let mut report = FilterReport {
+        out: outputs.out.clone(),
+        reasons: outputs.reasons.clone(),
+        ..FilterReport::default()
+    };
     let (mut kept, mut reasons) = (AtomicFile::create(&outputs.out)?, AtomicFile::create(&outputs.reasons)?);
     {
         let mut kept = Lines { to: BufWriter::new(kept.file()), path: &outputs.out };

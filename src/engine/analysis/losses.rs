@@ -27,7 +27,8 @@ pub fn losses(
     let given = found.map(|(logprob, best)| (*best != u32::MAX).then_some((-logprob, token(*best))));
     // Nothing predicts the first token.
     let all = std::iter::once(None).chain(given).take(example.ids.len());
-    let (losses, best) = all.map(|given| given.map_or((None, None), |(loss, best)| (Some(loss), Some(best)))).unzip();
+    let (losses, best) =
+        all.map(|given| given.map_or((None, None), |(loss, best)| (Some(loss), Some(best)))).unzip();
     Ok(TokenLosses {
         row,
         tokens: example.ids.iter().map(|id| token(*id)).collect(),

@@ -70,8 +70,11 @@ fn ask_the_model(
     sink: &mut Sink,
 ) -> Result<()> {
     if checks.diverse == Some(0) {
-        return Err(UserError::bad_input(Text::fixed("A diverse subset needs rows", "多样性子集的行数须大于 0"))
-            .mend(Text::fixed("give a number of rows from 1 on", "请给出不小于 1 的行数")));
+        return Err(UserError::bad_input(Text::fixed(
+            "A diverse subset needs rows",
+            "多样性子集的行数须大于 0",
+        ))
+        .mend(Text::fixed("give a number of rows from 1 on", "请给出不小于 1 的行数")));
     }
     let chosen = session.chosen.clone();
     let model = load(request, &model_of(config), session, sink)?;
@@ -168,5 +171,8 @@ impl Rows<'_> {
 }
 
 fn no_such_row(row: u64, rows: usize) -> UserError {
-    UserError::bad_input(text!("There is no row {row}: the data has {rows}", "没有第 {row} 行：数据共 {rows} 行"))
+    UserError::bad_input(text!(
+        "There is no row {row}: the data has {rows}",
+        "没有第 {row} 行：数据共 {rows} 行"
+    ))
 }

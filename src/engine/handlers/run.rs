@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use data::{Encoder, Progress};
-use protocol::{
-    Command, Control, Event, RequestId, Result, RunCommand, RunEvent, Text, UserError, text,
-};
+use protocol::{Command, Control, Event, RequestId, Result, RunCommand, RunEvent, Text, UserError, text};
 
 use super::Desk;
 use super::analyze::{Rows, score_row};
@@ -109,7 +107,9 @@ impl Meanwhile for Chat<'_> {
         let (session, desk, control) = (&mut *self.session, &mut *self.desk, self.control);
         let sound = settle(&question, sink, |sink| match &question {
             Command::Generate { generate, .. } if generate.live.is_some() => Err(released()),
-            Command::Generate { request, generate } => generate_answer(*request, generate, session, control, sink),
+            Command::Generate { request, generate } => {
+                generate_answer(*request, generate, session, control, sink)
+            }
             Command::ScoreRow { live: true, .. } => Err(released()),
             Command::ScoreRow { request, config, base, row, model, .. } => {
                 score_row(*request, (config, base, *row), model, (session, desk), control, sink)
@@ -144,11 +144,7 @@ fn settle(question: &Command, sink: &mut Sink, work: impl FnOnce(&mut Sink) -> R
 }
 
 /// The run's model, with what it has learned so far or without.
-fn live_speaker<'a>(
-    live: Option<bool>,
-    learner: &'a Learner,
-    encoder: &'a Encoder,
-) -> Result<Speaker<'a>> {
+fn live_speaker<'a>(live: Option<bool>, learner: &'a Learner, encoder: &'a Encoder) -> Result<Speaker<'a>> {
     let trained = learner.adapter.as_deref().map(Adapter::view);
     let adapter = match live {
         Some(true) => trained,

@@ -15,7 +15,8 @@ fn score(row: u64, ifd: f64) -> IfdScore {
 fn a_row_is_left_out_for_the_first_of_its_reasons() {
     let folder = Folder::new();
     let question = "A farmer has twelve sheep and sells five of them on Monday, how many are left over?";
-    let text = |n: usize| format!("this is the number {n} in a longer sentence that is told in plain English words");
+    let text =
+        |n: usize| format!("this is the number {n} in a longer sentence that is told in plain English words");
     let rows = [
         row("one", &text(1)),
         row("one", &text(1)),
@@ -46,15 +47,32 @@ fn a_row_is_left_out_for_the_first_of_its_reasons() {
     };
     let filter = Filter::new(&wanted, &known, &dataset, Chosen::default());
     let reasons: Vec<_> = filter.rows().map(|row| filter.reason(row).map(|reason| reason.id)).collect();
-    let expected = [None, Some("near-duplicate"), Some("unusable"), Some("language"), Some("contaminated"), Some("leak"), None];
+    let expected = [
+        None,
+        Some("near-duplicate"),
+        Some("unusable"),
+        Some("language"),
+        Some("contaminated"),
+        Some("leak"),
+        None,
+    ];
     assert_eq!(reasons, expected);
     let told = |row: usize| filter.reason(row).unwrap().told.en.to_string();
     assert_eq!(told(1), "as row 1, similarity 1.000");
     assert_eq!(told(3), "Chinese, simplified");
-    assert!(told(4).starts_with("has 100 % of row 1 of ") && told(5).contains("v.jsonl"), "{} {}", told(4), told(5));
+    assert!(
+        told(4).starts_with("has 100 % of row 1 of ") && told(5).contains("v.jsonl"),
+        "{} {}",
+        told(4),
+        told(5)
+    );
     let nothing = FilterRequest::default();
     let filter = Filter::new(&nothing, &known, &dataset, Chosen::default());
-    assert_eq!(filter.rows().filter(|row| filter.reason(*row).is_none()).count(), 6, "only what cannot be read is left out");
+    assert_eq!(
+        filter.rows().filter(|row| filter.reason(*row).is_none()).count(),
+        6,
+        "only what cannot be read is left out"
+    );
 }
 
 #[test]
@@ -69,10 +87,14 @@ fn of_the_scored_rows_the_highest_share_up_to_one_is_kept() {
     let wanted = FilterRequest { ifd_share: Some(0.3), ..FilterRequest::default() };
     let chosen = Chosen { ifd: Some(&ifd), diverse: None };
     let filter = Filter::new(&wanted, &known, &dataset, chosen);
-    let kept: Vec<usize> = filter.rows().filter(|row| filter.reason(*row).is_none()).map(|row| row + 1).collect();
+    let kept: Vec<usize> =
+        filter.rows().filter(|row| filter.reason(*row).is_none()).map(|row| row + 1).collect();
     assert_eq!(kept, [8, 9, 10]);
     let kind = |row: usize| filter.reason(row - 1).unwrap().kind.en;
-    assert_eq!([kind(1), kind(11), kind(12)], ["IFD below the share that is kept", "IFD above 1", "has no IFD"]);
+    assert_eq!(
+        [kind(1), kind(11), kind(12)],
+        ["IFD below the share that is kept", "IFD above 1", "has no IFD"]
+    );
     let wanted = FilterRequest { diverse: true, ..FilterRequest::default() };
     let chosen = Chosen { ifd: None, diverse: Some(&[5, 2]) };
     let filter = Filter::new(&wanted, &known, &dataset, chosen);

@@ -29,7 +29,8 @@ fn rows_of(overlaps: Option<&Vec<Overlap>>) -> Vec<(u64, u64)> {
 
 #[test]
 fn languages_lengths_openings_and_endings_are_always_told() {
-    let english = "Sure! Here is the answer that you have asked for, written out in full for you. I hope this helps!";
+    let english =
+        "Sure! Here is the answer that you have asked for, written out in full for you. I hope this helps!";
     let chinese = "好的，以下是您需要的答案，请您仔细阅读并核对全部内容。希望对您有所帮助！";
     let rows: String = [
         row("Tell me about the weather in spring", english),
@@ -46,7 +47,8 @@ fn languages_lengths_openings_and_endings_are_always_told() {
         analysis.languages.iter().map(|share| (share.code.as_str(), share.examples.as_slice())).collect();
     assert_eq!(shares, [("eng", &[1, 3][..]), ("", &[5]), ("cmn-Hans", &[2])]);
     assert_eq!(analysis.languages[2].name.zh, "中文（简体）");
-    let first = |list: &[protocol::Frequent]| (list[0].text.clone(), list[0].count, list[0].rows.clone(), list.len());
+    let first =
+        |list: &[protocol::Frequent]| (list[0].text.clone(), list[0].count, list[0].rows.clone(), list.len());
     assert_eq!(first(&analysis.openings), ("Sure! Here is".to_owned(), 2, vec![1, 3], 1));
     assert_eq!(first(&analysis.endings), ("hope this helps!".to_owned(), 2, vec![1, 3], 1));
     let of = |role| analysis.lengths.iter().find(|lengths| lengths.role == role).unwrap();
@@ -54,14 +56,20 @@ fn languages_lengths_openings_and_endings_are_always_told() {
     assert_eq!((user.turns, user.tokens, user.longest), (4, 7 + 1 + 8 + 1, 8));
     assert_eq!((assistant.turns, assistant.tokens, assistant.longest), (4, 20 + 1 + 20 + 1, 20));
     assert_eq!(assistant.lengths.counts.iter().sum::<u64>(), 4);
-    assert!(analysis.near_duplicates.is_none() && analysis.leaks.is_none() && analysis.contamination.is_none());
+    assert!(
+        analysis.near_duplicates.is_none() && analysis.leaks.is_none() && analysis.contamination.is_none()
+    );
 }
 
 #[test]
 fn training_rows_in_the_validation_file_are_told() {
     let folder = Folder::new();
-    let long = |n: usize| format!("a text of some length that only row {n} has, with word{n} and more{n} and other{n} in it");
-    let rows = |of: std::ops::Range<usize>| of.map(|n| row(&format!("say {n} in other words"), &long(n))).collect::<String>();
+    let long = |n: usize| {
+        format!("a text of some length that only row {n} has, with word{n} and more{n} and other{n} in it")
+    };
+    let rows = |of: std::ops::Range<usize>| {
+        of.map(|n| row(&format!("say {n} in other words"), &long(n))).collect::<String>()
+    };
     folder.write("a.jsonl", rows(0..50));
     let nearly = row("say 7 in other words", &(long(7) + " again"));
     folder.write("v.jsonl", rows(60..63) + &rows(3..4) + &nearly + &rows(70..72));
@@ -89,8 +97,12 @@ fn rows_that_are_held_out_by_chance_may_leak_too() {
     let analysis = known(&config, &folder, &checks).analysis;
     let split = data::Split::hold_out(&(0..400).collect::<Vec<_>>(), 0.1, 42);
     let twin = |row: &u32| (row + 200) % 400;
-    let expected: Vec<u64> =
-        split.train.iter().filter(|row| split.validation.contains(&twin(row))).map(|row| u64::from(*row) + 1).collect();
+    let expected: Vec<u64> = split
+        .train
+        .iter()
+        .filter(|row| split.validation.contains(&twin(row)))
+        .map(|row| u64::from(*row) + 1)
+        .collect();
     let told: Vec<u64> = analysis.leaks.unwrap().iter().map(|leak| leak.row).collect();
     assert!(expected.len() > 20);
     assert_eq!(told, expected);
@@ -105,8 +117,12 @@ const QUESTION: &str = "A farmer has twelve sheep and sells five of them on Mond
 #[test]
 fn questions_of_an_evaluation_set_are_found_in_any_wording_around_them() {
     let folder = Folder::new();
-    let header = "Answer the following question and choose one of the four options that are given below, please. ";
-    folder.write("eval.csv", format!("question,A,B\n\"{QUESTION}\",5,7\n\"A question of six words only?\",1,2\n"));
+    let header =
+        "Answer the following question and choose one of the four options that are given below, please. ";
+    folder.write(
+        "eval.csv",
+        format!("question,A,B\n\"{QUESTION}\",5,7\n\"A question of six words only?\",1,2\n"),
+    );
     let other = |n: usize| format!("{{\"text\":\"{header} What is the {n}th word of the {n}th line?\"}}\n");
     std::fs::create_dir(folder.path().join("set")).unwrap();
     folder.write("set/b.jsonl", (0..12).map(other).collect::<String>());

@@ -93,7 +93,8 @@ fn texts(line: &str) -> Vec<String> {
 fn altered(line: &str, turn: usize) -> String {
     let value: Value = serde_json::from_str(line).unwrap();
     let output = value["output"].as_str().unwrap();
-    let at = output.char_indices().map(|(at, _)| at).nth(turn * 7 % output.chars().count().max(1)).unwrap_or(0);
+    let at =
+        output.char_indices().map(|(at, _)| at).nth(turn * 7 % output.chars().count().max(1)).unwrap_or(0);
     let output = format!("{} {turn} {}", &output[..at], &output[at..]);
     let mut value = value;
     value["output"] = output.into();
@@ -103,8 +104,10 @@ fn altered(line: &str, turn: usize) -> String {
 #[test]
 fn near_duplicates_are_those_of_all_pairs_on_real_rows_with_planted_ones() {
     let files = ["alpaca_zh_demo.json", "alpaca_en_demo.json"];
-    let found: Vec<_> =
-        files.iter().filter_map(|name| common::shared(&format!("realdata/data/llama-factory/{name}"))).collect();
+    let found: Vec<_> = files
+        .iter()
+        .filter_map(|name| common::shared(&format!("realdata/data/llama-factory/{name}")))
+        .collect();
     common::skipped(files.len() - found.len(), "real files with planted near-duplicates");
     for path in found {
         let rows: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
@@ -119,9 +122,14 @@ fn near_duplicates_are_those_of_all_pairs_on_real_rows_with_planted_ones() {
             let groups = analysis.near_duplicates.unwrap();
             let told: BTreeSet<(usize, usize)> = groups
                 .iter()
-                .flat_map(|group| group.rows[1..].iter().map(|row| (*row as usize - 1, group.rows[0] as usize - 1)))
+                .flat_map(|group| {
+                    group.rows[1..].iter().map(|row| (*row as usize - 1, group.rows[0] as usize - 1))
+                })
                 .collect();
-            let right = told.iter().filter(|(row, of)| expected.get(row).is_some_and(|(first, _)| first == of)).count();
+            let right = told
+                .iter()
+                .filter(|(row, of)| expected.get(row).is_some_and(|(first, _)| first == of))
+                .count();
             println!(
                 "{}: threshold {threshold}: {} near-duplicates of {} rows, found {}, precision {:.4}, recall {:.4}",
                 path.file_name().unwrap().display(),
@@ -138,7 +146,8 @@ fn near_duplicates_are_those_of_all_pairs_on_real_rows_with_planted_ones() {
             for group in &groups {
                 let of = group.rows[0] as usize - 1;
                 let rows = group.rows[1..].iter().filter_map(|row| expected.get(&(*row as usize - 1)));
-                let least = rows.filter(|(first, _)| *first == of).map(|(_, alike)| *alike).fold(1.0, f64::min);
+                let least =
+                    rows.filter(|(first, _)| *first == of).map(|(_, alike)| *alike).fold(1.0, f64::min);
                 assert!((least - group.similarity).abs() < 1e-12, "{group:?}: {least}");
             }
         }
@@ -165,7 +174,10 @@ fn rows_that_are_equal_are_one_group_whatever_their_number() {
     let analysis = known(&config(&["a.jsonl"]), &folder, &near(0.8)).analysis;
     let groups = analysis.near_duplicates.unwrap();
     assert_eq!((groups.len(), analysis.near_duplicate_rows), (2, 4998));
-    assert_eq!((groups[0].rows[..3].to_vec(), groups[0].count, groups[0].rows.len()), (vec![1, 3, 5], 2500, 100));
+    assert_eq!(
+        (groups[0].rows[..3].to_vec(), groups[0].count, groups[0].rows.len()),
+        (vec![1, 3, 5], 2500, 100)
+    );
     assert_eq!((groups[0].text.as_str(), groups[0].similarity), ("say it", 1.0));
 }
 

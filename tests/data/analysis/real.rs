@@ -45,7 +45,8 @@ fn real_files_are_told_in_their_language() {
             missing += 1;
             continue;
         };
-        let mix: Vec<_> = analysis.languages.iter().map(|share| format!("{} {}", share.code, share.rows)).collect();
+        let mix: Vec<_> =
+            analysis.languages.iter().map(|share| format!("{} {}", share.code, share.rows)).collect();
         println!(
             "{path}: {} rows, {}; {} near-duplicates, {} leaks; opens {:?}; ends {:?}",
             analysis.rows,
@@ -62,18 +63,37 @@ fn real_files_are_told_in_their_language() {
 
 #[test]
 fn real_evaluation_sets_are_found_only_where_they_were_planted() {
-    let names = ["gsm8k", "mmlu", "noncommercial/ceval", "noncommercial/cmmlu", "TruthfulQA.csv", "mt-bench", "blimp"];
+    let names = [
+        "gsm8k",
+        "mmlu",
+        "noncommercial/ceval",
+        "noncommercial/cmmlu",
+        "TruthfulQA.csv",
+        "mt-bench",
+        "blimp",
+    ];
     let sets: Vec<PathBuf> =
         names.iter().filter_map(|name| common::shared(&format!("realdata/eval/{name}"))).collect();
     common::skipped(names.len() - sets.len(), "evaluation sets");
     let Some(gsm8k) = common::shared("realdata/eval/gsm8k/test.jsonl") else { return };
     let checks = AnalysisChecks { contamination: sets, ..AnalysisChecks::default() };
-    for path in ["data/llama-factory/alpaca_en_demo.json", "data/llama-factory/alpaca_zh_demo.json", "data/belle/eval_set.json"] {
+    for path in [
+        "data/llama-factory/alpaca_en_demo.json",
+        "data/llama-factory/alpaca_zh_demo.json",
+        "data/belle/eval_set.json",
+    ] {
         let Some(analysis) = analysed(path, &checks) else { continue };
         let found = analysis.contamination.unwrap();
         println!("{path}: {} of {} rows", found.len(), analysis.rows);
         for one in found.iter().take(10) {
-            println!("  row {} has {:.2} of row {} of {}: {}", one.row, one.similarity, one.file_row, one.file.display(), one.text);
+            println!(
+                "  row {} has {:.2} of row {} of {}: {}",
+                one.row,
+                one.similarity,
+                one.file_row,
+                one.file.display(),
+                one.text
+            );
         }
         for note in &analysis.notes {
             println!("  {note}");
@@ -115,7 +135,13 @@ fn findings(path: &str) -> Option<Vec<(FindingKind, u64)>> {
     let dataset = Dataset::open(&config, "".as_ref(), Arc::new(encoder), &Silent).ok()?;
     let survey = Survey::new(&dataset, &tokens, 42, &Silent).unwrap();
     for finding in &survey.verdict.findings {
-        println!("    {:?} {} {:?}: {}", finding.kind, finding.count, finding.rows.iter().take(6).collect::<Vec<_>>(), finding.text);
+        println!(
+            "    {:?} {} {:?}: {}",
+            finding.kind,
+            finding.count,
+            finding.rows.iter().take(6).collect::<Vec<_>>(),
+            finding.text
+        );
     }
     let kinds = survey.verdict.findings.iter().filter(|finding| finding.kind != FindingKind::PadIsEos);
     Some(kinds.map(|finding| (finding.kind, finding.count)).collect())
