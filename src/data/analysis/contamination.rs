@@ -247,11 +247,11 @@ fn files_below(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<
 }
 
 fn is_data(path: &Path) -> bool {
-    let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-    let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-    !hidden
-        && (extension == "csv"
-            || sources::CONTAINERS.iter().any(|container| container.extensions.contains(&extension.as_str())))
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let bare = [".gz", ".zst"].iter().find_map(|around| name.strip_suffix(around)).unwrap_or(&name);
+    let extension =
+        bare.rsplit_once('.').filter(|(stem, _)| !stem.is_empty()).map_or("", |(_, extension)| extension);
+    sources::CONTAINERS.iter().any(|container| container.extensions.contains(&extension))
 }
 
 fn nothing_in(folder: &Path) -> UserError {

@@ -73,7 +73,7 @@ impl Scoring<'_> {
             let rows: Vec<Example> = batch.iter().map(|row| examples[*row].clone()).collect();
             score_examples(self.model, self.adapter, &rows)
         };
-        self.each(&lengths, &joins, &|row| &examples[row].ids, &score, told)
+        self.each(&lengths, &joins, &|row| examples[row].ids.as_slice(), &score, told)
     }
 
     /// The mean of the last hidden states of each row of ids, none of them empty.
@@ -87,7 +87,7 @@ impl Scoring<'_> {
             let rows: Vec<Vec<u32>> = batch.iter().map(|row| rows[*row].clone()).collect();
             embed_rows(self.model, self.adapter, &rows)
         };
-        self.each(&lengths, &joins, &|row| &rows[row], &embed, told)
+        self.each(&lengths, &joins, &|row| rows[row].as_slice(), &embed, told)
     }
 
     /// Does something with all rows, in batches of rows of like length; results in the rows' order.
