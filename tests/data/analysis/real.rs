@@ -143,22 +143,22 @@ fn findings(path: &str) -> Option<Vec<(FindingKind, u64)>> {
             finding.text
         );
     }
-    let kinds = survey.verdict.findings.iter().filter(|finding| finding.kind != FindingKind::PadIsEos);
+    // Which of the repeated rows are held out, the seed decides.
+    let told = |kind| !matches!(kind, FindingKind::PadIsEos | FindingKind::Leak);
+    let kinds = survey.verdict.findings.iter().filter(|finding| told(finding.kind));
     Some(kinds.map(|finding| (finding.kind, finding.count)).collect())
 }
 
 #[test]
 fn verdicts_on_real_files_tell_what_is_there_and_nothing_else() {
-    // What was looked up in the files by hand; everything else would be a false finding.
-    let cases: [(&str, &[(FindingKind, u64)]); 8] = [
-        ("data/llama-factory/alpaca_en_demo.json", &[]),
-        ("data/llama-factory/alpaca_zh_demo.json", &[]),
+    // Counted in the files by hand (repeated rows) and by transformers' tokenizer (rows of more than 1024 tokens);
+    // everything else would be a false finding.
+    let cases: [(&str, &[(FindingKind, u64)]); 5] = [
+        ("data/llama-factory/alpaca_en_demo.json", &[(FindingKind::Duplicate, 14)]),
+        ("data/llama-factory/alpaca_zh_demo.json", &[(FindingKind::Duplicate, 8)]),
         ("data/llama-factory/identity.json", &[]),
-        ("data/llama-factory/v1_sft_demo.jsonl", &[]),
-        ("data/belle/eval_set.json", &[]),
-        ("data/dolly_hhrlhf_train_small.jsonl", &[]),
-        ("data/llama-factory/wiki_demo.txt", &[]),
-        ("data/tiny_shakespeare.txt", &[]),
+        ("data/dolly_hhrlhf_train_small.jsonl", &[(FindingKind::TooLong, 14)]),
+        ("data/llama-factory/wiki_demo.txt", &[(FindingKind::TooLong, 25)]),
     ];
     let mut missing = 0;
     for (path, expected) in cases {
