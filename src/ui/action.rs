@@ -10,7 +10,8 @@ use crate::desktop::DesktopRequest;
 use crate::panels::PanelId;
 use crate::persisted::Preferences;
 use crate::state::{
-    chat::ChatAction, data::DataAction, export::ExportAction, runs::RunsAction, train::TrainAction,
+    chat::ChatAction, data::DataAction, evaluate::EvaluateAction, export::ExportAction,
+    predict::PredictAction, runs::RunsAction, train::TrainAction,
 };
 
 /// A change that a panel wants. Nothing else changes the window's state or reaches the engine.
@@ -29,6 +30,8 @@ pub enum Action {
     Train(TrainAction),
     Chat(ChatAction),
     Export(ExportAction),
+    Predict(PredictAction),
+    Evaluate(EvaluateAction),
     Runs(RunsAction),
     Desktop(DesktopRequest),
     /// Opens a run file as the project.

@@ -24,6 +24,21 @@ pub enum Purpose {
     VocabularyFile,
     VocabularyTexts,
     VocabularyFolder,
+    /// Whose rows are answered, the file of the answers, and the adapter that answers.
+    PredictInput,
+    PredictOutput,
+    PredictAdapter,
+    /// Questions, the adapter that is asked, and a table of evaluations.
+    EvaluationFolder,
+    EvaluationFile,
+    EvaluationAdapter,
+    EvaluationTable,
+    /// Sets that the training rows are compared with, and the rows that are kept.
+    AnalysisSets,
+    FilteredFile,
+    /// The adapter that tokens are judged by.
+    HeatAdapter,
+    ConvertedFile,
     /// An adapter that joins the one in Chat.
     JoinFolder,
     /// Where runs are kept.

@@ -64,6 +64,9 @@ impl Follow {
         self.runs(apply);
         apply.chat_follow();
         apply.export_follow();
+        apply.predict_follow();
+        apply.evaluate_follow();
+        apply.convert_follow();
         apply.attach();
         apply.write_picture();
         let seen =

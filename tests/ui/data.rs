@@ -1,6 +1,7 @@
 //! The data panel, on a made-up engine with a dataset of 400 rows.
 
-mod workshop;
+pub mod analysis;
+pub mod workshop;
 
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
@@ -21,14 +22,14 @@ fn open(language: Language) -> (Panel, FakeEngine) {
     Workshop::default().open(&Window { language, ..Window::default() })
 }
 
-fn press(harness: &mut Panel, label: &str) {
+pub fn press(harness: &mut Panel, label: &str) {
     // Labels that come twice are those of the panel first, then those of the summary.
     harness.get_all_by_label(label).next().expect("a widget of that name").click();
     settle(harness);
 }
 
 /// Time passes, so that the engine is asked for what changed.
-fn settle(harness: &mut Panel) {
+pub fn settle(harness: &mut Panel) {
     harness.run();
     let now = harness.state().state().now + 2.0;
     harness.state_mut().set_clock(now);

@@ -9,13 +9,16 @@
 mod chat;
 mod data;
 mod errors;
+mod evaluate;
 mod export;
 mod forecast;
 mod frame;
 mod mix;
+mod predict;
 mod runs;
 mod setup;
 mod snapshots;
+mod states;
 mod support;
 mod train;
 mod words;

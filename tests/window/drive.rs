@@ -73,15 +73,17 @@ const CHINESE: (i32, i32) = (1115, 21);
 const NOWHERE: (i32, i32) = (700, 786);
 
 /// Panels by their keys.
-const PANELS: [(&str, &str); 8] = [
+const PANELS: [(&str, &str); 10] = [
     ("1", "model"),
     ("2", "data"),
     ("3", "method"),
     ("4", "train"),
     ("5", "chat"),
     ("6", "export"),
-    ("7", "runs"),
-    ("8", "settings"),
+    ("7", "predict"),
+    ("8", "evaluate"),
+    ("9", "runs"),
+    ("comma", "settings"),
 ];
 
 #[test]

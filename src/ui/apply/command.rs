@@ -141,6 +141,26 @@ impl Apply<'_> {
         }
     }
 
+    /// What asks for a file or folder of its own takes it, where it is what one looks at. True when it did.
+    fn dropped_on_panel(&mut self, dropped: &[DroppedPath]) -> bool {
+        let first = |kinds: &[DroppedKind]| {
+            let found = dropped.iter().find(|item| kinds.contains(&item.kind));
+            found.map(|item| item.path.clone())
+        };
+        let visible = |panel: &crate::panels::PanelInfo| self.workspace.is_visible(&panel.panel_id());
+        let predicts = visible(&crate::panels::predict::PANEL) && !self.state.predict.is_busy();
+        let evaluates = visible(&crate::panels::evaluate::PANEL) && !self.state.evaluate.is_busy();
+        if let Some(file) = first(&[DroppedKind::Data]).filter(|_| predicts) {
+            self.predict_picked(Purpose::PredictInput, file);
+            return true;
+        }
+        if let Some(data) = first(&[DroppedKind::Data, DroppedKind::Other]).filter(|_| evaluates) {
+            self.evaluation_data(data);
+            return true;
+        }
+        false
+    }
+
     /// Does the obvious thing with what was dropped on the window.
     pub(super) fn dropped(&mut self, dropped: Vec<DroppedPath>) {
         let of = |kind| dropped.iter().filter(move |item| item.kind == kind).map(|item| item.path.clone());
@@ -154,6 +174,9 @@ impl Apply<'_> {
             panel = Some(crate::panels::model::PANEL.panel_id());
         }
         let data: Vec<_> = of(DroppedKind::Data).collect();
+        if self.dropped_on_panel(&dropped) {
+            return;
+        }
         if !data.is_empty() {
             self.picked(Purpose::TrainFiles, data);
             panel = Some(crate::panels::data::PANEL.panel_id());

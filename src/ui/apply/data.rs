@@ -1,9 +1,16 @@
 //! Requests of the Data panel.
 
-use protocol::{Command, Wish};
+use std::path::PathBuf;
+
+use protocol::{Command, RequestId, Wish};
 
 use super::Apply;
+use crate::desktop::{DesktopRequest, Purpose};
+use crate::state::analysis::{self, AnalysisAction};
+use crate::state::convert::{self, ConvertAction};
 use crate::state::data::DataAction;
+use crate::state::heat::{self, HeatAction};
+use crate::state::tuned::Tuned;
 
 /// How many rows a search looks for at once.
 const FOUND_AT_ONCE: u64 = 200;
@@ -18,6 +25,9 @@ impl Apply<'_> {
             }
             DataAction::Find { text, after } => self.find(text, after),
             DataAction::Check => self.check(),
+            DataAction::Analysis(action) => self.analysis(action),
+            DataAction::Heat(action) => self.heat(action),
+            DataAction::Convert(action) => self.convert(action),
         }
     }
 
@@ -65,5 +75,109 @@ impl Apply<'_> {
         self.state.data.partial = None;
         self.state.data.verdict.ask(request);
         self.engine.send(command);
+    }
+
+    fn analysis(&mut self, action: AnalysisAction) {
+        match action {
+            AnalysisAction::Checks(checks) => self.state.data.analysis.checks = *checks,
+            AnalysisAction::Filter(filter) => self.state.data.analysis.filter = *filter,
+            AnalysisAction::Start => self.analyze(None),
+            AnalysisAction::Write => {
+                let suggested = format!("{}-filtered.jsonl", self.state.project.file_name());
+                let purpose = Purpose::FilteredFile;
+                self.desktop.request(DesktopRequest::PickSave { purpose, suggested });
+            }
+            AnalysisAction::Stop => self.stop_analysis(),
+        }
+    }
+
+    fn analyze(&mut self, out: Option<PathBuf>) {
+        let wanted = analysis::request(self.state, out).filter(|_| !self.state.data.analysis.is_busy());
+        let Some(wanted) = wanted else { return };
+        let request = self.state.next_request();
+        self.state.data.analysis.begin(request, wanted.clone());
+        self.engine.send(Command::Analyze { request, analysis: Box::new(wanted) });
+    }
+
+    /// Work on rows is void when something newer is wanted; a model stops what it does, unless that is a run.
+    fn stop_analysis(&mut self) {
+        let analysis = &mut self.state.data.analysis;
+        let Some(request) = analysis.work.request else { return };
+        if !analysis.asked.as_ref().is_some_and(|asked| asked.checks.ask_the_model()) {
+            analysis.stopping = true;
+            self.engine.wish(Wish::Supersede(RequestId(request.0 + 1)));
+        } else if !self.state.train.is_active() {
+            analysis.stopping = true;
+            self.engine.wish(Wish::Stop);
+        }
+    }
+
+    fn heat(&mut self, action: HeatAction) {
+        match action {
+            HeatAction::Show(on) => self.state.data.heat.on = on,
+            HeatAction::Use(source) => self.state.data.heat.source = source.map(|source| *source),
+            HeatAction::Ask(row) => {
+                if let Some(command) = heat::ask(self.state, row) {
+                    self.engine.send(command);
+                }
+            }
+        }
+    }
+
+    fn convert(&mut self, action: ConvertAction) {
+        match action {
+            ConvertAction::Open => self.state.data.convert.open = true,
+            ConvertAction::Close => {
+                self.state.data.convert.open = false;
+                self.state.data.convert.work.error = None;
+            }
+            ConvertAction::To(to) => self.state.data.convert.to = to,
+            ConvertAction::Write => {
+                if let Some(wanted) = convert::request(self.state) {
+                    let suggested = convert::suggested(self.state, &wanted.to);
+                    let purpose = Purpose::ConvertedFile;
+                    self.desktop.request(DesktopRequest::PickSave { purpose, suggested });
+                }
+            }
+        }
+    }
+
+    /// Rows before and after, whenever the dialog is open and what it shows would change.
+    pub(crate) fn convert_follow(&mut self) {
+        let Some(wanted) = convert::request(self.state).filter(|_| self.state.data.convert.open) else {
+            return;
+        };
+        if self.state.data.convert.asked.as_ref() == Some(&wanted) {
+            return;
+        }
+        let request = self.state.next_request();
+        let convert = &mut self.state.data.convert;
+        convert.asked = Some(wanted.clone());
+        convert.preview.ask(request);
+        let (convert, count) = (Box::new(wanted), convert::SHOWN);
+        self.engine.send(Command::PreviewConversion { request, convert, first: 0, count });
+    }
+
+    fn write_converted(&mut self, out: PathBuf) {
+        let Some(wanted) = convert::request(self.state) else { return };
+        let request = self.state.next_request();
+        self.state.data.convert.work.ask(request);
+        self.engine.send(Command::Convert { request, convert: Box::new(wanted), out });
+    }
+
+    /// Paths were chosen for one of the panel's sheets.
+    pub(super) fn data_picked(&mut self, purpose: Purpose, paths: Vec<PathBuf>) {
+        let Some(first) = paths.first().cloned() else { return };
+        match purpose {
+            Purpose::FilteredFile => self.analyze(Some(first)),
+            Purpose::ConvertedFile => self.write_converted(first),
+            Purpose::HeatAdapter => self.state.data.heat.source = Some(Tuned::folder(first)),
+            _ => {
+                let sets = &mut self.state.data.analysis.checks.contamination;
+                let new = paths.into_iter().filter(|path| !sets.contains(path));
+                let new: Vec<_> = new.collect();
+                sets.extend(new);
+            }
+        }
     }
 }

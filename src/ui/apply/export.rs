@@ -5,7 +5,7 @@ use protocol::{Command, Text, Wish};
 use super::Apply;
 use crate::state::export::{ExportAction, request};
 use crate::state::toasts::Level;
-use crate::state::tuned::{Tuned, TunedKind};
+use crate::state::tuned::Tuned;
 
 impl Apply<'_> {
     pub(super) fn export(&mut self, action: ExportAction) {
@@ -14,11 +14,6 @@ impl Apply<'_> {
                 Some(source) => self.state.export.use_source(source),
                 None => self.toast(Level::Warning, NOTHING_TO_EXPORT.clone()),
             },
-            ExportAction::UseChat => {
-                if let Some(tuned) = self.state.chat.tuned.clone().filter(|t| t.kind != TunedKind::Live) {
-                    self.state.export.use_source(tuned);
-                }
-            }
             ExportAction::Use(source) => self.state.export.use_source(*source),
             ExportAction::Choose(choices) => self.state.export.choices = *choices,
             ExportAction::Start => self.start_export(),

@@ -4,7 +4,9 @@ mod chat;
 mod command;
 pub use command::DATA_EXTENSIONS;
 mod data;
+mod evaluate;
 mod export;
+mod predict;
 mod runs;
 mod train;
 
@@ -53,6 +55,8 @@ impl Apply<'_> {
             Action::Train(action) => self.train(action),
             Action::Chat(action) => self.chat(action),
             Action::Export(action) => self.export(action),
+            Action::Predict(action) => self.predict(action),
+            Action::Evaluate(action) => self.evaluate(action),
             Action::Runs(action) => self.runs(action),
             Action::Desktop(request) => self.desktop.request(request),
             Action::OpenProject(path) => self.open_project(path),
@@ -148,6 +152,16 @@ impl Apply<'_> {
             Purpose::VocabularyFolder => {
                 config.vocabulary.extended = first;
                 self.state.project.edit(config, now);
+            }
+            Purpose::PredictInput | Purpose::PredictOutput | Purpose::PredictAdapter => {
+                self.predict_picked(purpose, first);
+            }
+            Purpose::EvaluationFolder
+            | Purpose::EvaluationFile
+            | Purpose::EvaluationAdapter
+            | Purpose::EvaluationTable => self.evaluate_picked(purpose, first),
+            Purpose::AnalysisSets | Purpose::FilteredFile | Purpose::HeatAdapter | Purpose::ConvertedFile => {
+                self.data_picked(purpose, paths)
             }
             Purpose::JoinFolder => self.chat_joined(first),
             Purpose::RunsFolder => self.state.preferences.runs_dir = Some(first),

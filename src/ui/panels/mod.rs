@@ -107,4 +107,4 @@ macro_rules! panels {
     };
 }
 
-panels! { model, data, method, train, chat, export, runs, settings }
+panels! { model, data, method, train, chat, export, predict, evaluate, runs, settings }

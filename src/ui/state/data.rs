@@ -2,17 +2,29 @@
 
 use protocol::{Event, PreviewRow, PreviewSource, RequestId, UserError, Verdict};
 
+use super::analysis::{AnalysisAction, AnalysisState};
+use super::convert::{ConvertAction, ConvertState};
+use super::heat::{HeatAction, HeatState};
 use super::{Progress, Requested};
 
 /// What the Data panel wants.
 #[derive(Clone, Debug, PartialEq)]
 pub enum DataAction {
     /// Show rows from this one on (0-based).
-    Browse { first: u64, count: u64 },
+    Browse {
+        first: u64,
+        count: u64,
+    },
     /// The next row after this one (1-based) that holds the text.
-    Find { text: String, after: u64 },
+    Find {
+        text: String,
+        after: u64,
+    },
     /// Judge the whole dataset now.
     Check,
+    Analysis(AnalysisAction),
+    Heat(HeatAction),
+    Convert(ConvertAction),
 }
 
 /// A page of rows.
@@ -68,6 +80,9 @@ pub struct DataState {
     pub verdict: Requested<Box<Verdict>>,
     /// The verdict so far, while a check goes on.
     pub partial: Option<(Box<Verdict>, u64)>,
+    pub analysis: AnalysisState,
+    pub heat: HeatState,
+    pub convert: ConvertState,
     /// The request that the page answers: it is answered again when the files are counted.
     answered: Option<RequestId>,
     pages: u64,
@@ -80,6 +95,9 @@ impl DataState {
     }
 
     pub fn reduce(&mut self, event: &Event) {
+        self.analysis.reduce(event);
+        self.heat.reduce(event);
+        self.convert.reduce(event);
         match event {
             Event::Preview { request, rows, source } => self.preview(*request, rows, source.as_deref()),
             Event::Found { request, rows, scanned, complete } if self.found.awaits(*request) => {
@@ -149,7 +167,9 @@ impl DataState {
         self.page.fail(request, error);
         self.found.fail(request, error);
         self.verdict.fail(request, error);
-        ours
+        ours || self.analysis.fail(request, error)
+            || self.heat.fail(request, error)
+            || self.convert.fail(request, error)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The engine: what it offers, where it computes, how busy it is.
 
-use protocol::{Catalog, DeviceReport, DeviceStats, Event, UserError};
+use protocol::{Catalog, Descriptor, DeviceReport, DeviceStats, Event, Language, UserError};
 
 #[derive(Debug, Default)]
 pub struct EngineState {
@@ -16,6 +16,16 @@ pub struct EngineState {
 impl EngineState {
     pub fn is_ready(&self) -> bool {
         self.device.is_some() && !self.ended
+    }
+
+    /// What is known of a dataset format.
+    pub fn format(&self, id: &str) -> Option<&Descriptor> {
+        self.catalog.formats.iter().find(|format| format.id == id)
+    }
+
+    /// A format as people call it.
+    pub fn format_name<'a>(&'a self, id: &'a str, language: Language) -> &'a str {
+        self.format(id).map_or(id, |format| format.name.get(language))
     }
 
     pub fn reduce(&mut self, event: &Event) {

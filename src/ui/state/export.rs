@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use protocol::{
-    Event, ExportReport, ExportRequest, ExportTarget, MergeInto, ModelRef, Outcome, ParamKind, ParamSpec,
-    RequestId, RunEvent, RunReport, Text, UserError,
+    Event, ExportReport, ExportRequest, ExportTarget, MergeInto, ModelRef, ParamKind, ParamSpec, RequestId,
+    RunReport, Text, UserError,
 };
 
 use super::tuned::{Tuned, TunedKind};
@@ -26,8 +26,6 @@ pub enum ExportAction {
         run: Box<RunReport>,
         checkpoint: Option<PathBuf>,
     },
-    /// Export who speaks in the Chat panel.
-    UseChat,
     /// Export these.
     Use(Box<Tuned>),
     Choose(Box<ExportChoices>),
@@ -106,6 +104,9 @@ impl ExportState {
     }
 
     pub fn reduce(&mut self, event: &Event) {
+        if Tuned::follow(&mut self.source, event) {
+            self.choices.name = None;
+        }
         match event {
             Event::Exported { request, report } if self.export.awaits(*request) => {
                 self.written.push(report.dir.clone());
@@ -117,17 +118,6 @@ impl ExportState {
                 self.forecast.answer(*request, forecast);
             }
             Event::Progress { .. } => self.export.tell_progress(event),
-            Event::Run {
-                run, update: RunEvent::Ended { outcome: Outcome::Finished { result, .. } }, ..
-            } => {
-                self.source = Some(Tuned::of_result(&run.0, result));
-                self.choices.name = None;
-            }
-            Event::Runs { runs, .. } => {
-                if let Some(source) = &mut self.source {
-                    source.learn(runs);
-                }
-            }
             Event::Superseded { request } if self.forecast.awaits(*request) => {
                 self.forecast.supersede(*request);
                 self.asked = None;
@@ -285,6 +275,8 @@ pub fn request(state: &AppState) -> Option<ExportRequest> {
 
 #[cfg(test)]
 mod tests {
+    use protocol::{Outcome, RunEvent};
+
     use super::*;
     use crate::state::tuned::tests::run;
 

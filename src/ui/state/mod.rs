@@ -1,12 +1,17 @@
 //! What the window knows. Events are folded in by [`AppState::reduce`], pure and tested; only `apply` changes the rest.
 
+pub mod analysis;
 pub mod chat;
+pub mod convert;
 pub mod data;
 pub mod engine;
+pub mod evaluate;
 pub mod export;
+pub mod heat;
 pub mod history;
 pub mod mix;
 pub mod monitor;
+pub mod predict;
 pub mod problems;
 pub mod project;
 pub mod question;
@@ -41,6 +46,8 @@ pub struct AppState {
     pub train: train::TrainState,
     pub chat: chat::ChatState,
     pub export: export::ExportState,
+    pub predict: predict::PredictState,
+    pub evaluate: evaluate::EvaluateState,
     pub runs: runs::RunsState,
     pub monitor: monitor::Monitor,
     pub toasts: toasts::Toasts,
@@ -80,6 +87,8 @@ impl AppState {
         self.train.reduce(event);
         self.chat.reduce(event);
         self.export.reduce(event);
+        self.predict.reduce(event);
+        self.evaluate.reduce(event);
         self.runs.reduce(event);
         match event {
             Event::Device { stats } => self.monitor.push(self.now, *stats),
@@ -132,6 +141,8 @@ impl AppState {
             || self.train.fail(request, error)
             || self.chat.fail(request, error)
             || self.export.fail(request, error)
+            || self.predict.fail(request, error)
+            || self.evaluate.fail(request, error)
             || self.runs.fail(request, error);
         self.model.fail(request, error);
         self.estimate.fail(request, error);

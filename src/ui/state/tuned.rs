@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use protocol::{ModelRef, RunReport, Text, text};
+use protocol::{Event, ModelRef, Outcome, RunEvent, RunReport, Text, text};
 
 use super::AppState;
 use super::mix::Mix;
@@ -51,6 +51,15 @@ impl Tuned {
         Self { label, run: None, kind: TunedKind::Live, origin: None, mix: Mix::default() }
     }
 
+    /// The project's model as it was before training; None while there is none.
+    pub fn base(state: &AppState) -> Option<Self> {
+        let model = Origin::of_project(state).model.path;
+        let named = !state.project.config.model.path.as_os_str().is_empty();
+        let label = plain(name(&model));
+        let kind = TunedKind::Model(model);
+        named.then(|| Self { label, run: None, kind, origin: None, mix: Mix::default() })
+    }
+
     /// An adapter folder from anywhere, on the project's model.
     pub fn folder(dir: PathBuf) -> Self {
         let label = match run_around(&dir) {
@@ -94,6 +103,29 @@ impl Tuned {
         let label = text!("{name} · step {step}", "{name} · 第 {step} 步");
         let kind = TunedKind::Adapter(dir.join(CHECKPOINT_ADAPTER));
         Self { label, run: Some(run.to_path_buf()), kind, origin: None, mix: Mix::default() }
+    }
+
+    /// What is meant where nobody was chosen: who speaks in Chat, else the newest result, else the model as it was.
+    pub fn or_newest(chosen: Option<&Self>, state: &AppState) -> Option<Self> {
+        let able = |tuned: &&Self| tuned.kind != TunedKind::Live;
+        let chosen = chosen.or(state.chat.tuned.as_ref()).filter(able).cloned();
+        let newest = || state.runs.runs.iter().find_map(|run| Self::of_run(run, None));
+        chosen.or_else(newest).or_else(|| Self::base(state))
+    }
+
+    /// A run that ends well is what is chosen from then on; true when it was. What was chosen learns of its run.
+    pub fn follow(chosen: &mut Option<Self>, event: &Event) -> bool {
+        match event {
+            Event::Run {
+                run, update: RunEvent::Ended { outcome: Outcome::Finished { result, .. } }, ..
+            } => {
+                *chosen = Some(Self::of_result(&run.0, result));
+                return true;
+            }
+            Event::Runs { runs, .. } => chosen.iter_mut().for_each(|chosen| chosen.learn(runs)),
+            _ => {}
+        }
+        false
     }
 
     /// Takes up what the list of runs knows of its run.

@@ -139,6 +139,12 @@ impl Tokens {
         }
     }
 
+    /// From nothing (0) to the hottest (1): what is harder is both redder and stronger.
+    pub fn heat(&self, part: f32) -> Color32 {
+        let part = part.clamp(0.0, 1.0);
+        self.accent.lerp_to_gamma(self.error, part).gamma_multiply(0.05 + 0.7 * part)
+    }
+
     /// A colour laid thinly over a ground.
     pub fn wash(colour: Color32, strength: f32) -> Color32 {
         colour.gamma_multiply(strength)

@@ -23,6 +23,13 @@ pub fn heading(ui: &mut Ui, title: &str, help: &str) {
     ui.add_space(4.0);
 }
 
+/// The title of a panel and what one does there, in one line: put it into a row.
+pub fn title(ui: &mut Ui, title: &str, help: &str) {
+    let tokens = ui.tokens();
+    ui.label(RichText::new(title).heading().color(tokens.text_strong));
+    ui.add(egui::Label::new(RichText::new(help).color(tokens.text_weak)).truncate());
+}
+
 /// The title of a part of a panel.
 pub fn section(ui: &mut Ui, title: &str) {
     ui.label(RichText::new(title).family(semibold()).color(ui.tokens().text_strong));

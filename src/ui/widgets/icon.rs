@@ -94,6 +94,10 @@ icons! {
     Lock => "lock",
     Best => "best",
     Flag => "flag",
+    Table => "table",
+    Gauge => "gauge",
+    ArrowUp => "arrow-up",
+    ArrowDown => "arrow-down",
 }
 
 impl Icon {

@@ -1,5 +1,7 @@
 //! Numbers as people read them.
 
+use chrono::{DateTime, Local};
+
 /// `1 234 567`, with narrow spaces that no language reads as a point.
 pub fn count(value: u64) -> String {
     let digits = value.to_string();
@@ -45,6 +47,14 @@ pub fn duration(seconds: f64) -> protocol::Text {
         (0, 0) => protocol::text!("{s} s", "{s} 秒"),
         (0, _) => protocol::text!("{min} min {s:02} s", "{min} 分 {s:02} 秒"),
         _ => protocol::text!("{h} h {min:02} min", "{h} 小时 {min:02} 分"),
+    }
+}
+
+/// `11-21 05:43`, in the user's own time, of an RFC 3339 one; what cannot be read as a time is shown as it is.
+pub fn when(text: &str) -> String {
+    match DateTime::parse_from_rfc3339(text) {
+        Ok(time) => time.with_timezone(&Local).format("%m-%d %H:%M").to_string(),
+        Err(_) => text.to_owned(),
     }
 }
 

@@ -34,11 +34,9 @@ words! {
         "磁盘空间不足：请更换文件夹，或选择更小的存储精度";
     EXPORT => "Export", "开始导出";
     STOP => "Stop the export", "停止导出";
-    STOPPING => "Stopping…", "正在停止…";
     STOPPED => "The export was stopped; nothing was written", "导出已停止；未写入任何文件";
     WAITS => "The export waits for the run to end: stop the run, or let it finish", "导出将在训练结束后开始：请停止训练或等待其完成";
     WAITS_BEFORE => "A run is under way: an export begins when it ends", "训练进行中：导出将在其结束后开始";
-    BEGINS => "Preparing…", "正在准备…";
     DONE => "Exported", "导出完成";
     WRITTEN => "Written, but not as tested", "已写入，但与测试的模型不一致";
     SAME => "The exported model gives the same answers as the one you tested", "导出的模型与您测试的模型回答一致";

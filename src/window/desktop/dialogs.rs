@@ -85,7 +85,14 @@ fn with_extension(picked: PathBuf, purpose: &Purpose, suggested: &str) -> PathBu
     let Some((_, extension)) = suggested.rsplit_once('.') else { return picked };
     let files = matches!(
         purpose,
-        Purpose::SaveProject | Purpose::SaveRecipe | Purpose::SaveFigures | Purpose::SavePicture
+        Purpose::SaveProject
+            | Purpose::SaveRecipe
+            | Purpose::SaveFigures
+            | Purpose::SavePicture
+            | Purpose::PredictOutput
+            | Purpose::EvaluationTable
+            | Purpose::FilteredFile
+            | Purpose::ConvertedFile
     );
     if files && picked.extension().is_none() { picked.with_extension(extension) } else { picked }
 }

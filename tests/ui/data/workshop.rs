@@ -58,9 +58,13 @@ pub fn commands<T>(engine: &FakeEngine, pick: impl Fn(&Command) -> Option<T>) ->
 impl Workshop {
     /// The window on the data panel, with a model and a file.
     pub fn open(self, window: &Window) -> (Harness<'static, App>, FakeEngine) {
+        self.open_with(window, &FakeDesktop::default())
+    }
+
+    pub fn open_with(self, window: &Window, desktop: &FakeDesktop) -> (Harness<'static, App>, FakeEngine) {
         let format = self.format;
         let engine = FakeEngine::new(move |command| self.answer(command));
-        let mut harness = window.open(&engine, &FakeDesktop::default());
+        let mut harness = window.open(&engine, desktop);
         let Event::Ready { device, .. } = ready() else { unreachable!() };
         engine.tell(Event::Ready { catalog: Box::new(catalog()), device });
         harness.run();
@@ -117,7 +121,7 @@ impl Workshop {
             Command::Check { request, config, .. } => {
                 vec![Event::Checked { request: *request, verdict: Box::new(verdict(config, self.format)) }]
             }
-            _ => Vec::new(),
+            other => super::analysis::answer(other, |row| self::row(row, 128)).into_iter().collect(),
         }
     }
 
@@ -412,6 +416,7 @@ fn catalog() -> Catalog {
             Text::fixed("Title and text", "title 与 text"),
             "[data]\nformat = \"completion\"\n[data.columns]\nprompt = \"# {{ title }}\\n\\n\"\ncompletion = \"text\"\n",
         )],
+        written_formats: ["messages", "alpaca"].map(String::from).to_vec(),
         ..Catalog::default()
     }
 }

@@ -1,18 +1,13 @@
 //! How tokens are drawn, and what the model is told beforehand.
 
-use egui::{DragValue, Slider, TextEdit, Ui};
-use protocol::Sampling;
+use egui::{TextEdit, Ui};
 
 use crate::action::Action;
 use crate::panels::PanelCtx;
 use crate::state::chat::ChatAction;
-use crate::widgets::{Icon, card, field, icon_button, section, toggle};
+use crate::widgets::sampling::sampling as drawing;
+use crate::widgets::{card, section, toggle};
 use crate::words::chat as words;
-
-/// The temperature that comes back when greedy is switched off.
-const WARM: f64 = 0.7;
-/// Seeds stay within what JSON carries exactly.
-const LARGEST_SEED: u64 = 1 << 31;
 
 pub(super) fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>) {
     let mut sampling = ctx.state.chat.sampling.clone();
@@ -28,51 +23,6 @@ pub(super) fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>) {
     if sampling != ctx.state.chat.sampling {
         ctx.push(Action::Chat(ChatAction::Sampling(Box::new(sampling))));
     }
-}
-
-fn drawing(ui: &mut Ui, ctx: &PanelCtx<'_>, sampling: &mut Sampling) {
-    let mut greedy = sampling.temperature <= 0.0;
-    if toggle(ui, &mut greedy, ctx.t(&words::GREEDY)).changed() {
-        sampling.temperature = if greedy { 0.0 } else { WARM };
-    }
-    ui.add_enabled_ui(!greedy, |ui| {
-        field(ui, ctx.t(&words::TEMPERATURE), ctx.t(&words::TEMPERATURE_HELP), |ui| {
-            ui.add(Slider::new(&mut sampling.temperature, 0.0..=2.0).step_by(0.05).max_decimals(2))
-        });
-        field(ui, ctx.t(&words::TOP_P), ctx.t(&words::TOP_P_HELP), |ui| {
-            ui.add(Slider::new(&mut sampling.top_p, 0.05..=1.0).step_by(0.01).max_decimals(2))
-        });
-        field(ui, ctx.t(&words::TOP_K), ctx.t(&words::TOP_K_HELP), |ui| {
-            ui.add(DragValue::new(&mut sampling.top_k).range(0..=1000).speed(0.5))
-        });
-    });
-    field(ui, ctx.t(&words::PENALTY), ctx.t(&words::PENALTY_HELP), |ui| {
-        ui.add(Slider::new(&mut sampling.repetition_penalty, 1.0..=2.0).step_by(0.01).max_decimals(2))
-    });
-    field(ui, ctx.t(&words::MAX_TOKENS), ctx.t(&words::MAX_TOKENS_HELP), |ui| {
-        ui.add(DragValue::new(&mut sampling.max_new_tokens).range(1..=32_768).speed(4.0))
-    });
-    seed(ui, ctx, sampling);
-}
-
-fn seed(ui: &mut Ui, ctx: &PanelCtx<'_>, sampling: &mut Sampling) {
-    ui.horizontal(|ui| {
-        field(ui, ctx.t(&words::SEED), ctx.t(&words::SEED_HELP), |ui| {
-            ui.add(DragValue::new(&mut sampling.seed).range(0..=LARGEST_SEED).speed(1.0))
-        });
-        if icon_button(ui, Icon::Refresh, ctx.t(&words::DICE)).clicked() {
-            let time = ui.input(|input| input.time);
-            sampling.seed = another(sampling.seed, time);
-        }
-    });
-}
-
-/// A seed that nobody chose: the old one and the time, well stirred (SplitMix64).
-fn another(seed: u64, time: f64) -> u64 {
-    let mut z = (seed ^ time.to_bits()).wrapping_add(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    (z ^ (z >> 31)) % LARGEST_SEED
 }
 
 fn system(ui: &mut Ui, ctx: &PanelCtx<'_>) {
@@ -96,16 +46,5 @@ fn system(ui: &mut Ui, ctx: &PanelCtx<'_>) {
     let mut first = ctx.state.chat.tuned_first;
     if toggle(ui, &mut first, ctx.t(&words::TUNED_FIRST)).changed() {
         ctx.push(Action::Chat(ChatAction::TunedFirst(first)));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn another_seed_is_another_one() {
-        let seeds: std::collections::HashSet<_> = (0..50).map(|n| another(42, f64::from(n))).collect();
-        assert!(seeds.len() == 50 && seeds.iter().all(|seed| *seed < LARGEST_SEED));
     }
 }

@@ -16,6 +16,8 @@ pub enum Filter {
     All,
     Finding(FindingKind),
     Found,
+    /// Rows that an analysis found.
+    Picked,
 }
 
 /// The rows of one kind of finding, over all files.
@@ -102,12 +104,18 @@ pub fn kind_name(kind: FindingKind) -> &'static Text {
 }
 
 /// The rows a filter lets through; None: all.
-pub fn rows_of(filter: Filter, marked: &[Marked], finds: Option<&Finds>) -> Option<Vec<u64>> {
+pub fn rows_of(
+    filter: Filter,
+    marked: &[Marked],
+    finds: Option<&Finds>,
+    picked: Option<&[u64]>,
+) -> Option<Vec<u64>> {
     match filter {
         Filter::All => None,
         Filter::Finding(kind) => {
             marked.iter().find(|marked| marked.kind == kind).map(|marked| marked.rows.clone())
         }
+        Filter::Picked => picked.map(<[u64]>::to_vec),
         Filter::Found => finds.map(|finds| finds.rows.iter().map(|row| row.saturating_sub(1)).collect()),
     }
 }

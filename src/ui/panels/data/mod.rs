@@ -1,7 +1,10 @@
 //! What the model will learn from: files, template, and every token of every row.
 
+mod analysis;
 mod browse;
 mod columns;
+mod convert;
+mod heat;
 mod judgement;
 mod lengths;
 mod rows;
@@ -22,7 +25,7 @@ use crate::theme::UiTokens;
 use crate::widgets::icon::Icon;
 use crate::widgets::rendered::Rendered;
 use crate::widgets::token_view::{RowKey, TokenView};
-use crate::widgets::{button, empty_state, error_box, primary_button};
+use crate::widgets::{button, empty_state, error_box, primary_button, title};
 use crate::words::data as words;
 
 pub const PANEL: PanelInfo = PanelInfo {
@@ -67,6 +70,14 @@ enum Tool {
     None,
 }
 
+/// Row by row, or the whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Sheet {
+    #[default]
+    Rows,
+    Analysis,
+}
+
 /// From this width on, tools stand beside the rows.
 const WIDE: f32 = 1180.0;
 
@@ -82,7 +93,10 @@ struct View {
     shown: u64,
     /// The row for which a page was asked last.
     asked_for: Option<u64>,
+    sheet: Sheet,
     filter: Filter,
+    /// The rows of [`Filter::Picked`].
+    picked: Option<analysis::Pick>,
     search: rows::Search,
     tokens: TokenView,
     rendered: Rendered,
@@ -106,17 +120,22 @@ impl Panel for View {
             self.files.clone_from(&config.data.train);
             self.current = 0;
             self.filter = Filter::All;
+            self.picked = None;
         }
         if config.data.train.is_empty() {
             return no_data(ui, ctx);
         }
         if config.model.path.as_os_str().is_empty() {
-            ui.horizontal(|ui| title(ui, ctx));
+            ui.horizontal(|ui| title(ui, ctx.t(&PANEL.name), ctx.t(&PANEL.help)));
             ui.add_space(4.0);
             source::ui(ui, ctx);
             return no_model(ui, ctx);
         }
         self.header(ui, ctx);
+        convert::ui(ui.ctx(), ctx);
+        if self.sheet == Sheet::Analysis {
+            return analysis::ui(ui, ctx, self);
+        }
         self.keep_page(ctx);
         if ui.available_width() >= WIDE {
             self.wide(ui, ctx);
@@ -139,7 +158,15 @@ impl Panel for View {
 impl View {
     fn header(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>) {
         ui.horizontal(|ui| {
-            title(ui, ctx);
+            title(ui, ctx.t(&PANEL.name), "");
+            let sheets = [
+                (Sheet::Rows, ctx.t(&crate::words::analysis::SHEET_ROWS)),
+                (Sheet::Analysis, ctx.t(&crate::words::analysis::SHEET_ANALYSIS)),
+            ];
+            self.sheet = crate::widgets::segmented(ui, self.sheet, &sheets).unwrap_or(self.sheet);
+            if self.sheet == Sheet::Analysis {
+                return;
+            }
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 let choices = [
                     (Tool::Source, ctx.t(&words::SOURCE)),
@@ -299,14 +326,8 @@ impl View {
     }
 }
 
-fn title(ui: &mut Ui, ctx: &PanelCtx<'_>) {
-    let tokens = ui.tokens();
-    ui.label(RichText::new(ctx.t(&PANEL.name)).heading().color(tokens.text_strong));
-    ui.label(RichText::new(ctx.t(&PANEL.help)).color(tokens.text_weak));
-}
-
 fn no_data(ui: &mut Ui, ctx: &PanelCtx<'_>) {
-    ui.horizontal(|ui| title(ui, ctx));
+    ui.horizontal(|ui| title(ui, ctx.t(&PANEL.name), ctx.t(&PANEL.help)));
     empty_state(ui, Icon::Data, ctx.t(&words::NO_DATA_TITLE), ctx.t(&words::NO_DATA_HELP), |ui| {
         if primary_button(ui, Some(Icon::FilePlus), ctx.t(&words::ADD_FILES), true).clicked() {
             ctx.push(Action::Command(UiCommand::AddData));

@@ -19,6 +19,9 @@ const BESIDE_CHIPS: f32 = 470.0;
 /// Room of what is said of a search.
 const SAID_OF_SEARCH: f32 = 140.0;
 
+/// Characters of what an analysis found that its chip shows.
+const NAME_CHARS: usize = 24;
+
 /// The search field.
 #[derive(Default)]
 pub struct Search {
@@ -31,7 +34,7 @@ pub fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, view: &mut View) {
     let marked = ctx.state.data.newest_verdict().map(browse::marked).unwrap_or_default();
     let finds = ctx.state.data.found.value.as_ref();
     show_found(ctx, view);
-    let rows = browse::rows_of(view.filter, &marked, finds);
+    let rows = browse::rows_of(view.filter, &marked, finds, view.picked_rows());
     if rows.is_none() {
         view.filter = Filter::All;
     }
@@ -122,8 +125,20 @@ impl View {
     /// The same by the arrow keys, from where the filter is not at hand.
     pub fn step(&mut self, ctx: &PanelCtx<'_>, by: i64) {
         let marked = ctx.state.data.newest_verdict().map(browse::marked).unwrap_or_default();
-        let rows = browse::rows_of(self.filter, &marked, ctx.state.data.found.value.as_ref());
+        let rows =
+            browse::rows_of(self.filter, &marked, ctx.state.data.found.value.as_ref(), self.picked_rows());
         self.go(by, rows.as_deref(), total(ctx));
+    }
+
+    fn picked_rows(&self) -> Option<&[u64]> {
+        self.picked.as_ref().map(|picked| picked.rows.as_slice())
+    }
+
+    /// Shows rows that an analysis found, row by row.
+    pub fn show_picked(&mut self, pick: super::analysis::Pick) {
+        self.sheet = super::Sheet::Rows;
+        self.show_rows(Filter::Picked, &pick.rows);
+        self.picked = Some(pick);
     }
 
     /// Shows the rows of a finding, from its first.
@@ -145,7 +160,7 @@ struct FilterChip {
 
 fn chips(ui: &Ui, ctx: &PanelCtx<'_>, view: &View, marked: &[Marked]) -> Vec<FilterChip> {
     let finds = ctx.state.data.found.value.as_ref().filter(|finds| !finds.rows.is_empty());
-    if marked.is_empty() && finds.is_none() && view.filter == Filter::All {
+    if marked.is_empty() && finds.is_none() && view.picked.is_none() && view.filter == Filter::All {
         return Vec::new();
     }
     let all = ctx.t(&words::ALL_ROWS).to_owned();
@@ -156,6 +171,15 @@ fn chips(ui: &Ui, ctx: &PanelCtx<'_>, view: &View, marked: &[Marked]) -> Vec<Fil
             icon: Some(severity(ui.tokens(), marked.severity)),
             text: format!("{} {}", number::count(marked.count), ctx.t(browse::kind_name(marked.kind))),
             rows: marked.rows.clone(),
+        });
+    }
+    if let Some(picked) = &view.picked {
+        let name: String = picked.name.chars().take(NAME_CHARS).collect();
+        chips.push(FilterChip {
+            filter: Filter::Picked,
+            icon: None,
+            text: format!("{} {name}", number::count(picked.rows.len() as u64)),
+            rows: picked.rows.clone(),
         });
     }
     if let Some(finds) = finds {

@@ -10,6 +10,8 @@ use crate::action::Action;
 use crate::command::UiCommand;
 use crate::desktop::{DesktopRequest, Purpose};
 use crate::panels::PanelCtx;
+use crate::state::convert::ConvertAction;
+use crate::state::data::DataAction;
 use crate::theme::UiTokens;
 use crate::widgets::{Icon, button, card, field, icon_button, number, section, segmented, toggle};
 use crate::words::data as words;
@@ -40,6 +42,11 @@ fn files(ui: &mut Ui, ctx: &PanelCtx<'_>, config: &mut RunConfig) {
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             if button(ui, Some(Icon::FilePlus), ctx.t(&words::ADD_FILES)).clicked() {
                 ctx.push(Action::Command(UiCommand::AddData));
+            }
+            if !ctx.state.engine.catalog.written_formats.is_empty()
+                && icon_button(ui, Icon::Export, ctx.t(&crate::words::convert::CONVERT)).clicked()
+            {
+                ctx.push(Action::Data(DataAction::Convert(ConvertAction::Open)));
             }
         });
     });
@@ -96,7 +103,7 @@ fn file_line(ui: &mut Ui, ctx: &PanelCtx<'_>, file: &Path) -> bool {
         ctx.t(&protocol::text!("{rows} rows", "{rows} 行")).to_owned()
     }));
     facts.extend(known.bytes.map(number::bytes));
-    facts.extend(known.format.map(|id| format_name(ctx, id)));
+    facts.extend(known.format.map(|id| format_name(ctx, id).to_owned()));
     let removed = ui
         .horizontal(|ui| {
             Icon::File.ui(ui, 15.0, tokens.text_weak);
@@ -119,12 +126,6 @@ fn file_line(ui: &mut Ui, ctx: &PanelCtx<'_>, file: &Path) -> bool {
     removed
 }
 
-/// A format as people call it.
-pub fn format_name(ctx: &PanelCtx<'_>, id: &str) -> String {
-    let known = ctx.state.engine.catalog.formats.iter().find(|format| format.id == id);
-    known.map_or_else(|| id.to_owned(), |format| ctx.t(&format.name).to_owned())
-}
-
 /// The format that was detected, or chosen.
 pub fn effective_format(ctx: &PanelCtx<'_>) -> Option<String> {
     let chosen = &ctx.state.project.config.data.format;
@@ -135,6 +136,11 @@ pub fn effective_format(ctx: &PanelCtx<'_>) -> Option<String> {
     let shown = data.page.value.as_ref().and_then(|page| page.source.formats.first());
     let judged = data.newest_verdict().and_then(|verdict| verdict.sources.first());
     shown.map(|(_, id, _)| id.clone()).or(judged.map(|source| source.format.clone()))
+}
+
+/// A format as people call it.
+fn format_name<'a>(ctx: &PanelCtx<'a>, id: &'a str) -> &'a str {
+    ctx.state.engine.format_name(id, ctx.language)
 }
 
 fn validation(ui: &mut Ui, ctx: &PanelCtx<'_>, config: &mut RunConfig) {
@@ -283,7 +289,7 @@ fn format(ui: &mut Ui, ctx: &PanelCtx<'_>, format: &mut String) {
         }
         None => ctx.t(&words::DETECT).to_owned(),
     };
-    let shown = if format.as_str() == "auto" { detect.clone() } else { format_name(ctx, format) };
+    let shown = if format.as_str() == "auto" { detect.clone() } else { format_name(ctx, format).to_owned() };
     let page = ctx.state.data.page.value.as_ref();
     let reason = page.and_then(|page| page.source.formats.first()).and_then(|(_, _, reason)| reason.as_ref());
     field(ui, ctx.t(&words::FORMAT), reason.map_or("", |reason| ctx.t(reason)), |ui| {

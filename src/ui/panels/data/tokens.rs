@@ -3,7 +3,7 @@
 use egui::{Align, Frame, Label, Layout, Margin, RichText, ScrollArea, Ui};
 use protocol::PreviewRow;
 
-use super::View;
+use super::{View, heat};
 use crate::panels::PanelCtx;
 use crate::theme::UiTokens;
 use crate::widgets::error::notice;
@@ -21,13 +21,16 @@ pub fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, view: &mut View, row: &PreviewRow, ke
         for note in &row.notes {
             hint(ui, ctx.t(note));
         }
+        heat::ask(ctx, view.current, fresh);
+        heat::problem(ui, ctx);
+        let heat = ctx.state.data.heat.of(row, key.1);
         let foot = ui.spacing().interact_size.y;
         let height = (ui.available_height() - foot - ui.spacing().item_spacing.y).max(40.0);
         let width = ui.available_width();
         let action = ui
             .allocate_ui(egui::vec2(width, height), |ui| {
                 ui.set_min_size(egui::vec2(width, height));
-                view.tokens.ui(ui, ctx, row, key, fresh)
+                view.tokens.ui(ui, ctx, row, key, (fresh, heat))
             })
             .inner;
         if action.step != 0 {
@@ -35,19 +38,22 @@ pub fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, view: &mut View, row: &PreviewRow, ke
         }
         ui.horizontal(|ui| {
             ui.set_height(foot);
-            match view.tokens.selected {
-                Some(index) => {
-                    let line = RichText::new(told::line(ctx, row, index)).small().color(ui.tokens().text);
-                    ui.add(Label::new(line).truncate());
+            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                heat::controls(ui, ctx);
+                if view.tokens.selected.is_none() {
+                    let counts = RichText::new(told::counts(ctx, row)).small().color(ui.tokens().text);
+                    ui.add(Label::new(counts).truncate());
                 }
-                None => {
-                    told::legend(ui, ctx, row);
-                    ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                        let counts = RichText::new(told::counts(ctx, row)).small().color(ui.tokens().text);
-                        ui.add(Label::new(counts).truncate());
-                    });
-                }
-            }
+                ui.with_layout(Layout::left_to_right(Align::Center), |ui| match view.tokens.selected {
+                    Some(index) => {
+                        let line = told::line(ctx, row, index, heat);
+                        let line = RichText::new(line).small().color(ui.tokens().text);
+                        ui.add(Label::new(line).truncate());
+                    }
+                    None if ctx.state.data.heat.on => heat::legend(ui, ctx, row, heat),
+                    None => told::legend(ui, ctx, row),
+                });
+            });
         });
     });
 }

@@ -10,9 +10,8 @@ use crate::panels::PanelCtx;
 use crate::state::export::{ExportAction, GGUF, request};
 use crate::theme::{UiTokens, semibold};
 use crate::widgets::number::{bytes, duration, scientific};
-use crate::widgets::{
-    Icon, button, card, error_box, hint, notice, primary_button, progress_line, section, washed,
-};
+use crate::widgets::work::Work;
+use crate::widgets::{Icon, button, card, error_box, hint, notice, primary_button, section, washed};
 use crate::words::export as words;
 
 /// Files of a report that are listed.
@@ -51,29 +50,18 @@ fn start(ui: &mut Ui, ctx: &PanelCtx<'_>) {
 }
 
 fn work(ui: &mut Ui, ctx: &PanelCtx<'_>) {
-    let (export, waits) = (&ctx.state.export, ctx.state.train.is_active());
-    card(ui, |ui| {
-        match &export.export.progress {
-            Some(progress) => progress_line(ui, ctx, progress),
-            None => {
-                let text = if waits { &words::WAITS } else { &words::BEGINS };
-                ui.label(RichText::new(ctx.t(text)).color(ui.tokens().text));
-            }
-        }
-        if let Some(wanted) = &export.wanted {
-            hint(ui, &wanted.out.display().to_string());
-        }
-        // A wish to stop would end the run, which is what is under way.
-        if !waits {
-            let text = if export.stopping { &words::STOPPING } else { &words::STOP };
-            let clicked = ui
-                .add_enabled_ui(!export.stopping, |ui| button(ui, Some(Icon::Stop), ctx.t(text)).clicked())
-                .inner;
-            if clicked {
-                ctx.push(Action::Export(ExportAction::Stop));
-            }
-        }
-    });
+    let export = &ctx.state.export;
+    let about = export.wanted.as_ref().map(|wanted| wanted.out.display().to_string()).unwrap_or_default();
+    let work = Work {
+        progress: export.export.progress.as_ref(),
+        about: &about,
+        waits: ctx.state.train.is_active().then_some(&words::WAITS),
+        stop: &words::STOP,
+        stopping: export.stopping,
+    };
+    if work.ui(ui, ctx) {
+        ctx.push(Action::Export(ExportAction::Stop));
+    }
 }
 
 fn done(ui: &mut Ui, ctx: &PanelCtx<'_>, report: &ExportReport) {

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use chrono::{DateTime, Local};
 use egui::{Button, Color32, Label, Response, RichText, Sense, Ui, Vec2};
 use egui_extras::{Column as Width, TableBuilder};
 use protocol::{RunReport, RunState, Text};
@@ -144,11 +143,7 @@ pub fn state(tokens: &Tokens, state: RunState) -> (&'static Text, &'static Text,
     }
 }
 
-/// `11-21 05:43`, in the user's own time; what cannot be read as a time is shown as it is.
+/// When it began, as far as that is known.
 pub fn started(run: &RunReport) -> String {
-    let Some(text) = &run.started else { return "–".to_owned() };
-    match DateTime::parse_from_rfc3339(text) {
-        Ok(time) => time.with_timezone(&Local).format("%m-%d %H:%M").to_string(),
-        Err(_) => text.clone(),
-    }
+    run.started.as_deref().map_or_else(|| "–".to_owned(), number::when)
 }

@@ -26,7 +26,7 @@ pub const PANEL: PanelInfo = PanelInfo {
     name: Text::fixed("Runs", "历史"),
     help: Text::fixed("Earlier runs: resume, compare, delete", "历史训练：恢复、比较、删除"),
     icon: Icon::Runs,
-    shortcut: Key::Num7,
+    shortcut: Key::Num9,
     step: false,
     progress,
     new: || Box::new(View::default()),

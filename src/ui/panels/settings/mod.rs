@@ -19,7 +19,7 @@ pub const PANEL: PanelInfo = PanelInfo {
     name: Text::fixed("Settings", "设置"),
     help: Text::fixed("Language, looks, device, shortcuts", "语言、外观、设备与快捷键"),
     icon: Icon::Settings,
-    shortcut: Key::Num8,
+    shortcut: Key::Comma,
     step: false,
     progress,
     new: || Box::new(View),

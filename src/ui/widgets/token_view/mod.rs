@@ -1,13 +1,14 @@
 //! The tokens of a row as chips: who wrote them, what is learned, where the row is cut.
 
+pub mod heat;
 mod layout;
 mod paint;
 pub mod piece;
 pub mod told;
 
 use egui::{Event, EventFilter, FontId, Key, Rect, Response, Role, ScrollArea, Sense, Ui, Vec2, WidgetInfo};
-use protocol::PreviewRow;
 use protocol::config::TrainOn;
+use protocol::{PreviewRow, TokenLosses};
 
 use self::layout::Layout;
 use self::piece::{piece, visible};
@@ -47,13 +48,15 @@ impl TokenView {
         self.scroll_to = token;
     }
 
+    /// `fresh` is false while the row stands in for another one. With `heat`, colours say how hard each token is
+    /// instead of who wrote it.
     pub fn ui(
         &mut self,
         ui: &mut Ui,
         ctx: &PanelCtx<'_>,
         row: &PreviewRow,
         key: RowKey,
-        fresh: bool,
+        (fresh, heat): (bool, Option<&TokenLosses>),
     ) -> TokenAction {
         let mut action = TokenAction::default();
         let mut area = ScrollArea::vertical().id_salt("tokens").auto_shrink(false);
@@ -80,6 +83,7 @@ impl TokenView {
                 ui,
                 ctx,
                 row,
+                heat,
                 origin: rect.min,
                 selected: self.selected,
                 hovered,
@@ -89,7 +93,7 @@ impl TokenView {
             if response.has_focus() {
                 focus_ring(ui, rect);
             }
-            self.tooltip(ctx, row, hovered, response);
+            tooltip(ctx, (row, heat), hovered, response);
         });
         action
     }
@@ -159,17 +163,23 @@ impl TokenView {
         }
         TokenAction { step: rows }
     }
+}
 
-    fn tooltip(&self, ctx: &PanelCtx<'_>, row: &PreviewRow, hovered: Option<usize>, response: Response) {
-        let Some(index) = hovered else { return };
-        response.on_hover_ui_at_pointer(|ui| {
-            if index < row.ids.len() {
-                told::token(ui, ctx, row, index);
-            } else {
-                ui.label(paint::cut_label(ctx, row));
-            }
-        });
-    }
+/// Everything about the token under the pointer.
+fn tooltip(
+    ctx: &PanelCtx<'_>,
+    (row, heat): (&PreviewRow, Option<&TokenLosses>),
+    hovered: Option<usize>,
+    response: Response,
+) {
+    let Some(index) = hovered else { return };
+    response.on_hover_ui_at_pointer(|ui| {
+        if index < row.ids.len() {
+            told::token(ui, ctx, row, index, heat);
+        } else {
+            ui.label(paint::cut_label(ctx, row));
+        }
+    });
 }
 
 /// Around the chips, where it covers none.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use egui::text::{LayoutJob, TextFormat};
 use egui::{Color32, Pos2, Rect, Shape, Stroke, StrokeKind, Ui, Vec2, pos2};
-use protocol::{PreviewRow, TokenRole};
+use protocol::{PreviewRow, TokenLosses, TokenRole};
 
 use super::layout::{CHIP_HEIGHT, Layout, PADDING};
 use super::piece::{Visible, is_special, piece, visible};
@@ -27,6 +27,8 @@ pub struct Painter<'a> {
     pub ui: &'a Ui,
     pub ctx: &'a PanelCtx<'a>,
     pub row: &'a PreviewRow,
+    /// How hard each token is, where that is shown.
+    pub heat: Option<&'a TokenLosses>,
     /// Top left of the layout.
     pub origin: Pos2,
     pub selected: Option<usize>,
@@ -39,6 +41,8 @@ pub struct Painter<'a> {
 #[derive(Clone, Copy)]
 pub struct ChipLook {
     pub role: TokenRole,
+    /// The loss in nats, where colours say that; None for a token without one.
+    pub heat: Option<Option<f32>>,
     pub learned: bool,
     pub special: bool,
     pub selected: bool,
@@ -65,6 +69,7 @@ impl Painter<'_> {
     fn chip(&self, index: usize, rect: Rect) {
         let look = ChipLook {
             role: self.row.roles.get(index).copied().unwrap_or(TokenRole::Text),
+            heat: self.heat.map(|losses| losses.losses.get(index).copied().flatten()),
             learned: self.row.loss_mask.get(index).copied().unwrap_or(false),
             special: is_special(self.row, index),
             selected: self.selected == Some(index),
@@ -86,10 +91,14 @@ impl Painter<'_> {
 /// A chip: filled with its role's colour, stronger and underlined where it is learned.
 pub fn paint_chip(ui: &Ui, rect: Rect, shown: &Visible, look: ChipLook, faint: bool) {
     let tokens = ui.tokens();
-    let role = tokens.role(look.role);
-    let strength = if look.learned { 0.34 } else { 0.11 } + if look.hovered { 0.12 } else { 0.0 };
     let dim = if faint { 0.45 } else { 1.0 };
-    ui.painter().rect_filled(rect, 3.0, Tokens::wash(role, strength * dim));
+    let lit = if look.hovered { 0.12 } else { 0.0 };
+    let role = if look.heat.is_some() { tokens.text_faint } else { tokens.role(look.role) };
+    let fill = match look.heat {
+        Some(loss) => super::heat::colour(tokens, loss, lit),
+        None => Tokens::wash(role, if look.learned { 0.34 } else { 0.11 } + lit),
+    };
+    ui.painter().rect_filled(rect, 3.0, fill.gamma_multiply(dim));
     if look.learned {
         let bar = Rect::from_min_max(pos2(rect.left() + 2.0, rect.bottom() - 2.0), rect.max - Vec2::X * 2.0);
         ui.painter().rect_filled(bar, 1.0, role.gamma_multiply(dim));

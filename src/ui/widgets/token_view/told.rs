@@ -1,7 +1,7 @@
 //! Words about tokens: the legend, the counts, one token in full.
 
 use egui::{Grid, RichText, Sense, Ui, Vec2};
-use protocol::{PreviewRow, TokenRole};
+use protocol::{PreviewRow, TokenLosses, TokenRole};
 
 use super::paint::{ChipLook, paint_chip};
 use super::piece::{self, Visible};
@@ -43,7 +43,7 @@ pub fn role_name(role: TokenRole) -> &'static protocol::Text {
 }
 
 /// Everything about one token.
-pub fn token(ui: &mut Ui, ctx: &PanelCtx<'_>, row: &PreviewRow, index: usize) {
+pub fn token(ui: &mut Ui, ctx: &PanelCtx<'_>, row: &PreviewRow, index: usize, heat: Option<&TokenLosses>) {
     let tokens = ui.tokens();
     ui.spacing_mut().interact_size.y = 0.0;
     let role = row.roles.get(index).copied().unwrap_or(TokenRole::Text);
@@ -59,6 +59,9 @@ pub fn token(ui: &mut Ui, ctx: &PanelCtx<'_>, row: &PreviewRow, index: usize) {
             ui.label(if mono { value.monospace() } else { value });
             ui.end_row();
         };
+        for (name, value) in heat.map(|heat| super::heat::told(heat, index)).unwrap_or_default() {
+            line(name, value, false);
+        }
         line(&words::ROLE, ctx.t(role_name(role)).to_owned(), false);
         line(&words::POSITION, number::count(index as u64), false);
         line(&words::ID, row.ids.get(index).map(u32::to_string).unwrap_or_default(), true);
@@ -77,7 +80,7 @@ fn name(row: &PreviewRow, index: usize) -> String {
 }
 
 /// The picked token in one line.
-pub fn line(ctx: &PanelCtx<'_>, row: &PreviewRow, index: usize) -> String {
+pub fn line(ctx: &PanelCtx<'_>, row: &PreviewRow, index: usize, heat: Option<&TokenLosses>) -> String {
     let role = row.roles.get(index).copied().unwrap_or(TokenRole::Text);
     let learned = row.loss_mask.get(index).copied().unwrap_or(false);
     let verdict = ctx.t(if learned { &words::LEARNED } else { &words::NO_LOSS });
@@ -85,8 +88,11 @@ pub fn line(ctx: &PanelCtx<'_>, row: &PreviewRow, index: usize) -> String {
     let id = row.ids.get(index).copied().unwrap_or_default();
     let (name, hex, role) = (name(row, index), piece::hex(row, index), ctx.t(role_name(role)));
     let id = format!("{} {id}", ctx.t(&words::ID));
-    let parts = [format!("#{index}"), name, id, hex, format!("{role} · {verdict} · {reason}")];
-    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("   ")
+    let hard = heat.map(|heat| super::heat::told(heat, index)).unwrap_or_default().into_iter();
+    let hard = hard.map(|(name, value)| format!("{} {value}", ctx.t(name)));
+    let parts = [format!("#{index}"), name].into_iter().chain(hard);
+    let parts = parts.chain([id, hex, format!("{role} · {verdict} · {reason}")]);
+    parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join("   ")
 }
 
 /// What the colours mean, for the roles that this row has.
@@ -109,7 +115,7 @@ fn swatch(
     (role, learned, special): (TokenRole, bool, bool),
 ) {
     let (rect, _) = ui.allocate_exact_size(Vec2::new(14.0, 12.0), Sense::hover());
-    let look = ChipLook { role, learned, special, selected: false, hovered: !learned };
+    let look = ChipLook { role, heat: None, learned, special, selected: false, hovered: !learned };
     paint_chip(ui, rect, &Visible::default(), look, false);
     ui.add_space(-3.0);
     ui.label(RichText::new(ctx.t(name)).small().color(ui.tokens().text_weak));
