@@ -123,9 +123,10 @@ pub fn panel(window: &Window, engine: &FakeEngine, desktop: &FakeDesktop) -> Har
     if let Event::Ready { device, .. } = ready() {
         engine.tell(Event::Ready { catalog: Box::new(catalog()), device });
     }
+    harness.state().push(Action::Edit(Box::new(example())));
+    harness.run();
     let runs = vec![finished_run()];
     engine.tell(Event::Runs { request: RequestId(900), dir: "/runs".into(), runs });
-    harness.state().push(Action::Edit(Box::new(example())));
     harness.state().push(Action::Open(evaluate::PANEL.panel_id()));
     harness.run();
     harness

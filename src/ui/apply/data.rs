@@ -92,24 +92,28 @@ impl Apply<'_> {
     }
 
     fn analyze(&mut self, out: Option<PathBuf>) {
-        let wanted = analysis::request(self.state, out).filter(|_| !self.state.data.analysis.is_busy());
-        let Some(wanted) = wanted else { return };
+        let Some(wanted) = analysis::request(self.state, out) else { return };
+        if self.state.data.analysis.is_busy() || (wanted.checks.ask_the_model() && self.state.is_at_work()) {
+            return;
+        }
         let request = self.state.next_request();
         self.state.data.analysis.begin(request, wanted.clone());
         self.engine.send(Command::Analyze { request, analysis: Box::new(wanted) });
     }
 
-    /// Work on rows is void when something newer is wanted; a model stops what it does, unless that is a run.
+    /// A wish to stop ends what is under way, also a run or other work with the model; where there is such work, an
+    /// analysis of rows alone is made void instead.
     fn stop_analysis(&mut self) {
-        let analysis = &mut self.state.data.analysis;
-        let Some(request) = analysis.work.request else { return };
-        if !analysis.asked.as_ref().is_some_and(|asked| asked.checks.ask_the_model()) {
-            analysis.stopping = true;
-            self.engine.wish(Wish::Supersede(RequestId(request.0 + 1)));
-        } else if !self.state.train.is_active() {
-            analysis.stopping = true;
-            self.engine.wish(Wish::Stop);
-        }
+        let Some(request) = self.state.data.analysis.work.request else { return };
+        let asked = self.state.data.analysis.asked.as_ref();
+        let asks = asked.is_some_and(|asked| asked.checks.ask_the_model());
+        let wish = match (asks, self.state.train.is_active(), self.state.is_at_work()) {
+            (true, true, _) => return,
+            (true, false, _) | (false, false, false) => Wish::Stop,
+            (false, ..) => Wish::Supersede(RequestId(request.0 + 1)),
+        };
+        self.state.data.analysis.stopping = true;
+        self.engine.wish(wish);
     }
 
     fn heat(&mut self, action: HeatAction) {

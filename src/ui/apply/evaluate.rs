@@ -33,7 +33,7 @@ impl Apply<'_> {
     }
 
     fn start_evaluation(&mut self) {
-        let Some(wanted) = request(self.state).filter(|_| !self.state.evaluate.is_busy()) else { return };
+        let Some(wanted) = request(self.state).filter(|_| !self.state.is_at_work()) else { return };
         let request = self.state.next_request();
         self.state.evaluate.begin(request, wanted.clone());
         self.engine.send(Command::Evaluate { request, evaluate: Box::new(wanted) });

@@ -28,7 +28,7 @@ impl Apply<'_> {
     }
 
     fn start_export(&mut self) {
-        let Some(export) = request(self.state).filter(|_| !self.state.export.is_busy()) else { return };
+        let Some(export) = request(self.state).filter(|_| !self.state.is_at_work()) else { return };
         let request = self.state.next_request();
         self.state.export.begin(request, export.clone());
         self.engine.send(Command::Export { request, export });

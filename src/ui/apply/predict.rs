@@ -26,7 +26,7 @@ impl Apply<'_> {
     }
 
     fn start_predict(&mut self) {
-        let Some(wanted) = request(self.state).filter(|_| !self.state.predict.is_busy()) else { return };
+        let Some(wanted) = request(self.state).filter(|_| !self.state.is_at_work()) else { return };
         let request = self.state.next_request();
         self.state.predict.begin(request, wanted.clone());
         self.engine.send(Command::Predict { request, predict: Box::new(wanted) });

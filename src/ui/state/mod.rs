@@ -80,6 +80,16 @@ impl AppState {
         RequestId(self.last_request)
     }
 
+    /// Whether the model is taken by work that a wish to stop would end: one piece is done at a time.
+    pub fn is_at_work(&self) -> bool {
+        let analysis = &self.data.analysis;
+        let asks = analysis.asked.as_ref().is_some_and(|asked| asked.checks.ask_the_model());
+        self.export.is_busy()
+            || self.predict.is_busy()
+            || self.evaluate.is_busy()
+            || (analysis.is_busy() && asks)
+    }
+
     /// Folds an event of the engine in.
     pub fn reduce(&mut self, event: &Event) {
         self.engine.reduce(event);

@@ -173,8 +173,8 @@ pub struct PredictState {
     /// What the work under way or the last one was to do.
     pub wanted: Option<Box<PredictRequest>>,
     pub answers: Answers,
-    /// Names of the answers' columns.
-    pub columns: Vec<String>,
+    /// The answers' columns.
+    pub columns: Vec<OutputColumn>,
     pub stopping: bool,
 }
 
@@ -243,7 +243,7 @@ impl PredictState {
         }
         self.work.clear();
         self.work.ask(request);
-        self.columns = output_columns(self).into_iter().map(|column| column.name).collect();
+        self.columns = output_columns(self);
         self.wanted = Some(Box::new(wanted));
         self.stopping = false;
     }

@@ -34,7 +34,6 @@ words! {
 
     // What was found.
     LENGTHS => "Lengths by role", "各角色长度";
-    TURNS => "turns", "轮次";
     TOKENS => "tokens", "词元";
     LONGEST => "longest", "最长";
     LANGUAGES => "Languages", "语言";
@@ -50,7 +49,6 @@ words! {
 
     // The filtered file.
     FILTER => "Filtered file", "过滤后的文件";
-    LEAVE_OUT => "Leave out", "去除";
     DROP_NEAR => "Near-duplicates but the first", "近似重复（保留第一个）";
     DROP_LEAKS => "Rows that leak", "泄漏的行";
     DROP_CONTAMINATED => "Contaminated rows", "被污染的行";
@@ -75,5 +73,4 @@ words! {
     HEAT_OTHER => "The model counts other tokens in this row", "模型对该行的分词不同";
     LOSS => "Loss", "损失";
     SAID => "It would have said", "模型本会输出";
-    PROBABILITY => "probability", "概率";
 }

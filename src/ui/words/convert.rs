@@ -6,10 +6,7 @@ words! {
     CONVERT => "Convert…", "转换格式…";
     TITLE => "Convert the data", "转换数据格式";
     HELP => "The training files in one file of another format", "将训练文件写成另一种格式的单个文件";
-    FROM => "From", "原格式";
     TO => "To", "目标格式";
-    BEFORE => "Before", "转换前";
-    AFTER => "After", "转换后";
     READING => "Reading the first rows…", "正在读取前几行…";
     NONE => "The engine writes no formats yet", "引擎尚不支持写出格式";
     WRITE => "Write…", "写出…";

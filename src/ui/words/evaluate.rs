@@ -63,5 +63,4 @@ words! {
     EXPORT => "Export the table…", "导出表格…";
     EXPORT_HELP => "CSV or Markdown, by the file's name", "按文件名决定 CSV 或 Markdown";
     BACK => "Back to the newest", "返回最新结果";
-    METRIC => "Figure", "指标";
 }

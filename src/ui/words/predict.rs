@@ -61,6 +61,7 @@ words! {
     WAITS_BEFORE => "A run is under way: a prediction begins when it ends", "训练进行中：预测将在其结束后开始";
     STOP => "Stop", "停止";
     FINISHED => "All rows are answered", "全部行已回答";
+    FINISHED_BUT => "Done; some rows have no answer", "已完成；部分行没有回答";
     STOPPED => "Stopped before the last row", "在最后一行之前停止";
     FAILED => "The prediction failed; the rows in the file stay", "预测失败；已写入文件的行会保留";
     OPEN_FOLDER => "Open the folder", "打开文件夹";

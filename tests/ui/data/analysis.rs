@@ -255,7 +255,7 @@ fn the_filtered_file_is_written_and_can_be_trained_on() {
 }
 
 #[test]
-fn an_analysis_of_rows_is_stopped_without_a_word_to_the_model() {
+fn an_analysis_is_stopped_and_a_run_is_not() {
     let engine = FakeEngine::new(|_| Vec::new());
     let mut harness = Window::default().open(&engine, &FakeDesktop::default());
     harness.run();
@@ -266,10 +266,18 @@ fn an_analysis_of_rows_is_stopped_without_a_word_to_the_model() {
     press(&mut harness, "Analyse");
     let request = harness.state().state().data.analysis.work.request.unwrap();
     press(&mut harness, "Stop");
-    assert_eq!(engine.traffic.borrow().wishes.last(), Some(&Wish::Supersede(RequestId(request.0 + 1))));
+    assert_eq!(engine.traffic.borrow().wishes.last(), Some(&Wish::Stop));
     engine.tell(Event::Superseded { request });
     settle(&mut harness);
     harness.get_by_label("The analysis was stopped");
+    press(&mut harness, "Analyse");
+    let request = harness.state().state().data.analysis.work.request.unwrap();
+    // A run must not end because of it.
+    let update = protocol::RunEvent::Resumed { step: 1 };
+    engine.tell(Event::Run { request: RequestId(800), run: protocol::RunId("r".into()), update });
+    settle(&mut harness);
+    press(&mut harness, "Stop");
+    assert_eq!(engine.traffic.borrow().wishes.last(), Some(&Wish::Supersede(RequestId(request.0 + 1))));
 }
 
 #[test]

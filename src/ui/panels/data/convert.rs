@@ -11,7 +11,7 @@ use crate::state::convert::{ConvertAction, format_now, target};
 use crate::state::data::DataAction;
 use crate::theme::{UiTokens, semibold};
 use crate::widgets::{
-    Icon, button, error_box, field, hint, input, notice, number, primary_button, progress_line, washed,
+    Icon, button, error_box, hint, input, notice, number, primary_button, progress_line, washed,
 };
 use crate::words::convert as words;
 
@@ -24,7 +24,8 @@ pub(super) fn ui(egui: &egui::Context, ctx: &PanelCtx<'_>) {
         return;
     }
     let size = egui.content_rect().size();
-    let modal = egui::Modal::new(Id::unique("convert")).show(egui, |ui| {
+    let frame = Frame::new().fill(egui.tokens().card).corner_radius(9).inner_margin(18);
+    let modal = egui::Modal::new(Id::unique("convert")).frame(frame).show(egui, |ui| {
         ui.set_width((size.x * 0.7).clamp(360.0, 900.0));
         ui.label(
             RichText::new(ctx.t(&words::TITLE)).family(semibold()).size(16.0).color(ui.tokens().text_strong),
@@ -60,7 +61,8 @@ fn formats(ui: &mut Ui, ctx: &PanelCtx<'_>) {
         let able = &ctx.state.engine.catalog.written_formats;
         let names: Vec<(&str, String)> = able.iter().map(|id| (id.as_str(), named(id))).collect();
         let choices = names.iter().map(|(id, name)| (*id, name.as_str(), ""));
-        field(ui, ctx.t(&words::TO), "", |ui| input::choice(ui, "convert-to", &mut chosen, choices));
+        let response = input::choice(ui, "convert-to", &mut chosen, choices);
+        response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::ComboBox, true, ctx.t(&words::TO)));
         if chosen != to {
             push(ctx, ConvertAction::To(chosen));
         }
@@ -100,9 +102,11 @@ fn code(ui: &mut Ui, text: &str) {
     let frame = Frame::new().fill(tokens.field).corner_radius(6).inner_margin(Margin::symmetric(10, 7));
     frame.show(ui, |ui| {
         ui.set_width(ui.available_width());
-        ui.add(
-            Label::new(RichText::new(text).monospace().size(11.5).color(tokens.text)).wrap().selectable(true),
-        );
+        // A justified text would lose the spaces that indent it.
+        ui.with_layout(Layout::top_down(Align::Min), |ui| {
+            let text = RichText::new(text).monospace().size(11.5).color(tokens.text);
+            ui.add(Label::new(text).wrap().selectable(true));
+        });
     });
 }
 

@@ -44,7 +44,7 @@ fn files(ui: &mut Ui, ctx: &PanelCtx<'_>, config: &mut RunConfig) {
                 ctx.push(Action::Command(UiCommand::AddData));
             }
             if !ctx.state.engine.catalog.written_formats.is_empty()
-                && icon_button(ui, Icon::Export, ctx.t(&crate::words::convert::CONVERT)).clicked()
+                && icon_button(ui, Icon::Compare, ctx.t(&crate::words::convert::CONVERT)).clicked()
             {
                 ctx.push(Action::Data(DataAction::Convert(ConvertAction::Open)));
             }

@@ -30,8 +30,10 @@ pub(super) fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>) {
 pub(super) fn start(ui: &mut Ui, ctx: &PanelCtx<'_>) {
     let state = ctx.state;
     let wanted = request(state);
-    let ready = state.engine.is_ready() && !state.evaluate.is_busy() && wanted.is_some();
+    let at_work = state.is_at_work();
+    let ready = state.engine.is_ready() && !at_work && wanted.is_some();
     let help = match (&wanted, state.train.is_active()) {
+        (Some(_), _) if at_work => Some(&crate::words::work::ANOTHER),
         (None, _) => Some(&words::NO_DATA),
         (Some(_), true) => Some(&words::WAITS_BEFORE),
         (Some(_), false) => None,

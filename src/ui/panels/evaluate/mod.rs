@@ -27,7 +27,7 @@ use crate::words::evaluate as words;
 pub const PANEL: PanelInfo = PanelInfo {
     id: "evaluate",
     name: Text::fixed("Evaluate", "评估"),
-    help: Text::fixed("Is it any good? Ask the suites", "用评估集检验效果"),
+    help: Text::fixed("Measure it on sets of questions", "用评估集衡量效果"),
     icon: Icon::Gauge,
     shortcut: Key::Num8,
     step: false,
@@ -47,7 +47,7 @@ fn progress(state: &AppState) -> StepState {
 
 /// From this width on, the form stands beside the table.
 const WIDE: f32 = 720.0;
-const FORM: f32 = 284.0;
+const FORM: f32 = 268.0;
 
 #[derive(Default)]
 struct View {

@@ -13,9 +13,9 @@ use crate::words::evaluate as words;
 
 pub(super) const ROW: f32 = 26.0;
 /// Width of a value, of a difference and of the bars.
-const VALUE: f32 = 66.0;
-const DIFFERENCE: f32 = 98.0;
-const BARS: f32 = 110.0;
+const VALUE: f32 = 60.0;
+const DIFFERENCE: f32 = 88.0;
+const BARS: f32 = 76.0;
 /// As many subjects as this need no folding.
 const FEW: usize = 6;
 
@@ -63,7 +63,7 @@ impl Table {
             .auto_shrink([false, false])
             .cell_layout(Layout::left_to_right(Align::Center))
             .column(Column::remainder().at_least(110.0).clip(true))
-            .column(Column::exact(54.0));
+            .column(Column::exact(48.0));
         for (on, width) in columns.into_iter().zip([VALUE, VALUE, DIFFERENCE]) {
             if on {
                 table = table.column(Column::exact(width));

@@ -40,11 +40,14 @@ pub(super) fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>) {
 fn start(ui: &mut Ui, ctx: &PanelCtx<'_>) {
     let state = ctx.state;
     let fits = state.export.forecast.value.is_none_or(|forecast| forecast.fits());
-    let ready = state.engine.is_ready() && fits && request(state).is_some();
+    let taken = state.is_at_work();
+    let ready = state.engine.is_ready() && fits && !taken && request(state).is_some();
     if primary_button(ui, Some(Icon::Export), ctx.t(&words::EXPORT), ready).clicked() {
         ctx.push(Action::Export(ExportAction::Start));
     }
-    if state.train.is_active() {
+    if taken {
+        hint(ui, ctx.t(&crate::words::work::ANOTHER));
+    } else if state.train.is_active() {
         hint(ui, ctx.t(&words::WAITS_BEFORE));
     }
 }

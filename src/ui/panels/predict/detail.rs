@@ -54,8 +54,8 @@ fn body(ui: &mut Ui, ctx: &PanelCtx<'_>, row: &PredictedRow) {
         notice(ui, ctx, error);
     }
     likelihoods(ui, ctx, row);
-    for (name, value) in ctx.state.predict.columns.iter().zip(&row.values) {
-        ui.label(RichText::new(name).small().color(tokens.text_weak));
+    for (column, value) in ctx.state.predict.columns.iter().zip(&row.values) {
+        ui.label(RichText::new(&column.name).small().color(tokens.text_weak));
         ui.add(Label::new(RichText::new(value).color(tokens.text)).wrap().selectable(true));
         ui.add_space(2.0);
     }

@@ -38,8 +38,9 @@ pub(super) fn start(ui: &mut Ui, ctx: &PanelCtx<'_>) {
     let done = state.predict.done_before();
     let all = state.predict.plan.value.as_ref().and_then(|plan| plan.total).filter(|all| *all <= done);
     let broken = state.predict.plan.error.is_some();
-    let ready =
-        state.engine.is_ready() && !broken && all.is_none_or(|all| all == 0) && request(state).is_some();
+    let at_work = state.is_at_work();
+    let able = state.engine.is_ready() && !at_work;
+    let ready = able && !broken && all.is_none_or(|all| all == 0) && request(state).is_some();
     let text = if done > 0 { &words::GO_ON } else { &words::START };
     ui.horizontal(|ui| {
         if primary_button(ui, Some(Icon::Play), ctx.t(text), ready).clicked() {
@@ -47,6 +48,7 @@ pub(super) fn start(ui: &mut Ui, ctx: &PanelCtx<'_>) {
         }
         let rows = number::count(done);
         let said = match (done, state.train.is_active()) {
+            _ if at_work => crate::words::work::ANOTHER.clone(),
             (0, true) => words::WAITS_BEFORE.clone(),
             (0, false) => return,
             (..) if all.is_some() => protocol::text!(
@@ -154,7 +156,7 @@ fn answer(ui: &mut Ui, ctx: &PanelCtx<'_>, choices: &mut PredictChoices) {
     ui.horizontal(|ui| {
         section(ui, ctx.t(&words::ANSWER));
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            let kinds = [(true, ctx.t(&words::ONE_OF)), (false, ctx.t(&words::WRITTEN))];
+            let kinds = [(false, ctx.t(&words::WRITTEN)), (true, ctx.t(&words::ONE_OF))];
             if let Some(several) = segmented(ui, several, &kinds) {
                 ui.data_mut(|data| data.insert_temp(id, several));
                 if !several {

@@ -52,11 +52,26 @@ fn card(ui: &mut Ui, ctx: &PanelCtx<'_>, prompt: &PredictPrompt) {
         let head = protocol::text!("row {row} · {count} tokens", "第 {row} 行 · {count} 个词元");
         ui.label(RichText::new(ctx.t(&head)).small().color(tokens.text_weak));
         if !prompt.text.is_empty() {
-            let text = RichText::new(&prompt.text).monospace().color(tokens.text);
+            let text = RichText::new(end_shown(&prompt.text)).monospace().color(tokens.text);
             ui.add(Label::new(text).wrap().selectable(true));
         }
         if let Some(error) = &prompt.error {
             notice(ui, ctx, error);
         }
     });
+}
+
+/// Line ends at the very end are part of a prompt, and would not be seen.
+fn end_shown(text: &str) -> String {
+    let shown = text.trim_end_matches('\n');
+    format!("{shown}{}", "⏎".repeat(text.len() - shown.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_end_of_a_prompt_is_seen() {
+        assert_eq!(super::end_shown("a\nb:\n\n"), "a\nb:⏎⏎");
+        assert_eq!(super::end_shown("a"), "a");
+    }
 }

@@ -79,7 +79,11 @@ fn ended(ui: &mut Ui, ctx: &PanelCtx<'_>, report: &PredictReport) {
     } else {
         (tokens.warning_wash, Icon::Warning, tokens.warning)
     };
-    let title = if report.complete { &words::FINISHED } else { &words::STOPPED };
+    let title = match (report.complete, report.failed) {
+        (true, 0) => &words::FINISHED,
+        (true, _) => &words::FINISHED_BUT,
+        (false, _) => &words::STOPPED,
+    };
     washed(ui, fill, icon, colour, |ui| {
         ui.label(RichText::new(ctx.t(title)).family(semibold()).color(tokens.text_strong));
         let figures = RichText::new(ctx.t(&figures(report))).color(tokens.text);

@@ -5,7 +5,7 @@ use egui_extras::{Column, TableBuilder, TableRow};
 use protocol::PredictedRow;
 
 use crate::panels::PanelCtx;
-use crate::state::predict::is_right;
+use crate::state::predict::{ANSWER, is_right};
 use crate::theme::{UiTokens, semibold};
 use crate::widgets::{Icon, hint, number, segmented};
 use crate::words::predict as words;
@@ -13,6 +13,8 @@ use crate::words::predict as words;
 const ROW: f32 = 26.0;
 /// The least width of a column of the file.
 const NARROWEST: f32 = 96.0;
+/// The least width of the answers.
+const ANSWER_WIDTH: f32 = 120.0;
 /// Characters of a value that a cell can show.
 const SHOWN_CHARS: usize = 240;
 
@@ -87,11 +89,15 @@ impl Table {
 
     fn rows(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>, len: usize, at: impl Fn(usize) -> usize) {
         let predict = &ctx.state.predict;
-        let names = &predict.columns;
         let labelled = predict.answers.labelled > 0;
+        let label = predict.wanted.as_ref().map_or("", |wanted| wanted.label.as_str());
+        // The answer and the right one have columns of their own, side by side.
+        let own = |value: &str| value == ANSWER || (labelled && value == label);
+        let columns = predict.columns.iter().enumerate().filter(|(_, column)| !own(&column.value));
+        let columns: Vec<(usize, &str)> = columns.map(|(at, column)| (at, column.name.as_str())).collect();
         ui.spacing_mut().item_spacing.x = 8.0;
         let mut table = TableBuilder::new(ui)
-            .id_salt((names.len(), labelled))
+            .id_salt((columns.len(), labelled))
             .striped(false)
             .sense(Sense::click())
             .auto_shrink([false, false])
@@ -99,9 +105,13 @@ impl Table {
             .cell_layout(egui::Layout::left_to_right(egui::Align::Center))
             .column(Column::exact(58.0).clip(true));
         if labelled {
-            table = table.column(Column::exact(20.0)).column(Column::exact(90.0).clip(true));
+            table = table.column(Column::exact(20.0));
         }
-        for _ in names {
+        table = table.column(Column::remainder().at_least(ANSWER_WIDTH).clip(true));
+        if labelled {
+            table = table.column(Column::exact(84.0).clip(true));
+        }
+        for _ in &columns {
             table = table.column(Column::remainder().at_least(NARROWEST).clip(true));
         }
         let mut picked = None;
@@ -117,16 +127,19 @@ impl Table {
                 head(ctx.t(&words::ROW));
                 if labelled {
                     head("");
+                }
+                head(ctx.t(&words::ANSWER));
+                if labelled {
                     head(ctx.t(&words::EXPECTED));
                 }
-                names.iter().for_each(|name| head(name));
+                columns.iter().for_each(|(_, name)| head(name));
             })
             .body(|body| {
                 body.rows(ROW, len, |mut row| {
                     let place = at(row.index());
                     let Some(answer) = predict.answers.rows.get(place) else { return };
                     row.set_selected(self.selected == Some(place));
-                    let hit = line(&mut row, ctx, answer, names.len(), labelled);
+                    let hit = line(&mut row, ctx, answer, &columns, labelled);
                     if hit || row.response().clicked() {
                         picked = Some(place);
                     }
@@ -143,7 +156,7 @@ fn line(
     row: &mut TableRow<'_, '_>,
     ctx: &PanelCtx<'_>,
     answer: &PredictedRow,
-    columns: usize,
+    columns: &[(usize, &str)],
     labelled: bool,
 ) -> bool {
     let mut hit = false;
@@ -158,16 +171,19 @@ fn line(
     });
     if labelled {
         row.col(|ui| mark(ui, ctx, answer));
+    }
+    row.col(|ui| match &answer.error {
+        Some(error) => {
+            let text = RichText::new(ctx.t(error)).small().color(ui.tokens().error);
+            ui.add(Label::new(text).truncate().selectable(false)).on_hover_text(ctx.t(error));
+        }
+        None => cell(ui, &answer.answer),
+    });
+    if labelled {
         row.col(|ui| cell(ui, answer.label.as_deref().unwrap_or_default()));
     }
-    for index in 0..columns {
-        row.col(|ui| match (&answer.error, index) {
-            (Some(error), 0) => {
-                let error = RichText::new(ctx.t(error)).small().color(ui.tokens().error);
-                ui.add(Label::new(error).truncate().selectable(false));
-            }
-            _ => cell(ui, answer.values.get(index).map(String::as_str).unwrap_or_default()),
-        });
+    for (index, _) in columns {
+        row.col(|ui| cell(ui, answer.values.get(*index).map(String::as_str).unwrap_or_default()));
     }
     hit
 }

@@ -43,10 +43,12 @@ pub fn legend(ui: &mut Ui, ctx: &PanelCtx<'_>, heat: Option<&TokenLosses>) {
     ui.label(weak("0"));
     let (rect, response) = ui.allocate_exact_size(Vec2::new(96.0, 10.0), Sense::hover());
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, ctx.t(&words::HEAT_LEGEND)));
-    let width = rect.width() / STEPS as f32;
+    // Steps of whole points: their edges neither overlap nor leave gaps.
+    let width = (rect.width() / STEPS as f32).floor();
+    let start = rect.left().round();
     for step in 0..STEPS {
-        let left = rect.left() + width * step as f32;
-        let part = Rect::from_min_max(pos2(left, rect.top()), pos2(left + width + 0.3, rect.bottom()));
+        let left = start + width * step as f32;
+        let part = Rect::from_min_max(pos2(left, rect.top()), pos2(left + width, rect.bottom()));
         ui.painter().rect_filled(part, 0.0, tokens.heat((step as f32 + 0.5) / STEPS as f32));
     }
     ui.label(weak(&format!("{HOTTEST}+  {}", ctx.t(&words::HEAT_LEGEND))));

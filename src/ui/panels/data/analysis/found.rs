@@ -82,8 +82,8 @@ fn one_role(ui: &mut Ui, ctx: &PanelCtx<'_>, lengths: &RoleLengths) {
     let colour = tokens.role(lengths.role);
     let (swatch, _) = ui.allocate_exact_size(Vec2::splat(9.0), Sense::hover());
     ui.painter().rect_filled(swatch, 2.0, colour);
-    ui.allocate_ui(Vec2::new(74.0, 20.0), |ui| {
-        ui.set_min_width(74.0);
+    ui.allocate_ui(Vec2::new(66.0, 20.0), |ui| {
+        ui.set_min_width(66.0);
         ui.label(RichText::new(ctx.t(role_name(lengths.role))).color(tokens.text_strong));
     });
     let (turns, all, longest) =
@@ -93,7 +93,7 @@ fn one_role(ui: &mut Ui, ctx: &PanelCtx<'_>, lengths: &RoleLengths) {
         "{turns} turns · {all} tokens · mean {mean} · longest {longest}",
         "{turns} 轮 · {all} 词元 · 平均 {mean} · 最长 {longest}"
     );
-    let room = 150.0_f32.min(ui.available_width() * 0.4);
+    let room = 116.0_f32.min(ui.available_width() * 0.3);
     ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
         mini(ui, Vec2::new(room, 20.0), &lengths.lengths, colour);
         ui.with_layout(egui::Layout::left_to_right(egui::Align::Center), |ui| {

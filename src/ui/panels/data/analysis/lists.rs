@@ -8,7 +8,7 @@ use protocol::{Frequent, NearDuplicates, Overlap};
 use super::Pick;
 use crate::panels::PanelCtx;
 use crate::theme::UiTokens;
-use crate::widgets::{card, hint, number, section_line};
+use crate::widgets::{Icon, card, hint, number, section_line};
 use crate::words::analysis as words;
 
 pub(super) const LINE: f32 = 24.0;
@@ -125,7 +125,10 @@ fn list<'a>(
     card(ui, |ui| {
         section_line(ui, name, &detail);
         if len == 0 {
-            hint(ui, ctx.t(&words::NOTHING_FOUND));
+            ui.horizontal(|ui| {
+                Icon::Check.ui(ui, 14.0, ui.tokens().success);
+                hint(ui, ctx.t(&words::NOTHING_FOUND));
+            });
             return;
         }
         ui.spacing_mut().item_spacing.y = 2.0;

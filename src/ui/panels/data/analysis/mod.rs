@@ -83,12 +83,18 @@ fn start_below(ui: &mut Ui, ctx: &PanelCtx<'_>) {
         .resizable(false)
         .show(ui, |ui| {
             let state = ctx.state;
-            let ready =
-                state.engine.is_ready() && !state.data.analysis.is_busy() && request(state, None).is_some();
+            let asks = state.data.analysis.checks.ask_the_model();
+            let taken = asks && state.is_at_work() && !state.data.analysis.is_busy();
+            let ready = !taken
+                && state.engine.is_ready()
+                && !state.data.analysis.is_busy()
+                && request(state, None).is_some();
             if primary_button(ui, Some(Icon::Search), ctx.t(&words::START), ready).clicked() {
                 push(ctx, AnalysisAction::Start);
             }
-            if state.data.analysis.checks.ask_the_model() {
+            if taken {
+                hint(ui, ctx.t(&crate::words::work::ANOTHER));
+            } else if asks {
                 hint(ui, ctx.t(&words::ASKS_MODEL));
             }
         });
