@@ -48,6 +48,15 @@ words! {
     SPLIT => "Are split", "拆分";
     DROP => "Are left out", "丢弃";
     REFUSE => "Refuse the run", "拒绝训练";
+    SOURCE_PREFIX => "Prefix", "前缀";
+    SOURCE_PREFIX_HELP => "Stands in front of the first question of every row", "置于每行第一个问题之前";
+    MAX_SOURCE => "Longest question", "问题最大长度";
+    MAX_SOURCE_HELP => "In tokens, as ChatGLM's scripts cut it; 0: no limit of its own", "以词元计，与 ChatGLM 脚本的截断方式相同；0 表示不单独限制";
+    MAX_TARGET => "Longest answer", "回答最大长度";
+    MAX_TARGET_HELP => "In tokens, as ChatGLM's scripts cut it; 0: no limit of its own", "以词元计，与 ChatGLM 脚本的截断方式相同；0 表示不单独限制";
+    JOIN_TEXTS => "Join texts into blocks", "将文本连接成块";
+    JOIN_TEXTS_HELP => "Texts follow each other and are cut into blocks of the longest length, as for continued pre-training",
+        "文本首尾相接后按最大长度切块，用于继续预训练";
     PACKING => "Pack short rows together", "将短行打包在一起";
     PACKING_HELP => "Several rows share a place in the batch, and do not see each other: less padding, faster",
         "多行共用批次中的一个位置，彼此不可见：填充更少，速度更快";

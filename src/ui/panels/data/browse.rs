@@ -97,9 +97,7 @@ pub fn kind_name(kind: FindingKind) -> &'static Text {
         | FindingKind::Vocabulary
         | FindingKind::Padding
         | FindingKind::Joined
-        | FindingKind::Files => {
-            &words::VERDICT
-        }
+        | FindingKind::Files => &words::VERDICT,
     }
 }
 

@@ -13,11 +13,13 @@ use crate::panels::PanelCtx;
 use crate::state::convert::ConvertAction;
 use crate::state::data::DataAction;
 use crate::theme::UiTokens;
-use crate::widgets::{Icon, button, card, field, icon_button, number, section, segmented, toggle};
+use crate::widgets::{Icon, button, card, field, icon_button, input, number, section, segmented, toggle};
 use crate::words::data as words;
 
 /// Where there is room for two columns.
 const TWO_COLUMNS: f32 = 620.0;
+/// The format of plain texts.
+const TEXT: &str = "text";
 /// Validation rows that a fraction may take at most.
 const MOST_VALIDATION: f64 = 0.5;
 
@@ -238,11 +240,38 @@ fn settings(ui: &mut Ui, ctx: &PanelCtx<'_>, config: &mut RunConfig) {
         (OnTooLong::Error, &words::REFUSE, None),
     ];
     choice(ui, ctx, &words::TOO_LONG_ROWS, &mut config.data.on_too_long, &too_long);
+    parts(ui, ctx, config);
     ui.add_space(2.0);
     toggle(ui, &mut config.data.packing, ctx.t(&words::PACKING)).on_hover_text(ctx.t(&words::PACKING_HELP));
     if ctx.state.preferences.expert {
         toggle(ui, &mut config.data.allow_unlabelled, ctx.t(&words::ALLOW_UNLABELLED));
         toggle(ui, &mut config.data.skip_bad_rows, ctx.t(&words::SKIP_BAD_ROWS));
+    }
+}
+
+/// What ChatGLM's scripts set of question and answer, and blocks of plain text: shown to who wants every setting, and
+/// where something is set.
+fn parts(ui: &mut Ui, ctx: &PanelCtx<'_>, config: &mut RunConfig) {
+    let expert = ctx.state.preferences.expert;
+    let data = &mut config.data;
+    if expert || !data.source_prefix.is_empty() {
+        field(ui, ctx.t(&words::SOURCE_PREFIX), ctx.t(&words::SOURCE_PREFIX_HELP), |ui| {
+            input::text(ui, "source-prefix", &mut data.source_prefix, "", 172.0)
+        });
+    }
+    let lengths = [
+        (&mut data.max_source_length, &words::MAX_SOURCE, &words::MAX_SOURCE_HELP),
+        (&mut data.max_target_length, &words::MAX_TARGET, &words::MAX_TARGET_HELP),
+    ];
+    for (length, name, help) in lengths {
+        if expert || *length > 0 {
+            field(ui, ctx.t(name), ctx.t(help), |ui| input::integer(ui, length, 0..=1_048_576, ""));
+        }
+    }
+    let texts = effective_format(ctx).is_some_and(|format| format == TEXT);
+    if texts || data.join_texts {
+        toggle(ui, &mut data.join_texts, ctx.t(&words::JOIN_TEXTS))
+            .on_hover_text(ctx.t(&words::JOIN_TEXTS_HELP));
     }
 }
 
