@@ -131,10 +131,31 @@ fn settings_of_the_source_are_edited() {
     harness.run();
     press(&mut harness, "Alpaca");
     assert_eq!(harness.state().state().project.config.data.format, "alpaca");
-    assert!(harness.query_by_label("Pack short rows together").is_none(), "the engine does not pack");
+    press(&mut harness, "Pack short rows together");
+    assert!(harness.state().state().project.config.data.packing);
     press(&mut harness, "Own files");
     press(&mut harness, "Remove chats.jsonl");
     assert!(harness.state().state().project.config.data.train.is_empty());
+}
+
+#[test]
+fn what_scripts_set_of_a_row_is_shown_where_it_is_set() {
+    let (mut harness, _) = open(Language::English);
+    let names = ["Prefix", "Longest question", "Longest answer", "Join texts into blocks"];
+    let shown = |harness: &Panel| names.map(|name| harness.query_by_label(name).is_some());
+    assert_eq!(shown(&harness), [false; 4]);
+    let mut config = harness.state().state().project.config.clone();
+    config.data.max_target_length = 64;
+    config.data.join_texts = true;
+    harness.state().push(Action::Edit(Box::new(config)));
+    settle(&mut harness);
+    assert_eq!(shown(&harness), [false, false, true, true]);
+    press(&mut harness, "Join texts into blocks");
+    assert!(!harness.state().state().project.config.data.join_texts);
+    let preferences = ui::persisted::Preferences { expert: true, ..Default::default() };
+    harness.state().push(Action::Preferences(Box::new(preferences)));
+    settle(&mut harness);
+    assert_eq!(shown(&harness)[..3], [true; 3]);
 }
 
 #[test]

@@ -240,6 +240,7 @@ fn row(number: u64, max_length: u64) -> PreviewRow {
         loss_mask: words.iter().map(|(_, _, learned)| *learned).collect(),
         roles: words.iter().map(|(_, role, _)| *role).collect(),
         truncated_from: (whole > max_length).then_some(whole),
+        notes: Vec::new(),
         error: None,
         notes: Vec::new(),
         fields: vec![
