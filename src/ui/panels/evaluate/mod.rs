@@ -83,8 +83,9 @@ impl Panel for View {
             ScrollArea::vertical().id_salt("evaluate").auto_shrink(false).show(ui, |ui| {
                 form::ui(ui, ctx);
                 ui.add_space(8.0);
-                ui.set_min_height(360.0);
                 self.results(ui, ctx);
+                ui.add_space(8.0);
+                earlier::ui(ui, ctx);
             });
         }
     }
