@@ -27,6 +27,7 @@ pub mod sources;
 pub mod space;
 mod spans;
 mod split;
+pub mod suites;
 mod template;
 mod tokenizer;
 mod verdict;

@@ -30,6 +30,7 @@ pub mod score;
 mod session;
 mod settings;
 mod sink;
+mod suites;
 mod tokens;
 pub mod train;
 pub mod weights;

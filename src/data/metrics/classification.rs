@@ -17,7 +17,12 @@ pub struct Classification {
 impl Classification {
     /// Blanks around label and answer do not count.
     pub fn add(&mut self, label: &str, answer: &str) {
-        *self.counts.entry((label.trim().to_owned(), answer.trim().to_owned())).or_default() += 1;
+        self.add_many(label, answer, 1);
+    }
+
+    /// So many rows of the same label that were answered alike.
+    pub fn add_many(&mut self, label: &str, answer: &str, rows: u64) {
+        *self.counts.entry((label.trim().to_owned(), answer.trim().to_owned())).or_default() += rows;
     }
 
     pub fn is_empty(&self) -> bool {

@@ -2,37 +2,38 @@
 
 use std::path::{Path, PathBuf};
 
-use protocol::{Control, Descriptor, RequestId, Result, SuiteRequest};
+use protocol::{Control, Descriptor, Event, RequestId, Result, SuiteRequest};
 
-use super::not_yet;
+use super::Reporter;
 use crate::session::Session;
 use crate::sink::Sink;
+use crate::suites;
 
 /// Descriptors of all suites, for the catalog.
 pub fn suites() -> Vec<Descriptor> {
-    Vec::new()
+    data::suites::descriptors()
 }
 
 pub fn evaluate(
-    _request: RequestId,
-    _wanted: &SuiteRequest,
-    _runs_dir: &Path,
-    _session: &mut Session,
-    _control: &Control,
-    _sink: &mut Sink,
+    request: RequestId,
+    wanted: &SuiteRequest,
+    runs_dir: &Path,
+    session: &mut Session,
+    control: &Control,
+    sink: &mut Sink,
 ) -> Result<()> {
-    Err(not_yet())
+    let prepared = suites::Prepared::new(wanted, &Reporter::new(request, control, sink))?;
+    suites::evaluate(request, wanted, &prepared, runs_dir, (session, control, sink))
 }
 
-pub fn list_evaluations(_request: RequestId, _dir: &Path, _sink: &mut Sink) -> Result<()> {
-    Err(not_yet())
+pub fn list_evaluations(request: RequestId, dir: &Path, sink: &mut Sink) -> Result<()> {
+    let reports = suites::list(dir)?;
+    sink.emit(Event::Evaluations { request, dir: dir.to_owned(), reports });
+    Ok(())
 }
 
-pub fn write_evaluations(
-    _request: RequestId,
-    _dirs: &[PathBuf],
-    _out: &Path,
-    _sink: &mut Sink,
-) -> Result<()> {
-    Err(not_yet())
+pub fn write_evaluations(request: RequestId, dirs: &[PathBuf], out: &Path, sink: &mut Sink) -> Result<()> {
+    suites::write(dirs, out)?;
+    sink.emit(Event::EvaluationsWritten { request, path: out.to_owned() });
+    Ok(())
 }

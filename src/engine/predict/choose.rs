@@ -63,7 +63,7 @@ fn examples(setup: &Setup, wanted: &PredictRequest, index: usize, most: usize) -
 }
 
 /// Log-likelihoods of the choices of each row; None where it was stopped.
-fn scored(scoring: &Scoring<'_>, rows: &[&Vec<Example>]) -> Result<Option<Vec<Vec<f64>>>> {
+pub fn scored(scoring: &Scoring<'_>, rows: &[&Vec<Example>]) -> Result<Option<Vec<Vec<f64>>>> {
     if scoring.model.info.whole_prompt {
         let all: Vec<Example> = rows.iter().flat_map(|row| row.iter()).map(prompted).collect();
         let Some(scores) = scoring.examples(&all, &mut |_| {})? else { return Ok(None) };

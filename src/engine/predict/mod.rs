@@ -7,4 +7,6 @@ mod training;
 mod write;
 
 pub use setup::Setup;
-pub use write::{predict, set_up};
+pub use choose::scored;
+pub use training::Training;
+pub use write::{longest, predict, set_up};

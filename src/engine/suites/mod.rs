@@ -1,0 +1,10 @@
+//! Evaluations: the questions of a suite put to a model, with and without its adapters; answers are kept as they come.
+
+mod ask;
+mod folder;
+mod journal;
+mod kept;
+mod perform;
+
+pub use kept::{list, write};
+pub use perform::{Prepared, evaluate};
