@@ -39,7 +39,7 @@ fn lookup(table: &[(&str, &'static str)], wanted: &str) -> Option<&'static str> 
     table.iter().find(|(name, _)| *name == wanted).map(|(_, words)| *words)
 }
 
-const ABOUT: [(&str, &str); 16] = [
+const ABOUT: [(&str, &str); 17] = [
     ("emberwright", "在自己的工作站上微调语言模型"),
     ("inspect", "查看模型文件夹：模型家族、参数量、线性层、缺失或异常之处"),
     ("preview", "逐词元查看模型将看到的数据"),
@@ -51,6 +51,7 @@ const ABOUT: [(&str, &str); 16] = [
     ("generate", "续写提示词"),
     ("chat", "与模型对话，可随时切换适配器"),
     ("predict", "为文件的每一行给出回答"),
+    ("eval", "用一组题目评测模型，或查看以往的结果"),
     ("export", "写出其他程序可加载的文件夹"),
     ("convert", "将数据集写成另一种格式（JSON 行）"),
     ("vocabulary", "为分词器扩充词元，并说明收益"),
@@ -58,7 +59,7 @@ const ABOUT: [(&str, &str); 16] = [
     ("engine", "为图形窗口提供服务；由窗口启动"),
 ];
 
-const FLAGS: [(&str, &str); 86] = [
+const FLAGS: [(&str, &str); 94] = [
     ("json", "在标准输出以 JSON 行打印引擎事件；日志输出到标准错误"),
     ("device", "计算设备：auto、cpu 或 cuda:N"),
     ("lang", "消息语言（默认由 LANG 决定）"),
@@ -101,6 +102,14 @@ const FLAGS: [(&str, &str); 86] = [
     ("seed", "相同的种子得到相同的回答"),
     ("stop", "遇到此文本即结束回答；可多次指定"),
     ("ignore_eos", "遇到结束词元后继续"),
+    ("suite", "评测：perplexity、mmlu、ceval、cmmlu、truthfulqa、blimp、gsm8k、accuracy、bleu、rouge 或 sql"),
+    ("data", "题目：按该评测发布时的目录结构，或自己的数据集"),
+    ("compare", "同时评测不带适配器的模型，并给出差值"),
+    ("shots", "在问题前给出的示例数；同 --set shots=N"),
+    ("limit", "每个科目最多的题数；0 表示全部"),
+    ("set", "该评测的设置；值为 JSON，否则按文本处理；可多次指定"),
+    ("list", "列出此文件夹中以往的评测（默认为训练记录所在处）"),
+    ("shown_table", "同时将所示内容写成表格：.csv 或 .md"),
     ("to", "导出目标：merged（完整模型）、adapter、gguf、opendelta 或 chatglm"),
     ("verify", "重新加载写出的内容，并与当前模型比对"),
     (

@@ -12,6 +12,7 @@ mod client;
 mod compare;
 mod convert;
 mod engine_process;
+mod eval;
 mod export;
 mod failure;
 mod flags;
@@ -76,6 +77,8 @@ enum Task {
     Chat(chat::Flags),
     /// Answer every row of a file
     Predict(predict::Flags),
+    /// Hold a model against a set of questions, and show earlier results
+    Eval(eval::Flags),
     /// Write a folder that other programs load
     Export(export::Flags),
     /// Write a dataset in another format, as JSON lines
@@ -134,6 +137,7 @@ fn perform(task: Task, client: &mut Client, screen: &mut Screen) -> Result<u8> {
         Task::Generate(flags) => generate::run(flags, client, screen),
         Task::Chat(flags) => chat::run(flags, client, screen),
         Task::Predict(flags) => predict::run(flags, client, screen),
+        Task::Eval(flags) => eval::run(flags, client, screen),
         Task::Export(flags) => export::run(flags, client, screen),
         Task::Convert(flags) => convert::run(flags, client, screen),
         Task::Vocabulary(flags) => vocabulary::run(flags, client, screen),

@@ -18,7 +18,7 @@ mod event;
 mod ids;
 mod metrics;
 mod model;
-mod number;
+pub mod number;
 mod predict;
 mod request;
 mod run;

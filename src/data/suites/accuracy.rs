@@ -93,7 +93,9 @@ fn load(load: &Load<'_>) -> Result<Loaded> {
             .at_item("choices")
         })?;
         let ask = match written {
-            true => Ask::Answer { question, stop: Vec::new(), max_new_tokens: load.integer("max_new_tokens") },
+            true => {
+                Ask::Answer { question, stop: Vec::new(), max_new_tokens: load.integer("max_new_tokens") }
+            }
             false => Ask::Choose { question, options: labels.to_vec() },
         };
         items.push(Item {
@@ -108,8 +110,12 @@ fn load(load: &Load<'_>) -> Result<Loaded> {
 }
 
 fn labels<'t>(wished: &str, answers: impl Iterator<Item = &'t str>) -> Result<Arc<[String]>> {
-    let wished: Vec<String> =
-        wished.split([',', '，']).map(str::trim).filter(|label| !label.is_empty()).map(str::to_owned).collect();
+    let wished: Vec<String> = wished
+        .split([',', '，'])
+        .map(str::trim)
+        .filter(|label| !label.is_empty())
+        .map(str::to_owned)
+        .collect();
     if !wished.is_empty() {
         return Ok(wished.into());
     }

@@ -37,7 +37,8 @@ fn corpus(items: &mut dyn Iterator<Item = &[f64]>) -> f64 {
 }
 
 fn judge(item: &Item, reply: &Reply) -> Judged {
-    let (Key::Reference { text: right, chinese: is_chinese }, Reply::Text(answer)) = (&item.key, reply) else {
+    let (Key::Reference { text: right, chinese: is_chinese }, Reply::Text(answer)) = (&item.key, reply)
+    else {
         return Judged::nothing(1 + BleuCounts::NUMBERS);
     };
     let words = if *is_chinese { chinese } else { mteval };

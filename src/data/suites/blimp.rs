@@ -40,7 +40,10 @@ fn load(load: &Load<'_>) -> Result<Loaded> {
                 id: format!("{name}/{index}"),
                 subject: field("UID").unwrap_or(name).into(),
                 groups: field("field").map(Arc::from).into_iter().collect(),
-                ask: Ask::Continue { context: String::new(), options: [good, bad].map(|text| format!(" {text}")).into() },
+                ask: Ask::Continue {
+                    context: String::new(),
+                    options: [good, bad].map(|text| format!(" {text}")).into(),
+                },
                 key: Key::Option(0),
             });
         }

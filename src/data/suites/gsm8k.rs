@@ -15,7 +15,10 @@ use crate::predict::Question;
 pub const SUITE: Suite = Suite {
     id: "gsm8k",
     name: Text::fixed("GSM8K", "GSM8K"),
-    help: Text::fixed("School mathematics in words; the number of the answer counts", "小学数学应用题，以答案中的数字为准"),
+    help: Text::fixed(
+        "School mathematics in words; the number of the answer counts",
+        "小学数学应用题，以答案中的数字为准",
+    ),
     params: || {
         vec![
             param(
@@ -51,7 +54,10 @@ fn load(load: &Load<'_>) -> Result<Loaded> {
         if there < shots {
             return Err(no_layout(
                 &train,
-                text!("{shots} examples are wished, and {there} are here", "需要 {shots} 个示例，此处只有 {there} 个"),
+                text!(
+                    "{shots} examples are wished, and {there} are here",
+                    "需要 {shots} 个示例，此处只有 {there} 个"
+                ),
             )
             .mend(Text::fixed("ask for fewer shots", "请减少示例数")));
         }

@@ -56,7 +56,10 @@ impl Load<'_> {
             let endings = endings.join(", ");
             return Err(no_layout(
                 self.path,
-                text!("There are no questions here: no file ends in {endings}", "此处没有题目：没有以 {endings} 结尾的文件"),
+                text!(
+                    "There are no questions here: no file ends in {endings}",
+                    "此处没有题目：没有以 {endings} 结尾的文件"
+                ),
             ));
         }
         Ok(files)
@@ -93,8 +96,11 @@ pub(super) fn read(file: &Path) -> Result<String> {
     let reading = |err| UserError::io(Text::fixed("read the questions", "读取题目"), file, &err);
     let size = std::fs::metadata(file).map_err(reading)?.len();
     if size > LARGEST {
-        return Err(UserError::bad_input(text!("{size} bytes are too many for questions", "题目文件过大：{size} 字节"))
-            .in_file(file));
+        return Err(UserError::bad_input(text!(
+            "{size} bytes are too many for questions",
+            "题目文件过大：{size} 字节"
+        ))
+        .in_file(file));
     }
     let text = String::from_utf8(std::fs::read(file).map_err(reading)?).map_err(|err| {
         let byte = err.utf8_error().valid_up_to();

@@ -23,14 +23,18 @@ const EXAM: Exam = Exam {
     split_in_name: true,
     columns: None,
     harness: Wording {
-        header: |name| format!("The following are multiple choice questions (with answers) about {name}.\n\n"),
+        header: |name| {
+            format!("The following are multiple choice questions (with answers) about {name}.\n\n")
+        },
         before_question: "",
         before_answer: "\nAnswer:",
         blank: " ",
         trims: true,
     },
     original: Wording {
-        header: |name| format!("The following are multiple choice questions (with answers) about  {name}.\n\n"),
+        header: |name| {
+            format!("The following are multiple choice questions (with answers) about  {name}.\n\n")
+        },
         before_question: "",
         before_answer: "\nAnswer:",
         blank: " ",

@@ -103,7 +103,10 @@ pub enum Reply {
     /// One for each option.
     Likelihoods(Vec<Likelihood>),
     /// Over all tokens of a text.
-    Rolled { logprob: f64, tokens: u64 },
+    Rolled {
+        logprob: f64,
+        tokens: u64,
+    },
     Text(String),
 }
 

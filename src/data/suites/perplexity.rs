@@ -95,7 +95,13 @@ fn item(index: usize, ask: Ask) -> Item {
         Ask::Roll { text } => Key::Units { words: count_words(text), bytes: text.len() as u64 },
         _ => Key::Units { words: 0, bytes: 0 },
     };
-    Item { id: format!("perplexity/{}", index + 1), subject: "perplexity".into(), groups: Vec::new(), ask, key }
+    Item {
+        id: format!("perplexity/{}", index + 1),
+        subject: "perplexity".into(),
+        groups: Vec::new(),
+        ask,
+        key,
+    }
 }
 
 fn judge(item: &Item, reply: &Reply) -> Judged {

@@ -22,7 +22,8 @@ pub const SUITE: Suite = Suite {
     judge,
 };
 
-const METRICS: [Metric; 3] = [Metric::mean("rouge-1", 0), Metric::mean("rouge-2", 1), Metric::mean("rouge-l", 2)];
+const METRICS: [Metric; 3] =
+    [Metric::mean("rouge-1", 0), Metric::mean("rouge-2", 1), Metric::mean("rouge-l", 2)];
 
 fn judge(item: &Item, reply: &Reply) -> Judged {
     let (Key::Reference { text: right, chinese }, Reply::Text(answer)) = (&item.key, reply) else {

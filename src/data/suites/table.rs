@@ -26,9 +26,11 @@ pub fn table(
     let subjects = grouped(items, |item| std::slice::from_ref(&item.subject));
     if subjects.len() > 1 {
         let groups = grouped(items, |item| &item.groups);
-        let group = |(name, items): &(Arc<str>, Vec<usize>)| answers.row(SuiteLevel::Group, name, items, metrics);
+        let group =
+            |(name, items): &(Arc<str>, Vec<usize>)| answers.row(SuiteLevel::Group, name, items, metrics);
         rows.extend(groups.iter().map(group));
-        let subject = |(name, items): &(Arc<str>, Vec<usize>)| answers.row(SuiteLevel::Subject, name, items, metrics);
+        let subject =
+            |(name, items): &(Arc<str>, Vec<usize>)| answers.row(SuiteLevel::Subject, name, items, metrics);
         rows.extend(subjects.iter().map(subject));
     }
     rows.retain(|row| row.items > 0 || row.level == SuiteLevel::Total);
@@ -72,7 +74,12 @@ impl Both<'_> {
                 .filter(|(base, _)| !base.is_empty())
                 .map(|(base, tuned)| metric.difference(base, tuned)),
         };
-        SuiteRow { level, name: name.to_owned(), items: count as u64, metrics: metrics.iter().map(metric).collect() }
+        SuiteRow {
+            level,
+            name: name.to_owned(),
+            items: count as u64,
+            metrics: metrics.iter().map(metric).collect(),
+        }
     }
 }
 
@@ -142,14 +149,17 @@ mod tests {
         let rows = table("mmlu", &items, &metrics, Some(&base), Some(&tuned));
         let names: Vec<_> = rows.iter().map(|row| (row.level, row.name.as_str(), row.items)).collect();
         use SuiteLevel::{Group, Subject, Total};
-        assert_eq!(names, [
-            (Total, "mmlu", 3),
-            (Group, "x", 2),
-            (Group, "hard", 2),
-            (Group, "y", 1),
-            (Subject, "b", 2),
-            (Subject, "a", 1)
-        ]);
+        assert_eq!(
+            names,
+            [
+                (Total, "mmlu", 3),
+                (Group, "x", 2),
+                (Group, "hard", 2),
+                (Group, "y", 1),
+                (Subject, "b", 2),
+                (Subject, "a", 1)
+            ]
+        );
         let whole = &rows[0].metrics[0];
         assert_eq!(whole.base.unwrap().value, 0.5);
         assert_eq!(whole.tuned.unwrap().value, 1.0);

@@ -105,7 +105,8 @@ mod tests {
     #[test]
     fn every_token_is_foreseen_once() {
         let ids: Vec<u32> = (1..=7).collect();
-        let pairs: Vec<_> = windows(&ids, 0, 3).into_iter().map(|pair| (pair.context, pair.continuation)).collect();
+        let pairs: Vec<_> =
+            windows(&ids, 0, 3).into_iter().map(|pair| (pair.context, pair.continuation)).collect();
         // By the harness's two functions: tokens 1 to 7, prefix 0, windows of 3.
         assert_eq!(pairs, [(vec![0], vec![1, 2, 3]), (vec![3], vec![4, 5, 6]), (vec![4, 5, 6], vec![7])]);
         assert_eq!(windows(&ids, 0, 100).len(), 1);

@@ -101,7 +101,11 @@ fn item(entry: Entry) -> Item {
     Item {
         id: format!("truthfulqa/{}", entry.row),
         subject: "truthfulqa".into(),
-        groups: Some(entry.category).filter(|category| !category.is_empty()).map(Into::into).into_iter().collect(),
+        groups: Some(entry.category)
+            .filter(|category| !category.is_empty())
+            .map(Into::into)
+            .into_iter()
+            .collect(),
         ask: Ask::Continue { context, options },
         key: Key::Truths { first, truths },
     }
@@ -195,7 +199,11 @@ fn of_json(file: &Path) -> Result<Vec<Entry>> {
         let first = first.into_iter().map(|(answer, _)| answer).collect();
         fits.then_some(Entry { row: index + 1, question, category, first, all })
     };
-    values.iter().enumerate().map(|(index, value)| entry((index, value)).ok_or_else(|| bad(index + 1))).collect()
+    values
+        .iter()
+        .enumerate()
+        .map(|(index, value)| entry((index, value)).ok_or_else(|| bad(index + 1)))
+        .collect()
 }
 
 fn targets(value: &Value) -> Option<Vec<(String, bool)>> {

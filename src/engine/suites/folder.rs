@@ -44,7 +44,8 @@ pub fn report(dir: &Path) -> Result<Option<SuiteReport>> {
     let file = dir.join(REPORT);
     let Ok(metadata) = std::fs::metadata(&file) else { return Ok(None) };
     let bad = |why: String| {
-        UserError::bad_input(text!("The report cannot be read: {why}", "无法读取评测报告：{why}")).in_file(&file)
+        UserError::bad_input(text!("The report cannot be read: {why}", "无法读取评测报告：{why}"))
+            .in_file(&file)
     };
     if metadata.len() > LARGEST {
         return Err(bad(format!("{} bytes", metadata.len())));
@@ -84,7 +85,10 @@ pub fn hash_of(files: &[PathBuf]) -> Result<String> {
 pub fn identity(dir: &Path) -> Result<String> {
     let entries = std::fs::read_dir(dir)
         .map_err(|err| UserError::io(Text::fixed("read the folder", "读取文件夹"), dir, &err))?;
-    let names = entries.flatten().filter(|entry| entry.path().is_file()).map(|entry| PathBuf::from(entry.file_name()));
+    let names = entries
+        .flatten()
+        .filter(|entry| entry.path().is_file())
+        .map(|entry| PathBuf::from(entry.file_name()));
     Ok(identity_of_folder(dir, names)?.0)
 }
 

@@ -53,7 +53,11 @@ pub struct Line {
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub options: Vec<String>,
     /// Log-likelihood of each option, or of the text, in nats.
-    #[serde(skip_serializing_if = "Vec::is_empty", default, deserialize_with = "protocol::number::each_or_nan")]
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        default,
+        deserialize_with = "protocol::number::each_or_nan"
+    )]
     pub logprobs: Vec<f64>,
     /// Options that the model would have said by itself.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
@@ -147,7 +151,11 @@ impl Journal {
     /// When the disk is full or the file is gone.
     pub fn write(&mut self, lines: Vec<Line>) -> Result<()> {
         let mut text = Vec::new();
-        for line in lines.into_iter().filter(|line| !self.answered.contains_key(&(line.who, line.item.clone()))).collect::<Vec<_>>() {
+        for line in lines
+            .into_iter()
+            .filter(|line| !self.answered.contains_key(&(line.who, line.item.clone())))
+            .collect::<Vec<_>>()
+        {
             let written = json(&line);
             // As it will be read again: what is no number is none there, and the last digit may differ.
             let read = serde_json::from_slice::<Line>(&written).unwrap_or(line);

@@ -37,7 +37,9 @@ pub fn list(dir: &Path) -> Result<Vec<SuiteReport>> {
 fn folders(dir: &Path) -> Result<Vec<PathBuf>> {
     let entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,
-        Err(err) if matches!(err.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
+        Err(err)
+            if matches!(err.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) =>
+        {
             return Ok(Vec::new());
         }
         Err(err) => return Err(UserError::io(Text::fixed("list the evaluations", "列出评测"), dir, &err)),
@@ -131,7 +133,8 @@ fn as_markdown(reports: &[SuiteReport]) -> String {
     );
     for Figure { report, level, name, items, metric } in figures(reports) {
         let cell = |measured: Option<Measured>| measured.map_or_else(|| "–".to_owned(), interval);
-        let name = if level == SuiteLevel::Total { format!("**{}**", cell_text(name)) } else { cell_text(name) };
+        let name =
+            if level == SuiteLevel::Total { format!("**{}**", cell_text(name)) } else { cell_text(name) };
         text.push_str(&format!(
             "| {} | {name} | {items} | {} | {} | {} | {} |\n",
             cell_text(&report.suite),
@@ -183,7 +186,11 @@ fn interval(Measured { value, low, high }: Measured) -> String {
 }
 
 fn quoted(field: &str) -> String {
-    if field.contains([',', '"', '\n', '\r']) { format!("\"{}\"", field.replace('"', "\"\"")) } else { field.to_owned() }
+    if field.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", field.replace('"', "\"\""))
+    } else {
+        field.to_owned()
+    }
 }
 
 /// A bar would end the cell, and a line end the table.
@@ -206,7 +213,8 @@ mod tests {
             tuned: measured(0.75),
             difference: None,
         };
-        let row = SuiteRow { level: SuiteLevel::Total, name: "a,\"b|".into(), items: 4, metrics: vec![metric] };
+        let row =
+            SuiteRow { level: SuiteLevel::Total, name: "a,\"b|".into(), items: 4, metrics: vec![metric] };
         let report = SuiteReport {
             suite: suite.into(),
             data: "d".into(),
@@ -234,7 +242,8 @@ mod tests {
         made(&second, "blimp", "2026-01-01T23:04:05+00:00");
         std::fs::create_dir_all(root.path().join("run-b/evals/broken")).unwrap();
         std::fs::write(root.path().join("run-b/evals/broken/report.json"), "{").unwrap();
-        let suites = |dir: &Path| list(dir).unwrap().into_iter().map(|report| report.suite).collect::<Vec<_>>();
+        let suites =
+            |dir: &Path| list(dir).unwrap().into_iter().map(|report| report.suite).collect::<Vec<_>>();
         assert_eq!(suites(root.path()), ["blimp", "mmlu"]);
         assert_eq!(suites(&root.path().join("run-a")), ["blimp"]);
         assert_eq!(suites(&first), ["mmlu"]);

@@ -234,8 +234,7 @@ impl Evaluation<'_> {
         if items.iter().all(|item| self.journal.has(who, &item.id)) {
             return Ok(());
         }
-        let puts =
-            items.iter().map(|item| Put::of(item, encoder, longest)).collect::<Result<Vec<_>>>()?;
+        let puts = items.iter().map(|item| Put::of(item, encoder, longest)).collect::<Result<Vec<_>>>()?;
         let Some(replies) = ask::score(scoring, &puts)? else { return Err(stopped()) };
         let line = |((item, put), reply): ((&Item, &Put), Reply)| {
             line(who, item, put.is_cut(longest), &reply, (self.prepared.suite.judge)(item, &reply))
@@ -419,8 +418,10 @@ fn line(who: Who, item: &Item, cut: bool, reply: &Reply, judged: Judged) -> Line
 }
 
 fn stopped() -> UserError {
-    UserError::failure(Text::fixed("The evaluation was stopped", "评测已中止"))
-        .mend(Text::fixed("ask for the same again: it goes on where it was", "再次发出同样的请求即可从中断处继续"))
+    UserError::failure(Text::fixed("The evaluation was stopped", "评测已中止")).mend(Text::fixed(
+        "ask for the same again: it goes on where it was",
+        "再次发出同样的请求即可从中断处继续",
+    ))
 }
 
 fn unknown(id: &str) -> UserError {

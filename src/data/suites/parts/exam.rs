@@ -8,7 +8,9 @@ use protocol::{ParamSpec, Result, Text, text};
 use super::subjects::{Subject, Subjects};
 use crate::predict::Question;
 use crate::record::{Message, Role};
-use crate::suites::load::{Load, bad_row, chat_param, choice, integer, list, no_layout, param, read_csv, words};
+use crate::suites::load::{
+    Load, bad_row, chat_param, choice, integer, list, no_layout, param, read_csv, words,
+};
 use crate::suites::{Ask, Item, Key, Loaded, Metric};
 
 const LETTERS: [&str; 4] = ["A", "B", "C", "D"];
@@ -68,7 +70,10 @@ impl Exam {
             param(
                 "subjects",
                 Text::fixed("Subjects", "科目"),
-                Text::fixed("Only these, separated by commas; empty: all", "仅这些科目，以逗号分隔；留空表示全部"),
+                Text::fixed(
+                    "Only these, separated by commas; empty: all",
+                    "仅这些科目，以逗号分隔；留空表示全部",
+                ),
                 words(""),
             ),
             ParamSpec {
@@ -93,8 +98,12 @@ impl Exam {
         let split = load.text("split");
         let root = self.root(load.path, split)?;
         let subjects = Subjects::of(&root, self.subjects)?;
-        let mut loaded =
-            Loaded { items: Vec::new(), metrics: vec![Metric::mean("acc", 0)], files: Vec::new(), notes: Vec::new() };
+        let mut loaded = Loaded {
+            items: Vec::new(),
+            metrics: vec![Metric::mean("acc", 0)],
+            files: Vec::new(),
+            notes: Vec::new(),
+        };
         for id in self.wanted(&root, split, load.text("subjects"))? {
             self.subject(load, (&root, split), (&id, &subjects.get(&id)), &mut loaded)?;
         }
@@ -108,7 +117,10 @@ impl Exam {
             let file = self.file_name("subject", split);
             no_layout(
                 path,
-                text!("There are no questions here: no folder `{split}`", "此处没有题目：没有 `{split}` 文件夹"),
+                text!(
+                    "There are no questions here: no folder `{split}`",
+                    "此处没有题目：没有 `{split}` 文件夹"
+                ),
             )
             .mend(text!("name the folder that holds {split}/{file}", "请指定含有 {split}/{file} 的文件夹"))
         })
@@ -125,19 +137,20 @@ impl Exam {
             .iter()
             .filter_map(|path| path.file_name()?.to_str()?.strip_suffix(&ending).map(str::to_owned))
             .collect();
-        let only: Vec<&str> = only.split([',', '，']).map(str::trim).filter(|name| !name.is_empty()).collect();
+        let only: Vec<&str> =
+            only.split([',', '，']).map(str::trim).filter(|name| !name.is_empty()).collect();
         if let Some(missing) = only.iter().find(|name| !there.iter().any(|id| id == *name)) {
             let known = there.join(", ");
-            return Err(no_layout(
-                &folder,
-                text!("There is no subject `{missing}`", "没有科目 `{missing}`"),
-            )
-            .mend(text!("known are {known}", "可用的有：{known}")));
+            return Err(no_layout(&folder, text!("There is no subject `{missing}`", "没有科目 `{missing}`"))
+                .mend(text!("known are {known}", "可用的有：{known}")));
         }
         if there.is_empty() {
             return Err(no_layout(
                 &folder,
-                text!("There are no questions here: no file ends in {ending}", "此处没有题目：没有以 {ending} 结尾的文件"),
+                text!(
+                    "There are no questions here: no file ends in {ending}",
+                    "此处没有题目：没有以 {ending} 结尾的文件"
+                ),
             ));
         }
         Ok(there.into_iter().filter(|id| only.is_empty() || only.contains(&id.as_str())).collect())
@@ -162,7 +175,10 @@ impl Exam {
             if there < shots {
                 return Err(no_layout(
                     &dev,
-                    text!("{shots} examples are wished, and {there} are here", "需要 {shots} 个示例，此处只有 {there} 个"),
+                    text!(
+                        "{shots} examples are wished, and {there} are here",
+                        "需要 {shots} 个示例，此处只有 {there} 个"
+                    ),
                 )
                 .mend(Text::fixed("ask for fewer shots", "请减少示例数")));
             }

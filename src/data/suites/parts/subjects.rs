@@ -66,7 +66,8 @@ fn mapped(file: &Path, known: &BTreeMap<String, Subject>) -> Result<BTreeMap<Str
     let value: Value = serde_json::from_str(&read(file)?).map_err(|err| bad(&err.to_string()))?;
     let map = value.as_object().ok_or_else(|| bad("no object"))?;
     let subject = |(id, value): (&String, &Value)| {
-        let field = |name: &str, place: usize| value.get(name).or_else(|| value.get(place)).and_then(Value::as_str);
+        let field =
+            |name: &str, place: usize| value.get(name).or_else(|| value.get(place)).and_then(Value::as_str);
         let (Some(name), Some(category)) = (field("name", 1), field("category", 2)) else {
             return Err(bad(id));
         };
