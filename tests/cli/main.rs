@@ -15,6 +15,7 @@ mod compare;
 mod convert;
 mod disk;
 mod engine_process;
+mod eval;
 mod figures;
 mod large;
 mod predict;
