@@ -1,11 +1,16 @@
 //! Questions as tokens, and what a model makes of them.
 
+use std::ops::Range;
+
 use data::suites::{Ask, Item, Likelihood, Pair, Reply};
 use data::{ChatPrompt, Encode as _, Encoder, Example, IGNORE, Tokenizer};
 use protocol::{Result, Text, UserError};
 
 use crate::generate::{Asked, Continued, Question, RowScore, Scoring};
 use crate::predict::scored;
+
+/// Questions that are scored and written together.
+const TOGETHER: usize = 128;
 
 /// A question as it goes into the model.
 pub enum Put {
@@ -167,4 +172,25 @@ fn rolled(windows: &[Question], scores: &mut impl Iterator<Item = Vec<Continued>
 fn learned_reply(example: &Example, score: &RowScore) -> Reply {
     let tokens = example.labels.iter().skip(1).filter(|label| **label != IGNORE).count() as u64;
     Reply::Rolled { logprob: score.given().sum(), tokens }
+}
+
+/// Neighbours that go together: questions of one subject, prompts whose answers end alike.
+pub fn pieces(items: &[Item]) -> Vec<Range<usize>> {
+    let alike = |a: &Item, b: &Item| match (&a.ask, &b.ask) {
+        (
+            Ask::Answer { stop: a, max_new_tokens: most, .. },
+            Ask::Answer { stop: b, max_new_tokens: other, .. },
+        ) => a == b && most == other,
+        (Ask::Answer { .. }, _) | (_, Ask::Answer { .. }) => false,
+        _ => a.subject == b.subject,
+    };
+    let mut pieces: Vec<Range<usize>> = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        let bounded = |piece: &Range<usize>| matches!(item.ask, Ask::Answer { .. }) || piece.len() < TOGETHER;
+        match pieces.last_mut() {
+            Some(piece) if alike(&items[piece.start], item) && bounded(piece) => piece.end = index + 1,
+            _ => pieces.push(index..index + 1),
+        }
+    }
+    pieces
 }

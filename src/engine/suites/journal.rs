@@ -6,6 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 
+use data::suites::{Ask, Item, Judged, Reply};
 use protocol::{Result, Text, UserError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -75,6 +76,43 @@ pub struct Line {
     pub cut: bool,
     #[serde(deserialize_with = "protocol::number::each_or_nan")]
     pub marks: Vec<f64>,
+}
+
+impl Line {
+    /// What was said to an item.
+    pub fn of(who: Who, item: &Item, cut: bool, reply: &Reply, judged: Judged) -> Self {
+        let options = match &item.ask {
+            Ask::Continue { options, .. } | Ask::Choose { options, .. } => options.clone(),
+            Ask::Roll { .. } | Ask::Learned { .. } | Ask::Answer { .. } => Vec::new(),
+        };
+        let mut line = Self {
+            item: item.id.clone(),
+            who,
+            options,
+            logprobs: Vec::new(),
+            greedy: Vec::new(),
+            tokens: None,
+            text: None,
+            chosen: judged.chosen,
+            right: judged.right,
+            cut,
+            marks: judged.marks,
+        };
+        match reply {
+            Reply::Likelihoods(ways) => {
+                line.logprobs = ways.iter().map(|way| way.logprob).collect();
+                if matches!(item.ask, Ask::Continue { .. }) {
+                    line.greedy = ways.iter().map(|way| way.greedy).collect();
+                }
+            }
+            Reply::Rolled { logprob, tokens } => {
+                line.logprobs = vec![*logprob];
+                line.tokens = Some(*tokens);
+            }
+            Reply::Text(text) => line.text = Some(text.clone()),
+        }
+        line
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -151,11 +189,10 @@ impl Journal {
     /// When the disk is full or the file is gone.
     pub fn write(&mut self, lines: Vec<Line>) -> Result<()> {
         let mut text = Vec::new();
-        for line in lines
-            .into_iter()
-            .filter(|line| !self.answered.contains_key(&(line.who, line.item.clone())))
-            .collect::<Vec<_>>()
-        {
+        for line in lines {
+            if self.has(line.who, &line.item) {
+                continue;
+            }
             let written = json(&line);
             // As it will be read again: what is no number is none there, and the last digit may differ.
             let read = serde_json::from_slice::<Line>(&written).unwrap_or(line);

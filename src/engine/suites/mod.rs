@@ -5,6 +5,8 @@ mod folder;
 mod journal;
 mod kept;
 mod perform;
+mod prepare;
 
 pub use kept::{list, write};
-pub use perform::{Prepared, evaluate};
+pub use perform::evaluate;
+pub use prepare::Prepared;

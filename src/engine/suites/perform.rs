@@ -1,116 +1,29 @@
-//! An evaluation from its questions to its report.
+//! An evaluation from its first question to its report.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use data::suites::{Answers, Ask, Item, Judged, Load, Loaded, Reply, Suite, table};
-use data::{Encoder, Progress};
-use protocol::config::{DataConfig, OnTooLong, TrainOn, nearest};
+use data::Encoder;
+use data::suites::{Answers, Ask, Item, Loaded, Reply, table};
 use protocol::{
     Control, Event, RequestId, Result, Sampling, SuiteReport, SuiteRequest, SuiteRow, Text, UserError, text,
 };
-use serde_json::{Map, Value};
 
-use super::ask::{self, Put};
+use super::ask::{self, Put, pieces};
 use super::folder;
-use super::journal::{Journal, Line, Subject, Who};
+use super::journal::{Journal, Line, Who};
+use super::prepare::Prepared;
 use crate::files::RunLock;
 use crate::generate::{Answered, Asked, BatchLimit, Listener, Scoring, Speaker};
-use crate::predict::{Training, longest};
-use crate::session::{Loaded as LoadedModel, Session};
-use crate::settings;
+use crate::predict::longest;
+use crate::session::Session;
 use crate::sink::Sink;
 
-/// Questions that are scored and written together.
-const TOGETHER: usize = 128;
 /// Between two tables.
 const PAUSE: Duration = Duration::from_secs(2);
 /// A table takes at most one part in so many of the time.
 const LEISURE: u32 = 10;
-
-/// A suite's questions as a request wants them.
-pub struct Prepared {
-    suite: &'static Suite,
-    settings: Map<String, Value>,
-    loaded: Loaded,
-    data_hash: String,
-    training: Option<Training>,
-}
-
-impl Prepared {
-    /// Reads the questions.
-    ///
-    /// # Errors
-    /// When there is no such suite, a setting is unknown, or the data is not laid out as the suite's is.
-    pub fn new(wanted: &SuiteRequest, progress: &dyn Progress) -> Result<Self> {
-        let suite = Suite::find(&wanted.suite).ok_or_else(|| unknown(&wanted.suite))?;
-        let training = Training::of(&wanted.model)?;
-        let params = (suite.params)();
-        let mut given = wanted.settings.clone();
-        if let Some(training) = &training {
-            let knows = |key: &str| params.iter().any(|param| param.key == key);
-            as_in_training(&mut given, &training.data, knows);
-        }
-        let settings = settings::resolve("settings", &params, &given)?;
-        let load = Load { path: &wanted.data, settings: &settings, limit: wanted.limit, progress };
-        let loaded = (suite.load)(&load)?;
-        if loaded.items.is_empty() {
-            return Err(UserError::bad_input(Text::fixed("There are no questions here", "此处没有题目"))
-                .in_file(&wanted.data));
-        }
-        let data_hash = folder::hash_of(&loaded.files)?;
-        Ok(Self { suite, settings, loaded, data_hash, training })
-    }
-
-    fn subject(&self, wanted: &SuiteRequest, device: &str) -> Result<Subject> {
-        let (model, adapters) = folder::identities(&wanted.model)?;
-        Ok(Subject {
-            suite: wanted.suite.clone(),
-            data_hash: self.data_hash.clone(),
-            settings: self.settings.clone(),
-            limit: wanted.limit,
-            model,
-            adapters,
-            weights: wanted.model.weights.clone(),
-            merged: wanted.model.merged,
-            compare: wanted.compare,
-            dtype: wanted.model.dtype.clone(),
-            quantization: wanted.model.quantization.clone(),
-            overrides: wanted.model.overrides.clone(),
-            device: device.to_owned(),
-        })
-    }
-
-    /// How rows and prompts become tokens: nothing of a prompt is cut here.
-    fn encoder(&self, loaded: &LoadedModel, longest: usize) -> Result<Encoder> {
-        let learned = self.loaded.items.iter().any(|item| matches!(item.ask, Ask::Learned { .. }));
-        let trained = self.training.as_ref();
-        let data = DataConfig {
-            template: self.settings.get("template").and_then(Value::as_str).unwrap_or("auto").to_owned(),
-            max_length: if learned { longest as u64 } else { u64::MAX },
-            on_too_long: OnTooLong::Truncate,
-            train_on: if learned { TrainOn::Responses } else { TrainOn::LastResponse },
-            ..trained.map(|training| training.data.clone()).unwrap_or_default()
-        };
-        let tokenizer = loaded.encoder()?.tokenizer().clone();
-        let base = trained.map(|training| training.base.clone()).unwrap_or_default();
-        Encoder::with_tokenizer(tokenizer, &data, &base, trained.map(|training| training.now))
-    }
-}
-
-/// Rows are read as the run read its rows, where the request says nothing else.
-fn as_in_training(given: &mut Map<String, Value>, data: &DataConfig, knows: impl Fn(&str) -> bool) {
-    let own = ["format", "columns", "template"].iter().any(|key| given.contains_key(*key));
-    if own || !knows("template") {
-        return;
-    }
-    given.insert("format".into(), data.format.clone().into());
-    given.insert("template".into(), data.template.clone().into());
-    if !data.columns.is_empty() {
-        given.insert("columns".into(), serde_json::json!(data.columns).to_string().into());
-    }
-}
 
 /// Asks every question that has no answer yet, and tells the report.
 ///
@@ -237,7 +150,8 @@ impl Evaluation<'_> {
         let puts = items.iter().map(|item| Put::of(item, encoder, longest)).collect::<Result<Vec<_>>>()?;
         let Some(replies) = ask::score(scoring, &puts)? else { return Err(stopped()) };
         let line = |((item, put), reply): ((&Item, &Put), Reply)| {
-            line(who, item, put.is_cut(longest), &reply, (self.prepared.suite.judge)(item, &reply))
+            let judged = (self.prepared.suite.judge)(item, &reply);
+            Line::of(who, item, put.is_cut(longest), &reply, judged)
         };
         let lines = items.iter().zip(&puts).zip(replies).map(line).collect();
         self.journal.write(lines)
@@ -356,65 +270,10 @@ impl Listener for Ear<'_, '_> {
         let Some(item) = self.items.get(number) else { return Ok(()) };
         let reply = Reply::Text(answer.text);
         let judged = (self.work.prepared.suite.judge)(item, &reply);
-        self.work.journal.write(vec![line(self.who, item, false, &reply, judged)])?;
+        self.work.journal.write(vec![Line::of(self.who, item, false, &reply, judged)])?;
         self.work.tell(false);
         Ok(())
     }
-}
-
-/// Neighbours that go together: questions of one subject, prompts whose answers end alike.
-fn pieces(items: &[Item]) -> Vec<Range<usize>> {
-    let alike = |a: &Item, b: &Item| match (&a.ask, &b.ask) {
-        (
-            Ask::Answer { stop: a, max_new_tokens: most, .. },
-            Ask::Answer { stop: b, max_new_tokens: other, .. },
-        ) => a == b && most == other,
-        (Ask::Answer { .. }, _) | (_, Ask::Answer { .. }) => false,
-        _ => a.subject == b.subject,
-    };
-    let mut pieces: Vec<Range<usize>> = Vec::new();
-    for (index, item) in items.iter().enumerate() {
-        let bounded = |piece: &Range<usize>| matches!(item.ask, Ask::Answer { .. }) || piece.len() < TOGETHER;
-        match pieces.last_mut() {
-            Some(piece) if alike(&items[piece.start], item) && bounded(piece) => piece.end = index + 1,
-            _ => pieces.push(index..index + 1),
-        }
-    }
-    pieces
-}
-
-fn line(who: Who, item: &Item, cut: bool, reply: &Reply, judged: Judged) -> Line {
-    let options = match &item.ask {
-        Ask::Continue { options, .. } | Ask::Choose { options, .. } => options.clone(),
-        Ask::Roll { .. } | Ask::Learned { .. } | Ask::Answer { .. } => Vec::new(),
-    };
-    let mut line = Line {
-        item: item.id.clone(),
-        who,
-        options,
-        logprobs: Vec::new(),
-        greedy: Vec::new(),
-        tokens: None,
-        text: None,
-        chosen: judged.chosen,
-        right: judged.right,
-        cut,
-        marks: judged.marks,
-    };
-    match reply {
-        Reply::Likelihoods(ways) => {
-            line.logprobs = ways.iter().map(|way| way.logprob).collect();
-            if matches!(item.ask, Ask::Continue { .. }) {
-                line.greedy = ways.iter().map(|way| way.greedy).collect();
-            }
-        }
-        Reply::Rolled { logprob, tokens } => {
-            line.logprobs = vec![*logprob];
-            line.tokens = Some(*tokens);
-        }
-        Reply::Text(text) => line.text = Some(text.clone()),
-    }
-    line
 }
 
 fn stopped() -> UserError {
@@ -422,18 +281,4 @@ fn stopped() -> UserError {
         "ask for the same again: it goes on where it was",
         "再次发出同样的请求即可从中断处继续",
     ))
-}
-
-fn unknown(id: &str) -> UserError {
-    let ids: Vec<&str> = data::suites::SUITES.iter().map(|suite| suite.id).collect();
-    let list = ids.join(", ");
-    let error = UserError::bad_input(text!(
-        "There is no suite `{id}`; known are {list}",
-        "没有名为 `{id}` 的评测；可用：{list}"
-    ))
-    .at_item("--suite");
-    match nearest(id, ids) {
-        Some(near) => error.mend(text!("did you mean `{near}`?", "是否想写 `{near}`？")),
-        None => error,
-    }
 }
