@@ -44,7 +44,8 @@ def mmlu_rows(path):
 
 def headed_rows(path):
     head, *rows = csv_rows(path)
-    return [{name or "id": value for name, value in zip(head, row)} for row in rows]
+    # Examples may have a column more than questions, which the harness's reader refuses.
+    return [{name or "id": value for name, value in zip(head, row) if name != "explanation"} for row in rows]
 
 
 def closed(answer):
@@ -79,11 +80,12 @@ def task(name, splits, **changes):
 
 def exams(data, work, suite):
     """The harness's tasks for the subjects that are here."""
-    folder, split, name, read = {
-        "mmlu": (data / "mmlu", "test", "mmlu_{}", mmlu_rows),
-        "ceval": (data / "noncommercial/ceval", "val", "ceval-valid_{}", headed_rows),
-        "cmmlu": (data / "noncommercial/cmmlu", "test", "cmmlu_{}", headed_rows),
+    split, name, read = {
+        "mmlu": ("test", "mmlu_{}", mmlu_rows),
+        "ceval": ("val", "ceval-valid_{}", headed_rows),
+        "cmmlu": ("test", "cmmlu_{}", headed_rows),
     }[suite]
+    folder = next(place for place in (data / suite, data / "noncommercial" / suite) if place.is_dir())
     tasks = []
     for path in sorted((folder / split).glob("*.csv")):
         subject = path.stem.removesuffix(f"_{split}")
