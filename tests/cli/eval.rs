@@ -239,3 +239,66 @@ fn what_cannot_be_asked_is_said_before_a_model_is_loaded() {
     refused(&["--suite", "blimp", "--data", "nowhere"], &["nowhere"]);
     assert_eq!(workshop.run(&["eval", "--suite", "mmlu", "--data", "mmlu"]).code, Some(2));
 }
+
+/// What lm-evaluation-harness 0.4.13 makes of small sets of our own (tests/reference/make_suites.py).
+#[test]
+fn every_log_likelihood_is_the_harnesss() {
+    let workshop = Workshop::new("");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/reference/suites");
+    let told: Value = serde_json::from_slice(&std::fs::read(folder.join("expected.json")).unwrap()).unwrap();
+    let ask = |suite: &str, data: &str, shots: &[&str]| {
+        let data = folder.join(data);
+        let out = format!("{suite}{}", shots.concat());
+        let flags = ["--suite", suite, "--data", data.to_str().unwrap(), "--out", &out];
+        let report = report(&workshop, &[&flags, shots].concat());
+        let items = items(&workshop.path(&out));
+        (report, items.into_iter().map(|((_, item), line)| (item, line)).collect::<BTreeMap<_, _>>())
+    };
+    let numbers = |value: &Value| -> Vec<f64> {
+        value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
+    };
+    let close = |ours: &[f64], theirs: &[f64], what: &str| {
+        assert_eq!(ours.len(), theirs.len(), "{what}");
+        let near = ours.iter().zip(theirs).all(|(a, b)| (a - b).abs() < 1e-3);
+        assert!(near, "{what}: {ours:?} {theirs:?}");
+    };
+    let cases = [
+        ("mmlu 0", "mmlu", "mmlu", "0"),
+        ("mmlu 2", "mmlu", "mmlu", "2"),
+        ("ceval 0", "ceval", "ceval", "0"),
+        ("ceval 2", "ceval", "ceval", "2"),
+        ("cmmlu 0", "cmmlu", "cmmlu", "0"),
+        ("cmmlu 2", "cmmlu", "cmmlu", "2"),
+        ("blimp", "blimp", "blimp", ""),
+        ("perplexity", "perplexity", "texts.jsonl", ""),
+    ];
+    for (name, suite, data, shots) in cases {
+        let flags = if shots.is_empty() { vec![] } else { vec!["--shots", shots] };
+        let (report, items) = ask(suite, data, &flags);
+        let expected = told[name].as_object().unwrap();
+        assert_eq!(items.len(), expected.len(), "{name}");
+        for (item, theirs) in expected {
+            close(&numbers(&items[item]["logprobs"]), &numbers(theirs), &format!("{name}, {item}"));
+        }
+        if suite == "perplexity" {
+            for (figure, theirs) in told["figures"].as_object().unwrap() {
+                let (ours, theirs) =
+                    (metric(&report, 0, figure)["base"]["value"].as_f64().unwrap(), theirs.as_f64().unwrap());
+                assert!((ours / theirs - 1.0).abs() < 1e-5, "{figure}: {ours} {theirs}");
+            }
+        }
+    }
+    let (_, items) = ask("truthfulqa", "TruthfulQA.csv", &[]);
+    for (place, name) in [(0, "truthfulqa mc1"), (1, "truthfulqa mc2")] {
+        for (item, theirs) in told[name].as_object().unwrap() {
+            let line = &items[item];
+            let options =
+                line["options"].as_array().unwrap().iter().map(|option| option.as_str().unwrap().trim());
+            let ours: BTreeMap<_, _> = options.zip(numbers(&line["logprobs"])).collect();
+            for (option, logprob) in theirs["options"].as_object().unwrap() {
+                close(&[ours[option.as_str()]], &[logprob.as_f64().unwrap()], option);
+            }
+            close(&[line["marks"][place].as_f64().unwrap()], &[theirs["value"].as_f64().unwrap()], name);
+        }
+    }
+}

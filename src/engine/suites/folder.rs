@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use protocol::{ModelRef, Result, SuiteReport, SuiteRequest, Text, UserError, text};
 
 use super::journal::{Journal, Subject};
-use crate::files::{AtomicFile, identity_of_folder, sha256_bytes, sha256_file};
+use crate::files::{AtomicFile, RunLock, identity_of_folder, sha256_bytes, sha256_file};
 use crate::predict::Training;
 
 pub const REPORT: &str = "report.json";
@@ -23,9 +23,7 @@ pub fn choose(wanted: &SuiteRequest, subject: &Subject, runs_dir: &Path) -> Path
     let run = Training::of(&wanted.model).ok().flatten().map(|training| training.dir);
     let evals = run.unwrap_or_else(|| runs_dir.to_path_buf()).join(FOLDER);
     let begun = std::fs::read_dir(&evals).into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut begun: Vec<PathBuf> = begun
-        .filter(|dir| !dir.join(REPORT).exists() && Journal::subject(dir).as_ref() == Some(subject))
-        .collect();
+    let mut begun: Vec<PathBuf> = begun.filter(|dir| is_broken_off(dir, subject)).collect();
     begun.sort();
     if let Some(dir) = begun.pop() {
         return dir;
@@ -34,6 +32,11 @@ pub fn choose(wanted: &SuiteRequest, subject: &Subject, runs_dir: &Path) -> Path
     let name = format!("{}-{time}", wanted.suite);
     let names = std::iter::once(name.clone()).chain((2..).map(|number| format!("{name}-{number}")));
     names.map(|name| evals.join(name)).find(|dir| !dir.exists()).unwrap_or_else(|| evals.join(name))
+}
+
+/// Whether a folder holds this evaluation, unfinished, and nobody works on it.
+fn is_broken_off(dir: &Path, subject: &Subject) -> bool {
+    !dir.join(REPORT).exists() && Journal::subject(dir).as_ref() == Some(subject) && !RunLock::is_held(dir)
 }
 
 /// The report in a folder; None where there is none.

@@ -49,6 +49,7 @@ pub fn evaluate(
         sink,
         before: journal.len(),
         journal,
+        started: Instant::now(),
         began: Instant::now(),
         next_table: Instant::now() + PAUSE,
     };
@@ -84,6 +85,8 @@ struct Evaluation<'a> {
     journal: Journal,
     /// Answers that were there from before.
     before: usize,
+    started: Instant,
+    /// When the one that is asked now began to answer.
     began: Instant,
     next_table: Instant,
 }
@@ -230,7 +233,7 @@ impl Evaluation<'_> {
             when: chrono::Local::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, false),
             dir,
             rows: self.rows(),
-            seconds: self.began.elapsed().as_secs_f64(),
+            seconds: self.started.elapsed().as_secs_f64(),
             notes: self.notes(),
         }
     }

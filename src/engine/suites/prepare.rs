@@ -80,6 +80,9 @@ impl Prepared {
             template: self.settings.get("template").and_then(Value::as_str).unwrap_or("auto").to_owned(),
             max_length: if learned { longest as u64 } else { u64::MAX },
             on_too_long: OnTooLong::Truncate,
+            max_source_length: 0,
+            max_target_length: 0,
+            join_texts: false,
             train_on: if learned { TrainOn::Responses } else { TrainOn::LastResponse },
             ..trained.map(|training| training.data.clone()).unwrap_or_default()
         };
