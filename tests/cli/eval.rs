@@ -92,7 +92,7 @@ fn base_and_tuned_are_asked_the_same_and_the_difference_is_told() {
     // The same command again has nothing to do; another one is refused there.
     let again = report(&workshop, &[&flags[..], &["--out", dir]].concat());
     assert_eq!(again, told);
-    let other = workshop.run(&[&["eval", "--model", "model"], &flags[..7], &["--out", dir]].concat());
+    let other = workshop.run(&[&["eval", "--model", "model"], &flags[..6], &["--out", dir]].concat());
     other.refused_with(&["another evaluation", "--out"]);
 
     // Listed, and written side by side.

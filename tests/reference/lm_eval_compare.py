@@ -218,7 +218,7 @@ def rolling(args, table, work, model):
     sizes = [40, 700, 1500, 3000, 6000]
     documents = [text[at * 7000 : at * 7000 + size] for at, size in enumerate(sizes)]
     path = write_jsonl(work / "texts.jsonl", [{"page": document, "text": document} for document in documents])
-    tasks = [("perplexity", task("wikitext", {"test": path}, doc_to_target="{{page}}"))]
+    tasks = [("perplexity", task("wikitext", {"test": path}, doc_to_target="{{page}}", training_split=None, validation_split=None))]
     found = harness(model, tasks, 0, None)
     items, report = ours(args, "perplexity", path, work / "perplexity", 0)
     pairs = []

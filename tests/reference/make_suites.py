@@ -92,7 +92,7 @@ def main():
             f"causative/{sample['doc_id']}": likelihoods(sample) for sample in samples_of(found, "blimp_causative")
         }
         rows = [{"page": text} for text in TEXTS]
-        rolling = task("wikitext", {"test": write_jsonl(work / "texts.jsonl", rows)}, doc_to_target="{{page}}")
+        rolling = task("wikitext", {"test": write_jsonl(work / "texts.jsonl", rows)}, doc_to_target="{{page}}", training_split=None, validation_split=None)
         found = harness(model, [("", rolling)], 0, None)
         told["perplexity"] = {
             f"perplexity/{sample['doc_id'] + 1}": [float(sample["filtered_resps"][0])]
