@@ -22,7 +22,8 @@ pub enum Put {
     Learned(Example),
     /// A question with each of its options as the answer.
     Rows(Vec<Example>),
-    Prompt(Asked),
+    /// A prompt, and whether its beginning is left out.
+    Prompt(Asked, bool),
 }
 
 impl Put {
@@ -45,7 +46,8 @@ impl Put {
             Self::Ways(question) => {
                 question.continuations.iter().any(|ids| long(question.context.len() + ids.len()))
             }
-            Self::Windows(_) | Self::Prompt(_) => false,
+            Self::Windows(_) => false,
+            Self::Prompt(_, cut) => *cut,
             Self::Learned(example) => example.truncated_from.is_some(),
             Self::Rows(rows) => rows.iter().any(|row| long(row.ids.len())),
         }
@@ -71,14 +73,14 @@ fn put(ask: &Ask, encoder: &Encoder, longest: usize) -> Result<Put> {
         }
         Ask::Learned { record } => Put::Learned(encoder.encode(record)?),
         Ask::Choose { question, options } => {
-            let row = |option: &String| Ok(shortened(encoder.answered(question, option)?, longest));
+            let row = |option: &String| encoder.answered(question, option);
             Put::Rows(options.iter().map(row).collect::<Result<_>>()?)
         }
         Ask::Answer { question, max_new_tokens, .. } => {
             let mut rendered = encoder.put(question)?;
             let kept = longest.saturating_sub(usize::try_from(*max_new_tokens).unwrap_or(usize::MAX)).max(1);
-            shorten(&mut rendered, kept);
-            Put::Prompt(Asked { chat: question.is_chat(), rendered, seed: 0 })
+            let cut = shorten(&mut rendered, kept);
+            Put::Prompt(Asked { chat: question.is_chat(), rendered, seed: 0 }, cut)
         }
     })
 }
@@ -96,20 +98,13 @@ fn reads_text(tokenizer: &Tokenizer) -> Result<()> {
     .mend(Text::fixed("ask in its own form: --set chat=true", "请使用模型自身的形式：--set chat=true")))
 }
 
-/// What is longer than the model's context loses its beginning, as lm-evaluation-harness cuts it.
-fn shorten(prompt: &mut ChatPrompt, longest: usize) {
-    if prompt.bee.is_none() && prompt.ids.len() > longest {
+/// What is longer than the model's context loses its beginning, as lm-evaluation-harness cuts it; says whether it did.
+fn shorten(prompt: &mut ChatPrompt, longest: usize) -> bool {
+    let cut = prompt.bee.is_none() && prompt.ids.len() > longest;
+    if cut {
         prompt.ids.drain(..prompt.ids.len() - longest);
     }
-}
-
-fn shortened(mut example: Example, longest: usize) -> Example {
-    let over = example.ids.len().saturating_sub(longest + 1);
-    if over > 0 && example.side.is_none() {
-        example.ids.drain(..over);
-        example.labels.drain(..over);
-    }
-    example
+    cut
 }
 
 /// Scores questions that are no prompts; one reply each, none where it was stopped.
@@ -122,7 +117,7 @@ pub fn score(scoring: &Scoring<'_>, puts: &[Put]) -> Result<Option<Vec<Reply>>> 
         .flat_map(|put| match put {
             Put::Ways(question) => std::slice::from_ref(question),
             Put::Windows(windows) => windows.as_slice(),
-            Put::Learned(_) | Put::Rows(_) | Put::Prompt(_) => &[],
+            Put::Learned(_) | Put::Rows(_) | Put::Prompt(..) => &[],
         })
         .cloned()
         .collect();
@@ -153,7 +148,7 @@ pub fn score(scoring: &Scoring<'_>, puts: &[Put]) -> Result<Option<Vec<Reply>>> 
             let likelihood = |logprob| Likelihood { logprob, greedy: false };
             Reply::Likelihoods(chosen.next().unwrap_or_default().into_iter().map(likelihood).collect())
         }
-        Put::Prompt(_) => Reply::Text(String::new()),
+        Put::Prompt(..) => Reply::Text(String::new()),
     };
     Ok(Some(puts.iter().map(reply).collect()))
 }

@@ -184,11 +184,12 @@ impl Evaluation<'_> {
             ..Sampling::default()
         };
         let prompt = |item: &&Item| match Put::of(item, speaker.encoder, longest)? {
-            Put::Prompt(asked) => Ok(asked),
+            Put::Prompt(asked, cut) => Ok((asked, cut)),
             _ => Err(stopped()),
         };
-        let asked = items.iter().map(prompt).collect::<Result<Vec<Asked>>>()?;
-        let mut ear = Ear { work: self, items: &items, who };
+        let asked = items.iter().map(prompt).collect::<Result<Vec<_>>>()?;
+        let (asked, cut): (Vec<Asked>, Vec<bool>) = asked.into_iter().unzip();
+        let mut ear = Ear { work: self, items: &items, cut: &cut, who };
         match speaker.answer_all(&mut asked.into_iter(), &sampling, limit, &mut ear)? {
             true => Ok(()),
             false => Err(stopped()),
@@ -261,6 +262,8 @@ impl Evaluation<'_> {
 struct Ear<'e, 'a> {
     work: &'e mut Evaluation<'a>,
     items: &'e [&'e Item],
+    /// Whether the beginning of each was left out.
+    cut: &'e [bool],
     who: Who,
 }
 
@@ -270,10 +273,10 @@ impl Listener for Ear<'_, '_> {
     }
 
     fn answered(&mut self, number: usize, answer: Answered) -> Result<()> {
-        let Some(item) = self.items.get(number) else { return Ok(()) };
+        let (Some(item), Some(cut)) = (self.items.get(number), self.cut.get(number)) else { return Ok(()) };
         let reply = Reply::Text(answer.text);
         let judged = (self.work.prepared.suite.judge)(item, &reply);
-        self.work.journal.write(vec![Line::of(self.who, item, false, &reply, judged)])?;
+        self.work.journal.write(vec![Line::of(self.who, item, *cut, &reply, judged)])?;
         self.work.tell(false);
         Ok(())
     }
