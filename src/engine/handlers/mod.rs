@@ -44,7 +44,7 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use data::Progress;
-use protocol::{Control, Event, RequestId, Text, UserError, Verdict};
+use protocol::{Control, Event, RequestId, Text, Verdict};
 
 use crate::sink::Sink;
 
@@ -109,9 +109,4 @@ impl Progress for Reporter<'_> {
         let stopped = self.control.stop_wanted() && !self.stopped_before;
         stopped || self.is_look && self.control.is_superseded(self.request)
     }
-}
-
-/// For what is on its way.
-fn not_yet() -> UserError {
-    UserError::failure(Text::fixed("Not in this version yet", "此版本尚未提供"))
 }

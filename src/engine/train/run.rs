@@ -7,6 +7,7 @@ mod loading;
 mod wishes;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use data::{Encoder, Progress};
