@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use protocol::{
-    Command, Confusion, Event, OutputColumn, PredictPlan, PredictReport, PredictRequest, PredictedRow,
+    Command, Confusion, Event, PredictPlan, PredictReport, PredictRequest, PredictedRow,
     Result, Text, text,
 };
 
@@ -204,10 +204,10 @@ fn table(confusion: &Confusion, screen: &Screen) -> String {
     format::table(&heads, confusion.labels.iter().zip(&confusion.counts).map(row).collect(), &numbers)
 }
 
-/// For the tests of the flags.
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
+    use protocol::OutputColumn;
 
     use super::*;
     use crate::cli::{Cli, Task};
