@@ -5,8 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use protocol::{
-    Command, Confusion, Event, PredictPlan, PredictReport, PredictRequest, PredictedRow,
-    Result, Text, text,
+    Command, Confusion, Event, PredictPlan, PredictReport, PredictRequest, PredictedRow, Result, Text, text,
 };
 
 use super::client::{Client, View};
