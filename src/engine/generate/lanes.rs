@@ -56,7 +56,8 @@ impl<'a> Lanes<'a> {
     pub fn feed(&mut self, rows: &[&[u32]]) -> Result<Tensor<3>> {
         let time = rows.iter().map(|row| row.len()).max().unwrap_or(0);
         let width = self.cache.get_mut().len();
-        let positions = self.model.lanes(&self.tokens, (time, width), self.adapter)?;
+        let fed: Vec<usize> = rows.iter().map(|row| row.len()).collect();
+        let positions = self.model.lanes(&self.tokens, &fed, (time, width), self.adapter)?;
         let ids = self.model.ids(&padded(rows, 0, time), rows.len())?;
         let options =
             PassOptions { adapter: self.adapter, cache: Some(&self.cache), ..PassOptions::default() };

@@ -6,7 +6,9 @@ use protocol::Result;
 
 use super::{Model, ModelInfo, PrefixPositions};
 use crate::nn::ops::{self, Mask, Starts};
-use crate::nn::{AdapterView, Held, Order, Pass, Positions, Prefix, PrefixAdapter, QkvProj, Site, Stack, ViewSpec};
+use crate::nn::{
+    AdapterView, Held, Order, Pass, Positions, Prefix, PrefixAdapter, QkvProj, Site, Stack, ViewSpec,
+};
 
 /// Shape of the hidden state between blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,7 +206,10 @@ pub fn lanes_in_order(
     let first = tokens.iter().flat_map(|tokens| std::iter::repeat_n(first(tokens), time)).collect();
     let starts = Starts { front: 0, queries: time, first };
     let order = Order { offset: width.saturating_sub(unmoved), time, starts: Some(starts) };
-    let ids: Vec<i32> = order.positions().into_iter().map(|position| position as i32).collect();
+    // Padding may stand where a model that learns its positions has none.
+    let last =
+        if model.info.learned_positions { model.info.context.saturating_sub(1) as i32 } else { i32::MAX };
+    let ids: Vec<i32> = order.positions().into_iter().map(|position| (position as i32).min(last)).collect();
     let device = &model.device;
     let view = |spec: &ViewSpec| {
         let mut view = spec.view(&order, device);

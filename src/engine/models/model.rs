@@ -90,27 +90,30 @@ impl Model {
         Ok(positions)
     }
 
-    /// Where `time` tokens stand that follow in each of several rows, of which so many `tokens` are in the cache already:
-    /// all end together at its place `width`. For families whose tokens stand one after the other.
+    /// Where tokens stand that follow in each of several rows: `fed` of each, padded to `time`. So many `tokens` of each
+    /// are in the cache already, where all end together at place `width`. For families whose tokens stand one after the
+    /// other.
     ///
     /// # Errors
     /// As [`positions`](Self::positions).
     pub fn lanes(
         &self,
         tokens: &[usize],
+        fed: &[usize],
         (time, width): (usize, usize),
         adapter: Option<&dyn AdapterView>,
     ) -> Result<Positions> {
         let first = tokens.first().copied().unwrap_or(0);
-        // Rows that stand alike are one rectangle.
-        let alike = first > 0 && tokens.iter().all(|tokens| *tokens == first);
+        // Rows that stand alike, without padding, are one rectangle.
+        let even = fed.iter().all(|fed| *fed == time);
+        let alike = even && first > 0 && tokens.iter().all(|tokens| *tokens == first);
         if alike && self.before(adapter) + first == width {
             let all = vec![0; tokens.len() * (first + time)];
             return self.positions(&Rows { offset: first, ..Rows::fresh(&all, tokens.len()) }, adapter);
         }
         let front = Front::of(adapter, self.family.prefix);
-        let longest = tokens.iter().max().copied().unwrap_or(0);
-        self.require_positions(front.shift + front.prompt + longest + time)?;
+        let longest = tokens.iter().zip(fed).map(|(tokens, fed)| tokens + fed).max().unwrap_or(0);
+        self.require_positions(front.shift + front.prompt + longest)?;
         Ok(lanes_in_order(self, front, tokens, (time, width)))
     }
 
