@@ -53,13 +53,11 @@ fn learned(
 
 /// How far gradients are from each other at most. An expert whom only padding asks has gradients of 0 in one of them.
 fn apart(some: &BTreeMap<ParamId, Vec<f32>>, others: &BTreeMap<ParamId, Vec<f32>>) -> f32 {
-    let values = |gradients: &BTreeMap<ParamId, Vec<f32>>, id, count| {
-        gradients.get(id).cloned().unwrap_or_else(|| vec![0f32; count])
-    };
     let of = |id: &ParamId| {
-        let count = some.get(id).or(others.get(id)).map_or(0, Vec::len);
-        let pairs = values(some, id, count).into_iter().zip(values(others, id, count));
-        pairs.fold(0f32, |most, (a, b)| most.max((a - b).abs()))
+        let (some, others) = (some.get(id), others.get(id));
+        let count = some.or(others).map_or(0, Vec::len);
+        let value = |gradient: Option<&Vec<f32>>, at: usize| gradient.map_or(0.0, |values| values[at]);
+        (0..count).fold(0f32, |most, at| most.max((value(some, at) - value(others, at)).abs()))
     };
     some.keys().chain(others.keys()).map(of).fold(0f32, f32::max)
 }
