@@ -125,7 +125,7 @@ impl Scoring<'_> {
     /// outside the model, or the device fails.
     pub fn questions(&self, questions: &[Question], told: &mut dyn FnMut(u64)) -> Scored<Vec<Continued>> {
         let asked = self.asked(questions)?;
-        if !Prefill::serves(self.model) {
+        if !Prefill::serves(self.model) || asked.iter().any(|asked| self.outgrows(asked)) {
             return self.questions_as_rows(questions, &asked, told);
         }
         let mut found: Vec<Vec<Option<Continued>>> =
@@ -302,6 +302,14 @@ impl Scoring<'_> {
     /// Whether rows of these lengths, the first one the longer, may share a rectangle.
     fn alike(&self, longer: usize, shorter: usize) -> bool {
         longer == shorter || !self.model.stretches(longer)
+    }
+
+    /// Whether positions depend on how far a continuation goes: then a context is another one for each.
+    fn outgrows(&self, asked: &Asked<'_>) -> bool {
+        let front = Front::of(self.adapter, self.model.family.prefix);
+        let before = front.shift + front.prompt;
+        let longest = asked.continuations.iter().map(|(_, ids)| ids.len()).max().unwrap_or(0);
+        self.model.stretches(before + asked.len() + longest)
     }
 
     /// Whether the model cannot take this row.

@@ -192,24 +192,28 @@ pub fn in_order(info: &ModelInfo, rows: &Rows<'_>, device: &Device) -> Positions
     }
 }
 
-/// As [`in_order`], for rows of different lengths that go on together behind what lies in the cache: of row `row`,
-/// `tokens[row]` tokens, behind what the adapter has in front of them; all rows end together at place `width`.
+/// As [`in_order`], for rows of different lengths that go on together behind what lies in the cache: each has its tokens
+/// there, behind what the adapter has in front of them, and how many it is fed, padded to `time`. In the cache all rows end
+/// together at place `width`.
 pub fn lanes_in_order(
     model: &Model,
     front: Front,
-    tokens: &[usize],
+    rows: &[(usize, usize)],
     (time, width): (usize, usize),
 ) -> Positions {
     // Keys of a row that its tokens' positions do not count.
     let unmoved = front.prefix - front.shift;
-    let first = |tokens: &usize| width.saturating_sub(front.prompt + front.prefix + tokens) as u32;
-    let first = tokens.iter().flat_map(|tokens| std::iter::repeat_n(first(tokens), time)).collect();
+    let offset = width.saturating_sub(unmoved);
+    let begin = |tokens: usize| width.saturating_sub(front.prompt + front.prefix + tokens);
+    // Padding stands where its row's last token does: it asks for no position and stretches no rotary embedding.
+    let first = |(tokens, fed): &(usize, usize)| {
+        let (begin, fed) = (begin(*tokens), *fed);
+        (0..time).map(move |query| (begin + (query + 1).saturating_sub(fed)).min(offset + query) as u32)
+    };
+    let first = rows.iter().flat_map(first).collect();
     let starts = Starts { front: 0, queries: time, first };
-    let order = Order { offset: width.saturating_sub(unmoved), time, starts: Some(starts) };
-    // Padding may stand where a model that learns its positions has none.
-    let last =
-        if model.info.learned_positions { model.info.context.saturating_sub(1) as i32 } else { i32::MAX };
-    let ids: Vec<i32> = order.positions().into_iter().map(|position| (position as i32).min(last)).collect();
+    let order = Order { offset, time, starts: Some(starts) };
+    let ids: Vec<i32> = order.positions().into_iter().map(|position| position as i32).collect();
     let device = &model.device;
     let view = |spec: &ViewSpec| {
         let mut view = spec.view(&order, device);

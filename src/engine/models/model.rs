@@ -112,9 +112,10 @@ impl Model {
             return self.positions(&Rows { offset: first, ..Rows::fresh(&all, tokens.len()) }, adapter);
         }
         let front = Front::of(adapter, self.family.prefix);
-        let longest = tokens.iter().zip(fed).map(|(tokens, fed)| tokens + fed).max().unwrap_or(0);
+        let rows: Vec<(usize, usize)> = tokens.iter().copied().zip(fed.iter().copied()).collect();
+        let longest = rows.iter().map(|(tokens, fed)| tokens + fed).max().unwrap_or(0);
         self.require_positions(front.shift + front.prompt + longest)?;
-        Ok(lanes_in_order(self, front, tokens, (time, width)))
+        Ok(lanes_in_order(self, front, &rows, (time, width)))
     }
 
     fn require_positions(&self, end: usize) -> Result<()> {
