@@ -20,6 +20,8 @@ words! {
     REMOVE => "Remove", "移除";
     IFD => "Instruction-following difficulty", "指令遵循难度（IFD）";
     IFD_HELP => "Loss of the answer behind its instruction ÷ loss of the answer alone, by the model itself", "回答在有指令时的损失 ÷ 单独回答的损失，由模型自身计算";
+    IFD_PROMPT => "Prompt", "提示格式";
+    IFD_PROMPT_HELP => "The text that the instruction is put in when it is scored", "评分时指令所放入的文本格式";
     DIVERSE => "Diverse subset", "多样化子集";
     DIVERSE_HELP => "k-center greedy on the model's embeddings", "基于模型嵌入的 k-center 贪心选择";
     DIVERSE_ROWS => "Rows", "行数";

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use egui::{Align, Label, Layout, RichText, Ui};
-use protocol::AnalysisChecks;
+use protocol::{AnalysisChecks, IfdPrompt};
 
 use super::push;
 use crate::action::Action;
@@ -11,7 +11,7 @@ use crate::desktop::{DesktopRequest, Purpose};
 use crate::panels::PanelCtx;
 use crate::state::analysis::{AnalysisAction, DIVERSE, SIMILAR};
 use crate::theme::UiTokens;
-use crate::widgets::{Icon, button, card, field, hint, icon_button, input, section, toggle};
+use crate::widgets::{Icon, button, card, field, hint, icon_button, input, section, segmented, toggle};
 use crate::words::analysis as words;
 
 pub(super) fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>) {
@@ -22,6 +22,9 @@ pub(super) fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>) {
         near(ui, ctx, &mut checks);
         toggle(ui, &mut checks.leaks, ctx.t(&words::LEAKS)).on_hover_text(ctx.t(&words::LEAKS_HELP));
         toggle(ui, &mut checks.ifd, ctx.t(&words::IFD)).on_hover_text(ctx.t(&words::IFD_HELP));
+        if checks.ifd {
+            ifd_prompt(ui, ctx, &mut checks.ifd_prompt);
+        }
         diverse(ui, ctx, &mut checks);
         ui.add_space(2.0);
         sets(ui, ctx, &mut checks.contamination);
@@ -41,6 +44,15 @@ fn near(ui: &mut Ui, ctx: &PanelCtx<'_>, checks: &mut AnalysisChecks) {
             input::real(ui, similarity, 0.1..=1.0)
         });
     }
+}
+
+fn ifd_prompt(ui: &mut Ui, ctx: &PanelCtx<'_>, prompt: &mut IfdPrompt) {
+    field(ui, ctx.t(&words::IFD_PROMPT), ctx.t(&words::IFD_PROMPT_HELP), |ui| {
+        let choices = [(IfdPrompt::Alpaca, "Alpaca"), (IfdPrompt::Wiz, "WizardLM")];
+        let inner = ui.scope(|ui| segmented(ui, *prompt, &choices));
+        *prompt = inner.inner.unwrap_or(*prompt);
+        inner.response
+    });
 }
 
 fn diverse(ui: &mut Ui, ctx: &PanelCtx<'_>, checks: &mut AnalysisChecks) {

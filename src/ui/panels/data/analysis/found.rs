@@ -21,13 +21,13 @@ pub(super) fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, found: &Analysis, pick: &mut O
         notice(ui, ctx, note);
     }
     if let Some(near) = &found.near_duplicates {
-        lists::near(ui, ctx, near, pick);
+        lists::near(ui, ctx, near, found.near_duplicate_rows, pick);
     }
     if let Some(leaks) = &found.leaks {
-        lists::overlaps(ui, ctx, &words::LEAKS, leaks, pick);
+        lists::overlaps(ui, ctx, &words::LEAKS, (leaks, found.leaked_rows), pick);
     }
     if let Some(contaminated) = &found.contamination {
-        lists::overlaps(ui, ctx, &words::CONTAMINATION, contaminated, pick);
+        lists::overlaps(ui, ctx, &words::CONTAMINATION, (contaminated, found.contaminated_rows), pick);
     }
     lengths(ui, ctx, found);
     languages(ui, ctx, found, pick);

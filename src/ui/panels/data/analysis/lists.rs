@@ -49,16 +49,22 @@ pub(super) fn frequent(
     });
 }
 
-pub(super) fn near(ui: &mut Ui, ctx: &PanelCtx<'_>, found: &[NearDuplicates], pick: &mut Option<Pick>) {
-    let rows: usize = found.iter().map(|group| group.rows.len().saturating_sub(1)).sum();
-    let (groups, rows) = (number::count(found.len() as u64), number::count(rows as u64));
-    let detail = protocol::text!("{groups} groups, {rows} rows too many", "{groups} 组，多出 {rows} 行");
+/// Groups of rows, the largest; `rows` of all groups are too many.
+pub(super) fn near(
+    ui: &mut Ui,
+    ctx: &PanelCtx<'_>,
+    found: &[NearDuplicates],
+    rows: u64,
+    pick: &mut Option<Pick>,
+) {
+    let rows = number::count(rows);
+    let detail = protocol::text!("{rows} rows too many", "多出 {rows} 行");
     let detail = if found.is_empty() { String::new() } else { ctx.t(&detail).to_owned() };
     let name = ctx.t(&words::NEAR);
     list(ui, ctx, (name, detail), found.len(), pick, |index| {
         let group = &found[index];
         Entry {
-            figure: format!("{} × · {:.2}", group.rows.len(), group.similarity),
+            figure: format!("{} × · {:.2}", number::count(group.count), group.similarity),
             text: visible(&group.text).into(),
             detail: rows_named(ctx, &group.rows),
             part: 0.0,
@@ -71,11 +77,11 @@ pub(super) fn overlaps(
     ui: &mut Ui,
     ctx: &PanelCtx<'_>,
     title: &protocol::Text,
-    found: &[Overlap],
+    (found, rows): (&[Overlap], u64),
     pick: &mut Option<Pick>,
 ) {
     let name = ctx.t(title);
-    let count = number::count(found.len() as u64);
+    let count = number::count(rows);
     let detail = if found.is_empty() {
         String::new()
     } else {
