@@ -159,6 +159,21 @@ fn what_scripts_set_of_a_row_is_shown_where_it_is_set() {
 }
 
 #[test]
+fn several_files_have_weights_and_one_has_none() {
+    let (mut harness, _) = open(Language::English);
+    assert!(harness.query_by_label("Weight").is_none());
+    let mut config = harness.state().state().project.config.clone();
+    config.data.train.push("/data/more.jsonl".into());
+    config.data.weights.insert("/data/more.jsonl".into(), 0.5);
+    harness.state().push(Action::Edit(Box::new(config)));
+    settle(&mut harness);
+    assert_eq!(harness.query_all_by_label("Weight").count() % 2, 0, "a name and a field for each");
+    assert!(harness.query_all_by_label("Weight").count() > 0);
+    press(&mut harness, "Remove more.jsonl");
+    assert!(harness.state().state().project.config.data.weights.is_empty());
+}
+
+#[test]
 fn a_template_is_copied_edited_and_reset_and_its_error_is_told_at_its_line() {
     let (mut harness, engine) = open(Language::English);
     press(&mut harness, "Template");

@@ -25,6 +25,8 @@ words! {
     // Files and format.
     FILES => "Training files", "训练文件";
     REMOVE => "Remove", "移除";
+    WEIGHT => "Weight", "权重";
+    WEIGHT_HELP => "How often its rows are seen in an epoch: 0.5 every second one, 2 each twice", "每轮中该文件的行出现的次数：0.5 表示每两行取一行，2 表示每行出现两次";
     VALIDATION => "Validation", "验证集";
     VALIDATION_HELP => "Rows the model never trains on, to see whether it learns more than these examples",
         "模型不参与训练的行，用于判断它是否学到了样本以外的能力";

@@ -1,5 +1,6 @@
 //! The files, how they are read, and what of them is learned.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use egui::{Align, ComboBox, DragValue, Label, Layout, Response, RichText, Slider, Ui};
@@ -54,10 +55,12 @@ fn files(ui: &mut Ui, ctx: &PanelCtx<'_>, config: &mut RunConfig) {
     });
     let mut removed = None;
     card(ui, |ui| {
+        let several = config.data.train.len() > 1;
         for (index, file) in config.data.train.iter().enumerate() {
             if file_line(ui, ctx, file) {
                 removed = Some(index);
             }
+            weight(ui, ctx, file, several, &mut config.data.weights);
         }
         if let Some(counting) = &ctx.state.data.counting {
             crate::widgets::progress_line(ui, ctx, counting);
@@ -69,6 +72,27 @@ fn files(ui: &mut Ui, ctx: &PanelCtx<'_>, config: &mut RunConfig) {
     }
     ui.add_space(4.0);
     validation(ui, ctx, config);
+}
+
+/// How often the rows of one of several files are seen in an epoch; 1 is not written down.
+fn weight(ui: &mut Ui, ctx: &PanelCtx<'_>, file: &Path, several: bool, weights: &mut BTreeMap<String, f64>) {
+    let key = file.to_string_lossy().into_owned();
+    if !several && !weights.contains_key(&key) {
+        return;
+    }
+    let before = weights.get(&key).copied().unwrap_or(1.0);
+    let mut times = before;
+    field(ui, ctx.t(&words::WEIGHT), ctx.t(&words::WEIGHT_HELP), |ui| {
+        input::real(ui, &mut times, 0.01..=1000.0)
+    });
+    if times.to_bits() == before.to_bits() {
+        return;
+    }
+    if times == 1.0 {
+        weights.remove(&key);
+    } else {
+        weights.insert(key, times);
+    }
 }
 
 /// What is known of a file.
