@@ -83,7 +83,7 @@ fn weight(ui: &mut Ui, ctx: &PanelCtx<'_>, file: &Path, several: bool, weights: 
     let before = weights.get(&key).copied().unwrap_or(1.0);
     let mut times = before;
     field(ui, ctx.t(&words::WEIGHT), ctx.t(&words::WEIGHT_HELP), |ui| {
-        input::real(ui, &mut times, 0.01..=1000.0)
+        input::real(ui, &mut times, 0.01..=100.0)
     });
     if times.to_bits() == before.to_bits() {
         return;
