@@ -242,7 +242,6 @@ fn row(number: u64, max_length: u64) -> PreviewRow {
         truncated_from: (whole > max_length).then_some(whole),
         notes: Vec::new(),
         error: None,
-        notes: Vec::new(),
         fields: vec![
             ("question".into(), format!("What is said in row {number}?")),
             ("answer".into(), "It says that learning rates matter: 2e-4 is a fair start.".into()),
