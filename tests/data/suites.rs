@@ -201,15 +201,15 @@ fn labels_are_judged_by_the_likeliest() {
 #[test]
 fn the_real_layouts_are_read() {
     let cases = [
-        ("mmlu", "mmlu", 6, 852),
+        ("mmlu", "mmlu", 6, 735),
         ("ceval", "noncommercial/ceval", 6, 0),
         ("cmmlu", "noncommercial/cmmlu", 6, 0),
         ("blimp", "blimp", 3, 3000),
         ("truthfulqa", "TruthfulQA.csv", 1, 817),
         ("gsm8k", "gsm8k", 1, 1319),
         ("sql", "text_to_sql/test.jsonl", 1, 100),
-        ("rouge", "advertisegen/data_sample.jsonl", 1, 99),
-        ("bleu", "advertisegen/data_sample.jsonl", 1, 99),
+        ("rouge", "advertisegen/data_sample.jsonl", 1, 100),
+        ("bleu", "advertisegen/data_sample.jsonl", 1, 100),
     ];
     let mut missing = 0;
     for (suite, path, subjects, items) in cases {

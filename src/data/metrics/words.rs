@@ -8,8 +8,39 @@ use jieba_rs::Jieba;
 /// words, too; joined, the words are the text.
 pub fn jieba(text: &str) -> Vec<&str> {
     static DICTIONARY: OnceLock<Jieba> = OnceLock::new();
-    let words = DICTIONARY.get_or_init(Jieba::new).cut(text, true);
-    words.into_iter().map(|token| token.word).collect()
+    let dictionary = DICTIONARY.get_or_init(Jieba::new);
+    let latin = |word: &str| word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_graphic());
+    let cut = |word: &&str| latin(word) && !dictionary.has_word(word);
+    let words = dictionary.cut(text, true).into_iter().map(|token| token.word);
+    words.flat_map(|word| if cut(&word) { runs(word) } else { vec![word] }).collect()
+}
+
+/// Latin text that no dictionary has, as `jieba.finalseg` cuts it: runs of `[a-zA-Z0-9]+(?:\.\d+)?%?` and what lies between.
+/// The crate takes any character where the package has the point.
+fn runs(word: &str) -> Vec<&str> {
+    let (mut found, mut rest) = (Vec::new(), word);
+    while !rest.is_empty() {
+        let length = match run(rest) {
+            0 => rest.find(|c: char| c.is_ascii_alphanumeric()).unwrap_or(rest.len()),
+            length => length,
+        };
+        let (piece, behind) = rest.split_at(length);
+        found.push(piece);
+        rest = behind;
+    }
+    found
+}
+
+/// Bytes of the run at the beginning of ASCII text; 0 where there is none.
+fn run(text: &str) -> usize {
+    let count = |from: usize, is: fn(&u8) -> bool| text.bytes().skip(from).take_while(is).count();
+    let word = count(0, u8::is_ascii_alphanumeric);
+    if word == 0 {
+        return 0;
+    }
+    let digits = if text[word..].starts_with('.') { count(word + 1, u8::is_ascii_digit) } else { 0 };
+    let end = if digits > 0 { word + 1 + digits } else { word };
+    end + usize::from(text[end..].starts_with('%'))
 }
 
 /// What `str.isspace` and `str.split` take for a blank: beside Unicode's, the four separators of ASCII.
