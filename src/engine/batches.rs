@@ -81,7 +81,8 @@ impl Batches {
     /// # Errors
     /// When there are none.
     pub fn sampler(&self, survey: &Survey) -> Result<Sampler> {
-        Sampler::new(survey.draws.clone(), self.sampling).map(|sampler| sampler.batched(self.batching.clone()))
+        Sampler::new(survey.draws.clone(), self.sampling)
+            .map(|sampler| sampler.batched(self.batching.clone()))
     }
 
     /// Padding of other batches, and their rows.

@@ -236,7 +236,7 @@ pub enum RunEvent {
     /// The run was checked and will begin (or go on) at `first_step`.
     Planned {
         dir: PathBuf,
-        summary: RunSummary,
+        summary: Box<RunSummary>,
     },
     Stepped {
         steps: Vec<StepMetrics>,

@@ -26,8 +26,8 @@ mod suite;
 mod text;
 
 pub use analysis::{
-    Analysis, AnalysisChecks, AnalysisRequest, FilterReport, FilterRequest, Frequent, IfdPrompt, IfdReport, IfdScore,
-    LanguageShare, NearDuplicates, Overlap, RoleLengths, TokenLosses,
+    Analysis, AnalysisChecks, AnalysisRequest, FilterReport, FilterRequest, Frequent, IfdPrompt, IfdReport,
+    IfdScore, LanguageShare, NearDuplicates, Overlap, RoleLengths, TokenLosses,
 };
 pub use catalog::{Catalog, Descriptor, ParamKind, ParamSpec, Preset};
 pub use command::{

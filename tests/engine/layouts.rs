@@ -191,7 +191,8 @@ fn pieces_and_chunks_change_little(method: &MethodConfig) {
     let family = FAMILIES.iter().find(|family| family.id == "llama").unwrap();
     let made = Made::new(family, Container::Safetensors);
     let run = |pieces, head_chunk| {
-        let batches: Vec<Batch> = (0..2).flat_map(|_| Batch::pieces(&rows(), None, 0, pieces).unwrap()).collect();
+        let batches: Vec<Batch> =
+            (0..2).flat_map(|_| Batch::pieces(&rows(), None, 0, pieces).unwrap()).collect();
         let layout = Layout { head_chunk, ..Layout::keeping(1) };
         let (losses, learned, _) = train(open(made.path(), DType::F32, 0), method, &batches, layout);
         (losses, learned.concat())

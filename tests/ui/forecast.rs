@@ -111,7 +111,7 @@ fn ends(engine: &FakeEngine, peak_bytes: u64) {
         padding: None,
     };
     let dir = some_runs().into_iter().find(|run| run.name == "assistant-5").map(|run| run.dir).unwrap();
-    engine.tell(run(RunEvent::Planned { dir: dir.clone(), summary }));
+    engine.tell(run(RunEvent::Planned { dir: dir.clone(), summary: Box::new(summary) }));
     let outcome = Outcome::Finished {
         reason: StopReason::Completed,
         step: 3,

@@ -197,7 +197,7 @@ pub fn busy() -> FakeEngine {
         dtype: "f32".into(),
         padding: None,
     };
-    engine.tell(run(RunEvent::Planned { dir: "/runs/my-assistant-3".into(), summary }));
+    engine.tell(run(RunEvent::Planned { dir: "/runs/my-assistant-3".into(), summary: Box::new(summary) }));
     let steps = (1..=214).map(step).collect();
     engine.tell(run(RunEvent::Stepped { steps, seconds_left: Some(372.0) }));
     let stats = DeviceStats { memory_used: 9 << 30, memory_total: 24 << 30, ..DeviceStats::default() };

@@ -50,7 +50,7 @@ pub fn run(update: RunEvent) -> Event {
 pub fn planned() -> Event {
     run(RunEvent::Planned {
         dir: PathBuf::from("/runs/assistant-4"),
-        summary: RunSummary {
+        summary: Box::new(RunSummary {
             first_step: 1,
             total_steps: 1140,
             train_rows: 1520,
@@ -61,7 +61,7 @@ pub fn planned() -> Event {
             device: "RTX 4090".into(),
             dtype: "bf16".into(),
             padding: None,
-        },
+        }),
     })
 }
 

@@ -6,7 +6,7 @@ mod setup;
 mod training;
 mod write;
 
-pub use setup::Setup;
 pub use choose::scored;
+pub use setup::Setup;
 pub use training::Training;
 pub use write::{longest, predict, set_up};

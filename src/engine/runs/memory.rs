@@ -34,7 +34,7 @@ mod tests {
             forecast: protocol::MemoryForecast { total, ..Default::default() },
             ..Default::default()
         };
-        serde_json::to_string(&RunEvent::Planned { dir: "run".into(), summary }).unwrap()
+        serde_json::to_string(&RunEvent::Planned { dir: "run".into(), summary: Box::new(summary) }).unwrap()
     }
 
     fn ended(peak_bytes: u64) -> String {

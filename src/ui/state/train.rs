@@ -123,7 +123,7 @@ impl TrainState {
                 }
                 self.live_from = None;
                 self.dir = Some(dir.clone());
-                self.summary = Some(summary.clone());
+                self.summary = Some((**summary).clone());
                 self.outcome = None;
                 // A wish to stop that came while it loaded still holds.
                 if self.phase != RunPhase::Stopping {

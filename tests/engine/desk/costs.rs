@@ -95,7 +95,7 @@ fn an_estimate_is_what_training_does() {
             );
             let (_, result) = told.finished();
             let summary = told.updates.iter().find_map(|update| match update {
-                RunEvent::Planned { summary, .. } => Some(summary.clone()),
+                RunEvent::Planned { summary, .. } => Some((**summary).clone()),
                 _ => None,
             });
             let summary = summary.unwrap();

@@ -43,7 +43,7 @@ fn twelve_packed_steps_are_those_of_the_rows_themselves() {
         let (packed, plain) = (format!("packed-{kind}"), format!("plain-{kind}"));
         let told = run(&packed, "1", true);
         let summary = told.updates.iter().find_map(|update| match update {
-            RunEvent::Planned { summary, .. } => Some(summary.clone()),
+            RunEvent::Planned { summary, .. } => Some((**summary).clone()),
             _ => None,
         });
         let padding = summary.unwrap().padding.unwrap();

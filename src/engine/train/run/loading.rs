@@ -41,7 +41,7 @@ impl Run<'_> {
             dtype: self.plan.dtype_name().into(),
             padding: self.plan.batches.padding,
         };
-        self.tell(RunEvent::Planned { dir: self.folder.path.clone(), summary });
+        self.tell(RunEvent::Planned { dir: self.folder.path.clone(), summary: Box::new(summary) });
         if self.state.rate_factor() != RunState::default().rate_factor() {
             self.tell_rate();
         }

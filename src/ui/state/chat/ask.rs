@@ -155,7 +155,9 @@ mod tests {
             dtype: "f32".into(),
             padding: None,
         };
-        state.chat.reduce(&run(protocol::RunEvent::Planned { dir: "/runs/r".into(), summary }));
+        state
+            .chat
+            .reduce(&run(protocol::RunEvent::Planned { dir: "/runs/r".into(), summary: Box::new(summary) }));
         state
             .chat
             .reduce(&run(protocol::RunEvent::Saved { step: 7, dir: "/runs/r/checkpoints/step-7".into() }));
