@@ -142,7 +142,7 @@ fn settings_of_the_source_are_edited() {
 fn what_scripts_set_of_a_row_is_shown_where_it_is_set() {
     let (mut harness, _) = open(Language::English);
     let names = ["Prefix", "Longest question", "Longest answer", "Join texts into blocks"];
-    let shown = |harness: &Panel| names.map(|name| harness.query_by_label(name).is_some());
+    let shown = |harness: &Panel| names.map(|name| harness.query_all_by_label(name).next().is_some());
     assert_eq!(shown(&harness), [false; 4]);
     let mut config = harness.state().state().project.config.clone();
     config.data.max_target_length = 64;

@@ -71,13 +71,14 @@ fn what_takes_turns_is_told_to_those_who_ask() {
     ] {
         let mut harness = open(language, &engine());
         assert!(harness.query_by_label(shown).is_some() && harness.query_by_label("7.00 GB").is_some());
-        for name in hidden {
-            assert!(harness.query_by_label(name).is_none(), "{name}");
-        }
+        // A panel may be called as a part of the forecast is.
+        let count = |harness: &Harness<'static, App>, name| harness.query_all_by_label(name).count();
+        let before = hidden.map(|name| count(&harness, name));
+        assert!(before.iter().sum::<usize>() <= 1, "{before:?}");
         harness.get_by_label(ask).click();
         harness.run();
-        for name in hidden {
-            assert!(harness.query_by_label(name).is_some(), "{name}");
+        for (name, before) in hidden.into_iter().zip(before) {
+            assert_eq!(count(&harness, name), before + 1, "{name}");
         }
         for bytes in ["402.0 MB", "301.0 MB", "11.0 MB", "512.0 MB"] {
             assert!(harness.query_by_label(bytes).is_some(), "{bytes}");

@@ -254,6 +254,8 @@ fn it_begins_with_what_is_chosen_and_fills_the_table() {
     harness.run();
     harness.get_by_label_contains("answering rows  40 / 2\u{2009}000  ·  1 min 34 s");
     harness.get_by_label_contains("31 of 40 right");
+    harness.get_by_label("No answer 1").click();
+    harness.run();
     harness.get_by_label_contains("longer than the context of 512 tokens");
     harness.get_by_label("Wrong 9").click();
     harness.run();
