@@ -163,25 +163,7 @@ fn words(kind: FindingKind, n: u64, example: Option<Text>, policy: Policy) -> (S
             ),
             Text::fixed("use the tokenizer that belongs to the model", "请使用与模型配套的分词器"),
         ),
-        FindingKind::NoLabels => {
-            let mend = Text::fixed(
-                "complete their answers; if they were cut before the answer, raise data.max_length; or set data.allow_unlabelled = true to leave them out",
-                "请补全回答；若在回答之前被截断，请增大 data.max_length；或设置 data.allow_unlabelled = true 以跳过",
-            );
-            match policy.allow_unlabelled {
-                true => (
-                    Severity::Warning,
-                    text!(
-                        "{n} rows have nothing to learn and are left out",
-                        "{n} 行没有可学习的内容，已跳过"
-                    ),
-                    mend,
-                ),
-                false => {
-                    (Severity::Error, text!("{n} rows have nothing to learn", "{n} 行没有可学习的内容"), mend)
-                }
-            }
-        }
+        FindingKind::NoLabels => nothing_to_learn(n, policy),
         FindingKind::EmptyAnswer => (
             Severity::Warning,
             text!("{n} rows have an empty answer", "{n} 行的回答为空"),
@@ -217,6 +199,21 @@ fn words(kind: FindingKind, n: u64, example: Option<Text>, policy: Policy) -> (S
             text!("{n} rows repeat an earlier row exactly", "{n} 行与之前的行完全相同"),
             Text::fixed("remove them unless they are meant to count more", "除非有意加大权重，否则请删除"),
         ),
+    }
+}
+
+fn nothing_to_learn(n: u64, policy: Policy) -> (Severity, Text, Text) {
+    let mend = Text::fixed(
+        "complete their answers; if they were cut before the answer, raise data.max_length; or set data.allow_unlabelled = true to leave them out",
+        "请补全回答；若在回答之前被截断，请增大 data.max_length；或设置 data.allow_unlabelled = true 以跳过",
+    );
+    match policy.allow_unlabelled {
+        true => (
+            Severity::Warning,
+            text!("{n} rows have nothing to learn and are left out", "{n} 行没有可学习的内容，已跳过"),
+            mend,
+        ),
+        false => (Severity::Error, text!("{n} rows have nothing to learn", "{n} 行没有可学习的内容"), mend),
     }
 }
 

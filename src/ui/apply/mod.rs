@@ -161,7 +161,7 @@ impl Apply<'_> {
             | Purpose::EvaluationAdapter
             | Purpose::EvaluationTable => self.evaluate_picked(purpose, first),
             Purpose::AnalysisSets | Purpose::FilteredFile | Purpose::HeatAdapter | Purpose::ConvertedFile => {
-                self.data_picked(purpose, paths)
+                self.data_picked(purpose, paths);
             }
             Purpose::JoinFolder => self.chat_joined(first),
             Purpose::RunsFolder => self.state.preferences.runs_dir = Some(first),

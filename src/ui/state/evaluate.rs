@@ -118,7 +118,7 @@ impl EvaluateState {
                 self.selected.retain(|dir| reports.iter().any(|report| report.dir == *dir));
             }
             Event::EvaluationsWritten { request, .. } if self.writing == Some(*request) => {
-                self.writing = None
+                self.writing = None;
             }
             Event::Progress { .. } => {
                 self.work.tell_progress(event);
