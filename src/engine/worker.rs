@@ -274,13 +274,6 @@ impl Worker {
             Command::Evaluate { request, evaluate } => {
                 handlers::evaluate(request, &evaluate, &self.options.runs_dir, session, control, sink)
             }
-            Command::ListEvaluations { request, dir } => {
-                let dir = dir.as_deref().unwrap_or(&self.options.runs_dir);
-                handlers::list_evaluations(request, dir, sink)
-            }
-            Command::WriteEvaluations { request, dirs, out } => {
-                handlers::write_evaluations(request, &dirs, &out, sink)
-            }
             Command::Analyze { request, analysis } => {
                 handlers::analyze(request, &analysis, session, desk, control, sink)
             }
@@ -317,6 +310,21 @@ impl Worker {
                 )
             }
             Command::ForecastExport { request, export } => handlers::forecast_export(request, &export, sink),
+            command @ (Command::ListRuns { .. }
+            | Command::ReadRun { .. }
+            | Command::DeleteRun { .. }
+            | Command::ListEvaluations { .. }
+            | Command::WriteEvaluations { .. }
+            | Command::ReadProject { .. }
+            | Command::WriteProject { .. }) => self.handle_files(command),
+            Command::Shutdown => Ok(()),
+        }
+    }
+
+    /// What the files thread does.
+    fn handle_files(&mut self, command: Command) -> Result<()> {
+        let sink = &mut self.sink;
+        match command {
             Command::ListRuns { request, dir } => {
                 let dir = dir.as_deref().unwrap_or(&self.options.runs_dir);
                 handlers::list_runs(request, dir, &mut self.runs, sink)
@@ -327,7 +335,14 @@ impl Worker {
             Command::WriteProject { request, path, config, base } => {
                 handlers::write_project(request, &path, &config, &base, sink)
             }
-            Command::Shutdown => Ok(()),
+            Command::ListEvaluations { request, dir } => {
+                let dir = dir.as_deref().unwrap_or(&self.options.runs_dir);
+                handlers::list_evaluations(request, dir, sink)
+            }
+            Command::WriteEvaluations { request, dirs, out } => {
+                handlers::write_evaluations(request, &dirs, &out, sink)
+            }
+            _ => Ok(()),
         }
     }
 

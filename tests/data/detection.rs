@@ -95,8 +95,11 @@ fn an_unknown_format_names_the_nearest() {
     assert!(err.to_string().contains("did you mean `alpaca`?"), "{err}");
 }
 
-/// What every real file is: its rows and format, or what it is refused as.
-const REAL: &[(&str, Result<(usize, &str), &str>)] = &[
+/// Rows and format of a file, or what it is refused as.
+type Told = Result<(usize, &'static str), &'static str>;
+
+/// What every real file is.
+const REAL: &[(&str, Told)] = &[
     ("data/llama-factory/alpaca_en_demo.json", Ok((999, "alpaca"))),
     ("data/llama-factory/alpaca_zh_demo.json", Ok((1000, "alpaca"))),
     ("data/llama-factory/identity.json", Ok((91, "alpaca"))),

@@ -86,7 +86,7 @@ pub fn write(
     outputs.refuse_existing()?;
     reasons.commit()?;
     kept.commit()?;
-    report.dropped.sort_by(|a, b| b.1.cmp(&a.1));
+    report.dropped.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     Ok(report)
 }
 

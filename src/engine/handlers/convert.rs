@@ -74,7 +74,6 @@ pub fn convert(
     }
     file.commit()?;
     report.out = out.to_path_buf();
-    drop(reporter);
     sink.emit(Event::Converted { request, report: Box::new(report) });
     Ok(())
 }

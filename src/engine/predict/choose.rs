@@ -80,7 +80,8 @@ pub fn scored(scoring: &Scoring<'_>, rows: &[&Vec<Example>]) -> Result<Option<Ve
             match questions[first..].iter_mut().find(|question| question.context == *context) {
                 Some(question) => question.continuations.push(answer.clone()),
                 None => {
-                    questions.push(Question { context: context.clone(), continuations: vec![answer.clone()] })
+                    questions
+                        .push(Question { context: context.clone(), continuations: vec![answer.clone()] });
                 }
             }
         }

@@ -35,7 +35,6 @@ use burn::tensor::Tensor;
 
 /// Which keys a query may see.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "one mask is made for a whole batch")]
 pub enum Mask {
     /// Those that precede it, and its own.
     Causal(Causal),
