@@ -184,12 +184,15 @@ fn heading(report: &SuiteReport, screen: &mut Screen) {
     screen.line(&format!("{when}  {model}{adapters}"));
 }
 
+/// One of a metric's figures.
+type Figure = fn(&SuiteMetric) -> Option<Measured>;
+
 /// A line for each figure of each row.
 fn figures(rows: &[SuiteRow], screen: &mut Screen) {
-    let any = |of: fn(&SuiteMetric) -> Option<Measured>| {
+    let any = |of: Figure| {
         rows.iter().flat_map(|row| &row.metrics).any(|metric| of(metric).is_some())
     };
-    let columns: [(Text, fn(&SuiteMetric) -> Option<Measured>); 3] = [
+    let columns: [(Text, Figure); 3] = [
         (Text::fixed("base", "原模型"), |metric| metric.base),
         (Text::fixed("tuned", "微调后"), |metric| metric.tuned),
         (Text::fixed("difference", "差"), |metric| metric.difference),
