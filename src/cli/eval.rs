@@ -189,9 +189,7 @@ type Figure = fn(&SuiteMetric) -> Option<Measured>;
 
 /// A line for each figure of each row.
 fn figures(rows: &[SuiteRow], screen: &mut Screen) {
-    let any = |of: Figure| {
-        rows.iter().flat_map(|row| &row.metrics).any(|metric| of(metric).is_some())
-    };
+    let any = |of: Figure| rows.iter().flat_map(|row| &row.metrics).any(|metric| of(metric).is_some());
     let columns: [(Text, Figure); 3] = [
         (Text::fixed("base", "原模型"), |metric| metric.base),
         (Text::fixed("tuned", "微调后"), |metric| metric.tuned),
