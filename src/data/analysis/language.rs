@@ -165,7 +165,10 @@ mod tests {
         assert_eq!(told("大家好吃"), "cmn");
         assert_eq!(told("今日はとても良い天気ですから、公園に行きましょう。"), "jpn");
         assert_eq!(
-            told("The quick brown fox jumps over the lazy dog, and then it sleeps until the morning comes."),
+            told(
+                "Please write a letter to the people who live next door, and tell them what has happened to \
+                 their garden while they were away for the summer with their children."
+            ),
             "eng"
         );
         assert_eq!(
