@@ -170,7 +170,10 @@ fn conclusion(event: Event) -> Option<Result<u8>> {
         Event::Preview { source, .. } => {
             Some(source.and_then(|source| source.template_error).map_or(Ok(0), |error| Err(*error)))
         }
-        Event::PredictionEnded { report, .. } => Some(Ok(u8::from(!report.complete))),
+        // A file in which nothing was answered is no prediction.
+        Event::PredictionEnded { report, .. } => {
+            Some(Ok(u8::from(!report.complete || report.failed >= report.rows)))
+        }
         Event::Failed { .. } => None,
         event => event.is_last().then_some(Ok(0)),
     }

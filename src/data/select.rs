@@ -5,6 +5,8 @@
 mod folder;
 mod pattern;
 
+pub(crate) use folder::{all as data_files, entries};
+
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 

@@ -300,31 +300,10 @@ impl Worker {
                 handlers::render_prompt(request, &model, &prompt, sink)
             }
             Command::ExtendVocabulary { request, model, vocabulary, sample, out } => {
-                handlers::extend_vocabulary(
-                    request,
-                    (&model, &vocabulary),
-                    (&sample, &out),
-                    desk,
-                    control,
-                    sink,
-                )
+                let (of, to) = ((model.as_path(), &*vocabulary), (sample.as_slice(), out.as_path()));
+                handlers::extend_vocabulary(request, of, to, desk, control, sink)
             }
             Command::ForecastExport { request, export } => handlers::forecast_export(request, &export, sink),
-            command @ (Command::ListRuns { .. }
-            | Command::ReadRun { .. }
-            | Command::DeleteRun { .. }
-            | Command::ListEvaluations { .. }
-            | Command::WriteEvaluations { .. }
-            | Command::ReadProject { .. }
-            | Command::WriteProject { .. }) => self.handle_files(command),
-            Command::Shutdown => Ok(()),
-        }
-    }
-
-    /// What the files thread does.
-    fn handle_files(&mut self, command: Command) -> Result<()> {
-        let sink = &mut self.sink;
-        match command {
             Command::ListRuns { request, dir } => {
                 let dir = dir.as_deref().unwrap_or(&self.options.runs_dir);
                 handlers::list_runs(request, dir, &mut self.runs, sink)
@@ -342,7 +321,7 @@ impl Worker {
             Command::WriteEvaluations { request, dirs, out } => {
                 handlers::write_evaluations(request, &dirs, &out, sink)
             }
-            _ => Ok(()),
+            Command::Shutdown => Ok(()),
         }
     }
 

@@ -230,6 +230,19 @@ fn rows_that_cannot_be_asked_have_their_reason_and_the_others_an_answer() {
 }
 
 /// Waits until the file has so many lines.
+#[test]
+fn a_file_in_which_nothing_can_be_answered_is_a_failure() {
+    let workshop = trained();
+    workshop.write("rows.csv", "");
+    predict(&workshop, "a.csv", &[]).refused_with(&["has no rows", "rows.csv"]);
+    assert!(!workshop.path("a.csv").exists());
+    let long = "river ".repeat(900);
+    workshop.write("rows.csv", format!("uuid,title,abstract\n1,ember,{long}\n2,wood,{long}\n"));
+    let done = predict(&workshop, "a.csv", &[]);
+    assert_eq!(done.code, Some(1), "{}", done.stderr);
+    assert!(done.stdout.contains("2 without an answer"), "{}", done.stdout);
+}
+
 fn wait_for_lines(file: &Path, lines: usize, child: &mut Child) {
     let began = Instant::now();
     while std::fs::read_to_string(file).map_or(0, |text| text.lines().count()) < lines {

@@ -256,7 +256,7 @@ fn settings_of_a_suite_go_with_it() {
     choices.settings.entry("mmlu".into()).or_default().insert("shots".into(), 0.into());
     choices.limit = 20;
     push(&mut harness, EvaluateAction::Choose(Box::new(choices)));
-    harness.get_all_by_label("Compare with the untuned model").next().unwrap().click();
+    harness.get_all_by_label("Compare with untuned").next().unwrap().click();
     harness.run();
     push(&mut harness, EvaluateAction::Start);
     let (_, wanted) = started(&engine).unwrap();

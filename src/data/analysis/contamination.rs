@@ -15,6 +15,7 @@ use super::frequent::on_a_line;
 use super::said::{Said, each_text};
 use super::units::{Unit, grams, units};
 use crate::progress::{Progress, check_cancelled};
+use crate::select::data_files;
 use crate::sources::{self, RowValue};
 
 /// Units that a row and a question share.
@@ -25,8 +26,6 @@ const LEAST: usize = 8;
 const WORDING: u32 = 10;
 /// Grams that are looked for, all in all.
 const MOST_GRAMS: usize = 50 << 20;
-/// Folders inside folders.
-const DEPTH: usize = 8;
 
 /// The questions of evaluation sets, found by what they say.
 #[derive(Default)]
@@ -70,9 +69,7 @@ impl Questions {
         let stage = Text::fixed("reading the evaluation sets", "读取评测集");
         for path in paths {
             if path.is_dir() {
-                let mut files = Vec::new();
-                files_below(path, DEPTH, &mut files)?;
-                files.sort_unstable();
+                let files = data_files(path)?;
                 let before = questions.items.len() as u64 + questions.short;
                 for (done, file) in files.iter().enumerate() {
                     check_cancelled(progress)?;
@@ -228,30 +225,6 @@ fn names_columns(fields: &[String]) -> bool {
         field.parse::<f64>().is_err() && units(field).len() <= 4
     };
     fields.iter().all(may_name)
-}
-
-fn files_below(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<()> {
-    let reading =
-        |err: std::io::Error| UserError::io(Text::fixed("look into the folder", "查看文件夹"), folder, &err);
-    for entry in std::fs::read_dir(folder).map_err(reading)? {
-        let entry = entry.map_err(reading)?;
-        let path = entry.path();
-        let kind = entry.file_type().map_err(reading)?;
-        if kind.is_dir() && depth > 0 {
-            files_below(&path, depth - 1, files)?;
-        } else if kind.is_file() && is_data(&path) {
-            files.push(path);
-        }
-    }
-    Ok(())
-}
-
-fn is_data(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    let bare = [".gz", ".zst"].iter().find_map(|around| name.strip_suffix(around)).unwrap_or(&name);
-    let extension =
-        bare.rsplit_once('.').filter(|(stem, _)| !stem.is_empty()).map_or("", |(_, extension)| extension);
-    sources::CONTAINERS.iter().any(|container| container.extensions.contains(&extension))
 }
 
 fn nothing_in(folder: &Path) -> UserError {

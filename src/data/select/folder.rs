@@ -34,6 +34,22 @@ enum Split {
 /// # Errors
 /// When there are none, or far too many, or the folder cannot be read.
 pub(super) fn files(folder: &Path, purpose: Purpose) -> Result<(Vec<PathBuf>, Text)> {
+    let found = all(folder)?;
+    let splits: Vec<_> =
+        found.iter().map(|path| split_of(path.strip_prefix(folder).unwrap_or(path))).collect();
+    let count = found.len();
+    let wanted = wanted(purpose, &splits);
+    let chosen = found.into_iter().zip(&splits).filter(|(_, split)| wanted.is_none() || **split == wanted);
+    let chosen: Vec<_> = chosen.map(|(path, _)| path).collect();
+    let note = note(folder, (chosen.len(), count), wanted);
+    Ok((chosen, note))
+}
+
+/// All data files, in the order of their names.
+///
+/// # Errors
+/// As [`files`].
+pub fn all(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     walk(folder, MAX_DEPTH, &mut |path| {
         if path.file_name().and_then(|name| name.to_str()).is_some_and(is_data) {
@@ -44,14 +60,7 @@ pub(super) fn files(folder: &Path, purpose: Purpose) -> Result<(Vec<PathBuf>, Te
     if found.is_empty() {
         return Err(none(folder));
     }
-    let splits: Vec<_> =
-        found.iter().map(|path| split_of(path.strip_prefix(folder).unwrap_or(path))).collect();
-    let all = found.len();
-    let wanted = wanted(purpose, &splits);
-    let chosen = found.into_iter().zip(&splits).filter(|(_, split)| wanted.is_none() || **split == wanted);
-    let chosen: Vec<_> = chosen.map(|(path, _)| path).collect();
-    let note = note(folder, (chosen.len(), all), wanted);
-    Ok((chosen, note))
+    Ok(found)
 }
 
 /// Which split is taken; none: all files.
@@ -92,7 +101,7 @@ pub(super) fn walk(folder: &Path, depth: usize, take: &mut dyn FnMut(PathBuf) ->
 }
 
 /// What lies in a folder and is not hidden, by name.
-pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+pub fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let unreadable = |err: std::io::Error| {
         UserError::io(Text::fixed("look into the data folder", "读取数据文件夹"), folder, &err)
     };

@@ -6,6 +6,7 @@ use protocol::{ParamKind, ParamSpec, Result, Text, UserError, text};
 use serde_json::{Map, Value};
 
 use crate::progress::Progress;
+use crate::select::entries;
 use crate::sources::{self, RowSource};
 
 /// A file of questions that is larger is none.
@@ -49,9 +50,9 @@ impl Load<'_> {
         }
         let fits = |path: &PathBuf| {
             let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-            !name.starts_with('.') && endings.iter().any(|ending| name.ends_with(ending))
+            endings.iter().any(|ending| name.ends_with(ending))
         };
-        let files: Vec<PathBuf> = list(self.path)?.into_iter().filter(fits).collect();
+        let files: Vec<PathBuf> = entries(self.path)?.into_iter().filter(fits).collect();
         if files.is_empty() {
             let endings = endings.join(", ");
             return Err(no_layout(
@@ -72,20 +73,6 @@ impl Load<'_> {
     pub(super) fn rows(&self, file: &Path) -> Result<Box<dyn RowSource>> {
         sources::open(file, self.progress)
     }
-}
-
-/// Paths in a folder, sorted.
-///
-/// # Errors
-/// When it cannot be listed.
-pub(super) fn list(folder: &Path) -> Result<Vec<PathBuf>> {
-    let listing = |err| UserError::io(Text::fixed("list the folder", "列出文件夹"), folder, &err);
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(listing)? {
-        paths.push(entry.map_err(listing)?.path());
-    }
-    paths.sort();
-    Ok(paths)
 }
 
 /// A small file as text, without a byte order mark.

@@ -19,9 +19,14 @@ use crate::sink::Sink;
 /// Opens the input and says what would be asked of it.
 ///
 /// # Errors
-/// As [`Setup::new`], and when the input cannot be opened.
+/// As [`Setup::new`], and when the input cannot be opened or has no rows.
 pub fn set_up(wanted: &PredictRequest, progress: &dyn Progress) -> Result<Setup> {
     let source = sources::open(&wanted.input, progress)?;
+    if source.is_empty() {
+        return Err(UserError::bad_input(Text::fixed("The file has no rows", "文件中没有数据行"))
+            .in_file(&wanted.input)
+            .mend(Text::fixed("choose a file with rows to answer", "请选择含有数据行的文件")));
+    }
     Setup::new(wanted, Arc::from(source))
 }
 

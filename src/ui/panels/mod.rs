@@ -1,5 +1,7 @@
 //! The panels. One file (or folder) a panel, and a word in `panels!`.
 
+mod left;
+
 use std::borrow::Cow;
 
 use egui::{Key, Ui};

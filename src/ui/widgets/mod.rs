@@ -1,5 +1,6 @@
 //! Widgets that all panels share.
 
+pub mod beside;
 pub mod button;
 pub mod card;
 pub mod chip;
@@ -28,6 +29,7 @@ pub mod source;
 pub mod token_view;
 pub mod work;
 
+pub use beside::{WIDE, form_beside, start_below};
 pub use button::{button, icon_button, primary_button, segmented, toggle};
 pub use card::{card, empty_state, heading, section, title};
 pub use chip::chip;

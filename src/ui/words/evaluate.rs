@@ -19,7 +19,7 @@ words! {
     FILE => "File…", "文件…";
     NO_DATA => "Choose the suite's folder or file, or drop it here", "请选择评估集的文件夹或文件，或拖到此处";
     MODEL => "Who is asked", "评估对象";
-    COMPARE => "Compare with the untuned model", "与未微调的模型比较";
+    COMPARE => "Compare with untuned", "与未微调的模型比较";
     COMPARE_HELP => "The same items without the adapters, and the difference", "对相同题目在不加载适配器时再评估一次，并给出差值";
     SETTINGS => "Settings", "设置";
     LIMIT => "Items at most", "题目上限";

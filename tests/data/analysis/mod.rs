@@ -160,7 +160,7 @@ fn what_cannot_be_looked_for_is_refused() {
         let err = refusal(AnalysisChecks { near_duplicates: Some(threshold), ..AnalysisChecks::default() });
         assert_eq!(err.exit_code(), 2);
     }
-    for (name, words) in [("empty", "no questions"), ("missing.jsonl", "missing.jsonl")] {
+    for (name, words) in [("empty", "empty"), ("missing.jsonl", "missing.jsonl")] {
         let contamination = vec![folder.path().join(name)];
         let err = refusal(AnalysisChecks { contamination, ..AnalysisChecks::default() });
         assert!(err.exit_code() == 2 && err.to_string().contains(words), "{err}");

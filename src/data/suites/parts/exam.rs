@@ -8,9 +8,8 @@ use protocol::{ParamSpec, Result, Text, text};
 use super::subjects::{Subject, Subjects};
 use crate::predict::Question;
 use crate::record::{Message, Role};
-use crate::suites::load::{
-    Load, bad_row, chat_param, choice, integer, list, no_layout, param, read_csv, words,
-};
+use crate::select::entries;
+use crate::suites::load::{Load, bad_row, chat_param, choice, integer, no_layout, param, read_csv, words};
 use crate::suites::{Ask, Item, Key, Loaded, Metric};
 
 const LETTERS: [&str; 4] = ["A", "B", "C", "D"];
@@ -133,7 +132,7 @@ impl Exam {
     fn wanted(&self, root: &Path, split: &str, only: &str) -> Result<Vec<String>> {
         let folder = root.join(split);
         let ending = self.file_name("", split);
-        let there: Vec<String> = list(&folder)?
+        let there: Vec<String> = entries(&folder)?
             .iter()
             .filter_map(|path| path.file_name()?.to_str()?.strip_suffix(&ending).map(str::to_owned))
             .collect();

@@ -8,8 +8,8 @@ mod table;
 
 use egui::{Align, Frame, Key, Label, Layout, Margin, Panel as SidePanel, RichText, ScrollArea, Ui};
 use protocol::{SuiteReport, Text};
-use serde::{Deserialize, Serialize};
 
+use super::left::Left;
 use super::{Panel, PanelCtx, PanelInfo, StepState};
 use crate::action::Action;
 use crate::desktop::DesktopRequest;
@@ -20,7 +20,8 @@ use crate::theme::{UiTokens, semibold};
 use crate::widgets::icon::Icon;
 use crate::widgets::work::Work;
 use crate::widgets::{
-    button, empty_state, error_box, hint, icon_button, notice, number, primary_button, title,
+    WIDE, button, empty_state, error_box, form_beside, hint, icon_button, notice, number, primary_button,
+    start_below, title,
 };
 use crate::words::evaluate as words;
 
@@ -45,28 +46,19 @@ fn progress(state: &AppState) -> StepState {
     }
 }
 
-/// From this width on, the form stands beside the table.
-const WIDE: f32 = 720.0;
 const FORM: f32 = 268.0;
 
 #[derive(Default)]
 struct View {
-    kept: Kept,
-    /// What was kept of an earlier window was taken up.
-    restored: bool,
+    left: Left<EvaluateChoices>,
     table: table::Table,
-}
-
-/// What outlives the window.
-#[derive(Default, Serialize, Deserialize)]
-#[serde(default)]
-struct Kept {
-    choices: EvaluateChoices,
 }
 
 impl Panel for View {
     fn ui(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>) {
-        self.restore(ctx);
+        if let Some(choices) = self.left.take_up(&ctx.state.evaluate.choices) {
+            ctx.push(Action::Evaluate(EvaluateAction::Choose(Box::new(choices))));
+        }
         ui.horizontal(|ui| title(ui, ctx.t(&PANEL.name), ctx.t(&PANEL.help)));
         ui.add_space(4.0);
         if Tuned::or_newest(ctx.state.evaluate.source.as_ref(), ctx.state).is_none() {
@@ -79,7 +71,7 @@ impl Panel for View {
         if ui.available_width() >= WIDE {
             self.wide(ui, ctx);
         } else {
-            start_below(ui, ctx);
+            start_below(ui, "evaluate-form", |ui| form::start(ui, ctx));
             ScrollArea::vertical().id_salt("evaluate").auto_shrink(false).show(ui, |ui| {
                 form::ui(ui, ctx);
                 ui.add_space(8.0);
@@ -91,39 +83,18 @@ impl Panel for View {
     }
 
     fn save(&self) -> serde_json::Value {
-        serde_json::to_value(&self.kept).unwrap_or_default()
+        serde_json::to_value(&self.left).unwrap_or_default()
     }
 
     fn load(&mut self, saved: &serde_json::Value) {
-        self.kept = serde_json::from_value(saved.clone()).unwrap_or_default();
+        self.left = serde_json::from_value(saved.clone()).unwrap_or_default();
     }
 }
 
 impl View {
-    /// The form is as it was left, unless somebody was quicker.
-    fn restore(&mut self, ctx: &PanelCtx<'_>) {
-        let now = &ctx.state.evaluate.choices;
-        if !std::mem::replace(&mut self.restored, true) {
-            if *now == EvaluateChoices::default() && self.kept.choices != *now {
-                let choices = Box::new(self.kept.choices.clone());
-                ctx.push(Action::Evaluate(EvaluateAction::Choose(choices)));
-            }
-        } else if self.kept.choices != *now {
-            self.kept.choices = now.clone();
-        }
-    }
-
     fn wide(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>) {
-        SidePanel::left("evaluate-form")
-            .frame(Frame::new().inner_margin(Margin { right: 14, ..Margin::ZERO }))
-            .show_separator_line(false)
-            .resizable(false)
-            .exact_size(FORM.max(ui.available_width() * 0.2).min(420.0))
-            .show(ui, |ui| {
-                start_below(ui, ctx);
-                let area = ScrollArea::vertical().id_salt("evaluate-form").auto_shrink(false);
-                area.show(ui, |ui| form::ui(ui, ctx));
-            });
+        let width = FORM.max(ui.available_width() * 0.2).min(420.0);
+        form_beside(ui, "evaluate-form", width, |ui| form::start(ui, ctx), |ui| form::ui(ui, ctx));
         let most = (ui.available_height() * 0.6).max(121.0);
         SidePanel::bottom("evaluations")
             .frame(Frame::new().inner_margin(Margin { top: 10, ..Margin::ZERO }))
@@ -236,15 +207,6 @@ fn work(ui: &mut Ui, ctx: &PanelCtx<'_>) {
     if work.ui(ui, ctx) {
         ctx.push(Action::Evaluate(EvaluateAction::Stop));
     }
-}
-
-/// The button that begins stays in sight.
-fn start_below(ui: &mut Ui, ctx: &PanelCtx<'_>) {
-    SidePanel::bottom("evaluate-start")
-        .frame(Frame::new().inner_margin(Margin { top: 8, ..Margin::ZERO }))
-        .show_separator_line(false)
-        .resizable(false)
-        .show(ui, |ui| form::start(ui, ctx));
 }
 
 fn nobody(ui: &mut Ui, ctx: &PanelCtx<'_>) {

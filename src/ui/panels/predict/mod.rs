@@ -8,10 +8,10 @@ mod results;
 mod scores;
 mod table;
 
-use egui::{Align, Frame, Key, Layout, Margin, Panel as SidePanel, ScrollArea, Ui};
+use egui::{Align, Key, Layout, ScrollArea, Ui};
 use protocol::Text;
-use serde::{Deserialize, Serialize};
 
+use super::left::Left;
 use super::{Panel, PanelCtx, PanelInfo, StepState};
 use crate::action::Action;
 use crate::desktop::{DesktopRequest, Purpose};
@@ -19,7 +19,7 @@ use crate::state::AppState;
 use crate::state::predict::{PredictAction, PredictChoices};
 use crate::state::tuned::Tuned;
 use crate::widgets::icon::Icon;
-use crate::widgets::{button, empty_state, primary_button, title};
+use crate::widgets::{WIDE, button, empty_state, form_beside, primary_button, start_below, title};
 use crate::words::predict as words;
 
 pub const PANEL: PanelInfo = PanelInfo {
@@ -44,29 +44,20 @@ fn progress(state: &AppState) -> StepState {
     }
 }
 
-/// From this width on, the first prompts stand beside the form.
-const WIDE: f32 = 720.0;
-/// Width of the form beside them.
+/// Width of the form beside the first prompts.
 const FORM: f32 = 392.0;
 
 #[derive(Default)]
 struct View {
-    kept: Kept,
-    /// What was kept of an earlier window was taken up.
-    restored: bool,
+    left: Left<PredictChoices>,
     table: table::Table,
-}
-
-/// What outlives the window.
-#[derive(Default, Serialize, Deserialize)]
-#[serde(default)]
-struct Kept {
-    choices: PredictChoices,
 }
 
 impl Panel for View {
     fn ui(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>) {
-        self.restore(ctx);
+        if let Some(choices) = self.left.take_up(&ctx.state.predict.choices) {
+            ctx.push(Action::Predict(PredictAction::Choose(Box::new(choices))));
+        }
         ui.horizontal(|ui| {
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 again(ui, ctx);
@@ -91,26 +82,11 @@ impl Panel for View {
     }
 
     fn save(&self) -> serde_json::Value {
-        serde_json::to_value(&self.kept).unwrap_or_default()
+        serde_json::to_value(&self.left).unwrap_or_default()
     }
 
     fn load(&mut self, saved: &serde_json::Value) {
-        self.kept = serde_json::from_value(saved.clone()).unwrap_or_default();
-    }
-}
-
-impl View {
-    /// The form is as it was left, unless somebody was quicker.
-    fn restore(&mut self, ctx: &PanelCtx<'_>) {
-        let now = &ctx.state.predict.choices;
-        if !std::mem::replace(&mut self.restored, true) {
-            if *now == PredictChoices::default() && self.kept.choices != *now {
-                let choices = Box::new(self.kept.choices.clone());
-                ctx.push(Action::Predict(PredictAction::Choose(choices)));
-            }
-        } else if self.kept.choices != *now {
-            self.kept.choices = now.clone();
-        }
+        self.left = serde_json::from_value(saved.clone()).unwrap_or_default();
     }
 }
 
@@ -125,7 +101,7 @@ fn again(ui: &mut Ui, ctx: &PanelCtx<'_>) {
 
 fn setup(ui: &mut Ui, ctx: &PanelCtx<'_>) {
     if ui.available_width() < WIDE {
-        start_below(ui, ctx);
+        start_below(ui, "predict-form", |ui| form::start(ui, ctx));
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
             form::ui(ui, ctx);
             ui.add_space(8.0);
@@ -134,25 +110,8 @@ fn setup(ui: &mut Ui, ctx: &PanelCtx<'_>) {
         return;
     }
     let width = FORM.max(ui.available_width() * 0.3).min(520.0);
-    SidePanel::left("predict-form")
-        .frame(Frame::new().inner_margin(Margin { right: 14, ..Margin::ZERO }))
-        .show_separator_line(false)
-        .resizable(false)
-        .exact_size(width)
-        .show(ui, |ui| {
-            start_below(ui, ctx);
-            ScrollArea::vertical().id_salt("form").auto_shrink(false).show(ui, |ui| form::ui(ui, ctx));
-        });
+    form_beside(ui, "predict-form", width, |ui| form::start(ui, ctx), |ui| form::ui(ui, ctx));
     ScrollArea::vertical().id_salt("plan").auto_shrink(false).show(ui, |ui| plan::ui(ui, ctx));
-}
-
-/// The button that begins stays in sight.
-fn start_below(ui: &mut Ui, ctx: &PanelCtx<'_>) {
-    SidePanel::bottom("predict-start")
-        .frame(Frame::new().inner_margin(Margin { top: 8, ..Margin::ZERO }))
-        .show_separator_line(false)
-        .resizable(false)
-        .show(ui, |ui| form::start(ui, ctx));
 }
 
 fn nobody(ui: &mut Ui, ctx: &PanelCtx<'_>) {

@@ -6,7 +6,7 @@ mod found;
 mod ifd;
 mod lists;
 
-use egui::{Frame, Margin, Panel as SidePanel, ScrollArea, Ui};
+use egui::{ScrollArea, Ui};
 
 use super::View;
 use crate::action::Action;
@@ -14,12 +14,12 @@ use crate::panels::PanelCtx;
 use crate::state::analysis::{AnalysisAction, request};
 use crate::state::data::DataAction;
 use crate::widgets::work::Work;
-use crate::widgets::{Icon, empty_state, error_box, hint, notice, primary_button};
+use crate::widgets::{
+    Icon, WIDE, empty_state, error_box, form_beside, hint, notice, primary_button, start_below,
+};
 use crate::words::analysis as words;
 
-/// From this width on, the form stands beside what was found.
-const WIDE: f32 = 720.0;
-const FORM: f32 = 284.0;
+const FORM: f32 = 336.0;
 
 /// Rows to look at: what they have in common, and which they are (0-based, ascending).
 pub(super) struct Pick {
@@ -44,20 +44,12 @@ pub(super) fn push(ctx: &PanelCtx<'_>, action: AnalysisAction) {
 pub(super) fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, view: &mut View) {
     let mut pick = None;
     if ui.available_width() >= WIDE {
-        SidePanel::left("analysis-form")
-            .frame(Frame::new().inner_margin(Margin { right: 14, ..Margin::ZERO }))
-            .show_separator_line(false)
-            .resizable(false)
-            .exact_size(FORM.max(ui.available_width() * 0.2).min(420.0))
-            .show(ui, |ui| {
-                start_below(ui, ctx);
-                let area = ScrollArea::vertical().id_salt("analysis-form").auto_shrink(false);
-                area.show(ui, |ui| form(ui, ctx));
-            });
+        let width = FORM.max(ui.available_width() * 0.2).min(420.0);
+        form_beside(ui, "analysis-form", width, |ui| start(ui, ctx), |ui| form(ui, ctx));
         let area = ScrollArea::vertical().id_salt("analysis").auto_shrink(false);
         area.show(ui, |ui| results(ui, ctx, &mut pick));
     } else {
-        start_below(ui, ctx);
+        start_below(ui, "analysis-form", |ui| start(ui, ctx));
         ScrollArea::vertical().id_salt("analysis").auto_shrink(false).show(ui, |ui| {
             form(ui, ctx);
             results(ui, ctx, &mut pick);
@@ -75,29 +67,20 @@ fn form(ui: &mut Ui, ctx: &PanelCtx<'_>) {
     });
 }
 
-/// The button that begins stays in sight.
-fn start_below(ui: &mut Ui, ctx: &PanelCtx<'_>) {
-    SidePanel::bottom("analysis-start")
-        .frame(Frame::new().inner_margin(Margin { top: 8, ..Margin::ZERO }))
-        .show_separator_line(false)
-        .resizable(false)
-        .show(ui, |ui| {
-            let state = ctx.state;
-            let asks = state.data.analysis.checks.ask_the_model();
-            let taken = asks && state.is_at_work() && !state.data.analysis.is_busy();
-            let ready = !taken
-                && state.engine.is_ready()
-                && !state.data.analysis.is_busy()
-                && request(state, None).is_some();
-            if primary_button(ui, Some(Icon::Search), ctx.t(&words::START), ready).clicked() {
-                push(ctx, AnalysisAction::Start);
-            }
-            if taken {
-                hint(ui, ctx.t(&crate::words::work::ANOTHER));
-            } else if asks {
-                hint(ui, ctx.t(&words::ASKS_MODEL));
-            }
-        });
+fn start(ui: &mut Ui, ctx: &PanelCtx<'_>) {
+    let analysis = &ctx.state.data.analysis;
+    let asks = analysis.checks.ask_the_model();
+    let taken = asks && ctx.state.is_at_work() && !analysis.is_busy();
+    let ready =
+        !taken && ctx.state.engine.is_ready() && !analysis.is_busy() && request(ctx.state, None).is_some();
+    if primary_button(ui, Some(Icon::Search), ctx.t(&words::START), ready).clicked() {
+        push(ctx, AnalysisAction::Start);
+    }
+    if taken {
+        hint(ui, ctx.t(&crate::words::work::ANOTHER));
+    } else if asks {
+        hint(ui, ctx.t(&words::ASKS_MODEL));
+    }
 }
 
 fn results(ui: &mut Ui, ctx: &PanelCtx<'_>, pick: &mut Option<Pick>) {
