@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use egui::{Align, Label, Layout, RichText, Ui};
+use egui::{Align, ComboBox, Label, Layout, RichText, Ui};
 use protocol::{AnalysisChecks, IfdPrompt};
 
 use super::push;
@@ -11,7 +11,7 @@ use crate::desktop::{DesktopRequest, Purpose};
 use crate::panels::PanelCtx;
 use crate::state::analysis::{AnalysisAction, DIVERSE, SIMILAR};
 use crate::theme::UiTokens;
-use crate::widgets::{Icon, button, card, field, hint, icon_button, input, section, segmented, toggle};
+use crate::widgets::{Icon, button, card, field, hint, icon_button, input, section, toggle};
 use crate::words::analysis as words;
 
 pub(super) fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>) {
@@ -47,11 +47,18 @@ fn near(ui: &mut Ui, ctx: &PanelCtx<'_>, checks: &mut AnalysisChecks) {
 }
 
 fn ifd_prompt(ui: &mut Ui, ctx: &PanelCtx<'_>, prompt: &mut IfdPrompt) {
+    let choices = [(IfdPrompt::Alpaca, "Alpaca"), (IfdPrompt::Wiz, "WizardLM")];
+    let current = choices.iter().find(|(choice, _)| choice == prompt).map_or("", |(_, name)| *name);
     field(ui, ctx.t(&words::IFD_PROMPT), ctx.t(&words::IFD_PROMPT_HELP), |ui| {
-        let choices = [(IfdPrompt::Alpaca, "Alpaca"), (IfdPrompt::Wiz, "WizardLM")];
-        let inner = ui.scope(|ui| segmented(ui, *prompt, &choices));
-        *prompt = inner.inner.unwrap_or(*prompt);
-        inner.response
+        let combo = ComboBox::from_id_salt("ifd-prompt").selected_text(current).width(ui.available_width());
+        let response = combo.show_ui(ui, |ui| {
+            for (choice, name) in choices {
+                ui.selectable_value(prompt, choice, name);
+            }
+        });
+        let named = || egui::WidgetInfo::labeled(egui::Role::ComboBox, true, ctx.t(&words::IFD_PROMPT));
+        response.response.widget_info(named);
+        response.response
     });
 }
 

@@ -19,7 +19,7 @@ use crate::widgets::{
 };
 use crate::words::analysis as words;
 
-const FORM: f32 = 336.0;
+const FORM: f32 = 300.0;
 
 /// Rows to look at: what they have in common, and which they are (0-based, ascending).
 pub(super) struct Pick {
