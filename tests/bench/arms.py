@@ -21,6 +21,7 @@ class Work:
     batch: int
     length: int
     steps: int
+    method: str  # "lora" or "full"
     rank: int
     alpha: int
     lr: float
@@ -70,13 +71,7 @@ on_too_long = "error"
 train_on = "everything"
 
 [method]
-kind = "lora"
-rank = {rank}
-alpha = {alpha}
-dropout = 0.0
-targets = "all-linear"
-init_from = {adapter}
-
+{method}
 [train]
 max_steps = {steps}
 epochs = 1
@@ -96,13 +91,28 @@ eval_every = 0
 save_every = 0
 """
 
+METHODS = {
+    "lora": """\
+kind = "lora"
+rank = {rank}
+alpha = {alpha}
+dropout = 0.0
+targets = "all-linear"
+init_from = {adapter}
+""",
+    "full": """\
+kind = "full"
+""",
+}
+
 
 def write_run_file(work, path):
     quoted = {name: json.dumps(os.path.abspath(work.path(file)))
               for name, file in (("model", "model"), ("tokens", "tokens.jsonl"), ("adapter", "adapter"))}
     with open(path, "w", encoding="utf-8") as handle:
-        handle.write(RUN_FILE.format(dtype=work.dtype, length=work.length, rank=work.rank, alpha=work.alpha,
-                                     steps=work.steps, batch=work.batch, lr=repr(work.lr), **quoted))
+        method = METHODS[work.method].format(rank=work.rank, alpha=work.alpha, **quoted)
+        handle.write(RUN_FILE.format(dtype=work.dtype, length=work.length, method=method, steps=work.steps,
+                                     batch=work.batch, lr=repr(work.lr), **quoted))
 
 
 def fresh_folder(work, arm, turn):
@@ -118,7 +128,7 @@ def thread_limits(threads):
 
 
 def run_emberwright(work, turn, cpus, time_limit):
-    """(what was seen, the final adapter's folder)"""
+    """(what was seen, the folder of what was trained)"""
     folder = fresh_folder(work, "emberwright", turn)
     run_file, out = os.path.join(folder, "run.toml"), os.path.join(folder, "run")
     write_run_file(work, run_file)
@@ -126,7 +136,7 @@ def run_emberwright(work, turn, cpus, time_limit):
     command = [work.emberwright, "train", run_file, "--out", out, "--device", device]
     seen = run_measured("emberwright", command, os.path.join(out, "metrics.jsonl"), os.path.join(folder, "log"),
                         thread_limits(work.threads), cpus, time_limit)
-    return seen, os.path.join(out, "adapter")
+    return seen, os.path.join(out, "adapter" if work.method == "lora" else "model")
 
 
 TORCH_ARMS = {
@@ -139,10 +149,10 @@ TORCH_ARMS = {
 
 def run_torch(work, arm, turn, cpus, time_limit):
     folder = fresh_folder(work, arm, turn)
-    metrics, out = os.path.join(folder, "metrics.jsonl"), os.path.join(folder, "adapter")
+    metrics, out = os.path.join(folder, "metrics.jsonl"), os.path.join(folder, "out")
     command = [work.python, os.path.join(HERE, "torch_side.py"), "--model", work.path("model"),
-               "--adapter", work.path("adapter"), "--tokens", work.path("tokens.jsonl"), "--metrics", metrics,
-               "--out", out, "--device", work.device, "--dtype", work.dtype, "--threads", str(work.threads),
+               "--method", work.method, "--adapter", work.path("adapter"), "--tokens", work.path("tokens.jsonl"),
+               "--metrics", metrics, "--out", out, "--device", work.device, "--dtype", work.dtype, "--threads", str(work.threads),
                "--batch", str(work.batch), "--steps", str(work.steps), "--lr", repr(work.lr), *TORCH_ARMS[arm]]
     seen = run_measured(arm, command, metrics, os.path.join(folder, "log"), thread_limits(work.threads), cpus,
                         time_limit)

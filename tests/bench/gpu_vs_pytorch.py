@@ -2,8 +2,8 @@
 
     python tests/bench/gpu_vs_pytorch.py --shape llama-3.2-1b --scratch /dev/shm/bench
 
-LoRA r = 16 on all linear layers, bf16 weights, f32 adapters, full rows of 2048 tokens (as packing makes them), SDPA
-attention, with and without torch.compile, fused AdamW, in turn A B A C A, so that a drift of the clocks shows. Both
+LoRA r = 16 on all linear layers (or `--method full`), bf16 weights, f32 adapters, full rows of 2048 tokens (as packing
+makes them), SDPA attention, with and without torch.compile, fused AdamW, in turn A B A C A, so that a drift of the clocks shows. Both
 sides read the same folder, adapter and rows. Afterwards `emberwright bench --json` says where its time goes.
 Also prints MFU (of 989 TFLOP/s, an H100's or H200's dense bf16), device memory as nvidia-smi sees it, and the losses.
 With `--dtype f32 --shape llama-tiny --batch 8 --length 512` it is the check of exactness.
@@ -19,7 +19,7 @@ import arms
 from gpu_watch import GpuWatch, driver
 from measure import table
 from report import by_arm, loss_table, ratio_lines, speed_table, write_json
-from shapes import SHAPES, lora_flops_per_token
+from shapes import SHAPES, flops_per_token
 
 PEAK_FLOPS = 989e12
 ORDER = "emberwright,torch sdpa,emberwright,torch sdpa compiled,emberwright"
@@ -30,6 +30,7 @@ def parse():
     arms.add_common_options(parser)
     parser.set_defaults(repeat=1, warmup=10)
     parser.add_argument("--shape", choices=sorted(SHAPES), required=True)
+    parser.add_argument("--method", choices=sorted(arms.METHODS), default="lora")
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--batch", type=int, default=2)
     parser.add_argument("--length", type=int, default=2048)
@@ -43,7 +44,7 @@ def parse():
 
 def device_table(results, watched, work, config, warmup):
     """MFU and what nvidia-smi saw, side by side."""
-    flops = lora_flops_per_token(config, work.length, work.rank)
+    flops = flops_per_token(config, work.length, work.method, work.rank)
     rows = []
     for arm, runs in by_arm(results).items():
         best = max(seen.tokens_per_second(work.tokens_a_step, warmup) for seen, _ in runs)
@@ -59,7 +60,7 @@ def device_table(results, watched, work, config, warmup):
 def bench_command(work, warmup):
     """`emberwright bench` on the same model folder and shape of batch."""
     return [work.emberwright, "bench", "--model", work.path("model"), "--device", "cuda:0", "--dtype", work.dtype,
-            "--method", "lora", "--rank", str(work.rank), "--batch-size", str(work.batch), "--length",
+            "--method", work.method, "--rank", str(work.rank), "--batch-size", str(work.batch), "--length",
             str(work.length), "--steps", str(work.steps - warmup), "--warmup", str(warmup), "--json"]
 
 
@@ -84,7 +85,7 @@ def main():
     os.makedirs(given.scratch, exist_ok=True)
     config = SHAPES[given.shape]
     work = arms.Work(inputs=os.path.join(given.scratch, f"inputs-{given.shape}"), scratch=given.scratch,
-                     batch=given.batch, length=given.length, steps=given.steps, rank=16, alpha=32, lr=given.lr,
+                     batch=given.batch, length=given.length, steps=given.steps, method=given.method, rank=16, alpha=32, lr=given.lr,
                      dtype=given.dtype, device="cuda", threads=os.cpu_count() or 1, python=given.python,
                      emberwright=os.path.abspath(given.emberwright))
     arms.make_inputs(work, given.shape, draw_on="cuda")

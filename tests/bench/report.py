@@ -59,19 +59,19 @@ def loss_table(results):
                               [line["grad_norm"] for _, line in base.lines])[1]
         same = all(seen.losses() == first.losses() for seen, _ in runs)
         again = "only one turn" if len(runs) == 1 else ("bit for bit" if same else "differs")
-        cosine, gap = adapter_difference(adapter, base_adapter)
+        cosine, gap = trained_difference(adapter, base_adapter)
         rows.append([arm, f"{first.losses()[0]:.6f}", f"{first.losses()[-1]:.6f}", f"{absolute:.2e}",
                      f"{relative:.2e}", f"{norm_gap:.2e}", f"{cosine:.6f}", f"{gap:.1e}", again])
     head = ["side", "first loss", "last loss", f"largest Δ to {reference}", "relative", "gradient norm, relative",
-            "final adapter, cosine", "largest Δ", "its own turns agree"]
+            "what was trained, cosine", "largest Δ", "its own turns agree"]
     return table(head, rows)
 
 
-def adapter_difference(ours, theirs):
-    """(cosine, largest absolute difference) of two adapters over all their tensors, in f64."""
-    left, right = read_adapter(ours), read_adapter(theirs)
+def trained_difference(ours, theirs):
+    """(cosine, largest absolute difference) of two adapters or models over all their tensors, in f64."""
+    left, right = read_trained(ours), read_trained(theirs)
     if left.keys() != right.keys():
-        raise SystemExit(f"the adapters hold different tensors: {sorted(left.keys() ^ right.keys())[:6]}")
+        raise SystemExit(f"the two hold different tensors: {sorted(left.keys() ^ right.keys())[:6]}")
     dot = ours_square = theirs_square = largest = 0.0
     for name, a in left.items():
         b = right[name]
@@ -82,11 +82,15 @@ def adapter_difference(ours, theirs):
     return dot / max((ours_square * theirs_square) ** 0.5, 1e-300), largest
 
 
-def read_adapter(folder):
-    """Name → numbers (flat, f64) of an f32 safetensors file."""
+def read_trained(folder):
+    """Name → numbers (flat, f64) of the f32 safetensors file in a folder."""
     import numpy  # here, because the process that starts and weighs the others should be small until they have ended
 
-    path = os.path.join(folder, "adapter_model.safetensors")
+    names = [name for name in ("adapter_model.safetensors", "model.safetensors")
+             if os.path.exists(os.path.join(folder, name))]
+    if not names:
+        raise SystemExit(f"{folder} holds no adapter and no model in one file")
+    path = os.path.join(folder, names[0])
     with open(path, "rb") as handle:
         header = json.loads(handle.read(struct.unpack("<Q", handle.read(8))[0]))
         body = handle.read()

@@ -65,10 +65,23 @@ def lora_parameters(config, rank):
     return config["num_hidden_layers"] * rank * sides
 
 
+def full_flops_per_token(config, length):
+    """Forward and backward of all weights: 6 N_mm + 3 A."""
+    return 6 * matmul_parameters(config) + 3 * attention_flops(config, length)
+
+
 def lora_flops_per_token(config, length, rank):
-    """Forward and backward of LoRA without recomputation: 4 N_mm + 6 N_lora + 3 A, with causal attention
-    A = 2 · layers · heads · head_dim · length (half of the square)."""
+    """Forward and backward of LoRA without recomputation: 4 N_mm + 6 N_lora + 3 A."""
+    return (4 * matmul_parameters(config) + 6 * lora_parameters(config, rank)
+            + 3 * attention_flops(config, length))
+
+
+def attention_flops(config, length):
+    """Causal attention forward: A = 2 · layers · heads · head_dim · length (half of the square)."""
     heads = config["num_attention_heads"]
     head_dim = config.get("head_dim") or config["hidden_size"] // heads
-    attention = 2 * config["num_hidden_layers"] * heads * head_dim * length
-    return 4 * matmul_parameters(config) + 6 * lora_parameters(config, rank) + 3 * attention
+    return 2 * config["num_hidden_layers"] * heads * head_dim * length
+
+
+def flops_per_token(config, length, method, rank):
+    return lora_flops_per_token(config, length, rank) if method == "lora" else full_flops_per_token(config, length)

@@ -1,7 +1,7 @@
 """The other side: transformers + PEFT, training what `make_inputs.py` made, as a careful user would.
 
 Writes one JSON line a step to --metrics (step, tokens, loss, lr, grad_norm, tokens_per_s), flushed at once, then one
-line `{"kind": "memory", …}`; and the trained adapter to --out.
+line `{"kind": "memory", …}`; and the trained adapter, or the whole model, to --out.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def load(given):
     model = AutoModelForCausalLM.from_pretrained(given.model, dtype=DTYPES[given.dtype],
                                                  attn_implementation=given.attention).to(given.device)
     model.config.use_cache = False
-    tuned = PeftModel.from_pretrained(model, given.adapter, is_trainable=True)
+    tuned = model if given.method == "full" else PeftModel.from_pretrained(model, given.adapter, is_trainable=True)
     if given.checkpointing:
         tuned.enable_input_require_grads()
         tuned.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
@@ -76,6 +76,7 @@ def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name in ("model", "adapter", "tokens", "metrics", "out"):
         parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--method", choices=["lora", "full"], default="lora")
     parser.add_argument("--attention", choices=["eager", "sdpa"], default="eager")
     parser.add_argument("--compile", action="store_true", help="torch.compile")
     parser.add_argument("--checkpointing", action="store_true", help="gradient checkpointing")

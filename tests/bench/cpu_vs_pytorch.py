@@ -1,10 +1,10 @@
-"""Training speed on two cores: emberwright against transformers + PEFT.
+"""Training speed on the CPU: emberwright against transformers + PEFT.
 
-    python tests/bench/cpu_vs_peft.py --emberwright target/release/emberwright
+    python tests/bench/cpu_vs_pytorch.py --emberwright target/release/emberwright
 
-makes a Llama of 60 M parameters with random weights, a LoRA (r = 8 on all linear layers) and rows of tokens; trains
-each side on the same files (f32, batch 4 × 256, AdamW, the same order) in a process of its own, in turn (A B C A B C);
-and prints tokens/s, peak memory, time to the first step and the difference of the losses step by step. All times are
+makes a Llama of 60 M parameters with random weights, a LoRA (r = 8 on all linear layers; `--method full` trains all
+weights instead) and rows of tokens; trains each side on the same files (f32, batch 4 × 256, AdamW, the same order) in a process of its own, in turn (A B C A B
+C); and prints tokens/s, peak memory, time to the first step and the difference of the losses step by step. All times are
 taken from outside, by the arrival of each side's step lines. Needs torch, transformers and peft (`--python`).
 """
 
@@ -17,13 +17,16 @@ import sys
 import arms
 from measure import mib
 from report import loss_table, ratio_lines, speed_table, write_json
-from shapes import SHAPES, lora_flops_per_token
+from shapes import SHAPES, flops_per_token
+
+RANK = 8
 
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arms.add_common_options(parser)
     parser.add_argument("--shape", choices=sorted(SHAPES), default="llama-60m")
+    parser.add_argument("--method", choices=sorted(arms.METHODS), default="lora")
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--length", type=int, default=256)
@@ -37,8 +40,9 @@ def parse():
 
 def work_of(given):
     return arms.Work(inputs=os.path.join(given.scratch, "inputs"), scratch=given.scratch, batch=given.batch,
-                     length=given.length, steps=given.steps, rank=8, alpha=16, lr=given.lr, dtype="f32", device="cpu",
-                     threads=given.threads, python=given.python, emberwright=given.emberwright)
+                     length=given.length, steps=given.steps, method=given.method, rank=RANK, alpha=2 * RANK,
+                     lr=given.lr, dtype="f32", device="cpu", threads=given.threads,
+                     python=given.python, emberwright=given.emberwright)
 
 
 def probe(given, cpus):
@@ -52,7 +56,7 @@ def probe(given, cpus):
 
 def print_machine(given, machine):
     print("machine:", json.dumps(machine))
-    flops = lora_flops_per_token(SHAPES[given.shape], given.length, 8)
+    flops = flops_per_token(SHAPES[given.shape], given.length, given.method, RANK)
     print(f"{flops / 1e6:.0f} MFLOP a token; matrix products alone would allow "
           f"{machine['sgemm_gflops'] * 1e9 / flops:.0f} tokens/s here")
 
