@@ -6,6 +6,7 @@ use protocol::config::TrainConfig;
 use protocol::{MemoryForecast, Result, Text, UserError, text};
 
 use crate::models::{Front, Model};
+use crate::nn::ops::{READY_MASK, chunk_queries};
 use crate::nn::{Held, HeldBeside, KvCache, ParamId, Quantization, ViewSpec};
 use crate::train::{Layout, Place, chunk_rows};
 
@@ -276,11 +277,11 @@ impl BlockBytes {
             dense: 0,
         };
         if !needs.fused {
-            let composed = of_tokens(held.composed, 4);
-            bytes.graph = bytes.graph.saturating_add(composed);
-            bytes.gradients = bytes.gradients.saturating_add(composed);
+            // Calculated again from what the graph holds.
+            bytes.gradients = bytes.gradients.saturating_add(of_tokens(held.composed, 4));
+            bytes.gradients = bytes.gradients.saturating_add(turn_bytes(needs, rows, held));
         }
-        if !needs.fused || needs.base_learns && learns_bias(needs) {
+        if needs.base_learns && learns_bias(needs) {
             let pairs = product(&[all, keys(needs)]);
             let heads = needs.model.info.heads as u64;
             // Beside what the softmax keeps: its result in the element type. Backwards, three maps of gradients.
@@ -314,12 +315,27 @@ fn dense_bytes(needs: &Needs<'_>) -> Vec<u64> {
     bytes
 }
 
+/// Scores of the queries that have their turn at once, backwards: in `f32` those that are kept and what becomes of them,
+/// and two copies in the element type.
+fn turn_bytes(needs: &Needs<'_>, rows: u64, held: Held) -> u64 {
+    let heads = needs.model.info.heads as u64;
+    let maps = 4 * (3 * heads + held.scores as u64) + 2 * needs.element * heads;
+    product(&[rows, turn_queries(needs, rows), keys(needs), maps])
+}
+
+/// Queries that have their turn at once.
+fn turn_queries(needs: &Needs<'_>, rows: u64) -> u64 {
+    let heads = needs.model.info.heads as u64;
+    let queries = chunk_queries(product(&[rows, heads]) as usize, keys(needs) as usize);
+    (queries as u64).min(tokens(needs))
+}
+
 fn learns_bias(needs: &Needs<'_>) -> bool {
     needs.model.decoder.pair_bias(&needs.model.info).is_some_and(|bias| bias.learned)
 }
 
-/// Biases for all pairs of positions, which all blocks share: a family's own, and where attention is a composition, those
-/// of causal views ([`ready_mask`](crate::nn::ops::ready_mask)).
+/// Biases for all pairs of positions, which all blocks share: a family's own, and where attention has no kernel, those of
+/// causal views, as a whole or for the queries that have their turn ([`ready_mask`](crate::nn::ops::ready_mask)).
 fn mask_bytes(needs: &Needs<'_>, rows: u64) -> u64 {
     let pairs = product(&[tokens(needs), keys(needs), 4]);
     if let Some(bias) = needs.model.decoder.pair_bias(&needs.model.info) {
@@ -327,15 +343,19 @@ fn mask_bytes(needs: &Needs<'_>, rows: u64) -> u64 {
         let maps = bias.heads as u64 * if bias.learned { 3 } else { 1 } + if bias.learned { 2 } else { 0 };
         return product(&[rows, maps, pairs]);
     }
-    let maps = |view: &ViewSpec| match (&view.key_bias, &view.slopes) {
-        // Falcon's is a bias on every device.
-        (Some(bias), _) => bias.slopes.len() as u64,
-        _ if needs.fused => 0,
-        (None, Some(slopes)) => slopes.len() as u64,
-        (None, None) => 1,
+    let of_rows = if needs.packed { rows } else { 1 };
+    let causal = |maps: usize| {
+        let whole = product(&[of_rows, maps as u64, pairs]);
+        let turn = product(&[of_rows, maps as u64, turn_queries(needs, rows), keys(needs), 4]);
+        if whole <= READY_MASK as u64 { whole } else { turn }
     };
-    let rows = if needs.packed { rows } else { 1 };
-    product(&[rows, needs.model.info.views.iter().map(maps).sum(), pairs])
+    let bytes = |view: &ViewSpec| match (&view.key_bias, &view.slopes) {
+        // Falcon's is a bias on every device.
+        (Some(bias), _) => product(&[of_rows, bias.slopes.len() as u64, pairs]),
+        _ if needs.fused => 0,
+        (None, slopes) => causal(slopes.as_ref().map_or(1, |slopes| slopes.len())),
+    };
+    needs.model.info.views.iter().map(bytes).fold(0, u64::saturating_add)
 }
 
 /// Settings may be any number: a forecast beyond 2⁶⁴ bytes stays there.

@@ -36,8 +36,8 @@ def timed(command, **more):
 def small_work(given, **more):
     """A made-up model of which only the folder is used."""
     values = {"inputs": os.path.join(given.scratch, "other-inputs"), "scratch": given.scratch, "batch": 1,
-              "length": 64, "steps": 1, "rank": 8, "alpha": 16, "lr": 1e-4, "dtype": "f32", "device": "cpu",
-              "threads": 2, "python": given.python, "emberwright": given.emberwright}
+              "length": 64, "steps": 1, "method": "lora", "rank": 8, "alpha": 16, "lr": 1e-4, "dtype": "f32",
+              "device": "cpu", "threads": 2, "python": given.python, "emberwright": given.emberwright}
     return arms.Work(**{**values, **more})
 
 

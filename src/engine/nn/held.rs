@@ -15,9 +15,9 @@ pub struct Held {
     pub kept: usize,
     /// Gradients of activations that are alive at once in the backward pass.
     pub gradients: usize,
-    /// Kept besides, always in f32, where norms and activations are compositions of operations.
+    /// Made again in the backward pass, always in f32, where norms and activations have no kernels.
     pub composed: usize,
-    /// For every pair of positions, kept in f32 where attention is a composition: heads times the maps of each.
+    /// For every pair of positions, in f32 where attention is a composition: heads times the maps of each.
     pub scores: usize,
     /// Of what is kept: what only matrices read, and nobody where these learn nothing.
     pub read: Read,
@@ -211,7 +211,7 @@ impl FeedForward {
 }
 
 impl Activation {
-    /// Copies of its input's size that its composition keeps.
+    /// Copies of its input's size that its gradient is made of where it has no kernel.
     fn composed(self) -> usize {
         match self {
             Self::Relu => 1,

@@ -11,7 +11,7 @@ use super::{AdamWArgs, CODE_BLOCK, Causal, Code, Mask, Scores, Starts};
 /// Added to the score of a key that must not be seen. Finite, so that no row becomes NaN.
 const NOT_VISIBLE: f32 = -1e9;
 
-fn f32<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+pub(super) fn f32<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     x.cast(DType::F32)
 }
 

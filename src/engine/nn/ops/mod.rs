@@ -5,12 +5,13 @@
 //! rotary embedding and softmax calculate in `f32` whatever the element type; the result is cast
 //! back to the input's type.
 //!
-//! [`compose`] holds the same functions as plain compositions of tensor operations: the path of
-//! every backend without a fused kernel, and the reference the tests compare with.
+//! [`compose`] holds the same functions as plain compositions of tensor operations: the reference the tests compare with.
+//! `formula` gives them gradients of their own: the path of every backend without a fused kernel.
 
 mod codes;
 pub mod compose;
 mod cpu;
+mod formula;
 mod matmul;
 mod route;
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod unpack;
 
 pub use codes::{CODE_BLOCK, Code, SIGNED_CODE, UNSIGNED_CODE};
 pub use cpu::{unpack_bytes, unpack_nibbles};
+pub use formula::{READY_MASK, chunk_queries};
 pub use matmul::{linear, linear_in_out, matmul2};
 pub use route::{
     adamw, attention, backward_from, cross_entropy, cross_entropy_backward, decode_blocks, encode_blocks,

@@ -1,16 +1,17 @@
-//! Chooses between the fused kernel and the composition. The documentation of each operation is at
-//! its composition in [`super::compose`].
+//! Chooses between the fused kernel, the formula and the composition. The documentation of each operation is at its
+//! composition in [`super::compose`].
 
 use burn::tensor::{DType, Device, Gradients, Int, Tensor};
 
-use super::{AdamWArgs, Code, Mask, Scores, compose, cpu};
+use super::formula::READY_MASK;
+use super::{AdamWArgs, Causal, Code, Mask, Scores, compose, cpu, formula};
 
 /// See [`compose::rms_norm`].
 pub fn rms_norm(x: Tensor<3>, weight: Tensor<1>, eps: f64) -> Tensor<3> {
     if cpu::fits(&x) && cpu::fits(&weight) {
         return cpu::rms_norm(x, weight, eps);
     }
-    compose::rms_norm(x, weight, eps)
+    formula::rms_norm(x, weight, eps)
 }
 
 /// See [`compose::rms_norm_unit`].
@@ -18,7 +19,7 @@ pub fn rms_norm_unit(x: Tensor<3>, weight: Tensor<1>, eps: f64) -> Tensor<3> {
     if cpu::fits(&x) && cpu::fits(&weight) {
         return cpu::rms_norm(x, weight.add_scalar(1.0), eps);
     }
-    compose::rms_norm_unit(x, weight, eps)
+    formula::rms_norm_unit(x, weight, eps)
 }
 
 /// See [`compose::layer_norm`].
@@ -26,30 +27,33 @@ pub fn layer_norm(x: Tensor<3>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) ->
     if cpu::fits(&x) && cpu::fits(&weight) && cpu::fits(&bias) {
         return cpu::layer_norm(x, weight, bias, eps);
     }
-    compose::layer_norm(x, weight, bias, eps)
+    formula::layer_norm(x, weight, bias, eps)
 }
 
 /// See [`compose::silu`].
 pub fn silu(x: Tensor<3>) -> Tensor<3> {
-    if cpu::fits(&x) { cpu::silu(x) } else { compose::silu(x) }
+    if cpu::fits(&x) { cpu::silu(x) } else { formula::silu(x) }
 }
 
 /// See [`compose::silu_mul`].
 pub fn silu_mul(gate: Tensor<3>, up: Tensor<3>) -> Tensor<3> {
-    if cpu::fits(&gate) && cpu::fits(&up) && gate.dims() == up.dims() {
+    if gate.dims() != up.dims() {
+        return compose::silu_mul(gate, up);
+    }
+    if cpu::fits(&gate) && cpu::fits(&up) {
         return cpu::silu_mul(gate, up);
     }
-    compose::silu_mul(gate, up)
+    formula::silu_mul(gate, up)
 }
 
 /// See [`compose::gelu_tanh`].
 pub fn gelu_tanh(x: Tensor<3>) -> Tensor<3> {
-    if cpu::fits(&x) { cpu::gelu_tanh(x) } else { compose::gelu_tanh(x) }
+    if cpu::fits(&x) { cpu::gelu_tanh(x) } else { formula::gelu_tanh(x) }
 }
 
 /// See [`compose::gelu_erf`].
 pub fn gelu_erf(x: Tensor<3>) -> Tensor<3> {
-    if cpu::fits(&x) { cpu::gelu_erf(x) } else { compose::gelu_erf(x) }
+    if cpu::fits(&x) { cpu::gelu_erf(x) } else { formula::gelu_erf(x) }
 }
 
 /// See [`compose::rope`].
@@ -57,31 +61,39 @@ pub fn rope(x: Tensor<4>, cos: Tensor<3>, sin: Tensor<3>, interleaved: bool) -> 
     if cpu::fits(&x) && cpu::fits(&cos) && cpu::fits(&sin) {
         return cpu::rope(x, cos, sin, interleaved);
     }
-    compose::rope(x, cos, sin, interleaved)
+    formula::rope(x, cos, sin, interleaved)
 }
 
 /// See [`compose::attention`].
 pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, rule: Scores, mask: &Mask) -> Tensor<4> {
-    let mask_fits = match mask {
-        Mask::Causal(_) => true,
+    match mask {
         // A bias that is learned gets its gradient from the composition.
-        Mask::Bias(bias) => cpu::fits(bias) && !bias.is_tracked(),
-    };
-    if mask_fits && cpu::fits(&q) && cpu::fits(&k) && cpu::fits(&v) {
+        Mask::Bias(bias) if bias.is_tracked() => return compose::attention(q, k, v, rule, mask),
+        Mask::Bias(bias) if !cpu::fits(bias) => return formula::attention(q, k, v, rule, mask),
+        Mask::Bias(_) | Mask::Causal(_) => {}
+    }
+    if cpu::fits(&q) && cpu::fits(&k) && cpu::fits(&v) {
         return cpu::attention(q, k, v, rule, mask);
     }
-    compose::attention(q, k, v, rule, mask)
+    formula::attention(q, k, v, rule, mask)
 }
 
 /// The mask as [`attention`] wants it for `queries` of this element type on this device. Where no kernel knows what a
-/// causal mask hides, it becomes a bias: once for all layers of a pass.
+/// causal mask hides, it becomes a bias, once for all layers of a pass; a large one is made in parts by each.
 pub fn ready_mask(mask: Mask, queries: usize, device: &Device, dtype: DType) -> Mask {
     match mask {
-        Mask::Causal(causal) if !cpu::serves(device, dtype) => {
+        Mask::Causal(causal) if !cpu::serves(device, dtype) && bias_bytes(&causal, queries) <= READY_MASK => {
             Mask::Bias(compose::causal_bias([queries, causal.offset + queries], &causal, device))
         }
         mask => mask,
     }
+}
+
+/// Bytes of the bias that a mask can become.
+fn bias_bytes(causal: &Causal, queries: usize) -> usize {
+    let heads = causal.slopes.as_ref().map_or(1, |slopes| slopes.len());
+    let rows = causal.starts.as_ref().map_or(1, super::Starts::rows);
+    rows.saturating_mul(heads).saturating_mul(queries).saturating_mul(4 * (causal.offset + queries))
 }
 
 /// See [`compose::cross_entropy`].

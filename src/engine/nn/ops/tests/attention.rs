@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use burn::tensor::{DType, Tensor};
 
-use super::super::{Causal, Mask, Scores, compose, cpu, ready_mask};
+use super::super::{Causal, Mask, READY_MASK, Scores, compose, cpu, formula, ready_mask};
 use super::{assert_close, backward, leaf, random};
 
 const TOLERANCE: f32 = 1e-5;
@@ -79,23 +79,38 @@ pub fn check(case: &Case, rule: Scores, mask: &Mask) {
         }
         Mask::Bias(bias) => format!("{what} of {case:?}, {rule:?}, bias {:?}", bias.dims()),
     };
-    let [q, k, v] = case.inputs();
-    let want = compose::attention(q.clone(), k.clone(), v.clone(), rule, mask);
-    let got = cpu::attention(q.clone(), k.clone(), v.clone(), rule, mask);
-    assert_close(&about("output"), got, want, TOLERANCE);
-    let [a, b] = std::array::from_fn(|_| [leaf(&q), leaf(&k), leaf(&v)]);
-    let [aq, ak, av] = a.clone();
-    let da = backward(cpu::attention(aq, ak, av, rule, mask));
-    let [bq, bk, bv] = b.clone();
-    let db = backward(compose::attention(bq, bk, bv, rule, mask));
+    let inputs = case.inputs();
+    let [q, k, v] = inputs.clone();
+    let want = compose::attention(q, k, v, rule, mask);
     let one_key =
         case.queries + case.offset == 1 || matches!(mask, Mask::Causal(Causal { window: Some(1), .. }));
-    for (name, (a, b)) in ["dq", "dk", "dv"].into_iter().zip(a.iter().zip(&b)) {
-        if !one_key || name == "dv" {
-            // With a single key the exact gradients of q and k are zero.
-            assert_close(&about(name), a.grad(&da).unwrap(), b.grad(&db).unwrap(), TOLERANCE);
+    let b = inputs.each_ref().map(leaf);
+    let [bq, bk, bv] = b.clone();
+    let db = backward(compose::attention(bq, bk, bv, rule, mask));
+    for (way, attend) in WAYS {
+        let [q, k, v] = inputs.clone();
+        assert_close(&about(way), attend(q, k, v, rule, mask), want.clone(), TOLERANCE);
+        let a = inputs.each_ref().map(leaf);
+        let [aq, ak, av] = a.clone();
+        let da = backward(attend(aq, ak, av, rule, mask));
+        for (name, (a, b)) in ["dq", "dk", "dv"].into_iter().zip(a.iter().zip(&b)) {
+            if !one_key || name == "dv" {
+                // With a single key the exact gradients of q and k are zero.
+                let about = about(&format!("{name}, {way}"));
+                assert_close(&about, a.grad(&da).unwrap(), b.grad(&db).unwrap(), TOLERANCE);
+            }
         }
     }
+}
+
+pub type Attend = fn(Tensor<4>, Tensor<4>, Tensor<4>, Scores, &Mask) -> Tensor<4>;
+
+/// Ways to the same result as the composition's.
+pub const WAYS: [(&str, Attend); 3] =
+    [("kernel", cpu::attention), ("formula", formula::attention), ("formula in turns", in_turns)];
+
+fn in_turns(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, rule: Scores, mask: &Mask) -> Tensor<4> {
+    formula::attention_in_chunks(q, k, v, rule, mask, 50)
 }
 
 pub const PLAIN: Scores = Scores { scale: 0.3, softcap: None };
@@ -180,6 +195,11 @@ fn a_ready_mask_hides_what_the_causal_one_does() {
         let Mask::Bias(bias) = &ready else { panic!("{ready:?}") };
         let heads = if lean { case.heads } else { 1 };
         assert_eq!(bias.dims(), [1, heads, case.queries, case.queries + case.offset]);
+        let many = (READY_MASK / 4 / heads).isqrt();
+        for (queries, whole) in [(many - case.offset, true), (many, false)] {
+            let ready = ready_mask(mask.clone(), queries, &device, DType::BF16);
+            assert_eq!(matches!(ready, Mask::Bias(_)), whole, "{queries}: {heads}");
+        }
         let want = compose::attention(q.clone(), k.clone(), v.clone(), PLAIN, &mask);
         assert_close(
             "attention",
@@ -201,14 +221,16 @@ fn the_order_of_the_result_needs_no_copy_to_join_heads() {
 
 #[test]
 fn only_tracked_operands_get_gradients() {
-    let [q, k, v] = CASES[1].inputs();
-    let q = leaf(&q);
-    let y = cpu::attention(q.clone(), k, v, Scores::scaled(1.0), &Mask::causal(0));
-    assert!(q.grad(&backward(y)).is_some());
+    for (_, attend) in WAYS {
+        let [q, k, v] = CASES[1].inputs();
+        let q = leaf(&q);
+        let y = attend(q.clone(), k, v, Scores::scaled(1.0), &Mask::causal(0));
+        assert!(q.grad(&backward(y)).is_some());
+    }
 }
 
 #[test]
-fn half_precision_takes_the_composition() {
+fn half_precision_takes_the_formula() {
     let [q, k, v] = CASES[2].inputs();
     let mask = Mask::causal(0);
     let want = super::super::attention(q.clone(), k.clone(), v.clone(), Scores::scaled(0.25), &mask);
@@ -216,4 +238,19 @@ fn half_precision_takes_the_composition() {
     let got = super::super::attention(q, k, v, Scores::scaled(0.25), &mask);
     assert_eq!(got.dtype(), DType::BF16);
     assert_close("attention", got, want, 2e-2);
+}
+
+#[test]
+fn gradients_in_half_precision_are_near_those_in_single() {
+    let case = CASES[3];
+    let mask = Mask::causal(case.offset);
+    let [single, half] = [DType::F32, DType::BF16].map(|dtype| {
+        let leaves = case.inputs().map(|x| leaf(&x.cast(dtype)));
+        let [q, k, v] = leaves.clone();
+        let gradients = backward(formula::attention_in_chunks(q, k, v, PLAIN, &mask, 50).cast(DType::F32));
+        leaves.map(|leaf| leaf.grad(&gradients).unwrap().cast(DType::F32))
+    });
+    for (half, single) in half.into_iter().zip(single) {
+        assert_close("gradient", half, single, 3e-2);
+    }
 }

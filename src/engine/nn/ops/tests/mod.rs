@@ -1,4 +1,4 @@
-//! The fused kernels against the compositions: values and gradients, at odd sizes.
+//! The fused kernels and the formulas against the compositions: values and gradients, at odd sizes.
 
 mod attention;
 mod elementwise;

@@ -1,4 +1,4 @@
-use super::super::{compose, cpu};
+use super::super::{compose, cpu, formula};
 use super::{assert_close, backward, leaf, random};
 
 const TOLERANCE: f32 = 1e-5;
@@ -21,10 +21,12 @@ fn rope_agrees_with_the_composition_in_every_order() {
                 // Nobody else holds this one: the kernel writes into it.
                 let got = cpu::rope(x.clone() + 0.0, cos.clone(), sin.clone(), interleaved);
                 assert_close("in place", got, want, TOLERANCE);
-                let (a, b) = (leaf(&x), leaf(&x));
-                let da = backward(cpu::rope(a.clone(), cos.clone(), sin.clone(), interleaved));
-                let db = backward(compose::rope(b.clone(), cos.clone(), sin.clone(), interleaved));
-                assert_close("dx", a.grad(&da).unwrap(), b.grad(&db).unwrap(), TOLERANCE);
+                for by_hand in [cpu::rope, formula::rope] {
+                    let (a, b) = (leaf(&x), leaf(&x));
+                    let da = backward(by_hand(a.clone(), cos.clone(), sin.clone(), interleaved));
+                    let db = backward(compose::rope(b.clone(), cos.clone(), sin.clone(), interleaved));
+                    assert_close("dx", a.grad(&da).unwrap(), b.grad(&db).unwrap(), TOLERANCE);
+                }
             }
         }
     }

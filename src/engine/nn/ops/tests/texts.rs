@@ -2,9 +2,9 @@
 
 use burn::tensor::{DType, Tensor};
 
-use super::super::{Causal, Mask, Scores, Starts, compose, cpu, ready_mask};
+use super::super::{Causal, Mask, Starts, compose, cpu, ready_mask};
 use super::assert_close;
-use super::attention::{CAPPED, Case, PLAIN, check};
+use super::attention::{Attend, CAPPED, Case, PLAIN, WAYS, check};
 
 /// Texts of the rows, around the borders of a tile.
 const TEXTS: [&[usize]; 2] = [&[5, 40, 1, 130, 33, 91], &[3, 297]];
@@ -58,8 +58,6 @@ impl Layout {
 
 const WINDOWS: [Option<usize>; 4] = [None, Some(4), Some(60), Some(500)];
 
-type Attend = fn(Tensor<4>, Tensor<4>, Tensor<4>, Scores, &Mask) -> Tensor<4>;
-
 /// What each text gets alone behind the front, one after the other along the queries.
 fn alone(layout: Layout, row: usize, mask: &Mask) -> Tensor<4> {
     let [q, k, v] = layout.case().inputs().map(|x| x.narrow(0, row, 1));
@@ -87,7 +85,7 @@ fn texts_of_one_row_do_not_see_each_other() {
             let Mask::Causal(causal) = packed.clone() else { unreachable!() };
             let single = Mask::Causal(Causal { starts: None, ..causal });
             let want = Tensor::cat((0..2).map(|row| alone(layout, row, &single)).collect(), 0);
-            for (name, attend) in [("composed", compose::attention as Attend), ("fused", cpu::attention)] {
+            for (name, attend) in [("composed", compose::attention as Attend)].into_iter().chain(WAYS) {
                 let [q, k, v] = layout.case().inputs();
                 let got = attend(q, k, v, PLAIN, &packed);
                 let about = format!("{name}, {layout:?}, window {window:?}, ALiBi {lean}");

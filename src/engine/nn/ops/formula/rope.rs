@@ -1,0 +1,33 @@
+//! Rotary position embedding: its gradient is turned back.
+
+use burn::tensor::Tensor;
+
+use super::super::compose;
+use super::{Formula, run};
+
+#[derive(Clone, Debug)]
+struct Rope {
+    cos: Tensor<3>,
+    sin: Tensor<3>,
+    interleaved: bool,
+}
+
+impl Formula<1, 4> for Rope {
+    fn value(&self, [x]: [Tensor<4>; 1]) -> Tensor<4> {
+        compose::rope(x, self.cos.clone(), self.sin.clone(), self.interleaved)
+    }
+
+    fn gradients(
+        &self,
+        _: [Tensor<4>; 1],
+        gradient: Tensor<4>,
+        _wanted: [bool; 1],
+    ) -> [Option<Tensor<4>>; 1] {
+        [Some(compose::rope(gradient, self.cos.clone(), self.sin.clone().neg(), self.interleaved))]
+    }
+}
+
+/// See [`compose::rope`].
+pub fn rope(x: Tensor<4>, cos: Tensor<3>, sin: Tensor<3>, interleaved: bool) -> Tensor<4> {
+    run(Rope { cos: cos.inner(), sin: sin.inner(), interleaved }, [x])
+}
