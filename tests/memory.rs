@@ -262,7 +262,7 @@ fn a_step_takes_what_was_forecast() {
             DType::F32,
             8192,
         ),
-        // Compositions of operations, as on other devices.
+        // Formulas instead of kernels, as on other devices.
         (llama(json!({})), "lora all-linear", 0, DType::BF16, 128),
         (llama(json!({})), "lora all-linear", 3, DType::BF16, 256),
         (gpt2(json!({})), "lora all-linear", 3, DType::BF16, 128),

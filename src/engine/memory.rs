@@ -277,9 +277,9 @@ impl BlockBytes {
             dense: 0,
         };
         if !needs.fused {
-            // Calculated again from what the graph holds.
-            bytes.gradients = bytes.gradients.saturating_add(of_tokens(held.composed, 4));
-            bytes.gradients = bytes.gradients.saturating_add(turn_bytes(needs, rows, held));
+            // Calculated again from what the graph holds: in one half of the block after the other.
+            let again = of_tokens(held.composed, 4).max(turn_bytes(needs, rows, held));
+            bytes.gradients = bytes.gradients.saturating_add(again);
         }
         if needs.base_learns && learns_bias(needs) {
             let pairs = product(&[all, keys(needs)]);
@@ -316,10 +316,10 @@ fn dense_bytes(needs: &Needs<'_>) -> Vec<u64> {
 }
 
 /// Scores of the queries that have their turn at once, backwards: in `f32` those that are kept and what becomes of them,
-/// and two copies in the element type.
+/// and a copy in the element type.
 fn turn_bytes(needs: &Needs<'_>, rows: u64, held: Held) -> u64 {
     let heads = needs.model.info.heads as u64;
-    let maps = 4 * (3 * heads + held.scores as u64) + 2 * needs.element * heads;
+    let maps = 4 * (2 * heads + held.scores as u64) + needs.element * heads;
     product(&[rows, turn_queries(needs, rows), keys(needs), maps])
 }
 
