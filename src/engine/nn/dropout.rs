@@ -64,6 +64,11 @@ impl DropoutKey {
 }
 
 impl Pass<'_> {
+    /// Whether anything of a layer with this rate is left out.
+    pub fn drops(&self, rate: f64) -> bool {
+        self.dropout.is_some() && rate > 0.0
+    }
+
     /// `x`, whose first axis is the rows, with `rate` of its elements left out and the others larger by as much: in
     /// training; as it is elsewhere.
     pub fn dropped<const D: usize>(&self, place: DropoutPlace, rate: f64, x: Tensor<D>) -> Tensor<D> {

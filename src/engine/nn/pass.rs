@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use burn::tensor::{DType, Device, Gradients as BurnGradients, Int, Tensor};
 
+use super::ops::LowRank;
 use super::params::{float_dtype, row_lengths};
 use super::{
     BlockAdapter, DropoutKey, KeysValues, KvCache, NewRows, ParamId, ParamStore, Prefix, PrefixAdapter,
@@ -27,6 +28,11 @@ pub trait SiteAdapter: Send + Sync {
     /// Output of the site, given its input `x` `[batch, time, in]` and the frozen layer's output
     /// `base` `[batch, time, out]`. For an embedding `x` is absent and `ids` `[batch, time]` is there.
     fn apply(&self, pass: &Pass<'_>, input: SiteInput<'_>, base: Tensor<3>) -> Tensor<3>;
+
+    /// The low-rank map that it is, where it is nothing else: then [`apply`](Self::apply) need not be called.
+    fn low_rank(&self, _: &Pass<'_>) -> Option<LowRank> {
+        None
+    }
 
     /// The matrix that this adapter makes of the site's `weight`, f32 and differentiable: for layers that need more
     /// of it than its product.

@@ -26,11 +26,15 @@ impl Proj {
             None => x,
         };
         let weight = pass.matrix(self.weight);
-        let mut y = match self.kind {
-            SiteKind::Conv1d => ops::linear_in_out(x.clone(), weight),
-            SiteKind::Linear | SiteKind::Embedding => ops::linear(x.clone(), weight),
+        let input_first = self.kind == SiteKind::Conv1d;
+        let new_rows = pass.new_rows(self.weight);
+        let low = adapter.filter(|_| self.is_plain(pass) && new_rows.is_none());
+        let (mut y, adapter) = match low.and_then(|adapter| adapter.low_rank(pass)) {
+            Some(low) => (ops::linear_adapted(x.clone(), weight, input_first, low), None),
+            None if input_first => (ops::linear_in_out(x.clone(), weight), adapter),
+            None => (ops::linear(x.clone(), weight), adapter),
         };
-        if let Some((first, rows)) = pass.new_rows(self.weight) {
+        if let Some((first, rows)) = new_rows {
             y = put_rows(y, 2, first, ops::linear(x.clone(), rows));
         }
         if self.scale != 1.0 {
@@ -43,6 +47,11 @@ impl Proj {
             Some(adapter) => adapter.apply(pass, SiteInput::Hidden(&x), y),
             None => y,
         }
+    }
+
+    /// Whether an adapter's part may be added before the bias: in 16 bits the order of roundings is PEFT's.
+    fn is_plain(&self, pass: &Pass<'_>) -> bool {
+        self.scale == 1.0 && (self.bias.is_none() || pass.dtype == DType::F32)
     }
 
     /// As [`forward`](Self::forward), with every row of the `[out, in]` weight divided by its length, an adapter's

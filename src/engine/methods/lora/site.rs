@@ -3,7 +3,7 @@
 use burn::tensor::{FloatDType, Int, Tensor};
 
 use super::slices::Slices;
-use crate::nn::ops;
+use crate::nn::ops::{self, LowRank};
 use crate::nn::{DropoutPlace, ParamId, Pass, SiteAdapter, SiteId, SiteInput, SiteKind, float_dtype};
 
 /// y = base + s·(B(A(dropout(x))) + b); with a magnitude m (DoRA) the whole output is rescaled by
@@ -49,6 +49,14 @@ impl SiteAdapter for LoraSite {
             Some([_, own]) => y + pass.vector(own).mul_scalar(self.scale).unsqueeze(),
             None => y,
         }
+    }
+
+    fn low_rank(&self, pass: &Pass<'_>) -> Option<LowRank> {
+        let alone = self.magnitude.is_none() && self.bias.is_none() && self.frozen_scale == 1.0;
+        (alone && !pass.drops(self.dropout)).then(|| {
+            let [a, b] = self.factors(pass);
+            LowRank { a, b, scale: self.scale }
+        })
     }
 
     fn weight(&self, pass: &Pass<'_>, weight: Tensor<2>) -> Tensor<2> {

@@ -60,3 +60,42 @@ pub fn linear_in_out(x: Tensor<3>, weight: Tensor<2>) -> Tensor<3> {
     }
     matmul2(x.reshape([b * t, i]), weight).reshape([b, t, o])
 }
+
+/// The low-rank map beside a linear one.
+pub struct LowRank {
+    /// `[rank, I]`.
+    pub a: Tensor<2>,
+    /// `[O, rank]`.
+    pub b: Tensor<2>,
+    pub scale: f64,
+}
+
+/// [`linear`], or [`linear_in_out`] where the weight is stored input first, plus `scale · (x · aᵀ) · bᵀ`.
+///
+/// # Panics
+/// As these.
+pub fn linear_adapted(x: Tensor<3>, weight: Tensor<2>, input_first: bool, low: LowRank) -> Tensor<3> {
+    let LowRank { a, b, scale } = low;
+    let layout = if input_first { WeightLayout::InOut } else { WeightLayout::OutIn };
+    if cpu::fits(&x) && [&weight, &a, &b].iter().all(|matrix| cpu::fits(*matrix)) {
+        assert_adapted(&x, &weight, input_first, [&a, &b]);
+        return cpu::linear_adapted(x, weight, layout, [a, b], scale);
+    }
+    let plain = if input_first { linear_in_out(x.clone(), weight) } else { linear(x.clone(), weight) };
+    plain + linear(linear(x, a) * scale, b)
+}
+
+fn assert_adapted(x: &Tensor<3>, weight: &Tensor<2>, input_first: bool, [a, b]: [&Tensor<2>; 2]) {
+    let [_, _, i] = x.dims();
+    let [rows, columns] = weight.dims();
+    let [inputs, outputs] = if input_first { [rows, columns] } else { [columns, rows] };
+    let [rank, width] = a.dims();
+    assert!(
+        i == inputs && i == width && b.dims() == [outputs, rank],
+        "linear_adapted: input {:?}, weight {:?}, factors {:?} and {:?}",
+        x.dims(),
+        weight.dims(),
+        a.dims(),
+        b.dims(),
+    );
+}

@@ -21,7 +21,7 @@ mod unpack;
 pub use codes::{CODE_BLOCK, Code, SIGNED_CODE, UNSIGNED_CODE};
 pub use cpu::{unpack_bytes, unpack_nibbles};
 pub use formula::{READY_MASK, chunk_queries};
-pub use matmul::{linear, linear_in_out, matmul2};
+pub use matmul::{LowRank, linear, linear_adapted, linear_in_out, matmul2};
 pub use route::{
     adamw, attention, backward_from, cross_entropy, cross_entropy_backward, decode_blocks, encode_blocks,
     gelu_erf, gelu_tanh, layer_norm, logprobs, ready_mask, rms_norm, rms_norm_unit, rope, silu, silu_mul,

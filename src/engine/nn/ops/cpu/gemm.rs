@@ -58,19 +58,54 @@ pub fn product(dims: [usize; 3], factor: f32, a: Matrix<'_>, b: Matrix<'_>, out:
 /// # Panics
 /// If a slice is too short for its matrix.
 pub fn large_product(dims: [usize; 3], a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
-    let [m, k, n] = dims;
+    let [m, _, n] = dims;
     let mut out = Vec::with_capacity(m * n);
     assert_held(dims, a, b);
-    let target = Target(out.as_mut_ptr());
+    #[expect(unsafe_code, reason = "the gemm crate takes pointers")]
+    // SAFETY: the assertion above; there is room for all elements, which are written, without being read.
+    unsafe {
+        shared_out(dims, 1.0, a, b, Target(out.as_mut_ptr()), Into::Replace);
+        out.set_len(m * n);
+    }
+    out
+}
+
+/// `out += factor · a · b` for `out` `[m, n]` in rows of `n`, as [`large_product`].
+///
+/// # Panics
+/// If a slice is too short for its matrix.
+pub fn add_large_product(dims: [usize; 3], factor: f32, a: Matrix<'_>, b: Matrix<'_>, out: &mut [f32]) {
+    assert_held(dims, a, b);
+    assert!(dims[0] * dims[2] <= out.len(), "product {dims:?}: the result is too short");
+    #[expect(unsafe_code, reason = "the gemm crate takes pointers")]
+    // SAFETY: the assertions above; `out` is borrowed mutably, so it overlaps neither operand.
+    unsafe {
+        shared_out(dims, factor, a, b, Target(out.as_mut_ptr()), Into::Add);
+    }
+}
+
+/// `target (+)= factor · a · b`, columns shared out among threads as [`partition`] says.
+///
+/// # Safety
+/// `a` and `b` hold their matrices; `target` has room for `m` rows of `n` elements (which can be read, if they are added
+/// to) and overlaps neither.
+#[expect(unsafe_code, reason = "the gemm crate takes pointers")]
+unsafe fn shared_out(
+    dims: [usize; 3],
+    factor: f32,
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    target: Target,
+    into: Into,
+) {
+    let [m, k, n] = dims;
     let (width, threads) = partition(dims);
     let piece = |first: usize| {
         let b = Matrix { elements: &b.elements[first * b.columns..], ..b };
-        let dims = [m, k, width.min(n - first)];
-        #[expect(unsafe_code, reason = "the gemm crate takes pointers")]
-        // SAFETY: the assertion above; `target` has room for `m` rows of `n` elements, of which this
-        // piece alone writes the columns from `first` on, without reading them (`Into::Replace`).
+        let job = Job { dims: [m, k, width.min(n - first)], factor, into, threads };
+        // SAFETY: the caller's promise; this piece alone writes the columns from `first` on.
         unsafe {
-            call(Job { dims, factor: 1.0, into: Into::Replace, threads }, a, b, target.column(first), n);
+            call(job, a, b, target.column(first), n);
         }
     };
     match width {
@@ -78,12 +113,6 @@ pub fn large_product(dims: [usize; 3], a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32>
         width if width >= n => piece(0),
         width => (0..n.div_ceil(width)).into_par_iter().for_each(|index| piece(index * width)),
     }
-    #[expect(unsafe_code, reason = "the gemm crate takes pointers")]
-    // SAFETY: the pieces cover all columns, so that every element is written.
-    unsafe {
-        out.set_len(m * n);
-    }
-    out
 }
 
 /// One call of the crate.
@@ -126,7 +155,7 @@ impl Target {
 }
 
 #[expect(unsafe_code, reason = "threads write disjoint columns of one matrix")]
-// SAFETY: only `large_product` makes one, and gives each thread columns of its own.
+// SAFETY: only `shared_out` writes through one, and gives each thread columns of its own.
 unsafe impl Sync for Target {}
 
 fn assert_held([m, k, n]: [usize; 3], a: Matrix<'_>, b: Matrix<'_>) {

@@ -18,13 +18,13 @@ pub enum WeightLayout {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Linear {
-    layout: WeightLayout,
+pub(super) struct Linear {
+    pub layout: WeightLayout,
 }
 
 impl Linear {
     /// The weight as `[I, O]`, with `I` and `O`.
-    fn weight<'a>(&self, weight: &'a FlexTensor) -> (Matrix<'a>, [usize; 2]) {
+    pub fn weight<'a>(&self, weight: &'a FlexTensor) -> (Matrix<'a>, [usize; 2]) {
         let [rows, columns] = weight.layout().shape().dims();
         let matrix = Matrix::by_rows(elements(weight), columns);
         match self.layout {
@@ -34,7 +34,7 @@ impl Linear {
     }
 
     /// `[I, O]` = `xᵀ · gradient`, in the weight's layout.
-    fn weight_gradient(&self, x: Matrix<'_>, g: Matrix<'_>, [n, i, o]: [usize; 3]) -> FlexTensor {
+    pub fn weight_gradient(&self, x: Matrix<'_>, g: Matrix<'_>, [n, i, o]: [usize; 3]) -> FlexTensor {
         match self.layout {
             WeightLayout::OutIn => tensor(large_product([o, n, i], g.transposed(), x), [o, i]),
             WeightLayout::InOut => tensor(large_product([i, n, o], x.transposed(), g), [i, o]),
@@ -44,13 +44,13 @@ impl Linear {
 
 /// What the gradients need: the input if the weight learns, the weight if the input does.
 #[derive(Clone, Debug)]
-struct Saved {
+pub(super) struct Saved {
     x: Option<FlexTensor>,
     weight: Option<FlexTensor>,
 }
 
 impl Linear {
-    fn multiply(&self, x: &FlexTensor, weight: &FlexTensor) -> FlexTensor {
+    pub fn multiply(&self, x: &FlexTensor, weight: &FlexTensor) -> FlexTensor {
         let (w, [i, o]) = self.weight(weight);
         let [batch, time, _] = x.layout().shape().dims();
         let x = Matrix::by_rows(elements(x), i);

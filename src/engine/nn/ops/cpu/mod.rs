@@ -5,6 +5,7 @@
 //! autodiff. Results do not depend on the number of threads or their timing.
 
 mod activation;
+mod adapted;
 mod attention;
 mod attention_backward;
 mod bridge;
@@ -23,6 +24,7 @@ mod simd;
 mod unpack;
 
 pub use activation::{gelu_erf, gelu_tanh, silu, silu_mul};
+pub use adapted::linear_adapted;
 pub use attention::attention;
 pub use bridge::{fits, serves};
 pub use codes::{decode_blocks, encode_blocks};

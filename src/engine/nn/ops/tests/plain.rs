@@ -1,7 +1,8 @@
 use burn::tensor::{DType, Device, Int, Tensor};
 
 use super::super::{
-    AdamWArgs, backward_from, compose, cpu, cross_entropy_backward, linear, linear_in_out, matmul2,
+    AdamWArgs, LowRank, backward_from, compose, cpu, cross_entropy_backward, linear, linear_adapted,
+    linear_in_out, matmul2,
 };
 use super::{assert_close, backward, leaf, random, tokens, values};
 
@@ -161,4 +162,52 @@ fn linear_multiplies_by_the_transposed_weight() {
 #[should_panic(expected = "different element types")]
 fn products_of_two_element_types_are_refused() {
     drop(matmul2(random([2, 2], 1), random([2, 2], 2).cast(DType::BF16)));
+}
+
+#[test]
+fn a_low_rank_map_beside_a_linear_one_is_what_both_are() {
+    for (rows, inputs, outputs, rank) in [(1, 3, 5, 1), (40, 64, 130, 8), (300, 150, 90, 16)] {
+        let (x, w) = (random([2, rows, inputs], 1), random([outputs, inputs], 2));
+        let (a, b) = (random([rank, inputs], 3), random([outputs, rank], 4));
+        let both = [&x.clone().reshape([2 * rows, inputs]), &w, &a, &b].map(leaf);
+        let [wx, ww, wa, wb] = both.clone();
+        let wx = wx.reshape([2, rows, inputs]);
+        let want = linear(wx.clone(), ww) + linear(linear(wx, wa) * 0.7, wb);
+        let want_gradients = backward(want.clone());
+        for input_first in [false, true] {
+            let weight = if input_first { w.clone().transpose() } else { w.clone() };
+            let leaves = (leaf(&x), [&weight, &a, &b].map(leaf));
+            let [lw, la, lb] = leaves.1.clone();
+            let got = linear_adapted(leaves.0.clone(), lw, input_first, LowRank { a: la, b: lb, scale: 0.7 });
+            assert_close("output", got.clone().inner(), want.clone().inner(), 1e-5);
+            let gradients = backward(got);
+            let want = |index: usize| both[index].grad(&want_gradients).unwrap();
+            let dx = leaves.0.grad(&gradients).unwrap().reshape([2 * rows, inputs]);
+            assert_close("dx", dx, want(0), 1e-5);
+            let dw = leaves.1[0].grad(&gradients).unwrap();
+            assert_close("dw", if input_first { dw.transpose() } else { dw }, want(1), 1e-5);
+            assert_close("da", leaves.1[1].grad(&gradients).unwrap(), want(2), 1e-5);
+            assert_close("db", leaves.1[2].grad(&gradients).unwrap(), want(3), 1e-5);
+        }
+    }
+}
+
+#[test]
+fn frozen_matrices_beside_a_low_rank_map_get_no_gradient() {
+    let (x, w) = (random([1, 6, 10], 1), random([7, 10], 2));
+    let (a, b) = (leaf(&random([2, 10], 3)), leaf(&random([7, 2], 4)));
+    let frozen = w.clone().autodiff();
+    let y = linear_adapted(
+        x.clone().autodiff(),
+        frozen.clone(),
+        false,
+        LowRank { a: a.clone(), b: b.clone(), scale: 1.0 },
+    );
+    let gradients = backward(y);
+    assert!(frozen.grad(&gradients).is_none());
+    let want = backward(
+        linear(x.clone().autodiff(), w.autodiff()) + linear(linear(x.autodiff(), a.clone()), b.clone()),
+    );
+    assert_close("da", a.grad(&gradients).unwrap(), a.grad(&want).unwrap(), 1e-5);
+    assert_close("db", b.grad(&gradients).unwrap(), b.grad(&want).unwrap(), 1e-5);
 }

@@ -1,0 +1,114 @@
+//! A linear map with a low-rank one beside it (LoRA: Hu et al. 2021, arXiv:2106.09685), `y = W·x + s·B·(A·x)`: both write
+//! into one output and, backwards, into one gradient of the input.
+
+use burn::tensor::Tensor;
+use burn_flex::FlexTensor;
+
+use super::bridge::{Fused, Operand, run};
+use super::buffer::{all_mut, elements, ordered, tensor};
+use super::gemm::{Matrix, add_large_product, large_product};
+use super::linear::{Linear, WeightLayout};
+
+#[derive(Clone, Copy, Debug)]
+struct Adapted {
+    linear: Linear,
+    scale: f32,
+}
+
+/// What the gradients need.
+#[derive(Clone, Debug)]
+struct Saved {
+    /// Unless only `b` learns.
+    x: Option<FlexTensor>,
+    /// If the input learns.
+    weight: Option<FlexTensor>,
+    a: FlexTensor,
+    b: FlexTensor,
+    /// `A·x`, `[n, rank]`.
+    low: FlexTensor,
+}
+
+/// A tensor `[…, columns]` as a matrix, with its number of rows.
+fn rows(x: &FlexTensor) -> (Matrix<'_>, [usize; 2]) {
+    let columns = x.layout().shape().as_slice().last().copied().unwrap_or(1);
+    let elements = elements(x);
+    (Matrix::by_rows(elements, columns), [elements.len() / columns.max(1), columns])
+}
+
+impl Adapted {
+    /// The output, and `A·x`.
+    fn calculate(&self, [x, weight, a, b]: [&FlexTensor; 4]) -> [FlexTensor; 2] {
+        let ((x_rows, [n, i]), (a_rows, [rank, _]), (b_rows, [o, _])) = (rows(x), rows(a), rows(b));
+        let low = large_product([n, i, rank], x_rows, a_rows.transposed());
+        let mut output = self.linear.multiply(x, weight);
+        let low_rows = Matrix::by_rows(&low, rank);
+        add_large_product([n, rank, o], self.scale, low_rows, b_rows.transposed(), all_mut(&mut output));
+        [output, tensor(low, [n, rank])]
+    }
+
+    /// `s·g·B`, `[n, rank]`: the gradient of `A·x`.
+    fn low_gradient(&self, g: Matrix<'_>, n: usize, b: &FlexTensor) -> Vec<f32> {
+        let (b_rows, [o, rank]) = rows(b);
+        let mut low = large_product([n, o, rank], g, b_rows);
+        low.iter_mut().for_each(|x| *x *= self.scale);
+        low
+    }
+}
+
+impl Fused<4> for Adapted {
+    type Saved = Saved;
+
+    fn forward(&self, inputs: [FlexTensor; 4]) -> FlexTensor {
+        let inputs = inputs.map(ordered);
+        let [output, _] = self.calculate(inputs.each_ref());
+        output
+    }
+
+    fn forward_saving(&self, inputs: [FlexTensor; 4], wanted: [bool; 4]) -> (FlexTensor, Saved) {
+        let inputs = inputs.map(ordered);
+        let [output, low] = self.calculate(inputs.each_ref());
+        let [x, weight, a, b] = inputs;
+        let x = (wanted[1] || wanted[2]).then_some(x);
+        (output, Saved { x, weight: wanted[0].then_some(weight), a, b, low })
+    }
+
+    fn backward(&self, saved: Saved, gradient: FlexTensor, wanted: [bool; 4]) -> [Option<FlexTensor>; 4] {
+        let Saved { x, weight, a, b, low } = saved;
+        let gradient = ordered(gradient);
+        let [batch, time, o] = gradient.layout().shape().dims();
+        let n = batch * time;
+        let g = Matrix::by_rows(elements(&gradient), o);
+        let (a_rows, [rank, i]) = rows(&a);
+        let d_low = self.low_gradient(g, n, &b);
+        let d_low = Matrix::by_rows(&d_low, rank);
+        let dx = weight.map(|weight| {
+            let (w, _) = self.linear.weight(&weight);
+            let mut dx = large_product([n, o, i], g, w.transposed());
+            add_large_product([n, rank, i], 1.0, d_low, a_rows, &mut dx);
+            tensor(dx, [batch, time, i])
+        });
+        let x = x.as_ref().map(|x| rows(x).0);
+        let dw = x.filter(|_| wanted[1]).map(|x| self.linear.weight_gradient(x, g, [n, i, o]));
+        let da = x
+            .filter(|_| wanted[2])
+            .map(|x| tensor(large_product([rank, n, i], d_low.transposed(), x), [rank, i]));
+        let db = wanted[3].then(|| {
+            let mut db = large_product([o, n, rank], g.transposed(), rows(&low).0);
+            db.iter_mut().for_each(|x| *x *= self.scale);
+            tensor(db, [o, rank])
+        });
+        [dx, dw, da, db]
+    }
+}
+
+/// `x · weightᵀ + scale · (x · aᵀ) · bᵀ` for `a` `[rank, I]` and `b` `[O, rank]`.
+pub fn linear_adapted(
+    x: Tensor<3>,
+    weight: Tensor<2>,
+    layout: WeightLayout,
+    [a, b]: [Tensor<2>; 2],
+    scale: f64,
+) -> Tensor<3> {
+    let operation = Adapted { linear: Linear { layout }, scale: scale as f32 };
+    run(operation, [Operand::new(x), Operand::new(weight), Operand::new(a), Operand::new(b)])
+}
