@@ -1,5 +1,7 @@
 //! A linear map with a low-rank one beside it (LoRA: Hu et al. 2021, arXiv:2106.09685), `y = W·x + s·B·(A·x)`: both write
 //! into one output and, backwards, into one gradient of the input.
+//!
+//! What is as narrow as the rank is calculated transposed, with the long side along the vectors of the products.
 
 use burn::tensor::Tensor;
 use burn_flex::FlexTensor;
@@ -24,7 +26,7 @@ struct Saved {
     weight: Option<FlexTensor>,
     a: FlexTensor,
     b: FlexTensor,
-    /// `A·x`, `[n, rank]`.
+    /// `A·x`, `[rank, n]`.
     low: FlexTensor,
 }
 
@@ -39,19 +41,27 @@ impl Adapted {
     /// The output, and `A·x`.
     fn calculate(&self, [x, weight, a, b]: [&FlexTensor; 4]) -> [FlexTensor; 2] {
         let ((x_rows, [n, i]), (a_rows, [rank, _]), (b_rows, [o, _])) = (rows(x), rows(a), rows(b));
-        let low = large_product([n, i, rank], x_rows, a_rows.transposed());
+        let low = large_product([rank, i, n], a_rows, x_rows.transposed());
         let mut output = self.linear.multiply(x, weight);
-        let low_rows = Matrix::by_rows(&low, rank);
+        let low_rows = Matrix::by_rows(&low, n).transposed();
         add_large_product([n, rank, o], self.scale, low_rows, b_rows.transposed(), all_mut(&mut output));
-        [output, tensor(low, [n, rank])]
+        [output, tensor(low, [rank, n])]
     }
 
-    /// `s·g·B`, `[n, rank]`: the gradient of `A·x`.
+    /// `s·g·B`, `[rank, n]`: the gradient of `A·x`.
     fn low_gradient(&self, g: Matrix<'_>, n: usize, b: &FlexTensor) -> Vec<f32> {
         let (b_rows, [o, rank]) = rows(b);
-        let mut low = large_product([n, o, rank], g, b_rows);
+        let mut low = large_product([rank, o, n], b_rows.transposed(), g.transposed());
         low.iter_mut().for_each(|x| *x *= self.scale);
         low
+    }
+
+    /// `s·gᵀ·(A·x)`, `[o, rank]`.
+    fn b_gradient(&self, g: Matrix<'_>, low: &FlexTensor, o: usize) -> FlexTensor {
+        let (low_rows, [rank, n]) = rows(low);
+        let across = large_product([rank, n, o], low_rows, g);
+        let db = (0..o * rank).map(|index| self.scale * across[index % rank * o + index / rank]);
+        tensor(db.collect(), [o, rank])
     }
 }
 
@@ -80,23 +90,17 @@ impl Fused<4> for Adapted {
         let g = Matrix::by_rows(elements(&gradient), o);
         let (a_rows, [rank, i]) = rows(&a);
         let d_low = self.low_gradient(g, n, &b);
-        let d_low = Matrix::by_rows(&d_low, rank);
+        let d_low = Matrix::by_rows(&d_low, n);
         let dx = weight.map(|weight| {
             let (w, _) = self.linear.weight(&weight);
             let mut dx = large_product([n, o, i], g, w.transposed());
-            add_large_product([n, rank, i], 1.0, d_low, a_rows, &mut dx);
+            add_large_product([n, rank, i], 1.0, d_low.transposed(), a_rows, &mut dx);
             tensor(dx, [batch, time, i])
         });
         let x = x.as_ref().map(|x| rows(x).0);
         let dw = x.filter(|_| wanted[1]).map(|x| self.linear.weight_gradient(x, g, [n, i, o]));
-        let da = x
-            .filter(|_| wanted[2])
-            .map(|x| tensor(large_product([rank, n, i], d_low.transposed(), x), [rank, i]));
-        let db = wanted[3].then(|| {
-            let mut db = large_product([o, n, rank], g.transposed(), rows(&low).0);
-            db.iter_mut().for_each(|x| *x *= self.scale);
-            tensor(db, [o, rank])
-        });
+        let da = x.filter(|_| wanted[2]).map(|x| tensor(large_product([rank, n, i], d_low, x), [rank, i]));
+        let db = wanted[3].then(|| self.b_gradient(g, &low, o));
         [dx, dw, da, db]
     }
 }
