@@ -7,7 +7,7 @@ use protocol::{Event, Language, Text};
 
 use crate::action::{Action, Actions};
 use crate::apply::Apply;
-use crate::client::EngineClient;
+use crate::client::{EngineClient, LinkState};
 use crate::command::{COMMANDS, UiCommand};
 use crate::desktop::{Desktop, DesktopEvent, DesktopRequest};
 use crate::follow::Follow;
@@ -18,8 +18,11 @@ use crate::persisted::{Persisted, SavedProject, ThemeChoice, VERSION};
 use crate::state::AppState;
 use crate::state::project::Project;
 use crate::state::question::{Choice, Question};
-use crate::state::train::RunPhase;
+use crate::state::recovery::Verdict;
+use crate::state::toasts::{Level, Toast};
+use crate::state::train::{RunPhase, TrainAction};
 use crate::theme::{self, UiTokens};
+use crate::words::hosting as words;
 
 /// Where the app's file keeps it.
 const STORAGE_KEY: &str = "emberwright";
@@ -159,6 +162,7 @@ impl App {
     }
 
     fn drain(&mut self) {
+        self.state.linked(self.services.engine.link());
         self.services.engine.drain(&mut self.events);
         let taken = self.events.len().min(DRAIN_EVENTS);
         for event in self.events.drain(..taken) {
@@ -166,6 +170,7 @@ impl App {
                 self.follow.forget();
             }
             let was_active = self.state.train.is_active();
+            self.go_on(&event);
             self.state.reduce(&event);
             if was_active && !self.state.train.is_active() {
                 self.actions.push(Action::Runs(crate::state::runs::RunsAction::Refresh));
@@ -174,7 +179,57 @@ impl App {
                 }
             }
         }
+        self.recover();
         self.services.desktop.drain(&mut self.answers);
+    }
+
+    /// What is done by itself when the engine died, and when there is one again. To be called before the event is
+    /// folded in.
+    fn go_on(&mut self, event: &Event) {
+        let state = &mut self.state;
+        match event {
+            Event::Stopped if state.engine.is_ready() && state.engine.error.is_some() => {
+                let run = state.train.dir.clone().filter(|_| state.train.is_active());
+                state.recovery.died(run);
+                // After a broken connection another engine may have been found already.
+                if state.engine.link != LinkState::Ended {
+                    return;
+                }
+                let may = state.recovery.may_restart(state.now);
+                let (level, text) = match may {
+                    true => (Level::Warning, &words::RESTARTED),
+                    false => (Level::Error, &words::RESTARTED_OFTEN),
+                };
+                state.toasts.push(Toast::new(level, text.clone()), state.now);
+                if may {
+                    self.actions.push(Action::Command(UiCommand::RestartEngine));
+                }
+            }
+            Event::Ready { .. } => {
+                // The same engine again, after a broken connection: what it did meanwhile is in the run's folder.
+                if state.train.is_active() {
+                    state.train.history_asked = None;
+                }
+                if let Some(run) = state.recovery.take_run() {
+                    self.actions.push(Action::Train(TrainAction::Recover(run)));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What the folder of a run says whose engine died.
+    fn recover(&mut self) {
+        match self.state.recovery.take_verdict() {
+            Some(Verdict::Resume(dir, text)) => {
+                self.state.toasts.push(Toast::new(Level::Info, text), self.state.now);
+                self.actions.push(Action::Train(TrainAction::Resume(dir)));
+            }
+            Some(Verdict::Leave(text)) => {
+                self.state.toasts.push(Toast::new(Level::Info, text), self.state.now);
+            }
+            None => {}
+        }
     }
 
     fn apply(&mut self, egui: &Context) {
@@ -286,6 +341,7 @@ impl App {
         let mut palette = std::mem::take(&mut self.workspace.palette);
         palette.ui(&egui, &ctx);
         self.workspace.palette = palette;
+        frame::browse::ui(&egui, &ctx);
         frame::modal::ui(&egui, &ctx);
         let right = if self.state.preferences.summary_folded { 36.0 } else { frame::summary::WIDTH };
         frame::toasts::ui(&egui, &ctx, right);

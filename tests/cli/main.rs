@@ -14,8 +14,11 @@ mod bad_runs;
 mod compare;
 mod convert;
 mod disk;
+mod engine_client;
 mod engine_process;
 mod eval;
+#[cfg(target_os = "linux")]
+mod far_engine;
 mod figures;
 mod large;
 mod predict;
