@@ -47,8 +47,9 @@ impl Connection {
         to: impl Write + Send + 'static,
         end: impl Fn() + Send + Sync + 'static,
     ) -> Self {
-        let (from, to) = (Mutex::new(Box::new(from) as _), Mutex::new(Box::new(to) as _));
-        Self(Arc::new(Ends::Pair(Pair { from, to, end: Box::new(end) })))
+        let pair =
+            Pair { from: Mutex::new(Box::new(from)), to: Mutex::new(Box::new(to)), end: Box::new(end) };
+        Self(Arc::new(Ends::Pair(pair)))
     }
 
     /// # Errors

@@ -190,7 +190,7 @@ fn attend(site: &Site, messages: &Receiver<ToEngine>, teller: &Teller, mut besid
 }
 
 /// What ssh says while it connects.
-fn saying(teller: &Teller) -> impl Fn(String) + Send + 'static {
+fn saying(teller: &Teller) -> impl Fn(String) + Send + use<> {
     let teller = teller.clone();
     move |line| {
         let connecting = |state: &LinkState| matches!(state, LinkState::Connecting { .. });

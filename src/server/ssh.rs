@@ -66,7 +66,13 @@ impl SshOptions {
     fn arguments(&self, beside_others: bool) -> Vec<&str> {
         let mut arguments = vec!["-T"];
         arguments.extend(OPTIONS.iter().flat_map(|option| ["-o", *option]));
-        arguments.extend(["--", &self.hosting.host, self.hosting.program(), "--device", &self.device]);
+        arguments.extend([
+            "--",
+            self.hosting.host.as_str(),
+            self.hosting.program(),
+            "--device",
+            self.device.as_str(),
+        ]);
         arguments.extend(["engine", "--stdio"]);
         arguments.extend(beside_others.then_some("--beside-others"));
         arguments

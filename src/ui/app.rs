@@ -165,7 +165,8 @@ impl App {
         self.state.linked(self.services.engine.link());
         self.services.engine.drain(&mut self.events);
         let taken = self.events.len().min(DRAIN_EVENTS);
-        for event in self.events.drain(..taken) {
+        let events: Vec<Event> = self.events.drain(..taken).collect();
+        for event in events {
             if matches!(event, Event::Ready { .. }) {
                 self.follow.forget();
             }

@@ -39,12 +39,12 @@ exec setsid -w sh -c "$1" <"$dir/in.$$" >"$dir/out.$$"
 "#;
 
 /// The other machine, which is a folder of this one.
-struct Far {
-    workshop: Workshop,
+pub struct Far {
+    pub workshop: Workshop,
 }
 
 impl Far {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let far = Self { workshop: Workshop::new("") };
         for folder in ["far", "far/home", "far/run"] {
             std::fs::create_dir(far.workshop.path(folder)).unwrap();
@@ -55,15 +55,15 @@ impl Far {
         far
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.workshop.path("far").join(name)
     }
 
-    fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) {
         std::fs::write(self.path(name), text).unwrap();
     }
 
-    fn options(&self) -> SshOptions {
+    pub fn options(&self) -> SshOptions {
         let hosting = Hosting {
             kind: HostKind::Ssh,
             host: "gpu.example".into(),
@@ -72,17 +72,17 @@ impl Far {
         SshOptions { ssh: self.path("ssh"), hosting, device: "cpu".into() }
     }
 
-    fn open(&self) -> Window {
+    pub fn open(&self) -> Window {
         Window::new(RemoteEngine::new(self.options(), Arc::new(|| {})))
     }
 
     /// Processes of the engine itself, without those that hand its frames on.
-    fn engines(&self) -> Vec<u32> {
+    pub fn engines(&self) -> Vec<u32> {
         running(&format!("--sockets {}", self.path("run").display()))
     }
 
     /// Those that hand frames on.
-    fn relays(&self) -> Vec<u32> {
+    pub fn relays(&self) -> Vec<u32> {
         let of_here = |process: &u32| {
             let command = std::fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
             let environment = std::fs::read(format!("/proc/{process}/environ")).unwrap_or_default();
@@ -94,14 +94,14 @@ impl Far {
     }
 
     /// What carries the connection, of all connections there were.
-    fn pumps(&self) -> Vec<u32> {
+    pub fn pumps(&self) -> Vec<u32> {
         let text = std::fs::read_to_string(self.path("pumps")).unwrap();
         let alive = |process: &u32| std::path::Path::new(&format!("/proc/{process}")).exists();
         text.lines().map(|line| line.parse().unwrap()).filter(alive).collect()
     }
 
     #[track_caller]
-    fn all_gone(&self) {
+    pub fn all_gone(&self) {
         let began = Instant::now();
         while !self.engines().is_empty() {
             assert!(began.elapsed() < PATIENCE, "an engine is left: {:?}", self.engines());

@@ -21,6 +21,8 @@ mod eval;
 mod far_engine;
 mod figures;
 mod large;
+#[cfg(target_os = "linux")]
+mod pipe_figures;
 mod predict;
 mod program;
 mod real;

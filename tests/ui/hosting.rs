@@ -254,7 +254,7 @@ fn files_of_another_machine_are_picked_in_a_dialog_of_our_own() {
     let (mut harness, engine, desktop) = browsing(&Window::default());
     assert!(desktop.requests.borrow().is_empty(), "the system's dialog shows other files");
     harness.get_by_label("Files on ada@gpu-1");
-    harness.get_by_label("llama-3.2-1b").click();
+    harness.get_by_role_and_label(Role::ListItem, "llama-3.2-1b").click();
     harness.run_steps(4);
     harness.get_by_label("Choose").click();
     harness.run_steps(4);
@@ -267,7 +267,7 @@ fn files_of_another_machine_are_picked_in_a_dialog_of_our_own() {
     push(&mut harness, Action::Desktop(request));
     harness.run_steps(4);
     assert!(harness.query_by_label("notes.bin").is_none(), "no data");
-    harness.get_by_label("data").click();
+    harness.get_by_role_and_label(Role::ListItem, "data").click();
     harness.run_steps(4);
     let asked = engine.traffic.borrow().commands.iter().rev().find_map(|command| match command {
         Command::ListFolder { dir, .. } => Some(dir.clone()),

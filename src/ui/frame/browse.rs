@@ -58,7 +58,7 @@ fn head(ui: &mut Ui, ctx: &PanelCtx<'_>, browse: &Browse) {
         }
         let dir = report.map(|report| report.dir.display().to_string()).unwrap_or_default();
         let (response, typed) = input::committed(ui, "browse-dir", &dir, ui.available_width() - 8.0);
-        response.widget_info(|| egui::WidgetInfo::text_edit(true, &dir, &dir, ctx.t(&words::PATH)));
+        named(&response, ctx.t(&words::PATH), &dir);
         if let Some(typed) = typed {
             push(ctx, BrowseAction::Go(typed.trim().into()));
         }
@@ -179,11 +179,19 @@ fn look(tokens: &Tokens, kind: EntryKind) -> (Icon, egui::Color32, Option<&'stat
     }
 }
 
+/// What a field without a label beside it is called.
+fn named(field: &egui::Response, name: &str, text: &str) {
+    field.widget_info(|| {
+        let labelled = egui::WidgetInfo::labeled(egui::Role::TextInput, true, name);
+        egui::WidgetInfo { current_text_value: Some(text.to_owned()), ..labelled }
+    });
+}
+
 fn foot(ui: &mut Ui, ctx: &PanelCtx<'_>, browse: &Browse) {
     if browse.pick == Pick::Save {
         let mut name = browse.name.clone();
         let field = ui.add(TextEdit::singleline(&mut name).desired_width(f32::INFINITY));
-        field.widget_info(|| egui::WidgetInfo::text_edit(true, &name, &name, ctx.t(&words::FILE_NAME)));
+        named(&field, ctx.t(&words::FILE_NAME), &name);
         if name != browse.name {
             push(ctx, BrowseAction::Name(name));
         }

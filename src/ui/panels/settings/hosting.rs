@@ -30,7 +30,7 @@ pub fn hosting(ui: &mut Ui, ctx: &PanelCtx<'_>, draft: &mut Option<Hosting>) {
             if ui.radio(wanted.kind == kind, ctx.t(name)).clicked() {
                 wanted.kind = kind;
             }
-            ui.indent(name.en.as_ref(), |ui| hint(ui, ctx.t(help)));
+            ui.indent(&*name.en, |ui| hint(ui, ctx.t(help)));
         }
         if wanted.kind == HostKind::Ssh {
             machine(ui, ctx, &mut wanted);
