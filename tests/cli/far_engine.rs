@@ -353,14 +353,14 @@ fn piped(workshop: &Workshop, input: &[u8], flags: &[&str], seconds: u64) -> (Op
 fn strangers_on_stdin_are_refused_and_stdout_holds_frames_only() {
     let workshop = Workshop::new("");
     for hostile in [
-        &b"GET / HTTP/1.1\r\n\r\n"[..],
-        b"\xff\xff\xff\xff{}",
-        b"\x09\0\0\0{",
-        &frame("{\"Hello\":7}"),
-        &frame(r#"{"Wish":"stop"}"#),
+        b"GET / HTTP/1.1\r\n\r\n".to_vec(),
+        b"\xff\xff\xff\xff{}".to_vec(),
+        b"\x09\0\0\0{".to_vec(),
+        frame("{\"Hello\":7}"),
+        frame(r#"{"Wish":"stop"}"#),
     ] {
         // Not even a mistake is told on stdout.
-        let (code, stdout, stderr) = piped(&workshop, hostile, &["--json"], 1);
+        let (code, stdout, stderr) = piped(&workshop, &hostile, &["--json"], 1);
         assert_eq!((code, stdout), (Some(2), Vec::new()), "{stderr}");
         assert!(stderr.contains("no greeting") && !stderr.contains("panicked"), "{stderr}");
     }

@@ -21,6 +21,11 @@ fn far() -> Hosting {
     Hosting { kind: HostKind::Ssh, host: "ada@gpu-1".into(), program: String::new() }
 }
 
+/// What is scrolled away cannot be clicked.
+fn tall() -> Window {
+    Window { size: [1280.0, 1500.0], ..Window::default() }
+}
+
 /// A window whose engine runs on another machine.
 pub fn on_another_machine(
     window: &Window,
@@ -59,7 +64,7 @@ pub fn chosen(window: &Window) -> (Harness<'static, App>, FakeEngine) {
 
 #[test]
 fn another_machine_is_chosen_in_settings_and_used_when_its_name_is_one() {
-    let (mut harness, engine) = chosen(&Window::default());
+    let (mut harness, engine) = chosen(&tall());
     harness.get_by_label("Name the other machine");
     harness.get_by_label("Use this engine").click();
     harness.run_steps(2);
@@ -91,7 +96,7 @@ fn going_over_forgets_what_the_other_engine_told() {
 #[test]
 fn during_a_run_going_over_asks_what_becomes_of_it() {
     let engine = busy();
-    let mut harness = Window::default().open(&engine, &FakeDesktop::default());
+    let mut harness = tall().open(&engine, &FakeDesktop::default());
     harness.run_steps(4);
     push(&mut harness, Action::Open(settings::PANEL.panel_id()));
     harness.get_by_label("In this window").click();
