@@ -59,7 +59,7 @@ const ABOUT: [(&str, &str); 17] = [
     ("engine", "为图形窗口提供服务；由窗口启动"),
 ];
 
-const FLAGS: [(&str, &str); 94] = [
+const FLAGS: [(&str, &str); 96] = [
     ("json", "在标准输出以 JSON 行打印引擎事件；日志输出到标准错误"),
     ("device", "计算设备：auto、cpu 或 cuda:N"),
     ("lang", "消息语言（默认由 LANG 决定）"),

@@ -1,7 +1,6 @@
 //! Finds an engine that serves nobody, or starts one.
 
 use std::io;
-use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
