@@ -92,10 +92,9 @@ impl SshOptions {
             return Err(UserError::bad_input(problem));
         }
         let (far, connection) = self.start(beside_others, told).map_err(|err| errors::no_ssh(&err))?;
-        let deadline = connection.deadline(ANSWER).map_err(|err| errors::no_ssh(&err))?;
-        let answer = introduce(&connection, claim);
-        drop(deadline);
-        match answer {
+        // Until the end of this function: also what is no answer may come in pieces.
+        let _deadline = connection.deadline(ANSWER).map_err(|err| errors::no_ssh(&err))?;
+        match introduce(&connection, claim) {
             Ok(Ok(welcome)) => Ok(FarLink { connection, welcome, far }),
             Ok(Err(refusal)) => Err(self.refused(refusal)),
             Err(err) => Err(self.failed(&err, &connection, &far)),

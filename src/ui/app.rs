@@ -12,6 +12,7 @@ use crate::command::{COMMANDS, UiCommand};
 use crate::desktop::{Desktop, DesktopEvent, DesktopRequest};
 use crate::follow::Follow;
 use crate::frame;
+use crate::hosting::HostKind;
 use crate::layout::Workspace;
 use crate::panels::{PANELS, PanelCtx};
 use crate::persisted::{Persisted, SavedProject, ThemeChoice, VERSION};
@@ -285,7 +286,7 @@ impl App {
             return;
         }
         egui.send_viewport_cmd(ViewportCommand::CancelClose);
-        self.state.question = Some(closing_question());
+        self.state.question = Some(closing_question(self.state.preferences.hosting.kind));
     }
 
     /// Draws everything.
@@ -421,23 +422,23 @@ fn ended_notice(state: &AppState) -> DesktopRequest {
     DesktopRequest::Notify { title: format!("Emberwright · {name}"), body: text.get(language).to_owned() }
 }
 
-fn closing_question() -> Question {
+fn closing_question(kind: HostKind) -> Question {
     let choice = |label: Text, danger, keep| Choice {
         label,
         danger,
         then: vec![Action::Close { keep_running: keep }],
     };
-    Question {
-        title: Text::fixed("A run is under way", "训练正在进行"),
-        body: Text::fixed(
-            "It can go on without the window; opening Emberwright again shows it. Or it saves a checkpoint and stops, and can be resumed later.",
-            "训练可以在后台继续，重新打开 Emberwright 即可查看；也可以保存检查点后停止，稍后再恢复。",
-        ),
-        choices: vec![
-            choice(Text::fixed("Keep training in the background", "在后台继续训练"), false, true),
-            choice(Text::fixed("Save and stop", "保存并停止"), false, false),
-        ],
+    let title = Text::fixed("A run is under way", "训练正在进行");
+    let stop = choice(Text::fixed("Save and stop", "保存并停止"), false, false);
+    if kind == HostKind::Thread {
+        return Question { title, body: words::ASK_THREAD.clone(), choices: vec![stop] };
     }
+    let body = Text::fixed(
+        "It can go on without the window; opening Emberwright again shows it. Or it saves a checkpoint and stops, and can be resumed later.",
+        "训练可以在后台继续，重新打开 Emberwright 即可查看；也可以保存检查点后停止，稍后再恢复。",
+    );
+    let keep = choice(Text::fixed("Keep training in the background", "在后台继续训练"), false, true);
+    Question { title, body, choices: vec![keep, stop] }
 }
 
 impl App {

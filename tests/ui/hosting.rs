@@ -214,6 +214,22 @@ fn a_run_without_a_checkpoint_and_one_that_finished_are_left() {
     }
 }
 
+/// A run in the window's own process cannot outlive it, and nobody is told that it could.
+#[test]
+fn closing_offers_no_run_without_the_window_where_there_can_be_none() {
+    let engine = busy();
+    let mut harness = Window::default().open(&engine, &FakeDesktop::default());
+    harness.run_steps(4);
+    let hosting = Hosting { kind: HostKind::Thread, ..Hosting::default() };
+    let preferences = Preferences { hosting, ..harness.state().state().preferences.clone() };
+    push(&mut harness, Action::Preferences(Box::new(preferences)));
+    let root = egui::ViewportId::ROOT;
+    harness.input_mut().viewports.entry(root).or_default().events.push(egui::ViewportEvent::Close);
+    harness.run_steps(3);
+    harness.get_by_label("Save and stop");
+    assert!(harness.query_by_label("Keep training in the background").is_none());
+}
+
 /// A folder of the other machine.
 fn folder() -> FolderReport {
     let entry = |name: &str, kind, bytes| FolderEntry { name: name.into(), kind, bytes, modified: None };
