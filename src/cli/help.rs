@@ -59,7 +59,7 @@ const ABOUT: [(&str, &str); 17] = [
     ("engine", "为图形窗口提供服务；由窗口启动"),
 ];
 
-const FLAGS: [(&str, &str); 94] = [
+const FLAGS: [(&str, &str); 96] = [
     ("json", "在标准输出以 JSON 行打印引擎事件；日志输出到标准错误"),
     ("device", "计算设备：auto、cpu 或 cuda:N"),
     ("lang", "消息语言（默认由 LANG 决定）"),
@@ -132,6 +132,8 @@ const FLAGS: [(&str, &str); 94] = [
     ("method", "训练方法"),
     ("rank", "LoRA 的秩"),
     ("targets", "LoRA 作用的层：all-linear、auto，或以逗号分隔的角色"),
+    ("stdio", "在标准输入输出上收发数据帧，供另一台机器上的窗口使用；引擎不随管道结束"),
+    ("beside_others", "配合 --stdio：在仍在工作的其他版本引擎之外另启一个"),
     ("socket", "监听所用的名称"),
     ("sockets", "套接字文件夹（默认为用户自己的）"),
     ("runs", "训练记录文件夹（默认在用户数据中）"),

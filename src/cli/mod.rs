@@ -111,7 +111,9 @@ pub fn main() -> ExitCode {
 fn start(cli: Cli, language: Language) -> ExitCode {
     let status = StatusLine::new();
     log::init(status.clone());
-    let mut screen = Screen::new(status, language, cli.common.json);
+    // What stdout carries is frames then, and nothing else.
+    let json = cli.common.json && !matches!(&cli.command, Some(Task::Engine(_)));
+    let mut screen = Screen::new(status, language, json);
     let code = match cli.command {
         None => crate::window::open(&cli.common.device, language).map(|()| 0),
         Some(task) => {

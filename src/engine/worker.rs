@@ -311,6 +311,9 @@ impl Worker {
             Command::ReadRun { request, dir } => handlers::read_run(request, &dir, sink),
             Command::DeleteRun { request, dir } => handlers::delete_run(request, &dir, sink),
             Command::ReadProject { request, path } => handlers::read_project(request, &path, sink),
+            Command::ListFolder { request, dir } => {
+                handlers::list_folder(request, dir.as_deref(), &self.options.runs_dir, sink)
+            }
             Command::WriteProject { request, path, config, base } => {
                 handlers::write_project(request, &path, &config, &base, sink)
             }

@@ -193,6 +193,11 @@ pub enum Command {
         /// What relative paths in `config` are relative to.
         base: PathBuf,
     },
+    /// What lies in a folder (None: the user's home) of the engine's machine; runs on the files thread.
+    ListFolder {
+        request: RequestId,
+        dir: Option<PathBuf>,
+    },
     /// Finish what is under way and end.
     Shutdown,
 }

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Analysis, Catalog, ConvertReport, ConvertedRow, DeviceStats, Estimate, EvalMetrics, MemoryForecast,
-    MergeInto, ModelReport, Padding, PredictPlan, PredictReport, PredictedRow, PreviewRow, PreviewSource,
-    RequestId, RunConfig, RunId, RunReport, SampleMetrics, StepMetrics, SuiteReport, SuiteRow, Text,
-    TokenLosses, UserError, Verdict,
+    Analysis, Catalog, ConvertReport, ConvertedRow, DeviceStats, Estimate, EvalMetrics, FolderReport,
+    MemoryForecast, MergeInto, ModelReport, Padding, PredictPlan, PredictReport, PredictedRow, PreviewRow,
+    PreviewSource, RequestId, RunConfig, RunId, RunReport, SampleMetrics, StepMetrics, SuiteReport, SuiteRow,
+    Text, TokenLosses, UserError, Verdict,
 };
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -195,6 +195,10 @@ pub enum Event {
     ProjectWritten {
         request: RequestId,
         path: PathBuf,
+    },
+    Folder {
+        request: RequestId,
+        report: Box<FolderReport>,
     },
     /// How busy the device is: once a second while it works, and once when it rests again.
     Device {

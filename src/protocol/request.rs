@@ -43,6 +43,7 @@ macro_rules! request_of_command {
             | Self::ReadRun { request, .. }
             | Self::DeleteRun { request, .. }
             | Self::ReadProject { request, .. }
+            | Self::ListFolder { request, .. }
             | Self::WriteProject { request, .. } => Some(request),
             Self::Shutdown => None,
         }
@@ -87,6 +88,7 @@ macro_rules! request_of_event {
             | Self::Deleted { request, .. }
             | Self::ProjectRead { request, .. }
             | Self::ProjectWritten { request, .. }
+            | Self::Folder { request, .. }
             | Self::Superseded { request } => Some(request),
         }
     };
@@ -124,6 +126,7 @@ impl Command {
             | Self::ListEvaluations { .. }
             | Self::WriteEvaluations { .. }
             | Self::ReadProject { .. }
+            | Self::ListFolder { .. }
             | Self::WriteProject { .. } => Thread::Files,
             Self::Run(_)
             | Self::Score { .. }
@@ -189,6 +192,7 @@ impl Event {
             | Self::Deleted { .. }
             | Self::ProjectRead { .. }
             | Self::ProjectWritten { .. }
+            | Self::Folder { .. }
             | Self::Superseded { .. } => true,
         }
     }

@@ -9,7 +9,7 @@ use protocol::{Command, Control, Event, Wish};
 
 use super::connection::Connection;
 use super::dispatch::Dispatch;
-use super::frames::{FromEngine, Refusal};
+use super::frames::{Claim, FromEngine, Refusal, Welcome};
 use super::replay::Replay;
 use super::work::Work;
 
@@ -21,6 +21,8 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 pub struct Hub {
     control: Arc<Control>,
     dispatch: Dispatch,
+    /// The name under which it is found.
+    name: String,
     log: Option<PathBuf>,
     /// Says that the standing may have changed.
     changed: Sender<()>,
@@ -33,6 +35,8 @@ struct Inner {
     work: Work,
     seat: Option<Seat>,
     seats: u64,
+    /// Who sits or sat in it last.
+    client: String,
     next_request: u64,
     standing: Standing,
 }
@@ -51,11 +55,24 @@ pub struct Standing {
     pub attached: bool,
     /// Whether there ever was a client.
     pub served: bool,
+    /// Whether the last one went without a farewell, and may come back.
+    pub lost: bool,
     pub run: bool,
     /// Whether the end was asked for.
     pub ending: bool,
     /// Whether the engine has ended.
     pub ended: bool,
+}
+
+/// How a client goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parting {
+    /// Its connection broke.
+    Lost,
+    /// It said so; a run goes on.
+    Farewell,
+    /// The engine is to go with it.
+    End,
 }
 
 /// What a client that was taken in works with.
@@ -67,35 +84,55 @@ pub struct Admitted {
 }
 
 impl Hub {
-    pub fn new(control: Arc<Control>, dispatch: Dispatch, log: Option<PathBuf>) -> (Arc<Self>, Receiver<()>) {
+    pub fn new(
+        control: Arc<Control>,
+        dispatch: Dispatch,
+        name: String,
+        log: Option<PathBuf>,
+    ) -> (Arc<Self>, Receiver<()>) {
         let (changed, heard) = bounded(1);
         let inner = Mutex::new(Inner { next_request: 1, ..Inner::default() });
-        (Arc::new(Self { control, dispatch, log, changed, inner }), heard)
+        (Arc::new(Self { control, dispatch, name, log, changed, inner }), heard)
     }
 
-    /// Takes a client in, unless there is one.
-    pub fn admit(&self, connection: &Connection) -> Result<Admitted, Refusal> {
+    /// Takes a client in, unless there is another one. A client that comes again takes its own place: that its first
+    /// connection broke may not be known here yet.
+    pub fn admit(&self, connection: &Connection, claim: Option<&Claim>) -> Result<Admitted, Refusal> {
         let mut inner = self.inner();
         if inner.standing.ending {
             return Err(Refusal::Ending);
         }
-        if inner.seat.is_some() {
-            return Err(Refusal::Busy);
+        let client = claim.map(|claim| claim.client.as_str()).unwrap_or_default();
+        let again = !client.is_empty() && client == inner.client;
+        match &inner.seat {
+            Some(seat) if again => seat.connection.hang_up(),
+            Some(_) => return Err(Refusal::Busy),
+            None => {}
         }
+        client.clone_into(&mut inner.client);
         let ((sender, queue), (written, all_written)) = (unbounded(), bounded(0));
         inner.seats += 1;
-        let welcome = FromEngine::Welcome { first_request: inner.next_request, log: self.log.clone() };
-        let events = inner.replay.events().map(|event| FromEngine::Event(Box::new(event)));
-        for message in std::iter::once(welcome).chain(events) {
+        for message in self.greeting(&inner, again) {
             // Its other end is in this function.
             sender.send(message).ok();
         }
         let seat = inner.seats;
         inner.seat =
             Some(Seat { number: seat, queue: sender, connection: connection.clone(), written: all_written });
-        inner.standing.served = true;
+        (inner.standing.served, inner.standing.lost) = (true, false);
         self.tell(inner);
         Ok(Admitted { seat, queue, written })
+    }
+
+    fn greeting(&self, inner: &Inner, again: bool) -> Vec<FromEngine> {
+        let welcome = Welcome {
+            first_request: inner.next_request,
+            log: self.log.clone(),
+            engine: self.name.clone(),
+            open: inner.work.open(),
+        };
+        let events = inner.replay.events(again).map(|event| FromEngine::Event(Box::new(event)));
+        std::iter::once(FromEngine::Welcome(welcome)).chain(events).chain([FromEngine::Alive]).collect()
     }
 
     /// A command of a client; only the one that is attached has a say.
@@ -148,15 +185,17 @@ impl Hub {
             tracing::warn!("the client does not read its events: it is left alone");
             seat.connection.hang_up();
             inner.seat = None;
+            inner.standing.lost = true;
         }
     }
 
-    /// A client goes; `end` if the engine is to go with it.
-    pub fn leave(&self, seat: u64, end: bool) {
+    /// A client goes.
+    pub fn leave(&self, seat: u64, parting: Parting) {
         let mut inner = self.inner();
         if inner.seat.as_ref().is_some_and(|taken| taken.number == seat) {
             inner.seat = None;
-            inner.standing.ending |= end;
+            inner.standing.lost = parting == Parting::Lost;
+            inner.standing.ending |= parting == Parting::End;
         }
         self.tell(inner);
     }

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -35,10 +36,7 @@ impl End {
 /// # Errors
 /// When the log cannot be written or the program cannot be started.
 pub fn start(options: &RemoteOptions) -> io::Result<Started> {
-    static STARTED: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let number = STARTED.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    let socket = format!("{:x}-{:x}-{number:x}", since.as_secs(), std::process::id());
+    let socket = unique_name();
     fs::create_dir_all(&options.log_dir)?;
     remove_old_logs(&options.log_dir);
     let log = options.log_dir.join(format!("{LOG_PREFIX}{socket}.log"));
@@ -61,15 +59,23 @@ pub fn start(options: &RemoteOptions) -> io::Result<Started> {
     Ok(Started { socket, log, end })
 }
 
+/// A short name that no other client or engine of this user has; it begins with the time.
+pub fn unique_name() -> String {
+    static NAMED: AtomicU32 = AtomicU32::new(0);
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let number = NAMED.fetch_add(1, Ordering::Relaxed);
+    format!("{:x}-{:x}-{number:x}", since.as_secs(), std::process::id())
+}
+
 /// Out of the terminal's group: its Ctrl-C is not for the engine.
 #[cfg(unix)]
-fn detach(command: &mut Command) {
+pub fn detach(command: &mut Command) {
     use std::os::unix::process::CommandExt;
     command.process_group(0);
 }
 
 #[cfg(windows)]
-fn detach(command: &mut Command) {
+pub fn detach(command: &mut Command) {
     use std::os::windows::process::CommandExt;
     const DETACHED_PROCESS: u32 = 0x8;
     const CREATE_NEW_PROCESS_GROUP: u32 = 0x200;
@@ -77,7 +83,7 @@ fn detach(command: &mut Command) {
 }
 
 #[cfg(not(any(unix, windows)))]
-fn detach(_: &mut Command) {}
+pub fn detach(_: &mut Command) {}
 
 /// Their names begin with the time.
 fn remove_old_logs(dir: &Path) {

@@ -10,6 +10,8 @@ pub struct Replay {
     planned: Option<Event>,
     rate: Option<Event>,
     paused: Option<Event>,
+    /// How the last run ended, for the client that was not there when it did.
+    ended: Option<Event>,
 }
 
 impl Replay {
@@ -27,18 +29,22 @@ impl Replay {
 
     fn run(&mut self, event: &Event, update: &RunEvent) {
         match update {
-            RunEvent::Planned { .. } => self.planned = Some(event.clone()),
+            RunEvent::Planned { .. } => (self.planned, self.ended) = (Some(event.clone()), None),
             RunEvent::RateChanged { .. } => self.rate = Some(event.clone()),
             RunEvent::Paused { .. } => self.paused = Some(event.clone()),
             RunEvent::Resumed { .. } => self.paused = None,
-            RunEvent::Ended { .. } => (self.planned, self.rate, self.paused) = (None, None, None),
+            RunEvent::Ended { .. } => {
+                (self.planned, self.rate, self.paused) = (None, None, None);
+                self.ended = Some(event.clone());
+            }
             _ => {}
         }
     }
 
-    /// In the order in which they were told first.
-    pub fn events(&self) -> impl Iterator<Item = Event> {
+    /// In the order in which they were told first; the end of a run only to a client that comes `again`.
+    pub fn events(&self, again: bool) -> impl Iterator<Item = Event> {
+        let ended = self.ended.as_ref().filter(|_| again);
         let kept = [&self.greeting, &self.device, &self.planned, &self.rate, &self.paused];
-        kept.into_iter().flatten().cloned()
+        kept.into_iter().flatten().chain(ended).cloned()
     }
 }

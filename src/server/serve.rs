@@ -13,13 +13,17 @@ use protocol::{Command, Event, Result, Text, UserError, text};
 use super::address::Sockets;
 use super::connection::Connection;
 use super::dispatch::Dispatch;
-use super::frames::{FromEngine, PROGRAM, Refusal, ToEngine, VERSION};
-use super::hub::Hub;
+use super::frames::{FromEngine, PROGRAM, ToEngine, VERSION};
+use super::hub::{Admitted, Hub, Parting, Standing};
 
 /// How long an engine without a run waits for a client after the last one …
 const GRACE: Duration = Duration::from_secs(2);
+/// … for one that went without a farewell, and may have lost its connection only …
+const LOST_GRACE: Duration = Duration::from_secs(30);
 /// … and for the first one.
 const FIRST_GRACE: Duration = Duration::from_secs(30);
+/// Longest silence while there is nothing to tell.
+const BEAT: Duration = Duration::from_secs(2);
 /// For a client's first frame.
 const HELLO: Duration = Duration::from_secs(5);
 /// For a client that does not read.
@@ -35,7 +39,7 @@ pub fn serve(sockets: &Sockets, name: &str, options: EngineOptions, log: Option<
     let listener = sockets.listen(name).map_err(|err| failed(&err))?;
     let engine = Arc::new(engine::spawn(options, Arc::new(|| {})));
     let dispatch = Dispatch::start(engine.clone()).map_err(|err| failed(&err))?;
-    let (hub, changed) = Hub::new(engine.control.clone(), dispatch, log);
+    let (hub, changed) = Hub::new(engine.control.clone(), dispatch, name.into(), log);
     let ready = start_threads(&hub, &engine, listener);
     if let Err(err) = ready {
         sockets.forget(name);
@@ -119,7 +123,11 @@ fn wait(hub: &Hub, changed: &Receiver<()>) {
         if needed {
             idle_since = Instant::now();
         }
-        let grace = if standing.served { GRACE } else { FIRST_GRACE };
+        let grace = match standing {
+            Standing { served: false, .. } => FIRST_GRACE,
+            Standing { lost: true, .. } => LOST_GRACE,
+            _ => GRACE,
+        };
         let left = grace.saturating_sub(idle_since.elapsed());
         let heard = match needed {
             true => changed.recv().map_err(RecvTimeoutError::from),
@@ -151,48 +159,54 @@ fn attend(connection: Connection, hub: &Arc<Hub>) {
 
 fn converse(connection: &Connection, hub: &Arc<Hub>) -> io::Result<()> {
     connection.patience(Some(HELLO), Some(HELLO));
-    match connection.read()? {
-        Some(ToEngine::Hello { version: VERSION, program }) if program == PROGRAM => {}
-        Some(ToEngine::Hello { .. }) => {
-            let (version, process) = (VERSION, std::process::id());
-            let refusal = Refusal::Version { version, program: PROGRAM.into(), process };
-            return connection.write(&FromEngine::Refused(refusal));
-        }
+    let claim = match connection.read()? {
+        Some(ToEngine::Hello { version: VERSION, program, claim }) if program == PROGRAM => claim,
+        Some(ToEngine::Hello { .. }) => return connection.write(&FromEngine::other_version()),
         _ => return Err(io::Error::other("no hello")),
-    }
+    };
     connection.patience(None, Some(STUCK));
-    let admitted = match hub.admit(connection) {
+    let admitted = match hub.admit(connection, claim.as_ref()) {
         Ok(admitted) => admitted,
         Err(refusal) => return connection.write(&FromEngine::Refused(refusal)),
     };
     let seat = admitted.seat;
     let (writer, left) = (connection.clone(), hub.clone());
     spawn("to-client", move || {
-        for message in &admitted.queue {
-            if let Err(err) = writer.write(&message) {
-                tracing::debug!("the client is gone: {err}");
-                left.leave(seat, false);
-                break;
-            }
+        if let Err(err) = tell(&writer, &admitted) {
+            tracing::debug!("the client is gone: {err}");
+            left.leave(seat, Parting::Lost);
         }
         writer.hang_up();
         drop(admitted.written);
     })
-    .inspect_err(|_| hub.leave(seat, false))?;
+    .inspect_err(|_| hub.leave(seat, Parting::Lost))?;
     let end = listen(connection, hub, seat);
-    hub.leave(seat, matches!(end, Ok(true)));
+    hub.leave(seat, *end.as_ref().unwrap_or(&Parting::Lost));
     end.map(drop)
 }
 
-/// Hears a client out; true when the engine is to end with it.
-fn listen(connection: &Connection, hub: &Hub, seat: u64) -> io::Result<bool> {
+/// Writes what the engine tells, and that it lives when it tells nothing.
+fn tell(client: &Connection, admitted: &Admitted) -> io::Result<()> {
+    loop {
+        let message = match admitted.queue.recv_timeout(BEAT) {
+            Ok(message) => message,
+            Err(RecvTimeoutError::Timeout) => FromEngine::Alive,
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        };
+        client.write(&message)?;
+    }
+}
+
+/// Hears a client out, and how it goes.
+fn listen(connection: &Connection, hub: &Hub, seat: u64) -> io::Result<Parting> {
     loop {
         match connection.read() {
             Ok(Some(ToEngine::Command(command))) => hub.command(seat, *command),
             Ok(Some(ToEngine::Wish(wish))) => hub.wish(seat, wish),
-            Ok(Some(ToEngine::Detach { keep })) => return Ok(!keep),
+            Ok(Some(ToEngine::Detach { keep: true })) => return Ok(Parting::Farewell),
+            Ok(Some(ToEngine::Detach { keep: false })) => return Ok(Parting::End),
             Ok(Some(ToEngine::Hello { .. })) => {}
-            Ok(None) => return Ok(false),
+            Ok(None) => return Ok(Parting::Lost),
             Err(err) if err.kind() == io::ErrorKind::InvalidData => hub.lost(unreadable(&err)),
             Err(err) => return Err(err),
         }

@@ -33,6 +33,11 @@ impl Work {
         }
     }
 
+    /// The numbers of what is under way.
+    pub fn open(&self) -> Vec<u64> {
+        self.open.iter().map(|request| request.0).collect()
+    }
+
     /// Whether a run is under way: asked for, and not ended.
     pub fn has_run(&self) -> bool {
         !self.runs.is_empty()

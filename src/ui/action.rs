@@ -7,10 +7,11 @@ use protocol::{Remedy, RunConfig, Wish};
 
 use crate::command::UiCommand;
 use crate::desktop::DesktopRequest;
+use crate::hosting::Hosting;
 use crate::panels::PanelId;
 use crate::persisted::Preferences;
 use crate::state::{
-    chat::ChatAction, data::DataAction, evaluate::EvaluateAction, export::ExportAction,
+    browse::BrowseAction, chat::ChatAction, data::DataAction, evaluate::EvaluateAction, export::ExportAction,
     predict::PredictAction, runs::RunsAction, train::TrainAction,
 };
 
@@ -34,6 +35,12 @@ pub enum Action {
     Evaluate(EvaluateAction),
     Runs(RunsAction),
     Desktop(DesktopRequest),
+    Browse(BrowseAction),
+    /// Goes over to an engine elsewhere; a run under way goes on without the window, or stops in good order.
+    Host {
+        hosting: Hosting,
+        keep_running: bool,
+    },
     /// Opens a run file as the project.
     OpenProject(PathBuf),
     Toast(crate::state::toasts::Toast),

@@ -7,19 +7,23 @@ use protocol::{Event, Language, Text};
 
 use crate::action::{Action, Actions};
 use crate::apply::Apply;
-use crate::client::EngineClient;
+use crate::client::{EngineClient, LinkState};
 use crate::command::{COMMANDS, UiCommand};
 use crate::desktop::{Desktop, DesktopEvent, DesktopRequest};
 use crate::follow::Follow;
 use crate::frame;
+use crate::hosting::HostKind;
 use crate::layout::Workspace;
 use crate::panels::{PANELS, PanelCtx};
 use crate::persisted::{Persisted, SavedProject, ThemeChoice, VERSION};
 use crate::state::AppState;
 use crate::state::project::Project;
 use crate::state::question::{Choice, Question};
-use crate::state::train::RunPhase;
+use crate::state::recovery::Verdict;
+use crate::state::toasts::{Level, Toast};
+use crate::state::train::{RunPhase, TrainAction};
 use crate::theme::{self, UiTokens};
+use crate::words::hosting as words;
 
 /// Where the app's file keeps it.
 const STORAGE_KEY: &str = "emberwright";
@@ -159,13 +163,16 @@ impl App {
     }
 
     fn drain(&mut self) {
+        self.state.linked(self.services.engine.link());
         self.services.engine.drain(&mut self.events);
         let taken = self.events.len().min(DRAIN_EVENTS);
-        for event in self.events.drain(..taken) {
+        let events: Vec<Event> = self.events.drain(..taken).collect();
+        for event in events {
             if matches!(event, Event::Ready { .. }) {
                 self.follow.forget();
             }
             let was_active = self.state.train.is_active();
+            self.go_on(&event);
             self.state.reduce(&event);
             if was_active && !self.state.train.is_active() {
                 self.actions.push(Action::Runs(crate::state::runs::RunsAction::Refresh));
@@ -174,7 +181,57 @@ impl App {
                 }
             }
         }
+        self.recover();
         self.services.desktop.drain(&mut self.answers);
+    }
+
+    /// What is done by itself when the engine died, and when there is one again. To be called before the event is
+    /// folded in.
+    fn go_on(&mut self, event: &Event) {
+        let state = &mut self.state;
+        match event {
+            Event::Stopped if state.engine.is_ready() && state.engine.error.is_some() => {
+                let run = state.train.dir.clone().filter(|_| state.train.is_active());
+                state.recovery.died(run);
+                // After a broken connection another engine may have been found already.
+                if state.engine.link != LinkState::Ended {
+                    return;
+                }
+                let may = state.recovery.may_restart(state.now);
+                let (level, text) = match may {
+                    true => (Level::Warning, &words::RESTARTED),
+                    false => (Level::Error, &words::RESTARTED_OFTEN),
+                };
+                state.toasts.push(Toast::new(level, text.clone()), state.now);
+                if may {
+                    self.actions.push(Action::Command(UiCommand::RestartEngine));
+                }
+            }
+            Event::Ready { .. } => {
+                // The same engine again, after a broken connection: what it did meanwhile is in the run's folder.
+                if state.train.is_active() {
+                    state.train.history_asked = None;
+                }
+                if let Some(run) = state.recovery.take_run() {
+                    self.actions.push(Action::Train(TrainAction::Recover(run)));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What the folder of a run says whose engine died.
+    fn recover(&mut self) {
+        match self.state.recovery.take_verdict() {
+            Some(Verdict::Resume(dir, text)) => {
+                self.state.toasts.push(Toast::new(Level::Info, text), self.state.now);
+                self.actions.push(Action::Train(TrainAction::Resume(dir)));
+            }
+            Some(Verdict::Leave(text)) => {
+                self.state.toasts.push(Toast::new(Level::Info, text), self.state.now);
+            }
+            None => {}
+        }
     }
 
     fn apply(&mut self, egui: &Context) {
@@ -229,7 +286,7 @@ impl App {
             return;
         }
         egui.send_viewport_cmd(ViewportCommand::CancelClose);
-        self.state.question = Some(closing_question());
+        self.state.question = Some(closing_question(self.state.preferences.hosting.kind));
     }
 
     /// Draws everything.
@@ -286,6 +343,7 @@ impl App {
         let mut palette = std::mem::take(&mut self.workspace.palette);
         palette.ui(&egui, &ctx);
         self.workspace.palette = palette;
+        frame::browse::ui(&egui, &ctx);
         frame::modal::ui(&egui, &ctx);
         let right = if self.state.preferences.summary_folded { 36.0 } else { frame::summary::WIDTH };
         frame::toasts::ui(&egui, &ctx, right);
@@ -364,23 +422,23 @@ fn ended_notice(state: &AppState) -> DesktopRequest {
     DesktopRequest::Notify { title: format!("Emberwright · {name}"), body: text.get(language).to_owned() }
 }
 
-fn closing_question() -> Question {
+fn closing_question(kind: HostKind) -> Question {
     let choice = |label: Text, danger, keep| Choice {
         label,
         danger,
         then: vec![Action::Close { keep_running: keep }],
     };
-    Question {
-        title: Text::fixed("A run is under way", "训练正在进行"),
-        body: Text::fixed(
-            "It can go on without the window; opening Emberwright again shows it. Or it saves a checkpoint and stops, and can be resumed later.",
-            "训练可以在后台继续，重新打开 Emberwright 即可查看；也可以保存检查点后停止，稍后再恢复。",
-        ),
-        choices: vec![
-            choice(Text::fixed("Keep training in the background", "在后台继续训练"), false, true),
-            choice(Text::fixed("Save and stop", "保存并停止"), false, false),
-        ],
+    let title = Text::fixed("A run is under way", "训练正在进行");
+    let stop = choice(Text::fixed("Save and stop", "保存并停止"), false, false);
+    if kind == HostKind::Thread {
+        return Question { title, body: words::ASK_THREAD.clone(), choices: vec![stop] };
     }
+    let body = Text::fixed(
+        "It can go on without the window; opening Emberwright again shows it. Or it saves a checkpoint and stops, and can be resumed later.",
+        "训练可以在后台继续，重新打开 Emberwright 即可查看；也可以保存检查点后停止，稍后再恢复。",
+    );
+    let keep = choice(Text::fixed("Keep training in the background", "在后台继续训练"), false, true);
+    Question { title, body, choices: vec![keep, stop] }
 }
 
 impl App {

@@ -35,6 +35,13 @@ pub fn preview(egui: &Context, ctx: &PanelCtx<'_>) {
     let painter = egui.layer_painter(LayerId::new(Order::Foreground, Id::unique("drop")));
     let rect = egui.content_rect();
     painter.rect_filled(rect, 0.0, tokens.backdrop);
-    let text = format!("{}\n\n{}", ctx.t(&words::DROP_HERE), names.join("\n"));
+    let told = match ctx.state.other_machine() {
+        Some(host) => protocol::text!(
+            "{host} computes: it cannot use files of this machine",
+            "计算在 {host} 上进行，无法使用本机文件"
+        ),
+        None => words::DROP_HERE.clone(),
+    };
+    let text = format!("{}\n\n{}", ctx.t(&told), names.join("\n"));
     painter.text(rect.center(), Align2::CENTER_CENTER, text, FontId::proportional(18.0), tokens.text_strong);
 }

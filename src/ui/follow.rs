@@ -95,7 +95,7 @@ impl Follow {
     }
 
     fn runs(&mut self, apply: &mut Apply<'_>) {
-        let dir = apply.state.preferences.runs_dir.clone();
+        let dir = apply.state.runs_dir();
         let train = &apply.state.train;
         let run = train.summary.as_ref().and(train.dir.clone());
         if self.runs_asked.as_ref() != Some(&dir) || self.run_listed != run {

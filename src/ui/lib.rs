@@ -13,6 +13,7 @@ pub mod desktop;
 mod dnd;
 mod follow;
 mod frame;
+pub mod hosting;
 pub mod layout;
 pub mod panels;
 pub mod persisted;
@@ -26,5 +27,5 @@ pub mod widgets;
 pub mod words;
 
 pub use app::{App, Services};
-pub use client::EngineClient;
+pub use client::{EngineClient, LinkState};
 pub use desktop::{Desktop, DesktopEvent, DesktopRequest, Purpose};

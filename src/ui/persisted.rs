@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use protocol::{Language, RunConfig};
 use serde::{Deserialize, Serialize};
 
+use crate::hosting::Hosting;
 use crate::panels::PanelId;
 
 /// Raised when old files need care in [`Persisted`].
@@ -30,6 +31,8 @@ pub struct Preferences {
     pub zoom: f32,
     /// Every setting in the forms, not only the usual ones.
     pub expert: bool,
+    /// Where the engine runs.
+    pub hosting: Hosting,
     /// None: where runs go by default.
     pub runs_dir: Option<PathBuf>,
     pub notify: bool,
@@ -48,6 +51,7 @@ impl Default for Preferences {
             theme: ThemeChoice::System,
             zoom: 1.0,
             expert: false,
+            hosting: Hosting::default(),
             runs_dir: None,
             notify: true,
             keep_awake: true,

@@ -5,8 +5,9 @@ use std::rc::Rc;
 
 use protocol::{Command, Event, Wish};
 
-use crate::client::EngineClient;
+use crate::client::{EngineClient, LinkState};
 use crate::desktop::{Desktop, DesktopEvent, DesktopRequest};
+use crate::hosting::Hosting;
 
 /// What passed between the window and a fake engine.
 #[derive(Default)]
@@ -16,6 +17,9 @@ pub struct Traffic {
     pub events: Vec<Event>,
     pub detached: Option<bool>,
     pub restarts: u32,
+    pub link: LinkState,
+    /// Where it was told to go over to, and whether a run was to go on.
+    pub hosted: Vec<(Hosting, bool)>,
 }
 
 type Answer = dyn Fn(&Command) -> Vec<Event>;
@@ -54,12 +58,20 @@ impl EngineClient for FakeEngine {
         events.append(&mut self.traffic.borrow_mut().events);
     }
 
+    fn link(&self) -> LinkState {
+        self.traffic.borrow().link.clone()
+    }
+
     fn detach(&mut self, keep_running: bool) {
         self.traffic.borrow_mut().detached = Some(keep_running);
     }
 
     fn restart(&mut self) {
         self.traffic.borrow_mut().restarts += 1;
+    }
+
+    fn host(&mut self, hosting: &Hosting, keep_running: bool) {
+        self.traffic.borrow_mut().hosted.push((hosting.clone(), keep_running));
     }
 }
 

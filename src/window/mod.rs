@@ -12,7 +12,7 @@ use protocol::{Language, Result, Text, UserError};
 use ui::{App, Services};
 
 use crate::cli::folders;
-use crate::server::{RemoteEngine, RemoteOptions, Sockets};
+use crate::server::{HostedEngine, RemoteOptions, Sockets};
 
 use desktop::RealDesktop;
 
@@ -34,7 +34,8 @@ pub fn open(device: &str, language: Language) -> Result<()> {
         Box::new(move |cc| {
             let persisted = App::read_persisted(cc.storage);
             let waker = waker(&cc.egui_ctx);
-            let engine = RemoteEngine::new(remote_options(device)?, waker.clone());
+            let hosting = &persisted.preferences.hosting;
+            let engine = HostedEngine::new(remote_options(device)?, hosting, waker.clone());
             let desktop = RealDesktop::new(waker, folders::data());
             let services =
                 Services { engine: Box::new(engine), desktop: Box::new(desktop), system_language: language };

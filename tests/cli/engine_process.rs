@@ -1,155 +1,16 @@
 //! The engine as a process of its own: attached to, left, found again, killed.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use emberwright::server::{LocalEngine, RemoteEngine, RemoteOptions, Sockets};
-use protocol::config::parse_run_file;
-use protocol::{
-    Command, Event, Outcome, RequestId, RunCommand, RunEvent, RunState, StepMetrics, StopReason, UserError,
-    Wish,
-};
-use ui::EngineClient;
+use protocol::{Command, Event, Outcome, RequestId, RunCommand, RunEvent, RunState, StopReason, Wish};
+use ui::{EngineClient, LinkState};
 
-use crate::project::run_file;
+use crate::engine_client::{LONG, PATIENCE, Window, all_gone, open, options, processes, signal, sockets};
+use crate::project::steady_lines;
 use crate::workshop::Workshop;
-
-const PATIENCE: Duration = Duration::from_secs(60);
-/// A run that ends when the test wants it to.
-const LONG: &str = "max_steps = 100000\nsave_every = 0\neval_every = 0\n";
-
-/// A client without a window.
-struct Window<C: EngineClient = RemoteEngine> {
-    client: C,
-    /// Told and not yet looked at.
-    events: Vec<Event>,
-    requests: u64,
-}
-
-impl<C: EngineClient> Window<C> {
-    fn new(client: C) -> Self {
-        Self { client, events: Vec::new(), requests: 0 }
-    }
-
-    fn request(&mut self) -> RequestId {
-        self.requests += 1;
-        RequestId(self.requests)
-    }
-
-    /// Looks at events until `look` has what it wants.
-    #[track_caller]
-    fn wait<T>(&mut self, what: &str, mut look: impl FnMut(&Event) -> Option<T>) -> T {
-        let began = Instant::now();
-        loop {
-            self.client.drain(&mut self.events);
-            while !self.events.is_empty() {
-                if let Some(found) = look(&self.events.remove(0)) {
-                    return found;
-                }
-            }
-            assert!(began.elapsed() < PATIENCE, "waited in vain for {what}");
-            std::thread::sleep(Duration::from_millis(2));
-        }
-    }
-
-    #[track_caller]
-    fn ready(&mut self) {
-        self.wait("Ready", |event| match event {
-            Event::Ready { .. } => Some(()),
-            Event::Failed { error, .. } => panic!("{error}"),
-            _ => None,
-        });
-    }
-
-    fn start(&mut self, workshop: &Workshop, settings: &str) -> PathBuf {
-        let source = run_file(settings);
-        let config = Box::new(parse_run_file(&source, Path::new("run.toml")).unwrap());
-        let (base, out) = (workshop.path(""), workshop.path("out"));
-        let request = self.request();
-        self.client.send(Command::Run(RunCommand::Start { request, config, base, source, out: out.clone() }));
-        out
-    }
-
-    #[track_caller]
-    fn steps(&mut self) -> (RequestId, Vec<StepMetrics>) {
-        self.wait("steps", |event| match event {
-            Event::Run { request, update: RunEvent::Stepped { steps, .. }, .. } => {
-                Some((*request, steps.clone()))
-            }
-            Event::Run { update: RunEvent::Ended { outcome }, .. } => panic!("{outcome:?}"),
-            _ => None,
-        })
-    }
-
-    #[track_caller]
-    fn outcome(&mut self) -> Outcome {
-        self.wait("the run's end", |event| match event {
-            Event::Run { update: RunEvent::Ended { outcome }, .. } => Some(outcome.clone()),
-            _ => None,
-        })
-    }
-
-    #[track_caller]
-    fn failure(&mut self) -> UserError {
-        self.wait("a failure", |event| match event {
-            Event::Failed { error, .. } => Some((**error).clone()),
-            _ => None,
-        })
-    }
-
-    #[track_caller]
-    fn last_event(&mut self) {
-        self.wait("the last event", |event| (*event == Event::Stopped).then_some(()));
-    }
-}
-
-fn options(workshop: &Workshop) -> RemoteOptions {
-    RemoteOptions {
-        program: env!("CARGO_BIN_EXE_emberwright").into(),
-        sockets: Sockets::at(workshop.path("sockets")),
-        device: "cpu".into(),
-        runs_dir: workshop.path("runs"),
-        log_dir: workshop.path("logs"),
-    }
-}
-
-fn open(workshop: &Workshop) -> Window {
-    Window::new(RemoteEngine::new(options(workshop), Arc::new(|| {})))
-}
-
-fn sockets(workshop: &Workshop) -> Vec<String> {
-    options(workshop).sockets.names()
-}
-
-/// Processes of engines of this workshop.
-#[cfg(target_os = "linux")]
-fn processes(workshop: &Workshop) -> Vec<u32> {
-    let folder = workshop.path("sockets").display().to_string();
-    let all = std::fs::read_dir("/proc").unwrap().flatten();
-    all.filter_map(|entry| {
-        let process: u32 = entry.file_name().to_str()?.parse().ok()?;
-        let command = std::fs::read(entry.path().join("cmdline")).ok()?;
-        String::from_utf8_lossy(&command).contains(&folder).then_some(process)
-    })
-    .collect()
-}
-
-#[cfg(not(target_os = "linux"))]
-fn processes(_: &Workshop) -> Vec<u32> {
-    Vec::new()
-}
-
-/// Waits until no engine of this workshop is left.
-#[track_caller]
-fn all_gone(workshop: &Workshop) {
-    let began = Instant::now();
-    while !(sockets(workshop).is_empty() && processes(workshop).is_empty()) {
-        let left = (sockets(workshop), processes(workshop));
-        assert!(began.elapsed() < PATIENCE, "an engine is left: {left:?}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
 
 #[test]
 fn a_run_outlives_the_window_and_is_found_again() {
@@ -260,11 +121,7 @@ fn a_killed_engine_is_said_and_replaced() {
     window.ready();
     let out = window.start(&workshop, "max_steps = 100000\nsave_every = 5\n");
     while window.steps().1[0].step < 12 {}
-    for process in processes(&workshop) {
-        assert!(
-            std::process::Command::new("kill").args(["-9", &process.to_string()]).status().unwrap().success()
-        );
-    }
+    signal("-9", &processes(&workshop));
     let error = window.failure();
     assert!(error.what.en.contains("ended unexpectedly"), "{error}");
     assert!(error.to_string().contains("signal: 9"), "{error}");
@@ -305,8 +162,8 @@ fn strangers_are_refused_and_do_no_harm() {
     };
     let frame = |json: &str| [&(json.len() as u32).to_le_bytes(), json.as_bytes()].concat();
     let other = frame(r#"{"Hello":{"version":999,"program":"9.9.9"}}"#);
-    assert!(say(&other).contains(r#"{"Refused":{"Version":{"version":1"#), "{}", say(&other));
-    let same = format!(r#"{{"Hello":{{"version":1,"program":"{}"}}}}"#, env!("CARGO_PKG_VERSION"));
+    assert!(say(&other).contains(r#"{"Refused":{"Version":{"version":2"#), "{}", say(&other));
+    let same = format!(r#"{{"Hello":{{"version":2,"program":"{}"}}}}"#, env!("CARGO_PKG_VERSION"));
     assert!(say(&frame(&same)).contains(r#"{"Refused":"Busy"}"#));
     for hostile in
         [b"\xff\xff\xff\xff{}".to_vec(), b"GET / HTTP/1.1\r\n\r\n".to_vec(), frame(r#"{"Wish":"stop"}"#)]
@@ -317,6 +174,83 @@ fn strangers_are_refused_and_do_no_harm() {
     let request = window.request();
     window.client.send(Command::ListRuns { request, dir: None });
     window.wait("the runs", |event| matches!(event, Event::Runs { .. }).then_some(()));
+    window.client.detach(false);
+    all_gone(&workshop);
+}
+
+/// The last record of each step of a run, without what the clock decides: a run that was resumed has some twice.
+fn records(out: &Path) -> Vec<String> {
+    let mut last = std::collections::BTreeMap::new();
+    for line in steady_lines(out) {
+        let key = line.split(',').take(2).filter(|part| part.contains("\"step\"") || part.contains("kind"));
+        last.insert(key.collect::<String>(), line);
+    }
+    last.into_values().collect()
+}
+
+/// A killed engine costs the time to start again, and nothing else.
+#[cfg(unix)]
+#[test]
+fn a_killed_engines_run_ends_as_if_nothing_had_been() {
+    const SETTINGS: &str = "max_steps = 60\nsave_every = 5\neval_every = 10\n";
+    let workshop = Workshop::new("");
+    let mut window = open(&workshop);
+    window.ready();
+    let out = window.start(&workshop, SETTINGS);
+    while window.steps().1[0].step < 12 {}
+    signal("-9", &processes(&workshop));
+    window.failure();
+    window.last_event();
+    assert_eq!(window.client.link(), LinkState::Ended);
+    window.client.restart();
+    window.ready();
+    let request = window.request();
+    window.client.send(Command::Run(RunCommand::Resume { request, dir: out.clone() }));
+    assert!(matches!(window.outcome(), Outcome::Finished { step: 60, .. }));
+    let interrupted = workshop.path("interrupted");
+    std::fs::rename(&out, &interrupted).unwrap();
+
+    let whole = window.start(&workshop, SETTINGS);
+    assert!(matches!(window.outcome(), Outcome::Finished { step: 60, .. }));
+    assert_eq!(records(&interrupted), records(&whole));
+    let adapter = |run: &Path| std::fs::read(run.join("adapter/adapter_model.safetensors")).unwrap();
+    assert!(adapter(&interrupted) == adapter(&whole), "the adapters differ");
+    window.client.detach(false);
+    all_gone(&workshop);
+}
+
+/// An engine that is stopped is not taken for dead, and goes on where it was.
+#[cfg(unix)]
+#[test]
+fn silence_is_said_and_ends_when_the_engine_goes_on() {
+    let workshop = Workshop::new("");
+    let mut window = open(&workshop);
+    window.ready();
+    window.start(&workshop, LONG);
+    let last = window.steps().1.last().unwrap().step;
+    let engines = processes(&workshop);
+    signal("-STOP", &engines);
+    let silent = window.link("silence", |state| matches!(state, LinkState::Silent { .. }));
+    assert!(matches!(silent, LinkState::Silent { seconds: 5..=20 }), "{silent:?}");
+    // What is asked meanwhile waits.
+    window.client.wish(Wish::ScaleRate(0.5));
+    signal("-CONT", &engines);
+    window.link("the engine's voice", |state| *state == LinkState::Attached);
+    let mut next = last + 1;
+    let changed = window.wait("the wish", |event| match event {
+        Event::Run { update: RunEvent::Stepped { steps, .. }, .. } => {
+            for step in steps {
+                assert_eq!(step.step, next, "no step is lost");
+                next += 1;
+            }
+            None
+        }
+        Event::Run { update: RunEvent::RateChanged { factor, .. }, .. } => Some(*factor),
+        Event::Failed { error, .. } => panic!("{error}"),
+        _ => None,
+    });
+    assert_eq!(changed, 0.5);
+    assert_eq!(processes(&workshop), engines);
     window.client.detach(false);
     all_gone(&workshop);
 }

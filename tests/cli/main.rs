@@ -14,10 +14,15 @@ mod bad_runs;
 mod compare;
 mod convert;
 mod disk;
+mod engine_client;
 mod engine_process;
 mod eval;
+#[cfg(target_os = "linux")]
+mod far_engine;
 mod figures;
 mod large;
+#[cfg(target_os = "linux")]
+mod pipe_figures;
 mod predict;
 mod program;
 mod real;

@@ -5,17 +5,18 @@
 use egui_kittest::{Harness, SnapshotOptions, SnapshotResults};
 use protocol::{Event, Language, Text};
 use ui::App;
+use ui::action::Action;
 use ui::state::evaluate::EvaluateAction;
 use ui::testing::FakeDesktop;
 
 use crate::data::analysis;
 use crate::data::workshop::Workshop;
 use crate::support::{Window, learned};
-use crate::{evaluate, predict};
+use crate::{evaluate, hosting, predict};
 
 type Picture = fn(&Window) -> Harness<'static, App>;
 
-const PICTURES: [(&str, Picture); 9] = [
+const PICTURES: [(&str, Picture); 12] = [
     ("predict-form", predict_form),
     ("predict-own", predict_own),
     ("predict-busy", predict_busy),
@@ -25,6 +26,9 @@ const PICTURES: [(&str, Picture); 9] = [
     ("evaluate-compare", evaluate_compare),
     ("data-analysis", data_analysis),
     ("data-heat", data_heat),
+    ("settings-engine", settings_engine),
+    ("settings-lost", settings_lost),
+    ("browse", browse),
 ];
 
 /// Lines of text differ by a pixel here and there from one version of Mesa to another.
@@ -45,6 +49,23 @@ fn panels_at_work() {
     }
 }
 
+fn settings_engine(window: &Window) -> Harness<'static, App> {
+    hosting::chosen(window).0
+}
+
+fn settings_lost(window: &Window) -> Harness<'static, App> {
+    let engine = learned();
+    let mut harness = hosting::on_another_machine(window, &engine, &FakeDesktop::default());
+    engine.traffic.borrow_mut().link = hosting::lost();
+    harness.state().push(Action::Open(ui::panels::settings::PANEL.panel_id()));
+    harness.run_steps(4);
+    harness
+}
+
+fn browse(window: &Window) -> Harness<'static, App> {
+    hosting::browsing(window).0
+}
+
 fn predict_form(window: &Window) -> Harness<'static, App> {
     let (engine, desktop) = (learned(), FakeDesktop::default());
     let mut harness = predict::with_file(window, &engine, &desktop);
@@ -53,7 +74,6 @@ fn predict_form(window: &Window) -> Harness<'static, App> {
 }
 
 fn predict_own(window: &Window) -> Harness<'static, App> {
-    use ui::action::Action;
     use ui::state::predict::PredictAction;
     let (engine, desktop) = (learned(), FakeDesktop::default());
     let mut harness = predict::with_file(window, &engine, &desktop);

@@ -28,11 +28,11 @@ impl Apply<'_> {
             },
             C::SaveProjectAs => {
                 let suggested = format!("{}.toml", self.state.project.file_name());
-                self.desktop.request(DesktopRequest::PickSave { purpose: Purpose::SaveProject, suggested });
+                self.ask_desktop(DesktopRequest::PickSave { purpose: Purpose::SaveProject, suggested });
             }
             C::OpenModel => {
                 let start = self.state.project.config.model.path.parent().map(Path::to_path_buf);
-                self.desktop.request(DesktopRequest::PickFolder { purpose: Purpose::Model, start });
+                self.ask_desktop(DesktopRequest::PickFolder { purpose: Purpose::Model, start });
             }
             C::AddData => self.pick_files(Purpose::TrainFiles, &DATA_EXTENSIONS, true),
             C::StartRun => self.train(TrainAction::Start),
@@ -136,7 +136,7 @@ impl Apply<'_> {
         let chinese = self.state.language() == Language::Chinese;
         self.state.starter = Some((project.clone(), project_zh.clone()));
         // Only where nothing is open yet: the user may have been quicker.
-        if self.state.project.is_blank() {
+        if self.state.project.is_blank() && self.state.other_machine().is_none() {
             self.open_project(if chinese { project_zh } else { project });
         }
     }

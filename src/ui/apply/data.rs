@@ -85,7 +85,7 @@ impl Apply<'_> {
             AnalysisAction::Write => {
                 let suggested = format!("{}-filtered.jsonl", self.state.project.file_name());
                 let purpose = Purpose::FilteredFile;
-                self.desktop.request(DesktopRequest::PickSave { purpose, suggested });
+                self.ask_desktop(DesktopRequest::PickSave { purpose, suggested });
             }
             AnalysisAction::Stop => self.stop_analysis(),
         }
@@ -140,7 +140,7 @@ impl Apply<'_> {
                 if let Some(wanted) = convert::request(self.state) {
                     let suggested = convert::suggested(self.state, &wanted.to);
                     let purpose = Purpose::ConvertedFile;
-                    self.desktop.request(DesktopRequest::PickSave { purpose, suggested });
+                    self.ask_desktop(DesktopRequest::PickSave { purpose, suggested });
                 }
             }
         }

@@ -27,7 +27,7 @@ impl Apply<'_> {
             EvaluateAction::Write => {
                 let suggested = "evaluations.csv".to_owned();
                 let purpose = Purpose::EvaluationTable;
-                self.desktop.request(DesktopRequest::PickSave { purpose, suggested });
+                self.ask_desktop(DesktopRequest::PickSave { purpose, suggested });
             }
         }
     }
@@ -42,7 +42,7 @@ impl Apply<'_> {
     fn list_evaluations(&mut self) {
         let request = self.state.next_request();
         self.state.evaluate.earlier.ask(request);
-        let dir = self.state.preferences.runs_dir.clone();
+        let dir = self.state.runs_dir();
         self.engine.send(Command::ListEvaluations { request, dir });
     }
 

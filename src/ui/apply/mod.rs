@@ -1,11 +1,13 @@
 //! The end of a frame: the only place where actions change the state or reach the engine and the desktop.
 
+mod browse;
 mod chat;
 mod command;
 pub use command::DATA_EXTENSIONS;
 mod data;
 mod evaluate;
 mod export;
+mod host;
 mod predict;
 mod runs;
 mod train;
@@ -58,7 +60,9 @@ impl Apply<'_> {
             Action::Predict(action) => self.predict(action),
             Action::Evaluate(action) => self.evaluate(action),
             Action::Runs(action) => self.runs(action),
-            Action::Desktop(request) => self.desktop.request(request),
+            Action::Desktop(request) => self.ask_desktop(request),
+            Action::Browse(action) => self.browse(action),
+            Action::Host { hosting, keep_running } => self.host(&hosting, keep_running),
             Action::OpenProject(path) => self.open_project(path),
             Action::Toast(toast) => self.state.toasts.push(toast, now),
             Action::DismissToast(id) => self.state.toasts.dismiss(id),
@@ -172,6 +176,6 @@ impl Apply<'_> {
     /// Asks for paths of a kind that panels need often.
     pub fn pick_files(&mut self, purpose: Purpose, extensions: &[&str], many: bool) {
         let extensions = extensions.iter().map(|extension| (*extension).to_owned()).collect();
-        self.desktop.request(DesktopRequest::PickFiles { purpose, extensions, many });
+        self.ask_desktop(DesktopRequest::PickFiles { purpose, extensions, many });
     }
 }

@@ -40,7 +40,7 @@ impl Apply<'_> {
     /// Reads the list of runs.
     pub(crate) fn list_runs(&mut self) {
         let request = self.state.next_request();
-        let dir = self.state.preferences.runs_dir.clone();
+        let dir = self.state.runs_dir();
         self.state.runs.list.ask(request);
         self.engine.send(Command::ListRuns { request, dir });
     }

@@ -16,6 +16,7 @@ impl Apply<'_> {
         match action {
             TrainAction::Start => self.start_run(),
             TrainAction::Resume(dir) => self.resume_run(dir),
+            TrainAction::Recover(dir) => self.recover(dir),
             TrainAction::ScaleRate(factor) if factor.is_finite() && factor >= 0.0 => {
                 self.engine.wish(Wish::ScaleRate(factor));
             }
@@ -23,7 +24,7 @@ impl Apply<'_> {
             TrainAction::SaveFigures(runs) => {
                 self.state.train.figures = runs;
                 let suggested = format!("{}.csv", self.figures_name());
-                self.desktop.request(DesktopRequest::PickSave { purpose: Purpose::SaveFigures, suggested });
+                self.ask_desktop(DesktopRequest::PickSave { purpose: Purpose::SaveFigures, suggested });
             }
             TrainAction::SavePicture(area) => self.take_picture(area),
         }
@@ -124,7 +125,7 @@ impl Apply<'_> {
         let scale = self.egui.pixels_per_point();
         self.state.train.picture = Some(Picture { area, scale, shot, path: None });
         let suggested = format!("{}.png", self.figures_name());
-        self.desktop.request(DesktopRequest::PickSave { purpose: Purpose::SavePicture, suggested });
+        self.ask_desktop(DesktopRequest::PickSave { purpose: Purpose::SavePicture, suggested });
     }
 
     pub(super) fn picture_picked(&mut self, path: PathBuf) {

@@ -1,5 +1,6 @@
 //! Everything around the panels: bars, navigation, summary, palette, toasts, questions.
 
+pub mod browse;
 mod forecast;
 pub mod modal;
 pub mod navigation;

@@ -4,6 +4,7 @@ use egui::{Align, Layout, Rect, RichText, Role, Sense, TextStyle, Ui, Vec2, Widg
 use protocol::{DeviceKind, Language};
 
 use crate::action::Action;
+use crate::client::LinkState;
 use crate::command::UiCommand;
 use crate::panels::PanelCtx;
 use crate::theme::{UiTokens, semibold};
@@ -46,7 +47,7 @@ fn project(ui: &mut Ui, ctx: &PanelCtx<'_>) {
                 ui.close();
             }
         }
-        if let Some((en, zh)) = &ctx.state.starter {
+        if let Some((en, zh)) = ctx.state.starter() {
             ui.separator();
             let starter = if ctx.language == Language::Chinese { zh } else { en };
             if ui.button(ctx.t(&words::STARTER)).clicked() {
@@ -102,7 +103,9 @@ fn right(ui: &mut Ui, ctx: &PanelCtx<'_>) {
 fn device(ui: &mut Ui, ctx: &PanelCtx<'_>) {
     let tokens = ui.tokens();
     let engine = &ctx.state.engine;
-    let (icon, colour, text) = match (&engine.device, engine.ended) {
+    let host = ctx.state.other_machine().map(|host| format!("{host}  ·  ")).unwrap_or_default();
+    let told = engine.link_words().filter(|_| !engine.ended);
+    let (icon, colour, mut text) = match (&engine.device, engine.ended) {
         (_, true) => (Icon::Error, tokens.error, ctx.t(&words::ENGINE_ENDED).to_owned()),
         (None, _) => (Icon::Cpu, tokens.text_weak, ctx.t(&words::ENGINE_STARTS).to_owned()),
         (Some(device), _) => {
@@ -119,6 +122,15 @@ fn device(ui: &mut Ui, ctx: &PanelCtx<'_>) {
             (icon, colour, text)
         }
     };
+    let (icon, colour) = match (&told, &engine.link) {
+        (None, _) => (icon, colour),
+        (Some(told), link) => {
+            ctx.t(told).clone_into(&mut text);
+            let waits = matches!(link, LinkState::Connecting { .. });
+            (Icon::Warning, if waits { tokens.text_weak } else { tokens.warning })
+        }
+    };
+    text.insert_str(0, &host);
     let font = TextStyle::Small.resolve(ui.style());
     let galley = ui.painter().layout(text, font, tokens.text, (ui.available_width() - 60.0).max(80.0));
     let size = Vec2::new(galley.size().x + 40.0, 26.0);

@@ -1,6 +1,7 @@
 //! What the window knows. Events are folded in by [`AppState::reduce`], pure and tested; only `apply` changes the rest.
 
 pub mod analysis;
+pub mod browse;
 pub mod chat;
 pub mod convert;
 pub mod data;
@@ -15,6 +16,7 @@ pub mod predict;
 pub mod problems;
 pub mod project;
 pub mod question;
+pub mod recovery;
 pub mod requested;
 pub mod runs;
 pub mod toasts;
@@ -27,6 +29,7 @@ use protocol::{Estimate, Event, Language, ModelReport, RequestId, RunConfig, Use
 
 pub use requested::{Progress, Requested};
 
+use crate::client::LinkState;
 use crate::persisted::Preferences;
 
 #[derive(Debug, Default)]
@@ -52,6 +55,9 @@ pub struct AppState {
     pub monitor: monitor::Monitor,
     pub toasts: toasts::Toasts,
     pub question: Option<question::Question>,
+    /// The dialog for files of another machine.
+    pub browse: Option<browse::Browse>,
+    pub recovery: recovery::Recovery,
     /// A project being read.
     pub opening: Requested<()>,
     /// The project being written.
@@ -72,6 +78,41 @@ impl AppState {
     /// What the user reads.
     pub fn language(&self) -> Language {
         self.preferences.language.unwrap_or(self.system_language)
+    }
+
+    /// The other machine on which the engine runs, if it does.
+    pub fn other_machine(&self) -> Option<&str> {
+        self.preferences.hosting.other_machine()
+    }
+
+    /// Where runs are kept: the choice made for this machine says nothing of another one.
+    pub fn runs_dir(&self) -> Option<PathBuf> {
+        self.preferences.runs_dir.clone().filter(|_| self.other_machine().is_none())
+    }
+
+    /// The starter project, in English and Chinese: it lies on this machine.
+    pub fn starter(&self) -> Option<&(PathBuf, PathBuf)> {
+        self.starter.as_ref().filter(|_| self.other_machine().is_none())
+    }
+
+    /// How the line to the engine is now; what matters of a change is said once.
+    pub fn linked(&mut self, link: LinkState) {
+        let host = self.other_machine().unwrap_or_default().to_owned();
+        match &link {
+            LinkState::Lost { error, .. } if !self.engine.broken => {
+                self.engine.broken = true;
+                let (text, error) = (error.what.clone(), Some((**error).clone()));
+                self.toasts.push(toasts::Toast { level: toasts::Level::Warning, text, error }, self.now);
+            }
+            LinkState::Attached if self.engine.broken => {
+                self.engine.broken = false;
+                let text = protocol::text!("Connected to {host} again", "已重新连接到 {host}");
+                self.toasts.push(toasts::Toast::new(toasts::Level::Success, text), self.now);
+            }
+            LinkState::Ended => self.engine.broken = false,
+            _ => {}
+        }
+        self.engine.link = link;
     }
 
     /// A number for a new request.
@@ -100,6 +141,10 @@ impl AppState {
         self.predict.reduce(event);
         self.evaluate.reduce(event);
         self.runs.reduce(event);
+        self.recovery.reduce(event);
+        if let Some(browse) = &mut self.browse {
+            browse.reduce(event);
+        }
         match event {
             Event::Device { stats } => self.monitor.push(self.now, *stats),
             Event::Inspected { request, report } => self.model.answer(*request, report.clone()),
@@ -153,10 +198,14 @@ impl AppState {
             || self.export.fail(request, error)
             || self.predict.fail(request, error)
             || self.evaluate.fail(request, error)
-            || self.runs.fail(request, error);
+            || self.runs.fail(request, error)
+            || self.browse.as_ref().is_some_and(|browse| browse.listing.awaits(request));
         self.model.fail(request, error);
         self.estimate.fail(request, error);
         self.full_cost.fail(request, error);
+        if let Some(browse) = &mut self.browse {
+            browse.listing.fail(request, error);
+        }
         if !inline {
             self.toasts.error(error, self.now);
         }

@@ -17,6 +17,8 @@ pub enum TrainAction {
     Start,
     /// Goes on in a run folder.
     Resume(PathBuf),
+    /// Looks whether a run whose engine died can go on, and lets it.
+    Recover(PathBuf),
     /// Multiplies the schedule's learning rate by this from here; replaces an earlier factor.
     ScaleRate(f64),
     /// Asks where to, and writes the figures of these runs (and of the one under way) as a table.

@@ -11,7 +11,7 @@ use crate::support::Window;
 
 fn open() -> Setup {
     // Tall enough for everything: what is scrolled away cannot be clicked.
-    let window = Window { size: [1280.0, 1500.0], ..Window::default() };
+    let window = Window { size: [1280.0, 1900.0], ..Window::default() };
     Setup::new(&window, fixture::engine(2), &settings::PANEL, None)
 }
 

@@ -20,7 +20,7 @@ pub fn empty(ui: &mut Ui, ctx: &PanelCtx<'_>) {
         if primary_button(ui, Some(Icon::FolderOpen), ctx.t(&words::CHOOSE), true).clicked() {
             ctx.push(Action::Command(UiCommand::OpenModel));
         }
-        if let Some((english, chinese)) = &ctx.state.starter {
+        if let Some((english, chinese)) = ctx.state.starter() {
             let starter = if ctx.language == protocol::Language::Chinese { chinese } else { english };
             if button(ui, Some(Icon::Star), ctx.t(&words::STARTER)).clicked() {
                 ctx.push(Action::OpenProject(starter.clone()));

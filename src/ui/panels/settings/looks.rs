@@ -63,25 +63,27 @@ fn choice<T: Copy + PartialEq>(ui: &mut Ui, name: &str, current: &mut T, choices
 
 pub fn runs(ui: &mut Ui, ctx: &PanelCtx<'_>, preferences: &mut Preferences) {
     part(ui, ctx.t(&words::RUNS), |ui| {
-        let dir = preferences.runs_dir.as_ref().map(|dir| dir.display().to_string());
+        let dir = ctx.state.runs_dir().map(|dir| dir.display().to_string());
         field(ui, ctx.t(&words::RUNS_DIR), ctx.t(&words::RUNS_HELP), |ui| {
             let shown = dir.as_deref().unwrap_or(ctx.t(&words::RUNS_DEFAULT));
             ui.add(egui::Label::new(RichText::new(shown).color(ui.tokens().text)).truncate())
         });
-        ui.horizontal(|ui| {
-            if button(ui, Some(Icon::FolderOpen), ctx.t(&words::CHOOSE)).clicked() {
-                let start = preferences.runs_dir.clone();
-                let request = DesktopRequest::PickFolder { purpose: Purpose::RunsFolder, start };
-                ctx.push(Action::Desktop(request));
-            }
-            if let Some(dir) = dir {
-                if button(ui, Some(Icon::Undo), ctx.t(&words::RESET)).clicked() {
-                    preferences.runs_dir = None;
+        ui.add_enabled_ui(ctx.state.other_machine().is_none(), |ui| {
+            ui.horizontal(|ui| {
+                if button(ui, Some(Icon::FolderOpen), ctx.t(&words::CHOOSE)).clicked() {
+                    let start = preferences.runs_dir.clone();
+                    let request = DesktopRequest::PickFolder { purpose: Purpose::RunsFolder, start };
+                    ctx.push(Action::Desktop(request));
                 }
-                if icon_button(ui, Icon::ExternalLink, ctx.t(&words::REVEAL)).clicked() {
-                    ctx.push(Action::Desktop(DesktopRequest::Open(dir)));
+                if let Some(dir) = dir {
+                    if button(ui, Some(Icon::Undo), ctx.t(&words::RESET)).clicked() {
+                        preferences.runs_dir = None;
+                    }
+                    if icon_button(ui, Icon::ExternalLink, ctx.t(&words::REVEAL)).clicked() {
+                        ctx.push(Action::Desktop(DesktopRequest::Open(dir)));
+                    }
                 }
-            }
+            })
         });
         hint(ui, ctx.t(&words::RUNS_HELP));
         toggle(ui, &mut preferences.notify, ctx.t(&words::NOTIFY));

@@ -2,6 +2,7 @@
 
 mod about;
 mod device;
+mod hosting;
 mod looks;
 mod shortcuts;
 
@@ -9,6 +10,7 @@ use egui::{Key, ScrollArea, Ui};
 use protocol::Text;
 
 use super::{Panel, PanelCtx, PanelInfo, StepState};
+use crate::hosting::Hosting;
 use crate::persisted::Preferences;
 use crate::state::AppState;
 use crate::widgets::icon::Icon;
@@ -22,14 +24,18 @@ pub const PANEL: PanelInfo = PanelInfo {
     shortcut: Key::Comma,
     step: false,
     progress,
-    new: || Box::new(View),
+    new: || Box::<View>::default(),
 };
 
 fn progress(_state: &AppState) -> StepState {
     StepState::Open
 }
 
-struct View;
+#[derive(Default)]
+struct View {
+    /// Where the engine is to run, not used yet.
+    hosting: Option<Hosting>,
+}
 
 impl Panel for View {
     fn ui(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>) {
@@ -39,12 +45,12 @@ impl Panel for View {
             if ui.available_width() > 700.0 {
                 let width = (ui.available_width() - 16.0) / 2.0;
                 ui.horizontal_top(|ui| {
-                    column(ui, width, |ui| left(ui, ctx, &mut preferences));
+                    column(ui, width, |ui| left(ui, ctx, &mut preferences, &mut self.hosting));
                     ui.add_space(8.0);
                     column(ui, width, |ui| shortcuts::table(ui, ctx));
                 });
             } else {
-                left(ui, ctx, &mut preferences);
+                left(ui, ctx, &mut preferences, &mut self.hosting);
                 shortcuts::table(ui, ctx);
             }
         });
@@ -54,8 +60,9 @@ impl Panel for View {
     }
 }
 
-fn left(ui: &mut Ui, ctx: &PanelCtx<'_>, preferences: &mut Preferences) {
+fn left(ui: &mut Ui, ctx: &PanelCtx<'_>, preferences: &mut Preferences, draft: &mut Option<Hosting>) {
     looks::appearance(ui, ctx, preferences);
+    hosting::hosting(ui, ctx, draft);
     looks::runs(ui, ctx, preferences);
     device::device(ui, ctx);
     about::about(ui, ctx);
