@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Analysis, Catalog, ConvertReport, ConvertedRow, DeviceStats, Estimate, EvalMetrics, MemoryForecast,
-    MergeInto, ModelReport, Padding, PredictPlan, PredictReport, PredictedRow, PreviewRow, PreviewSource,
+    Analysis, Catalog, ConvertReport, ConvertedRow, DeviceStats, Estimate, EvalMetrics, HandoffReport, ImportReport,
+    MemoryForecast, MergeInto, ModelReport, Padding, PredictPlan, PredictReport, PredictedRow, PreviewRow, PreviewSource,
     RequestId, RunConfig, RunId, RunReport, SampleMetrics, StepMetrics, SuiteReport, SuiteRow, Text,
     TokenLosses, UserError, Verdict,
 };
@@ -195,6 +195,14 @@ pub enum Event {
     ProjectWritten {
         request: RequestId,
         path: PathBuf,
+    },
+    HandedOff {
+        request: RequestId,
+        report: Box<HandoffReport>,
+    },
+    RunImported {
+        request: RequestId,
+        report: Box<ImportReport>,
     },
     /// How busy the device is: once a second while it works, and once when it rests again.
     Device {

@@ -15,6 +15,7 @@ mod device;
 mod error;
 mod estimate;
 mod event;
+mod handoff;
 mod ids;
 mod metrics;
 mod model;
@@ -48,6 +49,7 @@ pub use event::{
     BenchReport, DeviceKind, DeviceReport, Event, ExportReport, GenerateStats, LogitDifference, MergeReport,
     Outcome, RunEvent, RunSummary, StopReason, VerifyReport,
 };
+pub use handoff::{HandoffReport, HandoffRequest, ImportReport, Launch};
 pub use ids::{RequestId, RunId};
 pub use metrics::{EvalMetrics, MemoryForecast, MetricsLine, Phases, SampleMetrics, StepMetrics};
 pub use model::{LinearReport, ModelReport};

@@ -43,7 +43,9 @@ macro_rules! request_of_command {
             | Self::ReadRun { request, .. }
             | Self::DeleteRun { request, .. }
             | Self::ReadProject { request, .. }
-            | Self::WriteProject { request, .. } => Some(request),
+            | Self::WriteProject { request, .. }
+            | Self::HandOff { request, .. }
+            | Self::ImportRun { request, .. } => Some(request),
             Self::Shutdown => None,
         }
     };
@@ -87,6 +89,8 @@ macro_rules! request_of_event {
             | Self::Deleted { request, .. }
             | Self::ProjectRead { request, .. }
             | Self::ProjectWritten { request, .. }
+            | Self::HandedOff { request, .. }
+            | Self::RunImported { request, .. }
             | Self::Superseded { request } => Some(request),
         }
     };
@@ -134,6 +138,8 @@ impl Command {
             | Self::Analyze { .. }
             | Self::ScoreRow { .. }
             | Self::Bench { .. }
+            | Self::HandOff { .. }
+            | Self::ImportRun { .. }
             | Self::Shutdown => Thread::Work,
         }
     }
@@ -189,6 +195,8 @@ impl Event {
             | Self::Deleted { .. }
             | Self::ProjectRead { .. }
             | Self::ProjectWritten { .. }
+            | Self::HandedOff { .. }
+            | Self::RunImported { .. }
             | Self::Superseded { .. } => true,
         }
     }
