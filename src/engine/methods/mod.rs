@@ -20,6 +20,7 @@ use serde_json::{Map, Value};
 pub use adapter::Adapter;
 pub use footprint::Footprint;
 pub use front::{CHATGLM_FILES, from_peft as chatglm_from_peft, require_chatglm};
+pub use peft::{PREFIX as PEFT_PREFIX, WEIGHTS as PEFT_WEIGHTS};
 pub use lora::delta::{FILES as OPENDELTA_FILES, from_peft as opendelta_from_peft};
 pub use stack::{Member, Merged, Stack, not_mergeable};
 pub use targets::select_sites;
