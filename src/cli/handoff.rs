@@ -28,10 +28,10 @@ pub struct Flags {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub cards: u64,
     /// Where the base model is there: a folder, or its name on the hub (default: a folder of its own name, beside the script)
-    #[arg(long, value_name = "REF", default_value = "")]
-    pub model: String,
+    #[arg(long = "model", value_name = "REF", default_value = "")]
+    pub there: String,
     /// Copy the base model into the folder
-    #[arg(long, conflicts_with = "model")]
+    #[arg(long, conflicts_with = "there")]
     pub copy_model: bool,
 }
 
@@ -45,7 +45,7 @@ pub fn run(flags: Flags, client: &mut Client, screen: &mut Screen) -> Result<u8>
         out: absolute(&flags.out)?,
         nodes: flags.nodes,
         cards: flags.cards,
-        model: flags.model,
+        model: flags.there,
         copy_model: flags.copy_model,
     });
     client.request(&mut Report, screen, |request| Command::HandOff { request, handoff })

@@ -15,7 +15,7 @@ use super::screen::Screen;
 pub struct Flags {
     /// Folder that `handoff` wrote and other machines filled, or the folder `run` in it
     #[arg(value_name = "DIR")]
-    pub dir: PathBuf,
+    pub handed: PathBuf,
     /// The base model on this machine (default: its copy in the folder)
     #[arg(long, value_name = "DIR")]
     pub model: Option<PathBuf>,
@@ -25,12 +25,13 @@ pub struct Flags {
 }
 
 pub fn run(flags: Flags, client: &mut Client, screen: &mut Screen) -> Result<u8> {
-    let dir = absolute(&flags.dir)?;
+    let dir = absolute(&flags.handed)?;
     let model = flags.model.as_deref().map(absolute).transpose()?;
     let out = match &flags.out {
         Some(out) => absolute(out)?,
         None => {
-            let name = dir.file_name().map_or_else(|| "run".into(), |name| name.to_string_lossy().into_owned());
+            let name =
+                dir.file_name().map_or_else(|| "run".into(), |name| name.to_string_lossy().into_owned());
             absolute(&folders::free_run(&folders::runs(), &name))?
         }
     };

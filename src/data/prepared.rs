@@ -273,6 +273,7 @@ fn failed(path: &Path, err: &ParquetError) -> UserError {
     let io = std::error::Error::source(err).and_then(|source| source.downcast_ref::<std::io::Error>());
     match io {
         Some(io) => crate::space::write_error(path, 0, io),
-        None => UserError::failure(text!("The file cannot be written: {err}", "无法写入文件：{err}")).in_file(path),
+        None => UserError::failure(text!("The file cannot be written: {err}", "无法写入文件：{err}"))
+            .in_file(path),
     }
 }

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::config::VocabularyConfig;
-use crate::{AnalysisRequest, ConvertRequest, HandoffRequest, PredictRequest, RequestId, RunConfig, SuiteRequest};
+use crate::{
+    AnalysisRequest, ConvertRequest, HandoffRequest, PredictRequest, RequestId, RunConfig, SuiteRequest,
+};
 
 /// A model folder and, optionally, adapters on it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

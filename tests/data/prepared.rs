@@ -52,8 +52,7 @@ fn examples_are_those_that_are_trained_on_and_can_be_read_back() {
     let back = DataConfig { format: "tokens".into(), ..config(&["train.parquet"]) };
     let back = open(&back, &folder).unwrap();
     for (index, example) in examples.iter().enumerate().step_by(997) {
-        let (theirs, ours) =
-            (back.example(index).unwrap(), dataset.example(*example as usize).unwrap());
+        let (theirs, ours) = (back.example(index).unwrap(), dataset.example(*example as usize).unwrap());
         assert_eq!((theirs.ids, theirs.labels), (ours.ids, ours.labels));
     }
 }
@@ -103,7 +102,8 @@ fn steps_hold_the_rows_that_the_sampler_draws() {
             let drawn: Vec<u32> = batches.iter().flat_map(|batch| batch.rows.clone()).collect();
             let written: Vec<usize> = numbers(&row["rows"]);
             assert_eq!(written.iter().map(|place| examples[*place]).collect::<Vec<_>>(), drawn);
-            let shared: Vec<u32> = batches.into_iter().flat_map(|batch| batch.packed.unwrap_or_default()).collect();
+            let shared: Vec<u32> =
+                batches.into_iter().flat_map(|batch| batch.packed.unwrap_or_default()).collect();
             assert_eq!(numbers::<u32>(&row["texts"]), shared);
             assert_eq!(row["epoch"], epoch(wanted.position()));
             let next = Position { epoch: numbers(&row["next_epoch"]), batch: numbers(&row["next_batch"]) };

@@ -84,7 +84,10 @@ fn family(plan: &Plan) -> Result<()> {
     let Text { en, zh } = family.name.clone();
     refused(
         "model.path",
-        text!("{en} cannot be handed over: transformers has no code for it", "{zh} 无法移交：transformers 没有它的代码"),
+        text!(
+            "{en} cannot be handed over: transformers has no code for it",
+            "{zh} 无法移交：transformers 没有它的代码"
+        ),
         Text::fixed("train it here", "请在本机训练"),
     )
 }
@@ -124,7 +127,10 @@ fn model(plan: &Plan) -> Result<()> {
         return refused(
             "model.dtype",
             Text::fixed("A run in f16 cannot be handed over", "f16 训练无法移交"),
-            Text::fixed("set model.dtype to \"bf16\" or \"f32\"", "请将 model.dtype 设为 \"bf16\" 或 \"f32\""),
+            Text::fixed(
+                "set model.dtype to \"bf16\" or \"f32\"",
+                "请将 model.dtype 设为 \"bf16\" 或 \"f32\"",
+            ),
         );
     }
     if !plan.folder.dir.is_dir() || !plan.folder.dir.join("config.json").is_file() {

@@ -21,10 +21,13 @@ pub const ENGINE: Engine = Engine {
 
 fn files(cluster: &Cluster) -> Vec<(&'static str, String)> {
     let wrapped = |name: &str| {
-        let own = format!("deepspeed_config:\n  deepspeed_config_file: config/{name}.json\n  zero3_init_flag: false\n");
+        let own = format!(
+            "deepspeed_config:\n  deepspeed_config_file: config/{name}.json\n  zero3_init_flag: false\n"
+        );
         cluster.accelerate("DEEPSPEED", &own)
     };
-    let zero = |stage, offload| serde_json::to_string_pretty(&zero(stage, offload, cluster)).unwrap_or_default();
+    let zero =
+        |stage, offload| serde_json::to_string_pretty(&zero(stage, offload, cluster)).unwrap_or_default();
     vec![
         ("config/zero2.json", zero(2, false)),
         ("config/zero2.yaml", wrapped("zero2")),

@@ -3,7 +3,6 @@
 use protocol::Text;
 
 use super::Engine;
-use super::launch::Cluster;
 
 pub const ENGINE: Engine = Engine {
     id: "accelerate-fsdp",

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use data::{Position, Progress, write_examples, write_steps};
 use protocol::config::run_file_text;
-use protocol::{HandoffReport, HandoffRequest, Result, RunConfig, Text, UserError, text};
+use protocol::{HandoffReport, HandoffRequest, Result, RunConfig, Text, UserError};
 
 use super::job::Job;
 use super::{ADAPTER, Cluster, MARK, MODEL, RUN, able, engine_of, launch, notes, start};
@@ -20,11 +20,7 @@ const SCRIPT: &str = include_str!("files/train.py");
 ///
 /// # Errors
 /// When the run cannot be handed over, the data forbid it, the folder is taken, the disk is full, or the user stopped.
-pub fn hand_off(
-    request: &HandoffRequest,
-    chosen: &Chosen,
-    progress: &dyn Progress,
-) -> Result<HandoffReport> {
+pub fn hand_off(request: &HandoffRequest, chosen: &Chosen, progress: &dyn Progress) -> Result<HandoffReport> {
     let engine = engine_of(&request.engine)?;
     let now = chrono::Local::now().naive_local();
     let plan = Plan::make((*request.config).clone(), &request.base, now, chosen, progress)?;
@@ -36,6 +32,7 @@ pub fn hand_off(
     let mut file = PlanFile::of(&plan, &request.base, request.engine.clone())?;
     file.config = told(plan.config.clone(), &request.base, &reference);
     file.base = PathBuf::new();
+    file.dtype = if cluster.bf16 { "bf16" } else { "f32" }.to_owned();
     file.template = file.template.map(|template| last_part(Path::new(&template)));
     let hidden = AtomicDir::create(&request.out)?;
     let writing = Writing { plan: &plan, dir: hidden.path(), progress };
@@ -211,7 +208,7 @@ fn listed_flat(dir: &Path) -> Result<Vec<(String, u64)>> {
         }
     }
     if files.is_empty() {
-        let what = text!("The model's folder has no files", "模型文件夹中没有文件");
+        let what = Text::fixed("The model's folder has no files", "模型文件夹中没有文件");
         return Err(UserError::bad_input(what).in_file(dir));
     }
     files.sort();

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{BufWriter, Read as _, Write as _};
 use std::path::{Component, Path, PathBuf};
 
-use protocol::config::run_file_text;
+use protocol::config::{MethodConfig, run_file_text};
 use protocol::{ImportReport, Result, RunEvent, Text, UserError, text};
 use serde::de::DeserializeOwned;
 
@@ -39,7 +39,10 @@ pub fn import(dir: &Path, model: Option<&Path>, out: &Path) -> Result<ImportRepo
     let mark: Mark = json(&from.join(MARK))?;
     if mark.format != job::FORMAT {
         let format = mark.format;
-        return Err(strange(&from.join(MARK), text!("its format {format} is not known", "格式 {format} 未知")));
+        return Err(strange(
+            &from.join(MARK),
+            text!("its format {format} is not known", "格式 {format} 未知"),
+        ));
     }
     let mut plan: PlanFile = json(&from.join(RunFolder::PLAN))?;
     let model = base_model(&from, model)?;
@@ -129,11 +132,9 @@ struct Back<'a> {
 impl<'a> Back<'a> {
     fn open(from: &'a Path, plan: &PlanFile) -> Result<Self> {
         let config = &plan.config;
-        let mut model = ModelFolder::open(&config.model.path, &config.model.overrides)?.into_model();
-        let context = Attach { seed: config.train.seed, learning_rate: config.train.learning_rate };
-        let adapter = methods::attach(&mut model, &config.method, &context)?;
+        let model = ModelFolder::open(&config.model.path, &config.model.overrides)?.into_model();
         let optimizer = optim::build(&config.train)?;
-        let learner = Learner { model, adapter, optimizer, updates: 0 };
+        let learner = Learner { model, adapter: None, optimizer, updates: 0 };
         let mut back = Self { from, learner, result: None, checkpoint: None, notes: Vec::new() };
         if from.join(ADAPTER).exists() {
             back.result = Some(back.adapter(&from.join(ADAPTER), plan)?);
@@ -157,11 +158,18 @@ impl<'a> Back<'a> {
     fn adapter(&self, dir: &Path, plan: &PlanFile) -> Result<Box<dyn Adapter>> {
         for name in [PEFT_WEIGHTS, "adapter_config.json"] {
             if !is_plain(&dir.join(name)) {
-                return Err(strange(&dir.join(name), text!("it is missing, or no file", "缺失或不是文件")));
+                return Err(strange(
+                    &dir.join(name),
+                    Text::fixed("it is missing, or no file", "缺失或不是文件"),
+                ));
             }
         }
         let mut model =
             ModelFolder::open(&plan.config.model.path, &plan.config.model.overrides)?.into_model();
+        // By headers first: what the settings declare is only made when the folder holds as much.
+        let wanted = MethodConfig { init_from: dir.to_owned(), ..plan.config.method.clone() };
+        methods::footprint(&model, &wanted, &plan.config.model.path)
+            .map_err(|err| not_fitting(dir, told(&err)))?;
         let train = &plan.config.train;
         let context = Attach { seed: train.seed, learning_rate: train.learning_rate };
         let fresh = methods::attach(&mut model, &plan.config.method, &context)?;
@@ -171,7 +179,10 @@ impl<'a> Back<'a> {
         for (_, param) in fresh.params().iter() {
             let absent = matches!(param.value, Value::Absent);
             if absent || read_f32(&param.value)?.iter().any(|number| !number.is_finite()) {
-                return Err(not_fitting(dir, vec![format!("{} has numbers that are not finite", param.name)]));
+                return Err(not_fitting(
+                    dir,
+                    vec![format!("{} has numbers that are not finite", param.name)],
+                ));
             }
         }
         Ok(fresh)
@@ -189,7 +200,7 @@ impl<'a> Back<'a> {
         let Some(found) = found else { return Ok(None) };
         let state: RunState = json(&found.path.join("state.json"))?;
         if state.step != found.manifest.step || state.step > plan.total_steps {
-            let what = text!("it counts other steps than its run has", "其步数与训练不符");
+            let what = Text::fixed("it counts other steps than its run has", "其步数与训练不符");
             return Err(strange(&found.path.join("state.json"), what));
         }
         let adapter = self.adapter(&found.path.join(ADAPTER), plan)?;
@@ -235,7 +246,7 @@ impl<'a> Back<'a> {
             let store = CheckpointStore::new(dir.join("checkpoints"), 1);
             store.save(state.step, extra, |dir| save_state(dir, &self.learner, &state, &base))?;
         }
-        let came = text!("Trained elsewhere, and imported", "在其他机器上训练后导入");
+        let came = Text::fixed("Trained elsewhere, and imported", "在其他机器上训练后导入");
         EventsLog::new(dir).write(&RunEvent::Notice { text: came });
         Ok(ImportReport {
             dir: dir.to_owned(),
@@ -315,7 +326,12 @@ fn refuse_links(dir: &Path, depth: u32) -> Result<()> {
         match (kind.is_dir(), kind.is_file()) {
             (true, _) if depth < DEEPEST => refuse_links(&path, depth + 1)?,
             (false, true) => {}
-            _ => return Err(strange(&path, text!("it is no file of a checkpoint", "不是检查点中的文件"))),
+            _ => {
+                return Err(strange(
+                    &path,
+                    Text::fixed("it is no file of a checkpoint", "不是检查点中的文件"),
+                ));
+            }
         }
     }
     Ok(())
@@ -324,27 +340,25 @@ fn refuse_links(dir: &Path, depth: u32) -> Result<()> {
 /// A settings file.
 fn json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     if !is_plain(path) {
-        return Err(strange(path, text!("it is missing, or no file", "缺失或不是文件")));
+        return Err(strange(path, Text::fixed("it is missing, or no file", "缺失或不是文件")));
     }
     let reading = |err| UserError::io(Text::fixed("read the settings", "读取设置"), path, &err);
     let mut bytes = Vec::new();
-    fs::File::open(path)
-        .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
-        .map_err(reading)?;
+    fs::File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes)).map_err(reading)?;
     if bytes.len() as u64 > LARGEST {
-        return Err(strange(path, text!("it is too large", "文件过大")));
+        return Err(strange(path, Text::fixed("it is too large", "文件过大")));
     }
     serde_json::from_slice(&bytes).map_err(|err| strange(path, Text::new(err.to_string(), err.to_string())))
 }
 
 fn strange(path: &Path, why: Text) -> UserError {
     let Text { en, zh } = why;
-    UserError::bad_input(text!(
-        "What came back cannot be used: {en}",
-        "取回的内容无法使用：{zh}"
-    ))
-    .in_file(path)
-    .mend(Text::fixed("copy the folder again from where it was trained", "请从训练所在处重新复制该文件夹"))
+    UserError::bad_input(text!("What came back cannot be used: {en}", "取回的内容无法使用：{zh}"))
+        .in_file(path)
+        .mend(Text::fixed(
+            "copy the folder again from where it was trained",
+            "请从训练所在处重新复制该文件夹",
+        ))
 }
 
 fn not_fitting(dir: &Path, details: Vec<String>) -> UserError {

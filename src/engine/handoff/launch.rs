@@ -131,7 +131,8 @@ srun bash -c 'export NODE_RANK=$SLURM_NODEID; exec bash launch/nodes.sh --resume
 
 /// What to type, on so many machines.
 pub(super) fn launches(engine: &Engine, cluster: &Cluster) -> Vec<Launch> {
-    let mut launches = vec![Launch { name: Text::fixed("One machine", "单机"), line: (engine.alone)(cluster) }];
+    let mut launches =
+        vec![Launch { name: Text::fixed("One machine", "单机"), line: (engine.alone)(cluster) }];
     if cluster.nodes > 1 {
         let name = Text::fixed("On each of several machines", "多机（每台机器上）");
         let line = "HEAD=first-machine NODE_RANK=0 bash launch/nodes.sh".to_owned();

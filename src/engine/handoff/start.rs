@@ -27,8 +27,9 @@ pub struct Learns {
 /// # Errors
 /// When the weights that it begins with cannot be read, or PEFT would train other tensors than this program does.
 pub fn write_adapter(plan: &Plan, dir: &Path, base: &str) -> Result<BTreeMap<String, Learns>> {
-    std::fs::create_dir_all(dir)
-        .map_err(|err| UserError::io(Text::fixed("make the adapter's folder", "创建适配器文件夹"), dir, &err))?;
+    std::fs::create_dir_all(dir).map_err(|err| {
+        UserError::io(Text::fixed("make the adapter's folder", "创建适配器文件夹"), dir, &err)
+    })?;
     let adapter = fresh(plan)?;
     adapter.save(dir, base)?;
     let decay = plan.config.train.weight_decay;
@@ -38,6 +39,14 @@ pub fn write_adapter(plan: &Plan, dir: &Path, base: &str) -> Result<BTreeMap<Str
     });
     let learns: BTreeMap<String, Learns> = learns.collect();
     let written = open_file(&dir.join(PEFT_WEIGHTS))?;
+    if written.names().any(|name| name.contains(".experts.")) {
+        return Err(UserError::bad_input(Text::fixed(
+            "Adapters of single experts cannot be handed over: transformers has all experts of a layer in one tensor",
+            "单个专家的适配器无法移交：transformers 将每层的所有专家合为一个张量",
+        ))
+        .at_item("method.targets")
+        .mend(Text::fixed("set method.targets to [\"q\", \"k\", \"v\", \"o\"]", "请将 method.targets 设为 [\"q\", \"k\", \"v\", \"o\"]")));
+    }
     if written.names().count() == learns.len() && written.names().all(|name| learns.contains_key(name)) {
         return Ok(learns);
     }

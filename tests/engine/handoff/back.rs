@@ -201,8 +201,11 @@ fn a_checkpoint_must_fit_its_run() {
     let mut tensors = Tensors::parse(&std::fs::read(&states).unwrap());
     tensors.push("model.elsewhere#m", &[1], &[0; 4]);
     std::fs::write(&states, tensors.bytes()).unwrap();
-    std::fs::write(folder.join("state.json"), back.project.json("there/checkpoints/step-00000005/state.json").to_string())
-        .unwrap();
+    std::fs::write(
+        folder.join("state.json"),
+        back.project.json("there/checkpoints/step-00000005/state.json").to_string(),
+    )
+    .unwrap();
     std::fs::remove_file(folder.join("manifest.json")).unwrap();
     let manifest = engine::files::Manifest::describe(&folder, 5, serde_json::Value::Null).unwrap();
     std::fs::write(folder.join("manifest.json"), serde_json::to_vec(&manifest).unwrap()).unwrap();

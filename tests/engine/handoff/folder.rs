@@ -165,12 +165,22 @@ fn every_engine_writes_settings_that_their_readers_read() {
                 Some("py") => run("python3", &["-c", COMPILE, path.to_str().unwrap()]),
                 _ => {}
             }
-            assert!(!path.extension().is_some_and(|it| it == "md") || !text().contains('{'), "{file}: {}", text());
+            assert!(
+                !path.extension().is_some_and(|it| it == "md") || !text().contains('{'),
+                "{file}: {}",
+                text()
+            );
         }
         let lines: Vec<&str> = report.launches.iter().map(|launch| launch.line.as_str()).collect();
-        assert_eq!(lines, ["HEAD=first-machine NODE_RANK=0 bash launch/nodes.sh", "sbatch launch/slurm.sbatch"]);
+        assert_eq!(
+            lines,
+            ["HEAD=first-machine NODE_RANK=0 bash launch/nodes.sh", "sbatch launch/slurm.sbatch"]
+        );
         let nodes = std::fs::read_to_string(report.dir.join("launch/nodes.sh")).unwrap();
-        assert!(nodes.contains(if engine.id == "torchrun" { "--nnodes 2" } else { "--num_processes 4" }), "{nodes}");
+        assert!(
+            nodes.contains(if engine.id == "torchrun" { "--nnodes 2" } else { "--num_processes 4" }),
+            "{nodes}"
+        );
         let slurm = std::fs::read_to_string(report.dir.join("launch/slurm.sbatch")).unwrap();
         for line in ["#SBATCH --nodes=2", "#SBATCH --gpus-per-node=2", "#SBATCH --job-name=a-run"] {
             assert!(slurm.contains(line), "{slurm}");
@@ -186,14 +196,19 @@ fn is_plain_yaml(text: &str) -> bool {
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     lines.clone().count() > 5
         && lines.map(|line| (line.len() - line.trim_start().len(), line)).all(|(indent, line)| {
-            indent % 2 == 0 && line.split_once(':').is_some_and(|(key, rest)| !key.trim().is_empty() && (rest.is_empty() || rest.starts_with(' ')))
+            indent % 2 == 0
+                && line.split_once(':').is_some_and(|(key, rest)| {
+                    !key.trim().is_empty() && (rest.is_empty() || rest.starts_with(' '))
+                })
         })
 }
 
 /// Runs a program that may not be there; says so then.
 fn run(program: &str, arguments: &[&str]) {
     match Command::new(program).args(arguments).output() {
-        Ok(done) => assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr)),
+        Ok(done) => {
+            assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr))
+        }
         Err(err) => println!("NOT RUN: {program}: {err}"),
     }
 }

@@ -36,7 +36,9 @@ fn what_others_cannot_train_alike_is_refused_in_words() {
 fn machines_must_have_something_to_do() {
     let project = Project::new();
     // 2 rows and 2 of them accumulated.
-    for (nodes, cards, word) in [(0, 2, "0 machines"), (1, 0, "0 cards"), (3, 2, "4 rows"), (u64::MAX, 2, "cards")] {
+    for (nodes, cards, word) in
+        [(0, 2, "0 machines"), (1, 0, "0 cards"), (3, 2, "4 rows"), (u64::MAX, 2, "cards")]
+    {
         let request = HandoffRequest { nodes, cards, ..request(&project, LORA, "torchrun", "out") };
         let error = write(&request).unwrap_err();
         assert!(error.what.en.contains(word), "{error}");

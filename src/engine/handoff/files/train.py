@@ -221,7 +221,23 @@ class Trained:
                     found[f"{name.removeprefix('base_model.model.')}#{ours}"] = value.float().cpu().flatten().clone()
         return found
 
+    def allocate(self):
+        """ZeRO-3 has no states before its first step."""
+        zero = self.optimizer
+        while not hasattr(zero, "fp32_partitioned_groups_flat"):
+            if not hasattr(zero, "optimizer"):
+                return
+            zero = zero.optimizer
+        for flat in zero.fp32_partitioned_groups_flat:
+            state = inner(self.optimizer).state[flat]
+            for theirs in self.slots.values():
+                state.setdefault(theirs, torch.zeros_like(flat))
+            state.setdefault("step", torch.zeros(()))
+
     def remember(self, memories, updates):
+        """Takes over what `memories` gave."""
+        if self.deepspeed:
+            self.allocate()
         for name, parameter in self.parameters.items():
             for ours, theirs in self.slots.items():
                 value = memories.get(f"{name.removeprefix('base_model.model.')}#{ours}")
@@ -359,7 +375,7 @@ class Training:
         model = load_model(job, args, saved[0] / "adapter" if saved else HERE / "adapter")
         parameters = trained(job, model)
         optimizer = make_optimizer(job, parameters)
-        names = list(parameters)
+        names, count = list(parameters), sum(p.numel() for p in parameters.values())
         if self.accelerator.distributed_type == DistributedType.DEEPSPEED:
             config = self.accelerator.state.deepspeed_plugin.deepspeed_config
             config["train_micro_batch_size_per_gpu"] = args.rows
@@ -369,7 +385,7 @@ class Training:
         if saved:
             self.trained.remember(load_file(saved[0] / "optimizer.safetensors"), self.state["updates"])
         self.say(f"{self.accelerator.num_processes} processes, {self.accelerator.distributed_type.value}, "
-                 f"{sum(p.numel() for p in parameters.values()):,} numbers are trained")
+                 f"{count:,} numbers are trained")
         self.began, self.before = time.time(), self.state["seconds"]
 
     def say(self, line):
