@@ -62,8 +62,26 @@ fn start(plan: &Plan) -> Result<()> {
             Text::fixed("set method.init to \"default\"", "请将 method.init 设为 \"default\""),
         );
     }
-    let partial = plan.config.vocabulary.is_off();
-    if partial && plan.extension.is_none() {
+    let set = |key: &str, usual: &[&str]| match settings.get(key) {
+        Some(Value::String(word)) => !usual.contains(&word.as_str()),
+        Some(Value::Array(list)) => !list.is_empty(),
+        Some(Value::Bool(on)) => *on,
+        _ => false,
+    };
+    if set("modules_to_save", &[""]) || set("bias", &["none"]) || set("lora_bias", &[]) {
+        return refused(
+            "method",
+            Text::fixed(
+                "What is trained beside the matrices of LoRA (biases, whole modules) cannot be handed over",
+                "LoRA 矩阵之外所训练的内容（偏置、整个模块）无法移交",
+            ),
+            Text::fixed(
+                "set method.bias to \"none\", and leave modules_to_save and lora_bias away",
+                "请将 method.bias 设为 \"none\"，并去掉 modules_to_save 与 lora_bias",
+            ),
+        );
+    }
+    if plan.config.vocabulary.is_off() && plan.extension.is_none() {
         return Ok(());
     }
     refused(

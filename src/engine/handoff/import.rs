@@ -237,7 +237,8 @@ impl<'a> Back<'a> {
             let to = dir.join(ADAPTER);
             fs::create_dir_all(&to).map_err(|err| write_error(&to, 0, &err))?;
             result.save(&to, &base)?;
-            let reached = RunState { step: figures.last_step, ..state.clone().unwrap_or_default() };
+            let mut reached = state.clone().unwrap_or_default();
+            reached.step = figures.last_step;
             Card::of_run(plan, &reached).write(&to)?;
         }
         if let Some((state, adapter)) = self.checkpoint.take() {

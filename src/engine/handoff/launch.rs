@@ -106,7 +106,7 @@ pub(super) fn scripts(engine: &Engine, cluster: &Cluster) -> [(&'static str, Str
     let head = "#!/bin/bash\nset -eu\ncd \"$(dirname \"$0\")/..\"\n";
     let alone = format!("{head}exec {} \"$@\"\n", (engine.alone)(cluster));
     let together = format!(
-        "{head}: \"${{HEAD:?the name of the first machine}}\"\n: \"${{NODE_RANK:?this machine's number, from 0 on}}\"\n\
+        "{head}: \"${{HEAD:?the name of the first machine}}\"\n: \"${{NODE_RANK:?the number of this machine, from 0 on}}\"\n\
          exec {} \"$@\"\n",
         (engine.together)(cluster)
     );

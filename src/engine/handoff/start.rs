@@ -47,10 +47,16 @@ pub fn write_adapter(plan: &Plan, dir: &Path, base: &str) -> Result<BTreeMap<Str
         .at_item("method.targets")
         .mend(Text::fixed("set method.targets to [\"q\", \"k\", \"v\", \"o\"]", "请将 method.targets 设为 [\"q\", \"k\", \"v\", \"o\"]")));
     }
-    if written.names().count() == learns.len() && written.names().all(|name| learns.contains_key(name)) {
+    let same = |name: &str| {
+        let param = adapter.params().find(name.strip_prefix(PEFT_PREFIX)?)?;
+        let elements: usize = written.info(name)?.shape.iter().product();
+        Some(elements == adapter.params().get(param).elements())
+    };
+    let is_there = |name: &str| learns.contains_key(name) && same(name) == Some(true);
+    if written.names().count() == learns.len() && written.names().all(is_there) {
         return Ok(learns);
     }
-    let others = written.names().filter(|name| !learns.contains_key(*name)).take(5).map(str::to_owned);
+    let others = written.names().filter(|name| !is_there(name)).take(5).map(str::to_owned);
     Err(UserError::bad_input(Text::fixed(
         "These settings cannot be handed over: PEFT would train other tensors than this program does",
         "这些设置无法移交：PEFT 训练的张量与本程序不同",

@@ -21,7 +21,7 @@ fn what_others_cannot_train_alike_is_refused_in_words() {
         (model("quantization = \"nf4\""), "few bits", "ZeRO-3"),
         (model("overrides = { rope_theta = 5000.0 }"), "config.json", "config.json"),
         (lora("init = \"pissa\""), "`pissa`", "default"),
-        (lora("modules_to_save = [\"lm_head\"]"), "other tensors", "whole matrices"),
+        (lora("modules_to_save = [\"embed_tokens\"]"), "beside the matrices", "modules_to_save"),
     ];
     for (settings, what, mend) in cases {
         let error = write(&request(&project, &settings, "torchrun", "out")).expect_err(&settings);
