@@ -1,6 +1,6 @@
 //! Rows as training takes them, in files for other programs.
 
-use data::sources::{RowSource, RowValue};
+use data::sources::RowValue;
 use data::{Batching, Dataset, Position, Sampler, SamplerOptions, Silent, write_examples, write_steps};
 use protocol::config::{DataConfig, OnTooLong};
 use serde_json::Value;
@@ -106,7 +106,10 @@ fn steps_hold_the_rows_that_the_sampler_draws() {
                 batches.into_iter().flat_map(|batch| batch.packed.unwrap_or_default()).collect();
             assert_eq!(numbers::<u32>(&row["texts"]), shared);
             assert_eq!(row["epoch"], epoch(wanted.position()));
-            let next = Position { epoch: numbers(&row["next_epoch"]), batch: numbers(&row["next_batch"]) };
+            let next = Position {
+                epoch: row["next_epoch"].as_u64().unwrap(),
+                batch: row["next_batch"].as_u64().unwrap(),
+            };
             assert_eq!(next, wanted.position());
             assert_eq!(row["learning_rate"], rate(number as u64));
         }
