@@ -39,7 +39,7 @@ fn lookup(table: &[(&str, &'static str)], wanted: &str) -> Option<&'static str> 
     table.iter().find(|(name, _)| *name == wanted).map(|(_, words)| *words)
 }
 
-const ABOUT: [(&str, &str); 17] = [
+const ABOUT: [(&str, &str); 19] = [
     ("emberwright", "在自己的工作站上微调语言模型"),
     ("inspect", "查看模型文件夹：模型家族、参数量、线性层、缺失或异常之处"),
     ("preview", "逐词元查看模型将看到的数据"),
@@ -53,6 +53,8 @@ const ABOUT: [(&str, &str); 17] = [
     ("predict", "为文件的每一行给出回答"),
     ("eval", "用一组题目评测模型，或查看以往的结果"),
     ("export", "写出其他程序可加载的文件夹"),
+    ("handoff", "为其他机器准备训练：数据、适配器、脚本与设置放入一个文件夹"),
+    ("import", "取回在其他机器上完成的训练"),
     ("convert", "将数据集写成另一种格式（JSON 行）"),
     ("vocabulary", "为分词器扩充词元，并说明收益"),
     ("bench", "测量训练速度与内存"),
@@ -160,6 +162,12 @@ const FLAGS: [(&str, &str); 96] = [
     ("keep", "写出训练数据中未被以上检查发现的行，并在旁边写出排除原因"),
     ("languages", "--keep 保留的语言代码，例如 eng,cmn"),
     ("ifd_share", "--keep 按 IFD（不超过 1）从高到低保留的比例"),
+    ("engine", "在那里用什么训练：accelerate-fsdp、accelerate-deepspeed 或 torchrun"),
+    ("nodes", "机器数"),
+    ("cards", "每台机器的卡数"),
+    ("there", "基础模型在那里的位置：文件夹或 Hub 名称（默认为脚本旁的同名文件夹）"),
+    ("copy_model", "将基础模型复制到该文件夹"),
+    ("handed", "`handoff` 写出、由其他机器填充的文件夹，或其中的 run 文件夹"),
     ("help", "打印帮助"),
     ("version", "打印版本"),
 ];

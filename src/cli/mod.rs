@@ -19,7 +19,9 @@ mod flags;
 pub mod folders;
 mod format;
 mod generate;
+mod handoff;
 mod help;
+mod import;
 mod inspect;
 mod interrupt;
 mod language;
@@ -81,6 +83,10 @@ enum Task {
     Eval(eval::Flags),
     /// Write a folder that other programs load
     Export(export::Flags),
+    /// Prepare a run for other machines: data, adapter, script and settings in one folder
+    Handoff(handoff::Flags),
+    /// Bring a run back that was trained elsewhere
+    Import(import::Flags),
     /// Write a dataset in another format, as JSON lines
     Convert(convert::Flags),
     /// Give a tokenizer new tokens, and tell what they gain
@@ -141,6 +147,8 @@ fn perform(task: Task, client: &mut Client, screen: &mut Screen) -> Result<u8> {
         Task::Predict(flags) => predict::run(flags, client, screen),
         Task::Eval(flags) => eval::run(flags, client, screen),
         Task::Export(flags) => export::run(flags, client, screen),
+        Task::Handoff(flags) => handoff::run(flags, client, screen),
+        Task::Import(flags) => import::run(flags, client, screen),
         Task::Convert(flags) => convert::run(flags, client, screen),
         Task::Vocabulary(flags) => vocabulary::run(flags, client, screen),
         Task::Bench(flags) => bench::run(flags, client, screen),

@@ -302,6 +302,14 @@ impl Dataset {
         self.place(self.piece(example)?.0)
     }
 
+    /// Which piece of its row an example is, from 0 on.
+    ///
+    /// # Errors
+    /// When there is no such example.
+    pub fn piece_of_example(&self, example: usize) -> Result<u32> {
+        self.piece(example).map(|(_, piece)| piece)
+    }
+
     /// Which files were taken of folders and patterns, in words.
     pub fn notes(&self) -> &[Text] {
         &self.notes

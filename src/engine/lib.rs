@@ -12,6 +12,7 @@ pub mod export;
 pub mod files;
 pub mod generate;
 mod handlers;
+pub mod handoff;
 mod inbox;
 pub mod memory;
 pub mod methods;

@@ -23,7 +23,7 @@ use crate::monitor::Monitor;
 use crate::runs::RunIndex;
 use crate::session::Session;
 use crate::sink::Sink;
-use crate::{Waker, export, handlers, methods, models, optim};
+use crate::{Waker, export, handlers, handoff, methods, models, optim};
 
 /// Commands that may wait; a client that sends more has a fault.
 const COMMANDS: usize = 64;
@@ -324,6 +324,12 @@ impl Worker {
             Command::WriteEvaluations { request, dirs, out } => {
                 handlers::write_evaluations(request, &dirs, &out, sink)
             }
+            Command::HandOff { request, handoff } => {
+                handlers::hand_off(request, &handoff, &session.chosen, control, sink)
+            }
+            Command::ImportRun { request, dir, model, out } => {
+                handlers::import_run(request, (&dir, model.as_deref()), &out, sink)
+            }
             Command::Shutdown => Ok(()),
         }
     }
@@ -396,6 +402,8 @@ fn catalog() -> Catalog {
         schedules: optim::schedule::descriptors(),
         optimizers: optim::descriptors(),
         suites: handlers::suites(),
+        engines: handoff::descriptors(),
+        handed_methods: handoff::METHODS.map(str::to_owned).to_vec(),
         written_formats: handlers::written_formats(),
         recipes: data::presets::recipes(),
         templates: data::presets::templates(),

@@ -20,6 +20,12 @@ pub struct Catalog {
     /// Ids of the formats that a dataset can be written in.
     #[serde(default)]
     pub written_formats: Vec<String>,
+    /// What a run can be handed to on other machines.
+    #[serde(default)]
+    pub engines: Vec<Descriptor>,
+    /// Ids of the methods that can be handed over.
+    #[serde(default)]
+    pub handed_methods: Vec<String>,
     /// Complete runs (presets/recipes).
     #[serde(default)]
     pub recipes: Vec<Preset>,

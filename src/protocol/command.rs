@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::config::VocabularyConfig;
-use crate::{AnalysisRequest, ConvertRequest, PredictRequest, RequestId, RunConfig, SuiteRequest};
+use crate::{
+    AnalysisRequest, ConvertRequest, HandoffRequest, PredictRequest, RequestId, RunConfig, SuiteRequest,
+};
 
 /// A model folder and, optionally, adapters on it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -197,6 +199,19 @@ pub enum Command {
     ListFolder {
         request: RequestId,
         dir: Option<PathBuf>,
+    },
+    /// Writes a folder with which the run can be trained on other machines.
+    HandOff {
+        request: RequestId,
+        handoff: Box<HandoffRequest>,
+    },
+    /// Makes a run folder in `out` of what a handed-off run wrote in `dir`, which holds what [`Command::HandOff`] wrote. `model`
+    /// is the base model here; None where the folder has a copy of it.
+    ImportRun {
+        request: RequestId,
+        dir: PathBuf,
+        model: Option<PathBuf>,
+        out: PathBuf,
     },
     /// Finish what is under way and end.
     Shutdown,

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Analysis, Catalog, ConvertReport, ConvertedRow, DeviceStats, Estimate, EvalMetrics, FolderReport,
-    MemoryForecast, MergeInto, ModelReport, Padding, PredictPlan, PredictReport, PredictedRow, PreviewRow,
-    PreviewSource, RequestId, RunConfig, RunId, RunReport, SampleMetrics, StepMetrics, SuiteReport, SuiteRow,
-    Text, TokenLosses, UserError, Verdict,
+    HandoffReport, ImportReport, MemoryForecast, MergeInto, ModelReport, Padding, PredictPlan, PredictReport,
+    PredictedRow, PreviewRow, PreviewSource, RequestId, RunConfig, RunId, RunReport, SampleMetrics,
+    StepMetrics, SuiteReport, SuiteRow, Text, TokenLosses, UserError, Verdict,
 };
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -199,6 +199,14 @@ pub enum Event {
     Folder {
         request: RequestId,
         report: Box<FolderReport>,
+    },
+    HandedOff {
+        request: RequestId,
+        report: Box<HandoffReport>,
+    },
+    RunImported {
+        request: RequestId,
+        report: Box<ImportReport>,
     },
     /// How busy the device is: once a second while it works, and once when it rests again.
     Device {

@@ -16,6 +16,7 @@ mod error;
 mod estimate;
 mod event;
 mod folder;
+mod handoff;
 mod ids;
 mod metrics;
 mod model;
@@ -50,6 +51,7 @@ pub use event::{
     Outcome, RunEvent, RunSummary, StopReason, VerifyReport,
 };
 pub use folder::{EntryKind, FolderEntry, FolderPlace, FolderReport};
+pub use handoff::{HandoffReport, HandoffRequest, ImportReport, Launch};
 pub use ids::{RequestId, RunId};
 pub use metrics::{EvalMetrics, MemoryForecast, MetricsLine, Phases, SampleMetrics, StepMetrics};
 pub use model::{LinearReport, ModelReport};

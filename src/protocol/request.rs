@@ -44,7 +44,9 @@ macro_rules! request_of_command {
             | Self::DeleteRun { request, .. }
             | Self::ReadProject { request, .. }
             | Self::ListFolder { request, .. }
-            | Self::WriteProject { request, .. } => Some(request),
+            | Self::WriteProject { request, .. }
+            | Self::HandOff { request, .. }
+            | Self::ImportRun { request, .. } => Some(request),
             Self::Shutdown => None,
         }
     };
@@ -89,6 +91,8 @@ macro_rules! request_of_event {
             | Self::ProjectRead { request, .. }
             | Self::ProjectWritten { request, .. }
             | Self::Folder { request, .. }
+            | Self::HandedOff { request, .. }
+            | Self::RunImported { request, .. }
             | Self::Superseded { request } => Some(request),
         }
     };
@@ -137,6 +141,8 @@ impl Command {
             | Self::Analyze { .. }
             | Self::ScoreRow { .. }
             | Self::Bench { .. }
+            | Self::HandOff { .. }
+            | Self::ImportRun { .. }
             | Self::Shutdown => Thread::Work,
         }
     }
@@ -193,6 +199,8 @@ impl Event {
             | Self::ProjectRead { .. }
             | Self::ProjectWritten { .. }
             | Self::Folder { .. }
+            | Self::HandedOff { .. }
+            | Self::RunImported { .. }
             | Self::Superseded { .. } => true,
         }
     }

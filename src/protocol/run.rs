@@ -52,6 +52,8 @@ pub enum RunState {
     Unfinished,
     /// Neither: it ended before its first checkpoint.
     Empty,
+    /// It was handed to other machines, and its folder tells how far it is there.
+    Elsewhere,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

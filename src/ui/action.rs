@@ -12,7 +12,7 @@ use crate::panels::PanelId;
 use crate::persisted::Preferences;
 use crate::state::{
     browse::BrowseAction, chat::ChatAction, data::DataAction, evaluate::EvaluateAction, export::ExportAction,
-    predict::PredictAction, runs::RunsAction, train::TrainAction,
+    handoff::HandoffAction, predict::PredictAction, runs::RunsAction, train::TrainAction,
 };
 
 /// A change that a panel wants. Nothing else changes the window's state or reaches the engine.
@@ -31,6 +31,7 @@ pub enum Action {
     Train(TrainAction),
     Chat(ChatAction),
     Export(ExportAction),
+    Handoff(HandoffAction),
     Predict(PredictAction),
     Evaluate(EvaluateAction),
     Runs(RunsAction),

@@ -16,6 +16,8 @@ pub enum Purpose {
     SaveProject,
     AdapterFolder,
     ExportFolder,
+    /// In which a run for other machines is written.
+    HandoffFolder,
     SaveRecipe,
     ImportRun,
     /// The adapter that training starts from.

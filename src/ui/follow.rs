@@ -69,6 +69,7 @@ impl Follow {
         apply.convert_follow();
         apply.attach();
         apply.write_picture();
+        let look = apply.handoff_follow();
         let seen =
             Seen { config: apply.state.project.config.clone(), base: apply.state.project.base.clone() };
         if self.seen.as_ref() != Some(&seen) {
@@ -84,14 +85,14 @@ impl Follow {
         self.estimate(apply, &seen);
         self.compare(apply, &seen);
         if self.checked.as_ref() == Some(&seen) || !has_both(&seen.config) {
-            return None;
+            return look;
         }
         if rest < SETTLE_CHECK {
             return Some(SETTLE_CHECK - rest);
         }
         self.checked = Some(seen);
         apply.check();
-        None
+        look
     }
 
     fn runs(&mut self, apply: &mut Apply<'_>) {

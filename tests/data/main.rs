@@ -22,6 +22,7 @@ mod library;
 mod metrics;
 mod packed;
 mod parquet;
+mod prepared;
 mod presets;
 mod real;
 mod sampler;

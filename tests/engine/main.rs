@@ -20,6 +20,7 @@ mod exports;
 mod families;
 mod files;
 mod golden;
+mod handoff;
 mod layouts;
 mod optimizers;
 mod planner;

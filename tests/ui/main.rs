@@ -13,6 +13,7 @@ mod evaluate;
 mod export;
 mod forecast;
 mod frame;
+mod handoff;
 mod hosting;
 mod mix;
 mod predict;

@@ -21,6 +21,7 @@ pub use adapter::Adapter;
 pub use footprint::Footprint;
 pub use front::{CHATGLM_FILES, from_peft as chatglm_from_peft, require_chatglm};
 pub use lora::delta::{FILES as OPENDELTA_FILES, from_peft as opendelta_from_peft};
+pub use peft::{PREFIX as PEFT_PREFIX, WEIGHTS as PEFT_WEIGHTS};
 pub use stack::{Member, Merged, Stack, not_mergeable};
 pub use targets::select_sites;
 pub use trained_on::{note_quantization, noted_quantization};

@@ -114,6 +114,11 @@ impl ModelFolder {
         &self.blueprint
     }
 
+    /// The same, to keep: a model that knows its shapes and has no weights.
+    pub fn into_model(self) -> Model {
+        self.blueprint
+    }
+
     pub fn model_mut(&mut self) -> &mut Model {
         &mut self.blueprint
     }

@@ -36,7 +36,7 @@ impl Settings {
 #[derive(Clone)]
 pub struct Choice {
     pub entry: &'static OptimizerEntry,
-    settings: Settings,
+    pub settings: Settings,
 }
 
 impl Choice {

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::history::{Digest, METRICS_FILE, digest};
 use super::memory::memory;
 use crate::files::{CheckpointStore, MANIFEST_NAME, RunLock};
+use crate::handoff;
 use crate::train::{RunState as Counters, events_log};
 
 /// What makes a folder that of a run.
@@ -105,8 +106,10 @@ pub fn report(run: &Path) -> Result<RunReport> {
 /// The report with the run's state as it is now: whether somebody works in it leaves no trace in its files.
 pub fn judged(mut report: RunReport) -> RunReport {
     let running = RunLock::is_held(&report.dir);
+    let elsewhere = report.dir.join(handoff::MARK).is_file();
     report.state = match (running, &report.result, report.checkpoints.is_empty()) {
         (true, ..) => RunState::Running,
+        _ if elsewhere => RunState::Elsewhere,
         (false, Some(_), _) => RunState::Finished,
         (false, None, false) => RunState::Unfinished,
         (false, None, true) => RunState::Empty,

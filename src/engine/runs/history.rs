@@ -8,7 +8,8 @@ use protocol::{EvalMetrics, MetricsLine, Result, SampleMetrics, StepMetrics, Tex
 
 use super::lines::Lines;
 
-pub(super) const METRICS_FILE: &str = "metrics.jsonl";
+/// Its name in a run's folder.
+pub const METRICS_FILE: &str = "metrics.jsonl";
 /// Points of a sparkline.
 const CURVE: u64 = 64;
 /// Steps of a part.
@@ -127,6 +128,22 @@ pub fn read(run: &Path, mut take: impl FnMut(Part)) -> Result<Part> {
         }
     }
     Ok(part)
+}
+
+/// Gives every line of a run's figures to `take`: None for one that is none.
+///
+/// # Errors
+/// When the file cannot be read, and what `take` returns.
+pub fn each_line(run: &Path, mut take: impl FnMut(Option<MetricsLine>) -> Result<()>) -> Result<()> {
+    let path = run.join(METRICS_FILE);
+    let reading =
+        |err: &io::Error| UserError::io(Text::fixed("read the metrics", "读取训练记录"), &path, err);
+    let file = File::open(&path).map_err(|err| reading(&err))?;
+    let mut lines = Lines::new(BufReader::with_capacity(BUFFER, file));
+    while let Some((_, line)) = lines.next_line().map_err(|err| reading(&err))? {
+        take(parse(line))?;
+    }
+    Ok(())
 }
 
 /// Only lines of steps carry no kind, and ours write it first.

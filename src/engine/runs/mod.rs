@@ -10,5 +10,5 @@ mod memory;
 
 pub use delete::delete;
 pub use folder::report;
-pub use history::{Part, read};
+pub use history::{METRICS_FILE, Part, each_line, read};
 pub use index::RunIndex;

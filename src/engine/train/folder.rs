@@ -58,6 +58,9 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
+    /// The plan's name in the folder.
+    pub const PLAN: &str = PLAN_FILE;
+
     /// Whether a new run may use this folder; changes nothing.
     ///
     /// # Errors

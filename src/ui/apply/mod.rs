@@ -7,6 +7,7 @@ pub use command::DATA_EXTENSIONS;
 mod data;
 mod evaluate;
 mod export;
+mod handoff;
 mod host;
 mod predict;
 mod runs;
@@ -57,6 +58,7 @@ impl Apply<'_> {
             Action::Train(action) => self.train(action),
             Action::Chat(action) => self.chat(action),
             Action::Export(action) => self.export(action),
+            Action::Handoff(action) => self.handoff(action),
             Action::Predict(action) => self.predict(action),
             Action::Evaluate(action) => self.evaluate(action),
             Action::Runs(action) => self.runs(action),
@@ -134,6 +136,7 @@ impl Apply<'_> {
             Purpose::OpenProject => self.open_project(first),
             Purpose::SaveProject => self.save_project_to(first),
             Purpose::AdapterFolder => self.chat_adapter_picked(first),
+            Purpose::HandoffFolder => self.state.handoff.choices.parent = Some(first),
             Purpose::ExportFolder => self.export_folder_picked(first),
             Purpose::SaveRecipe => self.save_project_copy(first),
             Purpose::ImportRun => self.runs_import(first),

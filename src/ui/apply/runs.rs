@@ -24,6 +24,7 @@ impl Apply<'_> {
                 self.state.runs.recorded.remove(&dir);
             }
             RunsAction::Import(dir) => self.runs_import(dir),
+            RunsAction::BringBack(run) => self.bring_back(&run),
             RunsAction::Delete(run) => self.state.question = Some(delete_question(&run)),
             RunsAction::DeleteNow(dir) => {
                 let request = self.state.next_request();
@@ -62,7 +63,7 @@ impl Apply<'_> {
         self.read_run(dir);
     }
 
-    fn read_run(&mut self, dir: PathBuf) {
+    pub(super) fn read_run(&mut self, dir: PathBuf) {
         let request = self.state.next_request();
         self.state.runs.reading.insert(request, dir.clone());
         self.engine.send(Command::ReadRun { request, dir });

@@ -150,6 +150,17 @@ pub struct Obstacle {
 
 /// What keeps the run from starting; None when the button works.
 pub fn obstacle(ctx: &PanelCtx<'_>) -> Option<Obstacle> {
+    if let Some(obstacle) = unusable(ctx) {
+        return Some(obstacle);
+    }
+    let forecast = ctx.state.data.verdict.value.as_ref().and_then(|verdict| verdict.forecast.as_ref());
+    let too_large = forecast.is_some_and(|forecast| !forecast.fits);
+    let panel = crate::panels::method::PANEL.panel_id();
+    too_large.then(|| Obstacle { text: words::DOES_NOT_FIT_LONG.clone(), panel })
+}
+
+/// What keeps the settings from being trained with on any machine.
+pub fn unusable(ctx: &PanelCtx<'_>) -> Option<Obstacle> {
     let state = ctx.state;
     let config = &state.project.config;
     let at = |text: &Text, panel: &PanelInfo| Some(Obstacle { text: text.clone(), panel: panel.panel_id() });
@@ -182,9 +193,6 @@ pub fn obstacle(ctx: &PanelCtx<'_>) -> Option<Obstacle> {
     let verdict = state.data.verdict.value.as_ref()?;
     if let Some(finding) = verdict.findings.iter().find(|finding| finding.severity == Severity::Error) {
         return at(&finding.text, &crate::panels::data::PANEL);
-    }
-    if verdict.forecast.as_ref().is_some_and(|forecast| !forecast.fits) {
-        return at(&words::DOES_NOT_FIT_LONG, &crate::panels::method::PANEL);
     }
     None
 }

@@ -8,6 +8,7 @@ pub mod data;
 pub mod engine;
 pub mod evaluate;
 pub mod export;
+pub mod handoff;
 pub mod heat;
 pub mod history;
 pub mod mix;
@@ -49,6 +50,7 @@ pub struct AppState {
     pub train: train::TrainState,
     pub chat: chat::ChatState,
     pub export: export::ExportState,
+    pub handoff: handoff::HandoffState,
     pub predict: predict::PredictState,
     pub evaluate: evaluate::EvaluateState,
     pub runs: runs::RunsState,
@@ -138,6 +140,7 @@ impl AppState {
         self.train.reduce(event);
         self.chat.reduce(event);
         self.export.reduce(event);
+        self.handoff.reduce(event);
         self.predict.reduce(event);
         self.evaluate.reduce(event);
         self.runs.reduce(event);
@@ -196,6 +199,7 @@ impl AppState {
             || self.train.fail(request, error)
             || self.chat.fail(request, error)
             || self.export.fail(request, error)
+            || self.handoff.fail(request, error)
             || self.predict.fail(request, error)
             || self.evaluate.fail(request, error)
             || self.runs.fail(request, error)

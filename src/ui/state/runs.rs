@@ -18,6 +18,8 @@ pub enum RunsAction {
     Uncompare(PathBuf),
     /// A run folder from elsewhere joins the list.
     Import(PathBuf),
+    /// Makes a run here of one that other machines trained.
+    BringBack(Box<RunReport>),
     /// Asks first.
     Delete(Box<RunReport>),
     DeleteNow(PathBuf),
@@ -52,6 +54,12 @@ pub struct RunsState {
     /// Folders being read for a comparison or an import.
     pub reading: BTreeMap<RequestId, PathBuf>,
     pub deleting: BTreeMap<RequestId, PathBuf>,
+    /// Runs of other machines that are being brought back.
+    pub bringing: BTreeMap<RequestId, PathBuf>,
+    /// One has come back since the list was read.
+    pub came_back: bool,
+    /// When runs that are trained elsewhere were looked at last.
+    pub looked_at: f64,
 }
 
 impl RunsState {
@@ -75,6 +83,15 @@ impl RunsState {
         self.reading.values().any(|reading| reading == dir)
     }
 
+    /// Whether nothing of them has come yet.
+    pub fn is_first_reading(&self, dir: &Path) -> bool {
+        self.is_reading(dir) && self.recorded.get(dir).is_none_or(|recorded| !recorded.complete)
+    }
+
+    pub fn is_bringing(&self, dir: &Path) -> bool {
+        self.bringing.values().any(|bringing| bringing == dir)
+    }
+
     pub fn is_deleting(&self, dir: &Path) -> bool {
         self.deleting.values().any(|deleting| deleting == dir)
     }
@@ -96,6 +113,10 @@ impl RunsState {
                 if let Some(report) = report {
                     self.read_to_the_end(*request, report);
                 }
+            }
+            Event::RunImported { request, .. } => {
+                self.bringing.remove(request);
+                self.came_back = true;
             }
             Event::Deleted { request, dir } => {
                 self.deleting.remove(request);
@@ -138,6 +159,7 @@ impl RunsState {
     /// Whether the failed request was one of these and its error is shown in the panel.
     pub fn fail(&mut self, request: RequestId, error: &UserError) -> bool {
         self.deleting.remove(&request);
+        self.bringing.remove(&request);
         if let Some(dir) = self.reading.remove(&request) {
             self.compared.retain(|known| *known != dir);
             self.recorded.remove(&dir);

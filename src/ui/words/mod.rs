@@ -10,6 +10,7 @@ pub mod data;
 pub mod evaluate;
 pub mod export;
 pub mod frame;
+pub mod handoff;
 pub mod hosting;
 pub mod method;
 pub mod model;
@@ -42,6 +43,7 @@ pub fn all() -> impl Iterator<Item = &'static protocol::Text> {
         export::ALL,
         frame::ALL,
         hosting::ALL,
+        handoff::ALL,
         method::ALL,
         model::ALL,
         predict::ALL,

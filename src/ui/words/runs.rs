@@ -23,6 +23,12 @@ words! {
     FINISHED => "finished", "已完成";
     UNFINISHED => "unfinished", "未完成";
     EMPTY => "empty", "无记录";
+    ELSEWHERE => "elsewhere", "在集群";
+    ELSEWHERE_HELP => "Other machines train it: its folder tells how far they are", "由其他机器训练，进度取自其文件夹";
+    BRING_BACK => "Bring it here", "取回";
+    BRINGING => "Bringing it…", "正在取回…";
+    BRING_BACK_HELP => "A run of your own with what came back; the model of the project is its base", "将取回的内容作为本机的训练；以当前项目的模型为基础模型";
+    BRING_BACK_NOT => "Nothing has come back yet: it has neither a checkpoint nor a result", "尚无可取回的内容：没有检查点，也没有结果";
     RUNNING_HELP => "Somebody works in it now", "正在训练";
     FINISHED_HELP => "It has a result", "已有训练结果";
     UNFINISHED_HELP => "It has checkpoints and no result: it can be resumed", "有检查点但没有结果，可以恢复";

@@ -63,7 +63,11 @@ fn actions(ui: &mut Ui, ctx: &PanelCtx<'_>, run: &RunReport) {
         if resume.on_disabled_hover_text(ctx.t(&words::RESUME_NOT)).clicked() {
             ctx.push(Action::Train(TrainAction::Resume(run.dir.clone())));
         }
-        use_it(ui, ctx, run);
+        if run.state == RunState::Elsewhere {
+            bring_back(ui, ctx, run);
+        } else {
+            use_it(ui, ctx, run);
+        }
         compare(ui, ctx, run);
         let duplicate = button(ui, Some(Icon::Copy), ctx.t(&words::DUPLICATE));
         if duplicate.on_hover_text(ctx.t(&words::DUPLICATE_HELP)).clicked() {
@@ -73,13 +77,25 @@ fn actions(ui: &mut Ui, ctx: &PanelCtx<'_>, run: &RunReport) {
             ctx.push(Action::Desktop(DesktopRequest::Open(run.dir.display().to_string())));
         }
         let deleting = ctx.state.runs.is_deleting(&run.dir);
-        let able = run.state != RunState::Running && !deleting;
+        let able = !matches!(run.state, RunState::Running | RunState::Elsewhere) && !deleting;
         let word = if deleting { &words::DELETING } else { &words::DELETE };
         let delete = ui.add_enabled_ui(able, |ui| button(ui, Some(Icon::Trash), ctx.t(word))).inner;
         if delete.on_disabled_hover_text(ctx.t(&words::DELETE_NOT)).clicked() {
             ctx.push(Action::Runs(RunsAction::Delete(Box::new(run.clone()))));
         }
     });
+}
+
+/// A run of other machines is used once it is here.
+fn bring_back(ui: &mut Ui, ctx: &PanelCtx<'_>, run: &RunReport) {
+    let bringing = ctx.state.runs.is_bringing(&run.dir);
+    let able = (run.result.is_some() || !run.checkpoints.is_empty()) && !bringing;
+    let word = if bringing { &words::BRINGING } else { &words::BRING_BACK };
+    let response = ui.add_enabled_ui(able, |ui| button(ui, Some(Icon::Download), ctx.t(word))).inner;
+    let response = response.on_hover_text(ctx.t(&words::BRING_BACK_HELP));
+    if response.on_disabled_hover_text(ctx.t(&words::BRING_BACK_NOT)).clicked() {
+        ctx.push(Action::Runs(RunsAction::BringBack(Box::new(run.clone()))));
+    }
 }
 
 /// Talk to the result, or export it; without one, its newest checkpoint serves.

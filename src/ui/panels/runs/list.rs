@@ -139,6 +139,7 @@ pub fn state(tokens: &Tokens, state: RunState) -> (&'static Text, &'static Text,
         RunState::Running => (&words::RUNNING, &words::RUNNING_HELP, tokens.accent),
         RunState::Finished => (&words::FINISHED, &words::FINISHED_HELP, tokens.success),
         RunState::Unfinished => (&words::UNFINISHED, &words::UNFINISHED_HELP, tokens.warning),
+        RunState::Elsewhere => (&words::ELSEWHERE, &words::ELSEWHERE_HELP, tokens.info),
         RunState::Empty => (&words::EMPTY, &words::EMPTY_HELP, tokens.text_weak),
     }
 }

@@ -63,7 +63,8 @@ fn rank(state: RunState) -> u8 {
         RunState::Running => 0,
         RunState::Finished => 1,
         RunState::Unfinished => 2,
-        RunState::Empty => 3,
+        RunState::Elsewhere => 3,
+        RunState::Empty => 4,
     }
 }
 

@@ -145,7 +145,7 @@ impl Chip {
     pub fn new(ctx: &PanelCtx<'_>, shown: &Shown<'_>) -> Self {
         let key = shown.dir.clone().unwrap_or_else(|| shown::main_key(ctx));
         Self {
-            reading: ctx.state.runs.is_reading(&key),
+            reading: ctx.state.runs.is_first_reading(&key),
             main: shown.main,
             name: shown.name.clone(),
             colour: shown.colour,

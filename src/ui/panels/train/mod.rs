@@ -3,6 +3,7 @@
 mod compare;
 mod controls;
 mod figures;
+mod handoff;
 mod labels;
 mod machine;
 mod marks;
@@ -121,6 +122,7 @@ const MACHINE_WIDTH: f32 = 262.0;
 
 impl Panel for View {
     fn ui(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>) {
+        handoff::ui(ui.ctx(), ctx);
         let empty = ctx.state.train.phase == RunPhase::None && shown::compared(ctx).next().is_none();
         if empty {
             return waiting::ui(ui, ctx);

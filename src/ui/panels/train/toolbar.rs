@@ -59,6 +59,7 @@ fn start(ui: &mut Ui, ctx: &PanelCtx<'_>) {
     if button.clicked() {
         ctx.push(Action::Train(TrainAction::Start));
     }
+    super::handoff::opener(ui, ctx);
 }
 
 /// A button with an icon, a word and a tooltip; only the icon where there is little room.

@@ -33,11 +33,15 @@ pub fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>) {
                 if primary_button(ui, Some(Icon::Play), ctx.t(&words::START), true).clicked() {
                     ctx.push(Action::Train(TrainAction::Start));
                 }
+                ui.add_space(4.0);
+                super::handoff::opener(ui, ctx);
             }
             Some(obstacle) => {
                 if button(ui, Some(Icon::ArrowRight), ctx.t(&words::LOOK)).clicked() {
                     ctx.push(Action::Open(obstacle.panel));
                 }
+                ui.add_space(4.0);
+                super::handoff::opener(ui, ctx);
             }
         }
     });
