@@ -49,7 +49,9 @@ pub use event::{
     Outcome, RunEvent, RunSummary, StopReason, VerifyReport,
 };
 pub use ids::{RequestId, RunId};
-pub use metrics::{EvalMetrics, MemoryForecast, MetricsLine, Phases, SampleMetrics, StepMetrics};
+pub use metrics::{
+    DeviceForecast, EvalMetrics, MemoryForecast, MetricsLine, Phases, SampleMetrics, StepMetrics,
+};
 pub use model::{LinearReport, ModelReport};
 pub use predict::{
     Confusion, OutputColumn, PredictPlan, PredictPrompt, PredictReport, PredictRequest, PredictedRow, Score,

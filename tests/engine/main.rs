@@ -22,6 +22,7 @@ mod files;
 mod golden;
 mod layouts;
 mod optimizers;
+mod parallel;
 mod planner;
 mod runs;
 mod unit_rows;

@@ -7,6 +7,8 @@ pub struct EngineState {
     pub catalog: Catalog,
     /// None until the engine has started.
     pub device: Option<DeviceReport>,
+    /// Those that a run may be given.
+    pub devices: Vec<DeviceReport>,
     pub stats: Option<DeviceStats>,
     /// Why there is no engine.
     pub error: Option<UserError>,
@@ -30,9 +32,13 @@ impl EngineState {
 
     pub fn reduce(&mut self, event: &Event) {
         match event {
-            Event::Ready { catalog, device } => {
-                *self =
-                    Self { catalog: (**catalog).clone(), device: Some(device.clone()), ..Self::default() };
+            Event::Ready { catalog, device, devices } => {
+                *self = Self {
+                    catalog: (**catalog).clone(),
+                    device: Some(device.clone()),
+                    devices: devices.clone(),
+                    ..Self::default()
+                };
             }
             Event::Device { stats } => self.stats = Some(*stats),
             Event::Failed { request: None, error } => self.error = Some((**error).clone()),
