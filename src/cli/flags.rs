@@ -14,7 +14,7 @@ pub struct Common {
     /// Print the engine's events as JSON lines on stdout; logs go to stderr
     #[arg(long, global = true)]
     pub json: bool,
-    /// Where to compute: auto, cpu or cuda:N
+    /// Where to compute: auto, cpu, cuda:N; cuda:0,cuda:1 share a run
     #[arg(long, global = true, default_value = "auto", value_parser = values::device)]
     pub device: String,
     /// Language of messages (default: from LANG)

@@ -63,7 +63,7 @@ const ABOUT: [(&str, &str); 19] = [
 
 const FLAGS: [(&str, &str); 96] = [
     ("json", "在标准输出以 JSON 行打印引擎事件；日志输出到标准错误"),
-    ("device", "计算设备：auto、cpu 或 cuda:N"),
+    ("device", "计算设备：auto、cpu、cuda:N；cuda:0,cuda:1 共同训练"),
     ("lang", "消息语言（默认由 LANG 决定）"),
     ("model", "Hugging Face 格式的模型文件夹"),
     ("adapter", "PEFT 格式的适配器文件夹；可多次指定"),

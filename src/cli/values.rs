@@ -3,17 +3,20 @@
 use protocol::OutputColumn;
 use serde_json::Value;
 
-/// `auto`, `cpu`, `cuda` (the first one) or `cuda:N`.
+/// `auto`, `cpu`, `cuda` (the first one), `cuda:N` or `cpu:N`; of the latter also several, with commas between them.
 pub fn device(text: &str) -> Result<String, String> {
-    let known = match text {
-        "auto" | "cpu" | "cuda" => true,
-        _ => text.strip_prefix("cuda:").is_some_and(|index| index.parse::<u32>().is_ok()),
+    let several = text.contains(',');
+    let one = |name: &str| match name.trim() {
+        "cuda" => Some("cuda:0".to_owned()),
+        "cpu" => Some("cpu".to_owned()),
+        "auto" if !several => Some("auto".to_owned()),
+        name => {
+            let index = name.strip_prefix("cuda:").or_else(|| name.strip_prefix("cpu:"))?;
+            index.parse::<u32>().ok().map(|_| name.to_owned())
+        }
     };
-    match known {
-        true if text == "cuda" => Ok("cuda:0".into()),
-        true => Ok(text.into()),
-        false => Err("expected auto, cpu or cuda:N".into()),
-    }
+    let names: Option<Vec<String>> = text.split(',').map(one).collect();
+    names.map(|names| names.join(",")).ok_or_else(|| "expected auto, cpu, cuda:N, or cuda:N,cuda:M".into())
 }
 
 /// `KEY=VALUE`, where the value is JSON if it parses as JSON, and text otherwise.
@@ -155,7 +158,9 @@ mod tests {
     fn devices_are_the_contracts() {
         assert_eq!(device("cuda:3").unwrap(), "cuda:3");
         assert_eq!(device("cuda").unwrap(), "cuda:0");
-        for wrong in ["", "gpu", "cuda:", "cuda:-1", "CPU"] {
+        assert_eq!(device("cuda, cuda:1").unwrap(), "cuda:0,cuda:1");
+        assert_eq!(device("cpu:0,cpu:1").unwrap(), "cpu:0,cpu:1");
+        for wrong in ["", "gpu", "cuda:", "cuda:-1", "CPU", "cpu:0,", "auto,cpu:1"] {
             assert!(device(wrong).is_err(), "{wrong}");
         }
     }

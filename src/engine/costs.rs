@@ -4,7 +4,8 @@
 use std::cell::OnceCell;
 
 use burn::tensor::DType;
-use protocol::{DeviceKind, MemoryForecast, Result, RunConfig, Text};
+use protocol::config::Parallel;
+use protocol::{DeviceForecast, DeviceKind, MemoryForecast, Result, RunConfig, Text, text};
 
 use crate::device::{self, Chosen};
 use crate::memory::{self, Needs};
@@ -13,6 +14,7 @@ use crate::models::ModelFolder;
 use crate::nn::Quantization;
 use crate::optim::{Choice, Subject, block_matrices};
 use crate::planner::{self, Choices};
+use crate::spread;
 use crate::train::Layout;
 
 /// A model on a device, to be trained.
@@ -31,6 +33,9 @@ pub struct Costs<'a> {
     packed: bool,
     fused: bool,
     chosen: &'a Chosen,
+    parallel: Parallel,
+    /// The budget is the user's word, and each device's.
+    fixed: bool,
     /// Bytes of weights read in a second, once that was asked.
     speed: OnceCell<Option<f64>>,
 }
@@ -39,15 +44,30 @@ pub struct Costs<'a> {
 pub struct Cost {
     pub forecast: MemoryForecast,
     pub layout: Layout,
+    pub sharing: Sharing,
+}
+
+/// How the devices of a run share it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// There is one.
+    Alone,
+    /// Each has the model and computes its share of the rows.
+    Rows,
+    /// Each has so many of the blocks, in their order; the first has embedding and head, too.
+    Layers(Vec<usize>),
 }
 
 impl<'a> Costs<'a> {
     /// # Errors
     /// When optimizer, dtype or memory budget of the run file cannot be used.
     pub fn new(folder: &'a ModelFolder, config: &RunConfig, chosen: &'a Chosen) -> Result<Self> {
+        if chosen.count() > 1 && config.train.parallel == Parallel::Layers {
+            spread::refuse(folder.model(), chosen.count())?;
+        }
         let optimizer = Choice::of(&config.train)?;
         let dtype = device::compute_dtype(&config.model.dtype, chosen)?;
-        let budget = memory::budget(&config.train, device::memory_free(chosen))?;
+        let budget = memory::budget(&config.train, device::memory_free_each(chosen))?;
         let fused = device::fuses(chosen, dtype);
         let quantization = folder.model().quantization;
         let (answer, accumulation) = (config.train.sample_tokens, config.train.gradient_accumulation.max(1));
@@ -63,6 +83,8 @@ impl<'a> Costs<'a> {
             packed: config.data.packing,
             fused,
             chosen,
+            parallel: config.train.parallel,
+            fixed: memory::budget(&config.train, 0)? > 0,
             speed,
         })
     }
@@ -88,20 +110,90 @@ impl<'a> Costs<'a> {
 
     /// Micro-batches of `rows` rows of `time` tokens.
     pub fn of(&self, footprint: &Footprint, rows: u64, time: u64) -> Cost {
-        let (layout, forecast) =
-            planner::plan(&self.needs(footprint, rows, time), self.choices(), self.budget);
-        Cost { forecast, layout }
+        if self.chosen.count() == 1 {
+            let (layout, forecast) =
+                planner::plan(&self.needs(footprint, rows, time), self.choices(), self.budget);
+            return Cost { forecast, layout, sharing: Sharing::Alone };
+        }
+        match self.parallel {
+            Parallel::Data => self.by_rows(footprint, rows, time),
+            Parallel::Layers => self.by_layers(footprint, rows, time),
+            Parallel::Auto => {
+                let shared = self.by_rows(footprint, rows, time);
+                if shared.forecast.fits && shared.layout.streamed == 0 || !spread::can(self.folder.model()) {
+                    return shared;
+                }
+                let spread = self.by_layers(footprint, rows, time);
+                if spread.forecast.fits { spread } else { shared }
+            }
+        }
+    }
+
+    /// Each device with the whole model and its share of the rows.
+    fn by_rows(&self, footprint: &Footprint, rows: u64, time: u64) -> Cost {
+        let one_memory = self.chosen.shares_memory();
+        let needs = self.needs_by_rows(footprint, rows, time);
+        let budget =
+            if one_memory && self.fixed { self.budget.saturating_mul(self.workers()) } else { self.budget };
+        let (layout, mut forecast) = planner::plan(&needs, self.choices(), budget);
+        // The first one alone has what the optimizer remembers, and in one memory the weights.
+        let shared = forecast.optimizer + if one_memory { forecast.weights } else { 0 };
+        let another = match one_memory {
+            true => forecast.total.saturating_sub(shared) / self.workers(),
+            false => forecast.total.saturating_sub(shared),
+        };
+        let available = if one_memory { budget / self.workers() } else { budget };
+        let device = |(at, one): (usize, &Chosen)| DeviceForecast {
+            device: one.report.word(),
+            blocks: 0,
+            total: if at == 0 { another + shared } else { another },
+            available,
+        };
+        forecast.devices = self.chosen.all().enumerate().map(device).collect();
+        Cost { forecast, layout, sharing: Sharing::Rows }
+    }
+
+    fn needs_by_rows(&self, footprint: &Footprint, rows: u64, time: u64) -> Needs<'a> {
+        // Dicts stay together.
+        let each = if self.choices().divide { rows.div_ceil(self.workers()) } else { rows };
+        let workers = if self.chosen.shares_memory() { self.workers() } else { 1 };
+        Needs { workers, ..self.needs(footprint, each, time) }
+    }
+
+    /// Each device with some of the blocks.
+    fn by_layers(&self, footprint: &Footprint, rows: u64, time: u64) -> Cost {
+        let needs = self.needs(footprint, rows, time);
+        let each = if self.chosen.shares_memory() && !self.fixed {
+            self.budget / self.workers()
+        } else {
+            self.budget
+        };
+        let names = self.chosen.all().map(|one| one.report.word()).collect::<Vec<_>>();
+        let loads = spread::Loads::new(self.folder.model(), footprint, &needs, &|subject| {
+            self.optimizer.bytes(std::iter::once(subject), self.chosen.report.kind == DeviceKind::Cuda)
+        });
+        let spread = spread::plan(&needs, self.choices().divide, &loads, &names, each);
+        Cost { forecast: spread.forecast, layout: spread.layout, sharing: Sharing::Layers(spread.blocks) }
+    }
+
+    fn workers(&self) -> u64 {
+        self.chosen.count() as u64
     }
 
     /// The same, with how a step will go in words.
     pub fn told(&self, footprint: &Footprint, rows: u64, time: u64) -> Cost {
-        let Cost { mut forecast, layout } = self.of(footprint, rows, time);
+        let Cost { mut forecast, layout, sharing } = self.of(footprint, rows, time);
         let streams = (layout.streamed > 0).then(|| self.streams(&forecast, &layout));
-        forecast.plan = planner::words(&layout, &self.needs(footprint, rows, time), streams);
+        let needs = match sharing {
+            Sharing::Rows => self.needs_by_rows(footprint, rows, time),
+            Sharing::Alone | Sharing::Layers(_) => self.needs(footprint, rows, time),
+        };
+        forecast.plan = sharing_in_words(&sharing, &forecast, &needs);
+        forecast.plan.extend(planner::words(&layout, &needs, streams));
         if layout.streamed > 0 {
             forecast.plan.extend(self.without_streaming(footprint, rows, time));
         }
-        Cost { forecast, layout }
+        Cost { forecast, layout, sharing }
     }
 
     /// The setting with which all weights would have room on the device. It changes numbers: a choice of the user's.
@@ -143,6 +235,7 @@ impl<'a> Costs<'a> {
             packed: self.packed,
             base_learns: own > 0,
             fused: self.fused,
+            workers: 1,
         }
     }
 
@@ -178,5 +271,32 @@ impl<'a> Costs<'a> {
         let added =
             added.map(|(_, param)| Subject { name: &param.name, shape: &param.shape, block_matrix: None });
         self.optimizer.bytes(own.chain(added), self.chosen.report.kind == DeviceKind::Cuda)
+    }
+}
+
+/// What each device does, for people; nothing where there is one.
+fn sharing_in_words(sharing: &Sharing, forecast: &MemoryForecast, needs: &Needs<'_>) -> Vec<Text> {
+    match sharing {
+        Sharing::Alone => Vec::new(),
+        Sharing::Rows => {
+            let (count, rows) = (forecast.devices.len(), needs.rows);
+            vec![text!(
+                "Each of {count} devices has the model and trains its share of every batch: up to {rows} rows",
+                "{count} 个设备各有完整模型，各自训练每个批次的一部分：最多 {rows} 行"
+            )]
+        }
+        Sharing::Layers(blocks) => {
+            let each: Vec<String> = forecast
+                .devices
+                .iter()
+                .zip(blocks)
+                .map(|(one, blocks)| format!("{}: {blocks}", one.device))
+                .collect();
+            let each = each.join(", ");
+            vec![text!(
+                "The layers are spread over the devices ({each}); they compute one after the other",
+                "各层分布在多个设备上（{each}），依次计算"
+            )]
+        }
     }
 }

@@ -31,6 +31,7 @@ pub mod score;
 mod session;
 mod settings;
 mod sink;
+pub mod spread;
 mod suites;
 mod tokens;
 pub mod train;

@@ -41,6 +41,8 @@ pub struct Needs<'a> {
     pub base_learns: bool,
     /// Whether attention, norms and activations are single kernels: no scores of all pairs of positions are held.
     pub fused: bool,
+    /// How many compute so many rows each, with values and gradients of their own for what is trained, in one memory.
+    pub workers: u64,
 }
 
 /// The forecast of one layout, against `available` bytes.
@@ -117,6 +119,8 @@ impl<'a> Figures<'a> {
         let stays = sum(&[forecast.weights, forecast.trainable, forecast.optimizer]);
         let trains = shared.saturating_add(self.height(layout, forecast.gradients, inputs, step));
         forecast.total = stays.saturating_add(trains.max(forecast.evaluation).max(forecast.kv_cache));
+        let another = forecast.trainable.saturating_add(trains);
+        forecast.total = forecast.total.saturating_add(product(&[another, needs.workers.saturating_sub(1)]));
         forecast.fits = available == 0 || forecast.total <= available;
         forecast
     }

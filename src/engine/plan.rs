@@ -13,6 +13,7 @@ use protocol::{
 };
 
 use crate::batches::{Batches, check_packing, longest_row};
+pub use crate::costs::Sharing;
 use crate::costs::{Cost, Costs};
 use crate::device::Chosen;
 use crate::generate;
@@ -40,6 +41,7 @@ pub struct Plan {
     pub dtype: DType,
     pub forecast: MemoryForecast,
     pub layout: Layout,
+    pub sharing: Sharing,
     /// Where the forecast does not fit: what would.
     too_large: Option<UserError>,
     pub trainable: u64,
@@ -130,7 +132,7 @@ impl Plan {
         costs.optimizer.suits(footprint.is_own())?;
         let batch = config.train.batch_size.min(rows.max(1) as u64);
         let longest = longest_row(&config, survey.verdict.longest);
-        let Cost { forecast, layout } = costs.told(&footprint, batch, longest);
+        let Cost { forecast, layout, sharing } = costs.told(&footprint, batch, longest);
         let standing = Standing {
             config: &config,
             costs: &costs,
@@ -164,6 +166,7 @@ impl Plan {
             dtype,
             forecast,
             layout,
+            sharing,
             too_large,
             trainable,
             pad,
@@ -348,10 +351,11 @@ pub(crate) fn check_numbers(config: &RunConfig) -> Result<()> {
     .mend(Text::fixed("correct them", "请更正这些值")))
 }
 
-/// The device's kind in words, for the plan.
+/// The devices as the command line names them, for the plan.
 pub fn device_name(chosen: &Chosen) -> String {
-    match chosen.report.kind {
-        DeviceKind::Cpu => "cpu".into(),
-        DeviceKind::Cuda => format!("cuda:{}", chosen.report.index),
+    let words: Vec<String> = chosen.all().map(|one| one.report.word()).collect();
+    match words.as_slice() {
+        [_] if chosen.report.kind == DeviceKind::Cpu => "cpu".into(),
+        _ => words.join(","),
     }
 }

@@ -35,7 +35,7 @@ const WAIT: Duration = Duration::from_millis(100);
 /// Where the engine computes and where it keeps things.
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
-    /// `auto`, `cpu` or `cuda:N`.
+    /// `auto`, `cpu` or `cuda:N`, or several with commas between them, which share runs.
     pub device: String,
     /// Runs without a folder of their own go here.
     pub runs_dir: PathBuf,
@@ -242,7 +242,8 @@ impl Worker {
             }
         };
         if self.role == Thread::Work {
-            self.sink.emit(Event::Ready { catalog: Box::new(catalog()), device: chosen.report.clone() });
+            let (device, devices) = (chosen.report.clone(), device::on_offer());
+            self.sink.emit(Event::Ready { catalog: Box::new(catalog()), device, devices });
         }
         Some(chosen)
     }

@@ -18,6 +18,9 @@ pub enum Event {
     Ready {
         catalog: Box<Catalog>,
         device: DeviceReport,
+        /// Every device that a run may be given, by the names that `train.devices` has for them.
+        #[serde(default)]
+        devices: Vec<DeviceReport>,
     },
     /// Long work moves. `total` 0 means unknown.
     Progress {
@@ -240,6 +243,16 @@ pub struct DeviceReport {
     pub memory_bytes: u64,
     /// One line: why this device, or what to install for a better one.
     pub note: Option<Text>,
+}
+
+impl DeviceReport {
+    /// As `train.devices` and `--device` name it.
+    pub fn word(&self) -> String {
+        match self.kind {
+            DeviceKind::Cpu => format!("cpu:{}", self.index),
+            DeviceKind::Cuda => format!("cuda:{}", self.index),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

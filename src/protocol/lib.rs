@@ -53,7 +53,9 @@ pub use event::{
 pub use folder::{EntryKind, FolderEntry, FolderPlace, FolderReport};
 pub use handoff::{HandoffReport, HandoffRequest, ImportReport, Launch};
 pub use ids::{RequestId, RunId};
-pub use metrics::{EvalMetrics, MemoryForecast, MetricsLine, Phases, SampleMetrics, StepMetrics};
+pub use metrics::{
+    DeviceForecast, EvalMetrics, MemoryForecast, MetricsLine, Phases, SampleMetrics, StepMetrics,
+};
 pub use model::{LinearReport, ModelReport};
 pub use predict::{
     Confusion, OutputColumn, PredictPlan, PredictPrompt, PredictReport, PredictRequest, PredictedRow, Score,

@@ -157,6 +157,21 @@ pub struct MemoryForecast {
     /// How a step goes with that memory, in sentences.
     #[serde(default)]
     pub plan: Vec<Text>,
+    /// Where several devices share the run: what each of them needs. The figures above are then those of the fullest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<DeviceForecast>,
+}
+
+/// What a run needs of one of its devices.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceForecast {
+    /// As `train.devices` names it.
+    pub device: String,
+    /// Blocks of the model that it has, where layers are spread; 0: the whole model.
+    pub blocks: u64,
+    pub total: u64,
+    /// 0 if unknown.
+    pub available: u64,
 }
 
 impl MemoryForecast {

@@ -23,6 +23,7 @@ mod golden;
 mod handoff;
 mod layouts;
 mod optimizers;
+mod parallel;
 mod planner;
 mod runs;
 mod unit_rows;

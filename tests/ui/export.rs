@@ -76,7 +76,7 @@ fn opened(window: &Window, engine: &FakeEngine, desktop: &FakeDesktop) -> Harnes
     let mut harness = window.open(engine, desktop);
     harness.run();
     if let Event::Ready { device, .. } = ready() {
-        engine.tell(Event::Ready { catalog: Box::new(catalog()), device });
+        engine.tell(Event::Ready { catalog: Box::new(catalog()), device, devices: Vec::new() });
     }
     harness.state().push(Action::Edit(Box::new(example())));
     harness.state().push(Action::Open(PANELS[5].panel_id()));

@@ -50,7 +50,7 @@ pub fn panel(window: &Window, engine: &FakeEngine, desktop: &FakeDesktop) -> Har
     let mut harness = window.open(engine, desktop);
     harness.run();
     if let Event::Ready { device, .. } = ready() {
-        engine.tell(Event::Ready { catalog: Box::new(catalog()), device });
+        engine.tell(Event::Ready { catalog: Box::new(catalog()), device, devices: Vec::new() });
     }
     harness.state().push(Action::Edit(Box::new(example())));
     harness.run();

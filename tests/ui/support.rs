@@ -58,6 +58,7 @@ impl Window {
 
 pub fn ready() -> Event {
     Event::Ready {
+        devices: Vec::new(),
         catalog: Box::new(Catalog::default()),
         device: DeviceReport {
             kind: DeviceKind::Cpu,

@@ -5,14 +5,25 @@ use protocol::{DeviceKind, DeviceReport, Text};
 
 use super::{Chosen, memory};
 
-pub fn choose(note: Option<Text>) -> Chosen {
+/// Workers that the CPU's cores may be shared by.
+const MOST: u32 = 64;
+
+/// Which worker `cpu` (the first) or `cpu:N` names; None where it is neither.
+pub fn index(wish: &str) -> Option<u32> {
+    match wish.strip_prefix("cpu")? {
+        "" => Some(0),
+        rest => rest.strip_prefix(':')?.parse().ok().filter(|index| *index < MOST),
+    }
+}
+
+pub fn choose(index: u32, note: Option<Text>) -> Chosen {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let report = DeviceReport {
         kind: DeviceKind::Cpu,
-        index: 0,
+        index,
         name: format!("CPU, {threads} threads"),
         memory_bytes: memory::system_memory().map_or(0, |system| system.total_memory()),
         note,
     };
-    Chosen { device: Device::flex(), report }
+    Chosen::new(Device::flex(), report)
 }

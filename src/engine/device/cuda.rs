@@ -1,6 +1,7 @@
 //! NVIDIA GPUs: Burn's CUDA backend, with kernels compiled by NVRTC.
 
-use std::sync::OnceLock;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use burn::tensor::{Device, DeviceType, FloatDType, Tensor};
 use cubecl::config::streaming::StreamPriority;
@@ -13,11 +14,24 @@ use protocol::{DeviceKind, DeviceReport, DeviceStats, Text, text};
 use super::toolkit::{self, Missing, SearchRoots, version_name};
 use super::{Chosen, Unusable, fault, start};
 
+/// GPUs that were tried and can be used: the settings of a run name them again and again.
+static TRIED: Mutex<BTreeMap<u32, Chosen>> = Mutex::new(BTreeMap::new());
+
 /// Looks for the driver and for the kernel compiler with its headers, and runs a kernel.
 ///
 /// # Errors
 /// Why this GPU cannot be used, and what mends it.
 pub fn probe(index: u32) -> Result<Chosen, Unusable> {
+    let tried = || TRIED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(chosen) = tried().get(&index) {
+        return Ok(chosen.clone());
+    }
+    let chosen = try_first(index)?;
+    tried().insert(index, chosen.clone());
+    Ok(chosen)
+}
+
+fn try_first(index: u32) -> Result<Chosen, Unusable> {
     configure();
     // Without a driver this is empty; `Device::cuda` would panic.
     let devices = Device::enumerate(DeviceType::Cuda).into_vec();
@@ -41,7 +55,32 @@ pub fn probe(index: u32) -> Result<Chosen, Unusable> {
     check_toolkit()?;
     run_first_kernel(&device)?;
     let report = report(&device, index);
-    Ok(Chosen { device, report })
+    Ok(Chosen::new(device, report))
+}
+
+/// Every GPU that the driver shows, by name and memory; none is started.
+pub fn reports() -> Vec<DeviceReport> {
+    configure();
+    let devices = Device::enumerate(DeviceType::Cuda).into_vec();
+    let report = |(index, device): (usize, Device)| DeviceReport {
+        kind: DeviceKind::Cuda,
+        index: index as u32,
+        name: name(&device, index as u32),
+        memory_bytes: managed(&device)
+            .and_then(|gpu| gpu.memory_info().ok())
+            .map_or(0, |memory| memory.total),
+        note: None,
+    };
+    devices.into_iter().enumerate().map(report).collect()
+}
+
+/// Whether GPUs hand each other numbers themselves (NCCL): without it collective operations panic.
+pub fn has_transport(index: u32) -> bool {
+    cubecl::Device::Cuda(CudaDevice::new(index as usize)).client().has_device_transport()
+}
+
+fn name(device: &Device, index: u32) -> String {
+    device.identity().map_or_else(|| format!("CUDA GPU {index}"), |identity| identity.name)
 }
 
 /// Sets up cubecl before its first use. Only what this program decides; `CUBECL_…` variables still count, files
@@ -151,7 +190,6 @@ fn run_first_kernel(device: &Device) -> Result<(), Unusable> {
 }
 
 fn report(device: &Device, index: u32) -> DeviceReport {
-    let name = device.identity().map_or_else(|| format!("CUDA GPU {index}"), |identity| identity.name);
     let client = cubecl::Device::Cuda(CudaDevice::new(index as usize)).client();
     let memory_bytes = client.properties().memory.max_memory().unwrap_or(0);
     let note = (!device.supports_dtype(FloatDType::BF16)).then(|| {
@@ -160,7 +198,7 @@ fn report(device: &Device, index: u32) -> DeviceReport {
             "该显卡不支持 bf16 计算：`auto` 将使用 f32",
         )
     });
-    DeviceReport { kind: DeviceKind::Cuda, index, name, memory_bytes, note }
+    DeviceReport { kind: DeviceKind::Cuda, index, name: name(device, index), memory_bytes, note }
 }
 
 /// The driver's management library, opened once; none where there is no driver.

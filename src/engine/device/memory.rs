@@ -15,6 +15,22 @@ pub fn memory_in_use(chosen: &Chosen) -> u64 {
     }
 }
 
+/// Memory that a new run may take of each of its devices: the least that one has.
+pub fn memory_free_each(chosen: &Chosen) -> u64 {
+    if chosen.shares_memory() {
+        return memory_free(chosen);
+    }
+    chosen.all().map(memory_free).min().unwrap_or(0)
+}
+
+/// The most that one of the devices of a run has in use.
+pub fn memory_in_use_at_most(chosen: &Chosen) -> u64 {
+    if chosen.shares_memory() {
+        return memory_in_use(chosen);
+    }
+    chosen.all().map(memory_in_use).max().unwrap_or(0)
+}
+
 /// Memory that a new run may take.
 pub fn memory_free(chosen: &Chosen) -> u64 {
     match chosen.report.kind {

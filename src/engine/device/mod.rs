@@ -12,15 +12,17 @@ pub mod links;
 pub mod memory;
 mod meter;
 mod peak;
+mod several;
 mod start;
 pub mod toolkit;
 
 use burn::tensor::{DType, Device, FloatDType};
 use protocol::{DeviceKind, DeviceReport, Result, Text, UserError, text};
 
-pub use memory::{memory_free, memory_in_use, resident_bytes};
+pub use memory::{memory_free, memory_free_each, memory_in_use, memory_in_use_at_most, resident_bytes};
 pub use meter::Meter;
 pub use peak::PeakMeter;
+pub use several::{choose, for_run, on_offer};
 pub use start::prepare;
 
 /// A device that was tried.
@@ -28,6 +30,44 @@ pub use start::prepare;
 pub struct Chosen {
     pub device: Device,
     pub report: DeviceReport,
+    /// Further devices that share a run with it; these have no others.
+    pub others: Vec<Self>,
+    /// The user named it, rather than leaving the choice to the program.
+    pub by_name: bool,
+}
+
+impl Chosen {
+    fn new(device: Device, report: DeviceReport) -> Self {
+        Self { device, report, others: Vec::new(), by_name: false }
+    }
+
+    /// It and the others.
+    pub fn all(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.others)
+    }
+
+    pub fn count(&self) -> usize {
+        1 + self.others.len()
+    }
+
+    /// For people: its name, and where there are others, the words for all of them.
+    pub fn told(&self) -> String {
+        let words: Vec<String> = self.all().map(|one| one.report.word()).collect();
+        match words.as_slice() {
+            [_] => self.report.name.clone(),
+            _ => format!("{} ({})", self.report.name, words.join(", ")),
+        }
+    }
+
+    /// Whether they hand each other numbers without the host.
+    pub fn has_transport(&self) -> bool {
+        self.all().all(|one| one.report.kind == DeviceKind::Cuda && cuda::has_transport(one.report.index))
+    }
+
+    /// Whether all of them have one memory.
+    pub fn shares_memory(&self) -> bool {
+        self.report.kind == DeviceKind::Cpu
+    }
 }
 
 /// Why a GPU cannot be used.
@@ -42,21 +82,23 @@ impl Unusable {
     }
 }
 
-/// `auto`, `cpu`, or `cuda:N`.
-///
-/// # Errors
-/// When the word is none of these, or a GPU was asked for by name and cannot be used.
-pub fn choose(wish: &str) -> Result<Chosen> {
+/// One device: `auto`, `cpu`, `cpu:N` or `cuda:N`.
+fn choose_one(wish: &str) -> Result<Chosen> {
+    if let Some(index) = cpu::index(wish) {
+        return Ok(Chosen { by_name: true, ..cpu::choose(index, None) });
+    }
     match wish {
-        "cpu" => Ok(cpu::choose(None)),
-        "auto" | "" => Ok(cuda::probe(0).unwrap_or_else(|reason| cpu::choose(Some(fallback_note(&reason))))),
+        "auto" | "" => {
+            Ok(cuda::probe(0).unwrap_or_else(|reason| cpu::choose(0, Some(fallback_note(&reason)))))
+        }
         _ => {
             let index = gpu_index(wish).ok_or_else(|| {
                 UserError::bad_input(text!("There is no device `{wish}`", "没有名为 `{wish}` 的设备"))
                     .at_item("--device")
                     .mend(Text::fixed("use auto, cpu or cuda:0", "请使用 auto、cpu 或 cuda:0"))
             })?;
-            cuda::probe(index).map_err(|Unusable { what, mend }| {
+            let named = |chosen| Chosen { by_name: true, ..chosen };
+            cuda::probe(index).map(named).map_err(|Unusable { what, mend }| {
                 let (en, zh) = (mend.en, mend.zh);
                 UserError::bad_input(what)
                     .at_item("--device")

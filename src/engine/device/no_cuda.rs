@@ -15,6 +15,14 @@ pub fn probe(_: u32) -> Result<Chosen, Unusable> {
     ))
 }
 
+pub fn reports() -> Vec<protocol::DeviceReport> {
+    Vec::new()
+}
+
+pub fn has_transport(_: u32) -> bool {
+    false
+}
+
 pub fn driver_free(_: &Device) -> Option<u64> {
     None
 }

@@ -60,6 +60,7 @@ pub fn bench(
         packed: false,
         base_learns: learner.adapter.is_none(),
         fused: device::fuses(&chosen, dtype),
+        workers: 1,
     };
     // What is timed is the batch that was asked for, on weights that are there.
     let (layout, _) = planner::plan(&needs, Choices::default(), device::memory_free(&chosen) / 10 * 9);

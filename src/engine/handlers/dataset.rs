@@ -8,7 +8,7 @@ use protocol::{Control, Event, PreviewSource, RequestId, Result, RunConfig};
 
 use super::desk::{Encoding, Waiting};
 use super::{Desk, Reporter};
-use crate::device::Chosen;
+use crate::device::{self, Chosen};
 use crate::plan::{Plan, absolute};
 use crate::sink::Sink;
 
@@ -120,6 +120,7 @@ pub fn check(
     sink: &mut Sink,
 ) -> Result<()> {
     let now = chrono::Local::now().naive_local();
+    let chosen = &device::for_run(chosen, &config.train.devices)?;
     let plan = {
         let reporter = Reporter::of_look(request, control, sink);
         Plan::survey(config, base, now, chosen, (&mut desk.library, &reporter))?

@@ -8,7 +8,7 @@ use protocol::{Estimate, Event, RequestId, Result, RunConfig, UserError};
 
 use crate::batches::{check_packing, longest_row};
 use crate::costs::Costs;
-use crate::device::Chosen;
+use crate::device::{self, Chosen};
 use crate::export::{StoredAs, model_bytes};
 use crate::methods::{self, Footprint};
 use crate::models::{Growth, ModelFolder};
@@ -32,7 +32,10 @@ pub fn estimate(
     let config = absolute(config, base);
     let mut estimate = Estimate::default();
     let time = longest_row(&config, longest.unwrap_or(u64::MAX));
+    let devices = device::for_run(chosen, &config.train.devices);
+    let chosen = devices.as_ref().unwrap_or(chosen);
     let mut weigher = Weigher { config: &config, time, chosen, estimate: &mut estimate };
+    weigher.keep(devices.as_ref().map_err(UserError::clone));
     weigher.schedule(steps.or(Some(config.train.max_steps)).unwrap_or(0));
     if let Some(mut folder) = weigher.keep(open_model(&config)) {
         let grown = grow(&mut folder, &config);

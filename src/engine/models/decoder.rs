@@ -7,7 +7,7 @@ use protocol::Result;
 use super::{Model, ModelInfo, PrefixPositions};
 use crate::nn::ops::{self, Mask, Starts};
 use crate::nn::{
-    AdapterView, Held, Order, Pass, Positions, Prefix, PrefixAdapter, QkvProj, Site, Stack, ViewSpec,
+    AdapterView, Copies, Held, Order, Pass, Positions, Prefix, PrefixAdapter, QkvProj, Site, Stack, ViewSpec,
 };
 
 /// Shape of the hidden state between blocks.
@@ -189,6 +189,7 @@ pub fn in_order(info: &ModelInfo, rows: &Rows<'_>, device: &Device) -> Positions
         views: info.views.iter().map(|view| view.view(&order, device)).collect(),
         ids: Tensor::from_data(TensorData::new(ids, [order.rows(), order.time]), device),
         own: None,
+        copies: Copies::default(),
     }
 }
 
@@ -231,6 +232,7 @@ pub fn lanes_in_order(
         views: model.info.views.iter().map(view).collect(),
         ids: Tensor::from_data(TensorData::new(ids, [order.rows(), order.time]), device),
         own: None,
+        copies: Copies::default(),
     }
 }
 

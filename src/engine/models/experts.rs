@@ -144,6 +144,7 @@ mod tests {
             prefix: None,
             cache: None,
             dropout: None,
+            at: None,
         };
         let wave = |step: f64| Tensor::<1, Int>::arange(0..2 * 7 * 6, device).float().mul_scalar(step).sin();
         let x = wave(1.7).reshape([2, 7, 6]).autodiff().require_grad();

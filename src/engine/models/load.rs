@@ -13,7 +13,7 @@ use serde_json::{Map, Value as Json};
 use super::{Builder, ConfigJson, FAMILIES, Family, Growth, Model, ModelInfo, family_of};
 use crate::nn::packed::Outputs;
 use crate::nn::{
-    Elsewhere, Initial, Packed, Param, ParamId, ParamStore, Quantised, Quantization, Stream, Value,
+    Elsewhere, Initial, Packed, Param, ParamId, ParamStore, Quantised, Quantization, Stages, Stream, Value,
     float_dtype,
 };
 use crate::weights::{Checkpoint, StoredMatrix, Wanted, load_tensor};
@@ -89,6 +89,7 @@ impl ModelFolder {
             dtype: DType::F32,
             quantization: None,
             stream: None,
+            stages: None,
         };
         Ok(Self { dir: dir.to_owned(), config, family, info, blueprint, checkpoint: None, streamed: 0 })
     }
@@ -163,6 +164,12 @@ impl ModelFolder {
         Self { streamed: blocks.min(self.info.num_layers), ..self }
     }
 
+    /// The same, whose blocks will be on several devices.
+    pub fn spread(mut self, stages: Option<Stages>) -> Self {
+        self.blueprint.stages = stages;
+        self
+    }
+
     /// Bytes of weights, as `dtype`, that can be read in a second: measured on the beginning of one matrix. None where
     /// nothing tells.
     pub fn reading_speed(&self, dtype: DType) -> Option<f64> {
@@ -214,7 +221,11 @@ impl ModelFolder {
         let packed = self.packing();
         let blocks = self.streamed_matrices();
         let mut streamed: Vec<Vec<Weak<Elsewhere>>> = vec![Vec::new(); self.streamed];
-        for param in self.blueprint.params.iter_mut() {
+        self.blueprint.device = device.clone();
+        let model = &self.blueprint;
+        let places: Vec<Device> =
+            model.params.iter().map(|(_, param)| model.place_of(&param.name).clone()).collect();
+        for (param, device) in self.blueprint.params.iter_mut().zip(&places) {
             let name = names(family, &param.name)
                 .into_iter()
                 .find(|name| checkpoint.info(name).is_some())
@@ -239,6 +250,15 @@ impl ModelFolder {
         self.blueprint.grow_read();
         self.blueprint.stream = (self.streamed > 0).then(|| Stream::new(streamed));
         Ok(self.placed(device, dtype))
+    }
+
+    /// A second model on the device of a first one, whose folder and new tokens are the same: it takes over the first's
+    /// `values`, in the order of the parameters, and reads nothing.
+    pub fn beside(mut self, values: Vec<Value>, device: &Device, dtype: DType) -> Model {
+        for (param, value) in self.blueprint.params.iter_mut().zip(values) {
+            param.value = value;
+        }
+        self.placed(device, dtype)
     }
 
     /// By name, the matrices that are kept in few bits.
@@ -274,6 +294,7 @@ impl ModelFolder {
     fn placed(mut self, device: &Device, dtype: DType) -> Model {
         self.blueprint.device = device.clone();
         self.blueprint.dtype = dtype;
+        self.blueprint.settle();
         self.blueprint
     }
 }

@@ -10,7 +10,7 @@ use protocol::{Result, Text, UserError, text};
 use super::{Decoder, Family, Front, Growth, HiddenShape, Rows, lanes_in_order};
 use crate::nn::{
     AdapterView, DropoutKey, KeysValues, KvCache, ParamId, ParamStore, Pass, Positions, Prefix, Quantization,
-    Role, Site, SiteKind, Stream, Tape, ViewSpec, ops, packed::Outputs,
+    Role, Site, SiteKind, Stages, Stream, Tape, Value, ViewSpec, on, ops, packed::Outputs,
 };
 
 /// Sizes of a model, as config.json gives them.
@@ -56,6 +56,8 @@ pub struct Model {
     pub quantization: Option<Quantization>,
     /// Brings the matrices of blocks that are elsewhere; None where all weights are on the device.
     pub stream: Option<Stream>,
+    /// Where each block is; None where all are on `device`, on which everything else is in any case.
+    pub stages: Option<Stages>,
 }
 
 /// What distinguishes one pass from another.
@@ -165,7 +167,17 @@ impl Model {
 
     pub fn pass<'a>(&'a self, positions: &'a Positions, options: PassOptions<'a>) -> Pass<'a> {
         let PassOptions { adapter, tape, prefix, cache, dropout } = options;
-        Pass { base: &self.params, adapter, dtype: self.dtype, positions, tape, prefix, cache, dropout }
+        Pass {
+            base: &self.params,
+            adapter,
+            dtype: self.dtype,
+            positions,
+            tape,
+            prefix,
+            cache,
+            dropout,
+            at: None,
+        }
     }
 
     /// Ids to the device, `[batch, time]`.
@@ -193,14 +205,53 @@ impl Model {
             // After the last block comes the first one, for the next token or batch.
             hidden = self.block(index, Some((index + 1) % count), pass, hidden);
         }
-        hidden
+        on(hidden, &self.device)
     }
 
-    /// Block `index`, with its weights brought to the device if they are elsewhere, and those of block `next` read
+    /// Block `index` on its device, with its weights brought there if they are elsewhere, and those of block `next` read
     /// meanwhile.
     pub fn block(&self, index: usize, next: Option<usize>, pass: &Pass<'_>, hidden: Tensor<3>) -> Tensor<3> {
         let _at_work = self.stream.as_ref().map(|stream| stream.enter(index, next));
-        self.decoder.block(index, pass, hidden)
+        let Some(device) = self.stages.as_ref().and_then(|stages| stages.device(index)) else {
+            return self.decoder.block(index, pass, hidden);
+        };
+        let hidden = on(hidden, device);
+        if *device == self.device {
+            return self.decoder.block(index, &Pass { at: Some(device), ..*pass }, hidden);
+        }
+        let positions = pass.positions.on(device);
+        self.decoder.block(index, &Pass { at: Some(device), positions: &positions, ..*pass }, hidden)
+    }
+
+    /// Where block `index` computes.
+    pub fn device_of(&self, index: usize) -> &Device {
+        self.stages.as_ref().and_then(|stages| stages.device(index)).unwrap_or(&self.device)
+    }
+
+    /// The block that a parameter belongs to by its name, of the model's own or of an adapter's.
+    pub fn block_of(&self, name: &str) -> Option<usize> {
+        let layer = self.sites.iter().find_map(|site| site.layer)?;
+        let path = self.block_path(layer)?;
+        let stem = path.strip_suffix(&format!("{layer}."))?;
+        let rest = name.get(name.find(stem)? + stem.len()..)?;
+        rest.split_once('.')?.0.parse().ok().filter(|block| *block < self.info.num_layers)
+    }
+
+    /// Where a parameter of this name belongs.
+    pub fn place_of(&self, name: &str) -> &Device {
+        self.block_of(name).map_or(&self.device, |block| self.device_of(block))
+    }
+
+    /// Brings parameters to where they belong.
+    pub fn settle(&mut self) {
+        if self.stages.is_none() {
+            return;
+        }
+        let places: Vec<Device> =
+            self.params.iter().map(|(_, param)| self.place_of(&param.name).clone()).collect();
+        for (param, device) in self.params.iter_mut().zip(&places) {
+            param.value = std::mem::replace(&mut param.value, Value::Absent).on(device);
+        }
     }
 
     /// The matrices that may be elsewhere while they are frozen, and the block of each.

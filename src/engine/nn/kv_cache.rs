@@ -59,7 +59,8 @@ impl KvCache {
         for (layer, slot) in gathered.layers.iter_mut().enumerate() {
             let taken = parts.iter().zip(&indices).filter_map(|((cache, spans), index)| {
                 let room = cache.layers[layer].as_ref()?;
-                Some(room.taken(index.as_ref()?.clone(), spans.len()))
+                let index = index.as_ref()?.clone().to_device(&room.keys.device());
+                Some(room.taken(index, spans.len()))
             });
             let (keys, values): (Vec<_>, Vec<_>) = taken.unzip();
             if !keys.is_empty() {

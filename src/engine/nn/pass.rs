@@ -10,8 +10,8 @@ use burn::tensor::{DType, Device, Gradients as BurnGradients, Int, Tensor};
 use super::ops::LowRank;
 use super::params::{float_dtype, row_lengths};
 use super::{
-    BlockAdapter, DropoutKey, KeysValues, KvCache, NewRows, ParamId, ParamStore, Prefix, PrefixAdapter,
-    PromptAdapter,
+    BlockAdapter, Copies, DropoutKey, KeysValues, KvCache, NewRows, ParamId, ParamStore, Prefix,
+    PrefixAdapter, PromptAdapter,
 };
 use super::{SiteId, Space, Value, View, put_rows};
 
@@ -90,6 +90,8 @@ pub struct Positions {
     pub ids: Tensor<2, Int>,
     /// What a family with an arrangement of its own keeps for its layers.
     pub own: Option<Arc<dyn Any + Send + Sync>>,
+    /// The same on other devices.
+    pub copies: Copies,
 }
 
 impl Positions {
@@ -102,6 +104,7 @@ impl Positions {
             prefix: Prefix::new(),
             ids: Tensor::zeros([1, 1], device),
             own: None,
+            copies: Copies::default(),
         }
     }
 }
@@ -119,6 +122,8 @@ pub struct Pass<'a> {
     pub cache: Option<&'a RefCell<KvCache>>,
     /// None outside training.
     pub dropout: Option<DropoutKey>,
+    /// Where layers are spread: the device at work, to which parameters come that are elsewhere.
+    pub at: Option<&'a Device>,
 }
 
 impl Pass<'_> {
@@ -198,9 +203,13 @@ impl Pass<'_> {
     fn value(&self, id: ParamId) -> Value {
         let id = self.adapter.and_then(|adapter| adapter.replacement(id)).unwrap_or(id);
         let param = self.store(id).get(id);
-        match self.tape {
+        let value = match self.tape {
             Some(tape) if param.trainable => tape.leaf(id, &param.value),
             _ => param.value.clone(),
+        };
+        match self.at {
+            Some(device) => value.on(device),
+            None => value,
         }
     }
 
@@ -236,14 +245,19 @@ impl Tape {
                 Value::Packed(_) | Value::Elsewhere(_) | Value::Absent => None,
             };
             if let Some(gradient) = gradient {
-                let sum = match into.remove(&id) {
-                    Some(so_far) => so_far + gradient,
-                    None => gradient,
-                };
-                into.insert(id, sum);
+                add_gradient(into, id, gradient);
             }
         }
     }
+}
+
+/// Adds to the gradient of a parameter, if it has one already.
+pub fn add_gradient(into: &mut Gradients, id: ParamId, gradient: Tensor<1>) {
+    let sum = match into.remove(&id) {
+        Some(so_far) => so_far + gradient,
+        None => gradient,
+    };
+    into.insert(id, sum);
 }
 
 fn tracked(value: Value) -> Value {

@@ -88,6 +88,18 @@ impl Slots {
         self.stored.insert(key(name, kind), Stored::Codes(codes));
     }
 
+    /// Brings what is on a device to the one that `place` has for the parameter.
+    pub fn settle(&mut self, place: impl Fn(&str) -> Device) {
+        for (key, state) in &mut self.stored {
+            let device = place(key.rsplit_once('#').map_or(key.as_str(), |(name, _)| name));
+            match state {
+                Stored::Floats(floats) => *floats = floats.clone().to_device(&device),
+                Stored::Codes(codes) => *codes = codes.clone().to_device(&device),
+                Stored::Host(_) => {}
+            }
+        }
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Stored)> {
         self.stored.iter().map(|(name, state)| (name.as_str(), state))
     }

@@ -17,7 +17,7 @@ use super::head::{Head, Labels};
 use super::layout::{self, Layout};
 use crate::models::{Model, PassOptions, Rows};
 use crate::nn::{
-    AdapterView, DropoutKey, Gradients, KeysValues, Positions, Prefix, Tape, backward_prefix, ops,
+    AdapterView, DropoutKey, Gradients, KeysValues, Positions, Prefix, Tape, backward_prefix, on, ops,
 };
 
 /// One micro-batch's way through the model.
@@ -69,7 +69,8 @@ impl Front {
     fn record(backward: &Backward<'_>, positions: &Positions) -> Self {
         let tape = Tape::default();
         let made = backward.model.prefix(positions, backward.options(Some(&tape)));
-        let plain: Prefix = made.iter().map(KeysValues::inner).collect();
+        let place = |(layer, front): (usize, &KeysValues)| front.inner().on(backward.model.device_of(layer));
+        let plain: Prefix = made.iter().enumerate().map(place).collect();
         let gradients = RefCell::new(plain.iter().map(|_| None).collect());
         Self { made, tape, plain, gradients }
     }
@@ -85,8 +86,9 @@ impl Front {
     }
 
     fn keep(&self, index: usize, gradient: Option<KeysValues>) {
-        if let Some(place) = self.gradients.borrow_mut().get_mut(index) {
-            *place = gradient;
+        let home = self.made.get(index).map(|made| made.keys.device());
+        if let (Some(place), Some(home)) = (self.gradients.borrow_mut().get_mut(index), home) {
+            *place = gradient.map(|gradient| gradient.on(&home));
         }
     }
 
@@ -156,6 +158,7 @@ impl Backward<'_> {
             }
             // Behind the last block comes the last one whose graph has to be made anew.
             let next = if index + 1 < count { Some(index + 1) } else { self.last_without_graph(count) };
+            x = on(x, self.model.device_of(index));
             if index + self.layout.kept_graphs >= count {
                 let graph = self.record(place, (index, next), x, input_learns || index > 0);
                 x = graph.output.clone().inner();
@@ -167,7 +170,7 @@ impl Backward<'_> {
             saved.push(self.saved(x)?);
             x = y;
         }
-        Ok(Some((saved, x)))
+        Ok(Some((saved, on(x, &self.model.device))))
     }
 
     fn last_without_graph(&self, count: usize) -> Option<usize> {
@@ -221,7 +224,7 @@ impl Backward<'_> {
                 Saved::Input(input) => self.record(place, around, input, learns),
                 Saved::Moved(data) => {
                     let dtype = data.dtype();
-                    let input = Tensor::from_data(data, (&self.model.device, dtype));
+                    let input = Tensor::from_data(data, (self.model.device_of(index), dtype));
                     self.record(place, around, input, learns)
                 }
                 Saved::Graph(graph) => graph,
@@ -229,11 +232,11 @@ impl Backward<'_> {
             if !output.is_tracked() {
                 break;
             }
-            let mut all = ops::backward_from(output, outgoing);
+            let mut all = ops::backward_from(output, on(outgoing, self.model.device_of(index)));
             tape.collect(&mut all, gradients);
             place.front.keep(index, prefix.and_then(|leaves| leaves.gradients(&mut all)));
             gradient = if learns { input.grad_remove(&mut all) } else { None };
         }
-        Some(gradient)
+        Some(gradient.map(|gradient| on(gradient, &self.model.device)))
     }
 }

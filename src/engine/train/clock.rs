@@ -1,6 +1,6 @@
 //! Where a step's time goes.
 
-use std::cell::Cell;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use burn::tensor::Device;
@@ -19,13 +19,18 @@ pub struct Clock {
     on: bool,
     /// To wait for at every border; None where the program itself computes.
     device: Option<Device>,
-    last: Cell<Instant>,
-    phases: Cell<Phases>,
+    so_far: Mutex<SoFar>,
+}
+
+struct SoFar {
+    last: Instant,
+    phases: Phases,
 }
 
 impl Clock {
     pub fn off() -> Self {
-        Self { on: false, device: None, last: Cell::new(Instant::now()), phases: Cell::default() }
+        let so_far = SoFar { last: Instant::now(), phases: Phases::default() };
+        Self { on: false, device: None, so_far: Mutex::new(so_far) }
     }
 
     /// Measures whatever it costs.
@@ -44,7 +49,7 @@ impl Clock {
     pub fn start(&self) {
         if self.on {
             self.wait();
-            self.last.set(Instant::now());
+            self.so_far().last = Instant::now();
         }
     }
 
@@ -55,14 +60,18 @@ impl Clock {
         }
         self.wait();
         let now = Instant::now();
-        let mut phases = self.phases.get();
-        *part(&mut phases) += now.duration_since(self.last.replace(now)).as_secs_f64();
-        self.phases.set(phases);
+        let mut so_far = self.so_far();
+        *part(&mut so_far.phases) += now.duration_since(so_far.last).as_secs_f64();
+        so_far.last = now;
     }
 
     /// What was measured; None when off.
     pub fn phases(&self) -> Option<Phases> {
-        self.on.then(|| self.phases.get())
+        self.on.then(|| self.so_far().phases)
+    }
+
+    fn so_far(&self) -> MutexGuard<'_, SoFar> {
+        self.so_far.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn wait(&self) {

@@ -36,7 +36,7 @@ pub struct Run<'a> {
     log: MetricsLog,
     events: EventsLog,
     state: RunState,
-    chosen: &'a Chosen,
+    chosen: Chosen,
     control: &'a Control,
     sink: &'a mut Sink,
     meanwhile: &'a mut dyn Meanwhile,
@@ -51,6 +51,7 @@ pub struct Run<'a> {
 
 /// Where a run happens and who hears of it.
 pub struct Surroundings<'a> {
+    /// The engine's device; the run file may name others.
     pub chosen: &'a Chosen,
     pub control: &'a Control,
     pub sink: &'a mut Sink,
@@ -98,7 +99,7 @@ impl<'a> Run<'a> {
     /// # Errors
     /// When the run file, the model, the data or the folder forbid it.
     pub fn create(
-        config: protocol::RunConfig,
+        mut config: protocol::RunConfig,
         base: PathBuf,
         source: &str,
         out: PathBuf,
@@ -106,16 +107,21 @@ impl<'a> Run<'a> {
     ) -> Result<Self> {
         RunFolder::refuse_used(&out)?;
         // The folder is made when nothing speaks against the run any more: a refused one leaves none.
-        let plan = Plan::make(config, &base, now(), around.chosen, around.progress)?;
+        let chosen = device::for_run(around.chosen, &config.train.devices)?;
+        if chosen.count() > 1 || !config.train.devices.is_empty() {
+            // What goes on later goes on on the same.
+            config.train.devices = chosen.all().map(|one| one.report.word()).collect();
+        }
+        let plan = Plan::make(config, &base, now(), &chosen, around.progress)?;
         plan.refuse()?;
-        let plan_file = PlanFile::of(&plan, &base, crate::plan::device_name(around.chosen))?;
+        let plan_file = PlanFile::of(&plan, &base, crate::plan::device_name(&chosen))?;
         let lock = RunLock::acquire(&out)?;
         let folder = RunFolder::create(&out)?;
         if let Some(extension) = &plan.extension {
             folder.write_tokenizer(extension)?;
         }
         folder.write(source, &plan_file)?;
-        Self::set_up(plan, plan_file, folder, lock, RunState::default(), around)
+        Self::set_up(plan, plan_file, (folder, lock), chosen, around)
     }
 
     /// Goes on in a run folder.
@@ -125,27 +131,22 @@ impl<'a> Run<'a> {
     pub fn resume(dir: PathBuf, around: Surroundings<'a>) -> Result<Self> {
         let (folder, old) = RunFolder::open(&dir)?;
         let lock = RunLock::acquire(&dir)?;
+        let chosen = device::for_run(around.chosen, &old.config.train.devices)?;
         // The tokens that the run began with, wherever they came from.
-        let mut plan = Plan::make(
-            folder.with_tokenizer(old.config.clone()),
-            &old.base,
-            old.now,
-            around.chosen,
-            around.progress,
-        )?;
+        let config = folder.with_tokenizer(old.config.clone());
+        let mut plan = Plan::make(config, &old.base, old.now, &chosen, around.progress)?;
         plan.refuse()?;
         old.keep_roundings(&mut plan.layout);
-        let now = PlanFile::of(&plan, &old.base, crate::plan::device_name(around.chosen))?;
+        let now = PlanFile::of(&plan, &old.base, crate::plan::device_name(&chosen))?;
         old.refuse_changes(&now)?;
-        Self::set_up(plan, now, folder, lock, RunState::default(), around)
+        Self::set_up(plan, now, (folder, lock), chosen, around)
     }
 
     fn set_up(
         plan: Plan,
         plan_file: PlanFile,
-        folder: RunFolder,
-        lock: RunLock,
-        state: RunState,
+        (folder, lock): (RunFolder, RunLock),
+        chosen: Chosen,
         around: Surroundings<'a>,
     ) -> Result<Self> {
         let name =
@@ -160,15 +161,15 @@ impl<'a> Run<'a> {
             log,
             events: EventsLog::new(&folder.path),
             folder,
-            state,
-            chosen: around.chosen,
+            state: RunState::default(),
+            peak: PeakMeter::start(&chosen),
+            chosen,
             control: around.control,
             sink: around.sink,
             meanwhile: around.meanwhile,
             request: around.request,
             id: RunId(name),
             began: Instant::now(),
-            peak: PeakMeter::start(around.chosen),
             seconds_before: 0.0,
             _lock: lock,
         })
@@ -208,8 +209,9 @@ impl<'a> Run<'a> {
     fn session(&mut self, learner: &mut Learner) -> Result<Ending> {
         let mut sampler = self.plan.batches.sampler(&self.plan.survey)?;
         sampler.seek(self.state.position)?;
-        let batches =
-            Prefetch::start(self.plan.dataset.clone(), sampler, self.plan.pad, self.plan.layout.pieces)?;
+        let workers = self.workers(learner)?;
+        let pieces = self.plan.layout.pieces * workers.count();
+        let batches = Prefetch::start(self.plan.dataset.clone(), sampler, self.plan.pad, pieces)?;
         let mut settings = StepSettings::new(&self.plan.config.train, self.plan.layout);
         loop {
             if let Some(ending) = self.ended() {
@@ -229,13 +231,13 @@ impl<'a> Run<'a> {
             }
             let (step, lr) = (self.state.step, self.rate());
             settings.loss_scale = self.state.loss_scale.map_or(1.0, |scaler| scaler.scale());
-            let clock = Clock::of_step(step, self.chosen);
+            let clock = Clock::of_step(step, &self.chosen);
             clock.start();
             let next = batches.next()?;
             clock.lap(|phases| &mut phases.data);
             let started = Instant::now();
             let Some(result) =
-                learner.timed_step(&next.batches, step, lr, &settings, self.control, &clock)?
+                workers.step(learner, &next.batches, (step, lr), &settings, self.control, &clock)?
             else {
                 // Only a stop breaks a step off: the next look at the wishes ends the session.
                 continue;
@@ -290,7 +292,7 @@ impl<'a> Run<'a> {
             grad_norm: result.grad_norm,
             loss_scale,
             tokens_per_s: fed as f64 / timing.seconds.max(1e-9),
-            mem_bytes: device::memory_in_use(self.chosen),
+            mem_bytes: device::memory_in_use_at_most(&self.chosen),
             seconds: state.seconds,
             phases: timing.phases,
             skipped: !result.applied,

@@ -10,7 +10,7 @@ use super::clock::Clock;
 use super::layout::Layout;
 use crate::methods::Adapter;
 use crate::models::Model;
-use crate::nn::{DropoutKey, Gradients, Param, ParamId, Space, Value, ops};
+use crate::nn::{AdapterView, DropoutKey, Gradients, Param, ParamId, Space, Value, on, ops};
 use crate::optim::{Optimizer, Subject, Update, block_matrices};
 
 /// What is trained, and with what.
@@ -86,35 +86,44 @@ impl Learner {
         control: &Control,
         clock: &Clock,
     ) -> Result<Option<StepResult>> {
-        let learned: u64 = batches.iter().map(|batch| batch.learned).sum();
-        let weight = 1.0 / learned.max(1) as f32;
-        let mut gradients = Gradients::new();
-        let mut loss = Tensor::<1>::zeros([1], (&self.model.device, DType::F32));
-        let mut micro = 0;
-        for (index, batch) in batches.iter().enumerate() {
-            micro += u64::from(index > 0 && batch.first_row == 0);
-            let key = DropoutKey { seed: settings.seed, step, micro, first_row: batch.first_row as u64 };
-            let backward = Backward {
-                model: &self.model,
-                adapter: self.adapter.as_deref().map(Adapter::view),
-                dropout: Some(key),
-                layout: settings.layout,
-                control,
-                clock,
-            };
-            match backward.run(batch, weight * settings.loss_scale as f32, &mut gradients)? {
-                Some(sum) => loss = loss + sum,
-                None => return Ok(None),
-            }
-        }
+        let weight = weight_of(batches);
+        let share = Share { weight, ..self.share(step, settings, control, clock) };
+        let Some(found) = share.compute(numbered(batches))? else { return Ok(None) };
+        let result = self.conclude(found, weight, lr, settings)?;
+        clock.lap(|phases| &mut phases.optimizer);
+        Ok(Some(result))
+    }
+
+    /// The way of rows through this model in step `step`; their weight is for the caller to say.
+    pub fn share<'a>(
+        &'a self,
+        step: u64,
+        settings: &'a StepSettings,
+        control: &'a Control,
+        clock: &'a Clock,
+    ) -> Share<'a> {
+        let adapter = self.adapter.as_deref().map(Adapter::view);
+        Share { model: &self.model, adapter, step, weight: 1.0, settings, control, clock }
+    }
+
+    /// Clips and updates, with the gradients of all rows of a step; `weight` is [`weight_of`] them.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn conclude(
+        &mut self,
+        Found { gradients, loss }: Found,
+        weight: f32,
+        lr: f64,
+        settings: &StepSettings,
+    ) -> Result<StepResult> {
         let norm = unscaled(global_norm(&gradients, &self.model), settings.loss_scale);
         let (loss, grad_norm) = read_pair(loss * weight, norm.clone())?;
         let applied = loss.is_finite() && grad_norm.is_finite();
         if applied {
             self.apply(gradients, norm, lr, settings)?;
         }
-        clock.lap(|phases| &mut phases.optimizer);
-        Ok(Some(StepResult { loss, grad_norm, applied }))
+        Ok(StepResult { loss, grad_norm, applied })
     }
 
     fn apply(
@@ -139,8 +148,8 @@ impl Learner {
             let param = trained(&mut self.model, self.adapter.as_deref_mut(), id);
             let Some(param) = param else { continue };
             let decay = if param.decay == crate::nn::Decay::Yes { settings.weight_decay } else { 0.0 };
-            let update =
-                Update { lr: lr * param.lr_scale, weight_decay: decay, step, grad_scale: scale.clone() };
+            let grad_scale = on(scale.clone(), &gradient.device());
+            let update = Update { lr: lr * param.lr_scale, weight_decay: decay, step, grad_scale };
             let value = std::mem::replace(&mut param.value, Value::Absent).into_flat();
             let block_matrix = matrices.get(&id).copied();
             let subject = Subject { name: &param.name, shape: &param.shape, block_matrix };
@@ -150,11 +159,117 @@ impl Learner {
         Ok(())
     }
 
+    /// Brings everything to the devices where it belongs, where layers are spread: an adapter's parameters and what the
+    /// optimizer remembers are with their block.
+    pub fn settle(&mut self) {
+        if self.model.stages.is_none() {
+            return;
+        }
+        self.model.settle();
+        let model = &self.model;
+        for param in self.adapter.iter_mut().flat_map(|adapter| adapter.params_mut().iter_mut()) {
+            let value = std::mem::replace(&mut param.value, Value::Absent);
+            param.value = value.on(model.place_of(&param.name));
+        }
+        self.optimizer.slots.settle(|name| model.place_of(name).clone());
+    }
+
+    /// A parameter, if it is trained.
+    pub fn trained_param(&self, id: ParamId) -> Option<&Param> {
+        let param = match id.space {
+            Space::Base => self.model.params.get(id),
+            Space::Adapter => self.adapter.as_ref()?.params().get(id),
+        };
+        Some(param).filter(|param| param.trainable)
+    }
+
+    /// Values of all that is trained or stands beside the model, flat.
+    pub fn every_value(&self) -> impl Iterator<Item = (ParamId, Tensor<1>)> {
+        let own = self.model.params.iter().filter(|(_, param)| param.trainable);
+        let adapter = self.adapter.iter().flat_map(|adapter| adapter.params().iter());
+        let there = |(_, param): &(ParamId, &Param)| !matches!(param.value, Value::Absent);
+        own.chain(adapter).filter(there).map(|(id, param)| (id, param.value.flat()))
+    }
+
+    /// Puts such values in place.
+    pub fn put_values(&mut self, values: impl IntoIterator<Item = (ParamId, Tensor<1>)>) {
+        for (id, value) in values {
+            if let Some(param) = trained(&mut self.model, self.adapter.as_deref_mut(), id) {
+                param.value = Value::from_flat(value, &param.shape);
+            }
+        }
+    }
+
     /// Every trained parameter with a name that is unique over model and adapter.
     pub fn trained_params(&self) -> impl Iterator<Item = (ParamId, &Param)> {
         let adapter = self.adapter.iter().flat_map(|adapter| adapter.params().iter());
         self.model.params.iter().chain(adapter).filter(|(_, param)| param.trainable)
     }
+}
+
+/// The way of some of a step's rows through a model.
+#[derive(Clone, Copy)]
+pub struct Share<'a> {
+    pub model: &'a Model,
+    pub adapter: Option<&'a dyn AdapterView>,
+    pub step: u64,
+    /// 1 / labelled tokens of the whole step.
+    pub weight: f32,
+    pub settings: &'a StepSettings,
+    pub control: &'a Control,
+    pub clock: &'a Clock,
+}
+
+/// What came of a share.
+pub struct Found {
+    /// Of the summed loss times the weight and the loss scale.
+    pub gradients: Gradients,
+    /// Summed over labels, `[1]`, on the device.
+    pub loss: Tensor<1>,
+}
+
+impl Share<'_> {
+    /// Batches come with the numbers of their micro-batches. None if the user stopped.
+    ///
+    /// # Errors
+    /// When an id or position lies outside the model, or the device fails.
+    pub fn compute<'b>(&self, pieces: impl IntoIterator<Item = (u64, &'b Batch)>) -> Result<Option<Found>> {
+        let Self { model, settings, .. } = *self;
+        let mut gradients = Gradients::new();
+        let mut loss = Tensor::<1>::zeros([1], (&model.device, DType::F32));
+        for (micro, batch) in pieces {
+            let first_row = batch.first_row as u64;
+            let key = DropoutKey { seed: settings.seed, step: self.step, micro, first_row };
+            let backward = Backward {
+                model,
+                adapter: self.adapter,
+                dropout: Some(key),
+                layout: settings.layout,
+                control: self.control,
+                clock: self.clock,
+            };
+            match backward.run(batch, self.weight * settings.loss_scale as f32, &mut gradients)? {
+                Some(sum) => loss = loss + sum,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(Found { gradients, loss }))
+    }
+}
+
+/// 1 / labelled tokens of a step.
+pub fn weight_of(batches: &[Batch]) -> f32 {
+    let learned: u64 = batches.iter().map(|batch| batch.learned).sum();
+    1.0 / learned.max(1) as f32
+}
+
+/// The batches of a step with the numbers of their micro-batches, from 0: a piece that is not its micro-batch's first
+/// belongs to the one before.
+pub fn numbered(batches: &[Batch]) -> impl Iterator<Item = (u64, &Batch)> {
+    batches.iter().enumerate().scan(0, |micro, (index, batch)| {
+        *micro += u64::from(index > 0 && batch.first_row == 0);
+        Some((*micro, batch))
+    })
 }
 
 fn trained<'a>(
@@ -176,7 +291,7 @@ fn unscaled(x: Tensor<1>, scale: f64) -> Tensor<1> {
 /// L2 norm over all gradients, `[1]`, on the device.
 fn global_norm(gradients: &Gradients, model: &Model) -> Tensor<1> {
     let squares: Vec<Tensor<1>> =
-        gradients.values().map(|gradient| ops::sum_of_squares(gradient.clone())).collect();
+        gradients.values().map(|gradient| on(ops::sum_of_squares(gradient.clone()), &model.device)).collect();
     if squares.is_empty() {
         return Tensor::zeros([1], (&model.device, DType::F32));
     }

@@ -229,8 +229,24 @@ pub struct TrainConfig {
     pub keep_best: bool,
     /// Steps in a row that may come out not finite before the run ends.
     pub max_skipped_steps: u64,
-    /// `auto` (what the device has), or a size such as `"8GB"`.
+    /// `auto` (what the device has), or a size such as `"8GB"`: of each device.
     pub memory_budget: String,
+    /// The devices that share the run, such as `["cuda:0", "cuda:1"]`; empty: the engine's own.
+    pub devices: Vec<String>,
+    pub parallel: Parallel,
+}
+
+/// How several devices share a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Parallel {
+    /// By rows where the model fits each device, else by layers.
+    #[default]
+    Auto,
+    /// Each device has the whole model and trains its share of every batch.
+    Data,
+    /// Each device has some of the blocks, and the batch goes through all of them.
+    Layers,
 }
 
 impl Default for TrainConfig {
@@ -264,6 +280,8 @@ impl Default for TrainConfig {
             keep_best: false,
             max_skipped_steps: 3,
             memory_budget: "auto".into(),
+            devices: Vec::new(),
+            parallel: Parallel::Auto,
         }
     }
 }

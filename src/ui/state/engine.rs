@@ -10,6 +10,8 @@ pub struct EngineState {
     pub catalog: Catalog,
     /// None until the engine has started.
     pub device: Option<DeviceReport>,
+    /// Those that a run may be given.
+    pub devices: Vec<DeviceReport>,
     pub stats: Option<DeviceStats>,
     /// Why there is no engine.
     pub error: Option<UserError>,
@@ -56,10 +58,10 @@ impl EngineState {
 
     pub fn reduce(&mut self, event: &Event) {
         match event {
-            Event::Ready { catalog, device } => {
+            Event::Ready { catalog, device, devices } => {
                 let (link, broken) = (std::mem::take(&mut self.link), self.broken);
                 let (catalog, device) = ((**catalog).clone(), Some(device.clone()));
-                *self = Self { catalog, device, link, broken, ..Self::default() };
+                *self = Self { catalog, device, devices: devices.clone(), link, broken, ..Self::default() };
             }
             Event::Device { stats } => self.stats = Some(*stats),
             Event::Failed { request: None, error } => self.error = Some((**error).clone()),

@@ -111,6 +111,24 @@ words! {
     PATIENCE_HELP => "Evaluations without improvement; 0: never", "连续多少次评估无改善，0 为从不";
     SKIPPED => "Skipped steps allowed", "允许跳过的步数";
     SKIPPED_HELP => "Steps in a row that may come out not finite", "允许连续出现非有限值的步数";
+    DEVICES => "Devices", "设备";
+    DEVICES_HELP =>
+        "Choose two or more to share a run; with none, the engine's own device trains",
+        "选择两个或更多设备共同训练；不选则使用引擎自己的设备";
+    DEVICE_NEEDS => "needs", "需要";
+    DEVICE_LAYERS => "layers", "层";
+    SHARE_AUTO => "Auto", "自动";
+    SHARE_ROWS => "Share rows", "分担数据";
+    SHARE_LAYERS => "Spread layers", "分布各层";
+    SHARE_AUTO_HELP =>
+        "Each card trains its share where the model fits on one; otherwise layers are spread",
+        "若模型能放入单个设备，则各设备各训练一部分数据；否则将各层分布到多个设备";
+    SHARE_ROWS_HELP =>
+        "Each card has the model and trains its share of every batch: faster, with the same result",
+        "每个设备各有完整模型，各自训练每个批次的一部分：更快，结果相同";
+    SHARE_LAYERS_HELP =>
+        "The layers are spread over the cards, for a model that fits no single one; they compute one after the other",
+        "各层分布在多个设备上，用于单个设备放不下的模型；各设备依次计算";
     BUDGET => "Memory budget", "内存预算";
     BUDGET_AUTO => "Auto", "自动";
     BUDGET_AUTO_HELP =>

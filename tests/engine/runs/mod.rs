@@ -1,5 +1,6 @@
 //! Whole runs through [`engine::spawn`], as a client sees them.
 
+mod cards;
 mod dicts;
 mod ends;
 mod faults;

@@ -66,7 +66,7 @@ impl Workshop {
         let engine = FakeEngine::new(move |command| self.answer(command));
         let mut harness = window.open(&engine, desktop);
         let Event::Ready { device, .. } = ready() else { unreachable!() };
-        engine.tell(Event::Ready { catalog: Box::new(catalog()), device });
+        engine.tell(Event::Ready { catalog: Box::new(catalog()), device, devices: Vec::new() });
         harness.run();
         let mut config = RunConfig::default();
         config.model.path = "/models/tiny-qwen".into();

@@ -154,7 +154,7 @@ pub fn ready(note: Option<Text>) -> Event {
         memory_bytes: 24 << 30,
         note,
     };
-    Event::Ready { catalog: Box::new(catalog()), device }
+    Event::Ready { catalog: Box::new(catalog()), device, devices: Vec::new() }
 }
 
 /// What the engine's rules make of a word, told in another way than the window's code.

@@ -239,7 +239,7 @@ fn a_method_nobody_knew_is_drawn_all_the_same() {
         ],
     });
     let Event::Ready { device, .. } = fixture::ready(None) else { unreachable!() };
-    setup.engine.tell(Event::Ready { catalog: Box::new(catalog), device });
+    setup.engine.tell(Event::Ready { catalog: Box::new(catalog), device, devices: Vec::new() });
     setup.settle();
     setup.click("IA3");
     setup.click("Warm start");

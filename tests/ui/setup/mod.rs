@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
 mod budget;
+mod devices;
 mod fixture;
 mod method;
 mod model;

@@ -78,6 +78,7 @@ fn made(adapter: &FrontAdapter) -> Tensor<2> {
         prefix: None,
         cache: None,
         dropout: None,
+        at: None,
     })
 }
 

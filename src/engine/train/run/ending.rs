@@ -16,6 +16,7 @@ impl Run<'_> {
             let dir = self.store.path_of(best);
             Manifest::verify(&dir).map_err(best_is_damaged)?;
             state::restore_weights(&dir, &mut learner)?;
+            learner.settle();
             self.tell(RunEvent::Notice {
                 text: text!(
                     "The result is that of step {best}, the best on the validation set",

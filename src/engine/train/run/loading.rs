@@ -1,14 +1,21 @@
 //! What a session of a run begins with: the model, the method on it, and the newest checkpoint.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use protocol::{Result, RunEvent, RunSummary, Text, UserError};
+use burn::tensor::{DType, Device};
+use protocol::{Result, RunConfig, RunEvent, RunSummary, Text, UserError};
 
 use super::Run;
 use crate::methods::{self, Attach};
-use crate::plan::open_model;
+use crate::models::{Growth, ModelFolder};
+use crate::nn::{Stages, Value};
+use crate::optim::Choice;
+use crate::plan::{Sharing, open_model};
+use crate::train::Layout;
 use crate::train::loss_scale::LossScaler;
 use crate::train::metrics_log::MetricsLog;
+use crate::train::parallel::{Build, Exchange, Post, Workers};
 use crate::train::state::{self, RunState};
 use crate::train::step::Learner;
 
@@ -23,7 +30,11 @@ impl Run<'_> {
         }
         self.set_damaged_aside(found.as_ref().map_or(0, |found| found.manifest.step))?;
         self.state = match &found {
-            Some(recovered) => state::restore(recovered, &mut learner)?,
+            Some(recovered) => {
+                let state = state::restore(recovered, &mut learner)?;
+                learner.settle();
+                state
+            }
             None => self.first_state(),
         };
         self.seconds_before = self.state.seconds;
@@ -37,7 +48,7 @@ impl Run<'_> {
             trainable_parameters: self.plan.trainable,
             parameters: self.plan.parameters,
             forecast: self.plan.forecast.clone(),
-            device: self.chosen.report.name.clone(),
+            device: self.chosen.told(),
             dtype: self.plan.dtype_name().into(),
             padding: self.plan.batches.padding,
         };
@@ -69,21 +80,48 @@ impl Run<'_> {
     }
 
     fn fresh_learner(&mut self) -> Result<Learner> {
-        let config = &self.plan.config;
-        let (device, dtype) = (&self.chosen.device, self.plan.dtype);
-        let mut folder = open_model(config)?;
-        folder.resize(self.plan.folder.model().growth.clone())?;
-        let mut model = if config.model.from_scratch {
-            folder.initialise(device, dtype, config.train.seed)
-        } else {
-            let (request, sink) = (self.request, &mut *self.sink);
-            folder.streaming(self.plan.layout.streamed).load(device, dtype, &mut |done, total| {
-                sink.progress(request, Text::fixed("loading the model", "加载模型"), done, total, None);
-            })?
-        };
-        let context = Attach { seed: config.train.seed, learning_rate: config.train.learning_rate };
-        let adapter = methods::attach(&mut model, &config.method, &context)?;
-        Ok(Learner { model, adapter, optimizer: self.plan.optimizer.build(&config.train), updates: 0 })
+        let recipe = self.recipe();
+        let (request, sink) = (self.request, &mut *self.sink);
+        recipe.learner(&self.chosen.device, &mut |done, total| {
+            sink.progress(request, Text::fixed("loading the model", "加载模型"), done, total, None);
+        })
+    }
+
+    /// Those who compute a step: the learner's device, and where rows are shared, the others with copies of it.
+    pub(super) fn workers(&mut self, learner: &Learner) -> Result<Workers> {
+        if self.plan.sharing != Sharing::Rows {
+            return Ok(Workers::alone());
+        }
+        let recipe = Arc::new(self.recipe());
+        let posts = self.chosen.others.iter().map(|other| Post {
+            name: other.report.word(),
+            device: other.device.clone(),
+            build: recipe.clone().copy_of(learner, &other.device),
+        });
+        let devices = || self.chosen.all().map(|one| one.device.clone()).collect();
+        let exchange =
+            if self.chosen.has_transport() { Exchange::Collective(devices()) } else { Exchange::Host };
+        let stage = Text::fixed("loading the model on the other devices", "在其余设备上加载模型");
+        self.sink.progress(self.request, stage, 0, 0, None);
+        Workers::start(&self.chosen.report.word(), learner, posts.collect(), exchange)
+    }
+
+    /// Where layers are spread: which device has which.
+    fn stages(&self) -> Option<Stages> {
+        let Sharing::Layers(blocks) = &self.plan.sharing else { return None };
+        let devices: Vec<Device> = self.chosen.all().map(|one| one.device.clone()).collect();
+        Some(Stages::new(&devices, blocks))
+    }
+
+    fn recipe(&self) -> Recipe {
+        Recipe {
+            config: self.plan.config.clone(),
+            growth: self.plan.folder.model().growth.clone(),
+            dtype: self.plan.dtype,
+            layout: self.plan.layout,
+            optimizer: self.plan.optimizer.clone(),
+            stages: self.stages(),
+        }
     }
 
     /// Before anything was trained there are only samples to take.
@@ -92,5 +130,53 @@ impl Run<'_> {
         state.evaluation_due = !self.plan.config.train.samples.is_empty();
         state.loss_scale = LossScaler::of(self.plan.config.train.loss_scale, self.plan.dtype);
         state
+    }
+}
+
+/// What makes the learner of a run, on whichever device.
+struct Recipe {
+    config: RunConfig,
+    growth: Option<Arc<Growth>>,
+    dtype: DType,
+    layout: Layout,
+    optimizer: Choice,
+    stages: Option<Stages>,
+}
+
+impl Recipe {
+    /// With the weights of the model's files; `progress` gets loaded and total elements.
+    fn learner(&self, device: &Device, progress: &mut dyn FnMut(u64, u64)) -> Result<Learner> {
+        let folder = self.folder()?;
+        let model = if self.config.model.from_scratch {
+            folder.initialise(device, self.dtype, self.config.train.seed)
+        } else {
+            folder.streaming(self.layout.streamed).load(device, self.dtype, progress)?
+        };
+        self.attached(model)
+    }
+
+    /// What makes another one on `device`: with the same frozen values where that is the learner's own.
+    fn copy_of(self: Arc<Self>, learner: &Learner, device: &Device) -> Build {
+        let device = device.clone();
+        if device != learner.model.device {
+            return Box::new(move || self.learner(&device, &mut |_, _| {}));
+        }
+        let values: Vec<Value> = learner.model.params.iter().map(|(_, param)| param.value.clone()).collect();
+        Box::new(move || self.attached(self.folder()?.beside(values, &device, self.dtype)))
+    }
+
+    fn folder(&self) -> Result<ModelFolder> {
+        let mut folder = open_model(&self.config)?;
+        folder.resize(self.growth.clone())?;
+        Ok(folder.spread(self.stages.clone()))
+    }
+
+    fn attached(&self, mut model: crate::models::Model) -> Result<Learner> {
+        let train = &self.config.train;
+        let context = Attach { seed: train.seed, learning_rate: train.learning_rate };
+        let adapter = methods::attach(&mut model, &self.config.method, &context)?;
+        let mut learner = Learner { model, adapter, optimizer: self.optimizer.build(train), updates: 0 };
+        learner.settle();
+        Ok(learner)
     }
 }

@@ -4,6 +4,7 @@ mod budget;
 mod catalogue;
 mod cost;
 mod curve;
+mod devices;
 mod recipes;
 mod samples;
 mod settings;
@@ -87,7 +88,9 @@ impl Panel for View {
 impl View {
     /// All that the engine has against the settings, whole; but for what stands at its own setting.
     fn problems(&self, ui: &mut Ui, ctx: &PanelCtx<'_>) {
-        let elsewhere = |problem: &UserError| self.tab == Tab::Training && budget::is_its_own(problem);
+        let elsewhere = |problem: &UserError| {
+            self.tab == Tab::Training && (budget::is_its_own(problem) || devices::is_its_own(problem))
+        };
         let mut all = ctx.state.estimate_problems();
         all.retain(|problem| !elsewhere(problem));
         if all.is_empty() {

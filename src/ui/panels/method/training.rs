@@ -5,7 +5,7 @@ use protocol::config::{LossScale, TrainConfig};
 use protocol::{Descriptor, ParamSpec, RunConfig, Text};
 use serde_json::{Map, Value};
 
-use super::{budget, curve, samples};
+use super::{budget, curve, devices, samples};
 use crate::panels::PanelCtx;
 use crate::theme::UiTokens;
 use crate::widgets::{card, column, field, form, input, number, section, toggle};
@@ -32,6 +32,7 @@ pub fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, config: &mut RunConfig) {
                 column(ui, width, |ui| {
                     rate(ui, ctx, train);
                     optimizer(ui, ctx, train, half);
+                    devices::ui(ui, ctx, train);
                     budget::ui(ui, ctx, train);
                 });
             });
@@ -39,6 +40,7 @@ pub fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, config: &mut RunConfig) {
             length(ui, ctx, train);
             rate(ui, ctx, train);
             optimizer(ui, ctx, train, half);
+            devices::ui(ui, ctx, train);
             budget::ui(ui, ctx, train);
             checks(ui, ctx, train);
             sample_prompts(ui, ctx, train);
