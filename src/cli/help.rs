@@ -61,7 +61,7 @@ const ABOUT: [(&str, &str); 19] = [
     ("engine", "为图形窗口提供服务；由窗口启动"),
 ];
 
-const FLAGS: [(&str, &str); 96] = [
+const FLAGS: [(&str, &str); 102] = [
     ("json", "在标准输出以 JSON 行打印引擎事件；日志输出到标准错误"),
     ("device", "计算设备：auto、cpu、cuda:N；cuda:0,cuda:1 共同训练"),
     ("lang", "消息语言（默认由 LANG 决定）"),

@@ -44,7 +44,7 @@ fn opened(window: &Window, engine: &FakeEngine, desktop: &FakeDesktop) -> Harnes
     let mut harness = window.open(engine, desktop);
     harness.run();
     if let Event::Ready { device, .. } = ready() {
-        engine.tell(Event::Ready { catalog: Box::new(catalog()), device });
+        engine.tell(Event::Ready { catalog: Box::new(catalog()), device, devices: Vec::new() });
     }
     let mut config = example();
     config.method.kind = "lora".into();
