@@ -20,6 +20,7 @@ pub mod folders;
 mod format;
 mod generate;
 mod help;
+mod hub;
 mod inspect;
 mod interrupt;
 mod language;
@@ -85,6 +86,8 @@ enum Task {
     Convert(convert::Flags),
     /// Give a tokenizer new tokens, and tell what they gain
     Vocabulary(vocabulary::Flags),
+    /// Models and datasets of a hub: search, look, download, publish
+    Hub(hub::Flags),
     /// Measure training speed and memory
     Bench(bench::Flags),
     /// Serve the window; started by it
@@ -141,6 +144,7 @@ fn perform(task: Task, client: &mut Client, screen: &mut Screen) -> Result<u8> {
         Task::Export(flags) => export::run(flags, client, screen),
         Task::Convert(flags) => convert::run(flags, client, screen),
         Task::Vocabulary(flags) => vocabulary::run(flags, client, screen),
+        Task::Hub(flags) => hub::run(flags, client, screen),
         Task::Bench(flags) => bench::run(flags, client, screen),
         Task::Engine(flags) => engine_process::run(flags, client.device()),
     }

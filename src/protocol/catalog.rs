@@ -20,6 +20,9 @@ pub struct Catalog {
     /// Ids of the formats that a dataset can be written in.
     #[serde(default)]
     pub written_formats: Vec<String>,
+    /// Where models and datasets are fetched from and published.
+    #[serde(default)]
+    pub hubs: Vec<Descriptor>,
     /// Complete runs (presets/recipes).
     #[serde(default)]
     pub recipes: Vec<Preset>,

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::config::VocabularyConfig;
-use crate::{AnalysisRequest, ConvertRequest, PredictRequest, RequestId, RunConfig, SuiteRequest};
+use crate::{
+    AnalysisRequest, ConvertRequest, HubCommand, HubSettings, PredictRequest, RequestId, RunConfig, SuiteRequest,
+};
 
 /// A model folder and, optionally, adapters on it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -192,6 +194,12 @@ pub enum Command {
         config: Box<RunConfig>,
         /// What relative paths in `config` are relative to.
         base: PathBuf,
+    },
+    /// Something of a hub; runs on the hub thread, looks beside a transfer, one transfer after the other.
+    Hub {
+        request: RequestId,
+        settings: HubSettings,
+        hub: HubCommand,
     },
     /// Finish what is under way and end.
     Shutdown,

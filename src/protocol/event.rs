@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Analysis, Catalog, ConvertReport, ConvertedRow, DeviceStats, Estimate, EvalMetrics, MemoryForecast,
+    Analysis, Catalog, ConvertReport, ConvertedRow, DeviceStats, Estimate, EvalMetrics, HubEvent, MemoryForecast,
     MergeInto, ModelReport, Padding, PredictPlan, PredictReport, PredictedRow, PreviewRow, PreviewSource,
     RequestId, RunConfig, RunId, RunReport, SampleMetrics, StepMetrics, SuiteReport, SuiteRow, Text,
     TokenLosses, UserError, Verdict,
@@ -195,6 +195,10 @@ pub enum Event {
     ProjectWritten {
         request: RequestId,
         path: PathBuf,
+    },
+    Hub {
+        request: RequestId,
+        update: HubEvent,
     },
     /// How busy the device is: once a second while it works, and once when it rests again.
     Device {

@@ -15,6 +15,7 @@ mod device;
 mod error;
 mod estimate;
 mod event;
+mod hub;
 mod ids;
 mod metrics;
 mod model;
@@ -22,6 +23,7 @@ pub mod number;
 mod predict;
 mod request;
 mod run;
+mod secret;
 mod suite;
 mod text;
 
@@ -48,6 +50,10 @@ pub use event::{
     BenchReport, DeviceKind, DeviceReport, Event, ExportReport, GenerateStats, LogitDifference, MergeReport,
     Outcome, RunEvent, RunSummary, StopReason, VerifyReport,
 };
+pub use hub::{
+    DownloadReport, FileHash, HubAccount, HubCommand, HubEvent, HubFile, HubSettings, PushFile, PushPlan,
+    PushReport, PushRequest, PushState, RepoCard, RepoHit, RepoKind, RepoRef, Support, TokenPlace,
+};
 pub use ids::{RequestId, RunId};
 pub use metrics::{EvalMetrics, MemoryForecast, MetricsLine, Phases, SampleMetrics, StepMetrics};
 pub use model::{LinearReport, ModelReport};
@@ -56,5 +62,6 @@ pub use predict::{
 };
 pub use request::Thread;
 pub use run::{CheckpointReport, RunMemory, RunReport, RunState};
+pub use secret::Secret;
 pub use suite::{Measured, SuiteLevel, SuiteMetric, SuiteReport, SuiteRequest, SuiteRow};
 pub use text::{Language, Text};

@@ -11,6 +11,8 @@ pub enum Thread {
     Data,
     /// Run folders and run files: short, and never behind a long check.
     Files,
+    /// The network.
+    Hub,
 }
 
 /// The request of a command behind a reference of either kind.
@@ -43,7 +45,8 @@ macro_rules! request_of_command {
             | Self::ReadRun { request, .. }
             | Self::DeleteRun { request, .. }
             | Self::ReadProject { request, .. }
-            | Self::WriteProject { request, .. } => Some(request),
+            | Self::WriteProject { request, .. }
+            | Self::Hub { request, .. } => Some(request),
             Self::Shutdown => None,
         }
     };
@@ -87,6 +90,7 @@ macro_rules! request_of_event {
             | Self::Deleted { request, .. }
             | Self::ProjectRead { request, .. }
             | Self::ProjectWritten { request, .. }
+            | Self::Hub { request, .. }
             | Self::Superseded { request } => Some(request),
         }
     };
@@ -125,6 +129,7 @@ impl Command {
             | Self::WriteEvaluations { .. }
             | Self::ReadProject { .. }
             | Self::WriteProject { .. } => Thread::Files,
+            Self::Hub { .. } => Thread::Hub,
             Self::Run(_)
             | Self::Score { .. }
             | Self::Generate { .. }
@@ -189,6 +194,7 @@ impl Event {
             | Self::Deleted { .. }
             | Self::ProjectRead { .. }
             | Self::ProjectWritten { .. }
+            | Self::Hub { .. }
             | Self::Superseded { .. } => true,
         }
     }
