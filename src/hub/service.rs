@@ -83,7 +83,8 @@ impl Hubs {
             return from_cache(&repo, &cached).ok_or_else(|| not_cached(&repo));
         }
         let line = self.line(settings, spec, stop).await?;
-        match spec.hub.look(&line, &repo).await {
+        let looked = spec.hub.look(&line, &repo).await;
+        match looked {
             Ok(facts) => card(repo, facts, &cached),
             Err(fault) => match from_cache(&repo, &cached).filter(|_| fault.unreachable) {
                 Some(card) => Ok(noted(card, &fault.error)),

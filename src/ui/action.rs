@@ -11,7 +11,7 @@ use crate::panels::PanelId;
 use crate::persisted::Preferences;
 use crate::state::{
     chat::ChatAction, data::DataAction, evaluate::EvaluateAction, export::ExportAction,
-    predict::PredictAction, runs::RunsAction, train::TrainAction,
+    hub::HubAction, predict::PredictAction, runs::RunsAction, train::TrainAction,
 };
 
 /// A change that a panel wants. Nothing else changes the window's state or reaches the engine.
@@ -33,6 +33,7 @@ pub enum Action {
     Predict(PredictAction),
     Evaluate(EvaluateAction),
     Runs(RunsAction),
+    Hub(HubAction),
     Desktop(DesktopRequest),
     /// Opens a run file as the project.
     OpenProject(PathBuf),

@@ -286,6 +286,7 @@ impl App {
         let mut palette = std::mem::take(&mut self.workspace.palette);
         palette.ui(&egui, &ctx);
         self.workspace.palette = palette;
+        frame::hub::ui(&egui, &ctx);
         frame::modal::ui(&egui, &ctx);
         let right = if self.state.preferences.summary_folded { 36.0 } else { frame::summary::WIDTH };
         frame::toasts::ui(&egui, &ctx, right);

@@ -17,6 +17,7 @@ mod disk;
 mod engine_process;
 mod eval;
 mod figures;
+mod hub;
 mod large;
 mod predict;
 mod program;

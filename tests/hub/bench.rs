@@ -66,6 +66,7 @@ fn names(count: usize) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement of a minute"]
+#[expect(clippy::print_stdout, reason = "figures are what it is run for")]
 async fn downloads_beside_curl() {
     let block = noise(1_000_000, 1);
     let large: Vec<u8> = block.iter().copied().cycle().take(LARGE).collect();

@@ -13,6 +13,7 @@ mod evaluate;
 mod export;
 mod forecast;
 mod frame;
+mod hub;
 mod mix;
 mod predict;
 mod runs;

@@ -55,7 +55,7 @@ pub fn info(flags: InfoFlags, client: &mut Client, screen: &mut Screen) -> Resul
 pub fn download(flags: DownloadFlags, client: &mut Client, screen: &mut Screen) -> Result<u8> {
     let DownloadFlags { of, only } = flags;
     let mut found = Found { repo: None };
-    of.reach.request(of.look(), &mut found, (client, screen))?;
+    of.reach.request(of.look(), &mut found, (&mut *client, &mut *screen))?;
     let Some(repo) = found.repo else { return Ok(1) };
     let command = HubCommand::Download { repo, files: only };
     of.reach.request(command, &mut Shown, (client, screen))

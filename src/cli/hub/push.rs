@@ -57,7 +57,7 @@ pub fn run(flags: Flags, client: &mut Client, screen: &mut Screen) -> Result<u8>
     };
     let mut shown = Shown { agreed: None };
     let plan = HubCommand::PlanPush { push: push.clone() };
-    flags.reach.request(plan, &mut shown, (client, screen))?;
+    flags.reach.request(plan, &mut shown, (&mut *client, &mut *screen))?;
     let Some(agreed) = shown.agreed else { return Ok(1) };
     if !flags.yes && !confirmed(screen) {
         screen.tell(&Text::fixed("Nothing was sent. (--yes sends it without asking.)", "没有发送任何内容。（--yes 可跳过询问。）"));

@@ -32,7 +32,7 @@ pub use export::export;
 pub use find::{Search, find};
 pub use forecast::forecast_export;
 pub use generate::{generate, no_run};
-pub use hub::{hubs, serve_hubs};
+pub use self::hub::{hubs, serve_hubs};
 pub use inspect::inspect;
 pub use predict::{plan_predict, predict};
 pub use projects::{read_project, write_project};

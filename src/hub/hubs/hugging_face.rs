@@ -1,8 +1,8 @@
 //! Hugging Face, and mirrors that speak like it.
 
 use futures::TryStreamExt;
-use hf_hub::repository::{DatasetInfo, ModelInfo, RepoTypeDataset, RepoTypeModel};
-use hf_hub::{HFClient, split_id};
+use hf_hub::repository::{DatasetInfo, ModelInfo};
+use hf_hub::{HFClient, RepoTypeDataset, RepoTypeModel, split_id};
 use protocol::{RepoHit, RepoKind, RepoRef, Secret, Text, UserError, text};
 use reqwest::Method;
 use serde::Deserialize;

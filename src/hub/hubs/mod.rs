@@ -75,7 +75,7 @@ macro_rules! hubs {
 
 hubs! { hugging_face, modelscope }
 
-pub use hugging_face::create;
+pub(crate) use hugging_face::create;
 
 pub fn all() -> impl Iterator<Item = &'static Spec> {
     HUBS.iter().copied()

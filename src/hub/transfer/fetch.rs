@@ -47,10 +47,10 @@ async fn open(piece: &Piece) -> Result<Option<Sink>, Fault> {
         let place = piece.clone();
         let opened = spawn_blocking(move || Sink::open(&place)).await;
         let doing = || Text::fixed("write into the hub's cache", "写入缓存");
-        let opened = opened.map_err(|err| Error::other(err)).flatten();
+        let opened = opened.map_err(Error::other).flatten();
         match opened.map_err(|err| Fault::last(UserError::io(doing(), &piece.blob, &err)))? {
             Opened::Whole => return Ok(None),
-            Opened::Part(sink) => return Ok(Some(sink)),
+            Opened::Part(sink) => return Ok(Some(*sink)),
             Opened::Taken => tokio::time::sleep(LOCKED).await,
         }
     }
@@ -97,7 +97,7 @@ impl Job<'_> {
             let bytes = match response.chunk().await {
                 Ok(Some(bytes)) => bytes,
                 Ok(None) => break Came::End,
-                Err(err) => break Came::Broken(Fault::transport(err, &asked)),
+                Err(err) => break Came::Broken(Box::new(Fault::transport(err, &asked))),
             };
             let length = bytes.len() as u64;
             match room.checked_sub(length) {
@@ -115,7 +115,7 @@ impl Job<'_> {
         let result = match (written, came) {
             (Err(err), _) => Err(self.disk(&err)),
             (Ok(()), Came::TooMuch) => self.start_over(&mut sink).and_then(|()| Err(Fault::soon(self.too_long()))),
-            (Ok(()), Came::Broken(fault)) => Err(fault),
+            (Ok(()), Came::Broken(fault)) => Err(*fault),
             (Ok(()), Came::End) if room > 0 => Err(Fault::soon(self.cut_off())),
             (Ok(()), Came::End) => Ok(()),
         };
@@ -205,7 +205,7 @@ impl Job<'_> {
 enum Came {
     End,
     TooMuch,
-    Broken(Fault),
+    Broken(Box<Fault>),
 }
 
 /// Where a part begins: `bytes 100-199/200`.

@@ -128,7 +128,7 @@ impl Sha1 {
 fn compress(state: &mut [u32; 5], block: &[u8]) {
     let mut words = [0_u32; 80];
     for (word, bytes) in words.iter_mut().zip(block.chunks_exact(4)) {
-        *word = bytes.iter().fold(0, |word, byte| word << 8 | u32::from(*byte));
+        *word = bytes.iter().fold(0, |word, byte| (word << 8) | u32::from(*byte));
     }
     for at in 16..80 {
         words[at] = (words[at - 3] ^ words[at - 8] ^ words[at - 14] ^ words[at - 16]).rotate_left(1);
@@ -136,9 +136,9 @@ fn compress(state: &mut [u32; 5], block: &[u8]) {
     let [mut a, mut b, mut c, mut d, mut e] = *state;
     for (at, word) in words.iter().enumerate() {
         let (mixed, constant) = match at / 20 {
-            0 => (b & c | !b & d, 0x5a82_7999),
+            0 => ((b & c) | (!b & d), 0x5a82_7999),
             1 => (b ^ c ^ d, 0x6ed9_eba1),
-            2 => (b & c | b & d | c & d, 0x8f1b_bcdc_u32),
+            2 => ((b & c) | (b & d) | (c & d), 0x8f1b_bcdc_u32),
             _ => (b ^ c ^ d, 0xca62_c1d6),
         };
         let sum = a.rotate_left(5).wrapping_add(mixed).wrapping_add(e).wrapping_add(constant).wrapping_add(*word);

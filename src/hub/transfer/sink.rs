@@ -27,7 +27,7 @@ pub(super) struct Sink {
 pub(super) enum Opened {
     /// The file itself: somebody has fetched it.
     Whole,
-    Part(Sink),
+    Part(Box<Sink>),
     /// Another process fetches it now.
     Taken,
 }
@@ -53,7 +53,7 @@ impl Sink {
         let (blob, wanted) = (piece.blob.clone(), piece.hash.clone());
         let mut sink = Self { file, partial, blob, at: 0, whole: piece.bytes, wanted, prover, _lock: lock };
         sink.take_up()?;
-        Ok(Opened::Part(sink))
+        Ok(Opened::Part(Box::new(sink)))
     }
 
     /// Hashes what is here already. Without a hash there is no telling whether it is the same file.

@@ -6,6 +6,7 @@ pub use command::DATA_EXTENSIONS;
 mod data;
 mod evaluate;
 mod export;
+mod hub;
 mod predict;
 mod runs;
 mod train;
@@ -58,6 +59,7 @@ impl Apply<'_> {
             Action::Predict(action) => self.predict(action),
             Action::Evaluate(action) => self.evaluate(action),
             Action::Runs(action) => self.runs(action),
+            Action::Hub(action) => self.hub(action),
             Action::Desktop(request) => self.desktop.request(request),
             Action::OpenProject(path) => self.open_project(path),
             Action::Toast(toast) => self.state.toasts.push(toast, now),

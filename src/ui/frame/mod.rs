@@ -1,6 +1,7 @@
 //! Everything around the panels: bars, navigation, summary, palette, toasts, questions.
 
 mod forecast;
+pub mod hub;
 pub mod modal;
 pub mod navigation;
 pub mod palette;

@@ -9,6 +9,7 @@ pub mod evaluate;
 pub mod export;
 pub mod heat;
 pub mod history;
+pub mod hub;
 pub mod mix;
 pub mod monitor;
 pub mod predict;
@@ -49,6 +50,7 @@ pub struct AppState {
     pub predict: predict::PredictState,
     pub evaluate: evaluate::EvaluateState,
     pub runs: runs::RunsState,
+    pub hub: hub::HubState,
     pub monitor: monitor::Monitor,
     pub toasts: toasts::Toasts,
     pub question: Option<question::Question>,
@@ -100,6 +102,7 @@ impl AppState {
         self.predict.reduce(event);
         self.evaluate.reduce(event);
         self.runs.reduce(event);
+        self.hub.reduce(event);
         match event {
             Event::Device { stats } => self.monitor.push(self.now, *stats),
             Event::Inspected { request, report } => self.model.answer(*request, report.clone()),
@@ -153,7 +156,8 @@ impl AppState {
             || self.export.fail(request, error)
             || self.predict.fail(request, error)
             || self.evaluate.fail(request, error)
-            || self.runs.fail(request, error);
+            || self.runs.fail(request, error)
+            || self.hub.fail(request, error);
         self.model.fail(request, error);
         self.estimate.fail(request, error);
         self.full_cost.fail(request, error);

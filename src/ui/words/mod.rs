@@ -10,6 +10,7 @@ pub mod data;
 pub mod evaluate;
 pub mod export;
 pub mod frame;
+pub mod hub;
 pub mod method;
 pub mod model;
 pub mod predict;
@@ -40,6 +41,7 @@ pub fn all() -> impl Iterator<Item = &'static protocol::Text> {
         evaluate::ALL,
         export::ALL,
         frame::ALL,
+        hub::ALL,
         method::ALL,
         model::ALL,
         predict::ALL,

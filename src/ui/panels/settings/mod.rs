@@ -2,6 +2,7 @@
 
 mod about;
 mod device;
+mod hub;
 mod looks;
 mod shortcuts;
 
@@ -22,14 +23,17 @@ pub const PANEL: PanelInfo = PanelInfo {
     shortcut: Key::Comma,
     step: false,
     progress,
-    new: || Box::new(View),
+    new: || Box::new(View::default()),
 };
 
 fn progress(_state: &AppState) -> StepState {
     StepState::Open
 }
 
-struct View;
+#[derive(Default)]
+struct View {
+    token: hub::TokenDraft,
+}
 
 impl Panel for View {
     fn ui(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>) {
@@ -39,12 +43,12 @@ impl Panel for View {
             if ui.available_width() > 700.0 {
                 let width = (ui.available_width() - 16.0) / 2.0;
                 ui.horizontal_top(|ui| {
-                    column(ui, width, |ui| left(ui, ctx, &mut preferences));
+                    column(ui, width, |ui| left(ui, ctx, &mut preferences, &mut self.token));
                     ui.add_space(8.0);
                     column(ui, width, |ui| shortcuts::table(ui, ctx));
                 });
             } else {
-                left(ui, ctx, &mut preferences);
+                left(ui, ctx, &mut preferences, &mut self.token);
                 shortcuts::table(ui, ctx);
             }
         });
@@ -54,10 +58,11 @@ impl Panel for View {
     }
 }
 
-fn left(ui: &mut Ui, ctx: &PanelCtx<'_>, preferences: &mut Preferences) {
+fn left(ui: &mut Ui, ctx: &PanelCtx<'_>, preferences: &mut Preferences, token: &mut hub::TokenDraft) {
     looks::appearance(ui, ctx, preferences);
     looks::runs(ui, ctx, preferences);
     device::device(ui, ctx);
+    hub::hubs(ui, ctx, preferences, token);
     about::about(ui, ctx);
 }
 
