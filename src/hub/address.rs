@@ -50,7 +50,8 @@ fn of_url(pasted: &str) -> Option<RepoRef> {
     let marks = ["tree", "blob", "resolve", "files", "summary", "raw", "commit"];
     let mark = parts.iter().position(|part| marks.contains(part)).unwrap_or(parts.len());
     let id = parts.get(..mark.min(2))?.join("/");
-    let has_revision = parts.get(mark).is_some_and(|mark| matches!(*mark, "tree" | "blob" | "resolve" | "raw"));
+    let has_revision =
+        parts.get(mark).is_some_and(|mark| matches!(*mark, "tree" | "blob" | "resolve" | "raw"));
     let revision = parts.get(mark + 1).filter(|_| has_revision).copied().unwrap_or_default();
     let revision = if revision == spec.branch { "" } else { revision };
     Some(RepoRef { hub: spec.id.to_owned(), kind, id, revision: revision.to_owned() })
@@ -127,9 +128,18 @@ mod tests {
 
     #[test]
     fn nothing_that_leaves_its_folder_is_a_name() {
-        for pasted in
-            ["", "a/b/c", "../etc", "a/..", "a--b/c", "a b", "a/b@../x", "xx:a/b", "https://example.org/a/b", "/"]
-        {
+        for pasted in [
+            "",
+            "a/b/c",
+            "../etc",
+            "a/..",
+            "a--b/c",
+            "a b",
+            "a/b@../x",
+            "xx:a/b",
+            "https://example.org/a/b",
+            "/",
+        ] {
             assert_eq!(read(pasted), None, "{pasted}");
         }
     }

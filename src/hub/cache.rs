@@ -153,7 +153,9 @@ pub fn is_name(name: &str) -> bool {
 pub fn check_path(path: &str) -> Result<()> {
     let parts_are_plain = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
     let odd = |c: char| c.is_control() || c == '\\' || c == ':';
-    let tidy = !path.is_empty() && path.len() <= 1000 && path.split('/').all(|part| !matches!(part, "" | "." | ".."));
+    let tidy = !path.is_empty()
+        && path.len() <= 1000
+        && path.split('/').all(|part| !matches!(part, "" | "." | ".."));
     if parts_are_plain && tidy && !path.contains(odd) && path.split('/').count() <= DEEPEST {
         return Ok(());
     }

@@ -81,7 +81,8 @@ impl Offer {
 
 /// The weights that the loader reads: `model…` and an adapter's. (`consolidated…` and `….fp16…` repeat them.)
 fn is_safetensors(path: &str) -> bool {
-    let known = path.starts_with("model") || path.starts_with("adapter_model") || path.starts_with("pytorch_model");
+    let known =
+        path.starts_with("model") || path.starts_with("adapter_model") || path.starts_with("pytorch_model");
     path.ends_with(".safetensors") && known && !path.contains(".fp16") && !path.contains(".non_ema")
 }
 
@@ -98,7 +99,11 @@ fn quality(path: &str) -> usize {
     let path = path.to_ascii_lowercase();
     let whole = ["f16", "bf16", "f32"].iter().any(|dtype| path.contains(dtype));
     // A quantised file trains as well as a whole one here and is half as large.
-    GGUF.iter().position(|kind| path.contains(kind)).unwrap_or(if whole { GGUF.len() } else { GGUF.len() + 1 })
+    GGUF.iter().position(|kind| path.contains(kind)).unwrap_or(if whole {
+        GGUF.len()
+    } else {
+        GGUF.len() + 1
+    })
 }
 
 fn is_licence(lower: &str) -> bool {
@@ -110,7 +115,8 @@ fn against_in_dataset(path: &str) -> Option<Text> {
     if lower.ends_with(".py") {
         return Some(CODE);
     }
-    let rows = [".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".txt", ".gz", ".zst", ".md", ".arrow"];
+    let rows =
+        [".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".txt", ".gz", ".zst", ".md", ".arrow"];
     let hidden = path.split('/').any(|part| part.starts_with('.'));
     let wanted = rows.iter().any(|end| lower.ends_with(end)) || is_licence(&lower);
     (hidden || !wanted).then_some(ELSEWHERE)
@@ -130,15 +136,38 @@ mod tests {
     #[test]
     fn weights_come_once() {
         let paths = [
-            ".gitattributes", "LICENSE", "README.md", "config.json", "modeling_x.py", "flax_model.msgpack",
-            "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json",
-            "pytorch_model-00001-of-00002.bin", "pytorch_model.bin.index.json", "consolidated.safetensors",
-            "tf_model.h5", "tokenizer.json", "tokenizer.model", "merges.txt", "onnx/model.onnx", "x.gguf",
-            "original/consolidated.00.pth", "training_args.bin", "picture.png", "model.fp16.safetensors",
+            ".gitattributes",
+            "LICENSE",
+            "README.md",
+            "config.json",
+            "modeling_x.py",
+            "flax_model.msgpack",
+            "model-00001-of-00002.safetensors",
+            "model-00002-of-00002.safetensors",
+            "model.safetensors.index.json",
+            "pytorch_model-00001-of-00002.bin",
+            "pytorch_model.bin.index.json",
+            "consolidated.safetensors",
+            "tf_model.h5",
+            "tokenizer.json",
+            "tokenizer.model",
+            "merges.txt",
+            "onnx/model.onnx",
+            "x.gguf",
+            "original/consolidated.00.pth",
+            "training_args.bin",
+            "picture.png",
+            "model.fp16.safetensors",
         ];
         let expected = [
-            "LICENSE", "README.md", "config.json", "model-00001-of-00002.safetensors",
-            "model-00002-of-00002.safetensors", "model.safetensors.index.json", "tokenizer.json", "tokenizer.model",
+            "LICENSE",
+            "README.md",
+            "config.json",
+            "model-00001-of-00002.safetensors",
+            "model-00002-of-00002.safetensors",
+            "model.safetensors.index.json",
+            "tokenizer.json",
+            "tokenizer.model",
             "merges.txt",
         ];
         assert_eq!(chosen(RepoKind::Model, &paths), expected);
@@ -150,7 +179,8 @@ mod tests {
         assert_eq!(chosen(RepoKind::Model, &old), ["config.json", "pytorch_model.bin", "vocab.txt"]);
         let gguf = ["a-Q4_K_M.gguf", "a-Q8_0.gguf", "a-f16.gguf", "README.md"];
         assert_eq!(chosen(RepoKind::Model, &gguf), ["a-Q8_0.gguf", "README.md"]);
-        let parts = ["a-q8_0-00001-of-00002.gguf", "a-q8_0-00002-of-00002.gguf", "a-q4_0-00001-of-00002.gguf"];
+        let parts =
+            ["a-q8_0-00001-of-00002.gguf", "a-q8_0-00002-of-00002.gguf", "a-q4_0-00001-of-00002.gguf"];
         assert_eq!(chosen(RepoKind::Model, &parts), parts[..2]);
         let adapter = ["adapter_config.json", "adapter_model.safetensors", "optimizer.pt"];
         assert_eq!(chosen(RepoKind::Model, &adapter), adapter[..2]);
@@ -158,7 +188,14 @@ mod tests {
 
     #[test]
     fn a_dataset_gives_its_rows() {
-        let paths = [".gitattributes", "README.md", "data/train-00000.parquet", "load.py", "images/a.png", "b.jsonl.gz"];
+        let paths = [
+            ".gitattributes",
+            "README.md",
+            "data/train-00000.parquet",
+            "load.py",
+            "images/a.png",
+            "b.jsonl.gz",
+        ];
         let expected = ["README.md", "data/train-00000.parquet", "b.jsonl.gz"];
         assert_eq!(chosen(RepoKind::Dataset, &paths), expected);
     }

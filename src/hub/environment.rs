@@ -87,10 +87,15 @@ mod tests {
             Environment::from(|name| pairs.iter().find(|pair| pair.0 == name).map(|pair| pair.1.to_owned()))
         };
         assert_eq!(of(&[("HOME", "/h")]).hf_cache(), PathBuf::from("/h/.cache/huggingface/hub"));
-        assert_eq!(of(&[("HOME", "/h"), ("XDG_CACHE_HOME", "/x")]).hf_home(), PathBuf::from("/x/huggingface"));
+        assert_eq!(
+            of(&[("HOME", "/h"), ("XDG_CACHE_HOME", "/x")]).hf_home(),
+            PathBuf::from("/x/huggingface")
+        );
         assert_eq!(of(&[("HF_HOME", "/a")]).hf_cache(), PathBuf::from("/a/hub"));
         assert_eq!(of(&[("HF_HOME", "/a"), ("HF_HUB_CACHE", "/b")]).hf_cache(), PathBuf::from("/b"));
-        assert!(of(&[("HF_HUB_OFFLINE", "yes")]).is_offline() && !of(&[("HF_HUB_OFFLINE", "0")]).is_offline());
+        assert!(
+            of(&[("HF_HUB_OFFLINE", "yes")]).is_offline() && !of(&[("HF_HUB_OFFLINE", "0")]).is_offline()
+        );
         assert!(!format!("{:?}", of(&[("HF_TOKEN", "hf_secret")])).contains("secret"));
     }
 }

@@ -165,15 +165,17 @@ fn told(status: StatusCode, gated: bool, asked: &Asked<'_>) -> UserError {
         )),
         401 => UserError::bad_input(text!("{hub} does not accept the token", "{zh} 不接受该令牌"))
             .mend(Text::fixed("log in again with a new token", "请用新的令牌重新登录")),
-        403 => UserError::bad_input(text!("{hub} refuses access to {what}", "{zh} 拒绝访问 {what}")).mend(
-            Text::fixed("check what the token is allowed to do", "请检查令牌的权限"),
-        ),
+        403 => UserError::bad_input(text!("{hub} refuses access to {what}", "{zh} 拒绝访问 {what}"))
+            .mend(Text::fixed("check what the token is allowed to do", "请检查令牌的权限")),
         404 => UserError::bad_input(text!("{hub} has no {what}", "{zh} 上没有 {what}"))
             .mend(Text::fixed("check the name and the revision", "请检查名称和版本")),
         429 => UserError::failure(text!("{hub} asks to be spared for a while", "{zh} 请求过于频繁，被限流"))
             .mend(Text::fixed("try again later, or log in", "请稍后重试，或先登录")),
-        500..=599 => UserError::failure(text!("{hub} is in trouble (status {number})", "{zh} 出现故障（状态 {number}）"))
-            .mend(Text::fixed("try again later", "请稍后重试")),
+        500..=599 => UserError::failure(text!(
+            "{hub} is in trouble (status {number})",
+            "{zh} 出现故障（状态 {number}）"
+        ))
+        .mend(Text::fixed("try again later", "请稍后重试")),
         _ => UserError::failure(text!("{hub} answers with status {number}", "{zh} 返回状态 {number}")),
     }
 }

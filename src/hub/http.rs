@@ -65,7 +65,8 @@ impl Line {
         let open = self.endpoint.scheme() != "https" && !is_here(&self.endpoint);
         if open && self.token.is_some() {
             let address = self.endpoint.as_str();
-            let what = text!("A token is not sent over http ({address})", "令牌不会通过 http 发送（{address}）");
+            let what =
+                text!("A token is not sent over http ({address})", "令牌不会通过 http 发送（{address}）");
             let mend = Text::fixed("use the https address, or log out", "请使用 https 地址，或退出登录");
             return Err(Fault::last(UserError::bad_input(what).mend(mend)));
         }
@@ -74,7 +75,8 @@ impl Line {
 
     pub fn asked(&self, what: impl Into<String>) -> Asked<'_> {
         let what = what.into();
-        let page = self.endpoint.join(&what).map_or_else(|_| self.endpoint.to_string(), |url| url.to_string());
+        let page =
+            self.endpoint.join(&what).map_or_else(|_| self.endpoint.to_string(), |url| url.to_string());
         Asked { hub: &self.spec.name, what, page, token: self.token.as_ref() }
     }
 
@@ -205,7 +207,8 @@ fn bearer(token: &Secret) -> Option<HeaderValue> {
 }
 
 pub(crate) fn same_host(a: &Url, b: &Url) -> bool {
-    (a.scheme(), a.host_str(), a.port_or_known_default()) == (b.scheme(), b.host_str(), b.port_or_known_default())
+    (a.scheme(), a.host_str(), a.port_or_known_default())
+        == (b.scheme(), b.host_str(), b.port_or_known_default())
 }
 
 fn is_here(url: &Url) -> bool {

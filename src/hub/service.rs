@@ -4,8 +4,8 @@ use std::sync::OnceLock;
 use std::time::Instant;
 
 use protocol::{
-    DownloadReport, HubAccount, HubFile, HubSettings, PushPlan, PushReport, PushRequest, RepoCard, RepoHit, RepoKind,
-    RepoRef, Result, Secret, Text, TokenPlace, UserError, text,
+    DownloadReport, HubAccount, HubFile, HubSettings, PushPlan, PushReport, PushRequest, RepoCard, RepoHit,
+    RepoKind, RepoRef, Result, Secret, Text, TokenPlace, UserError, text,
 };
 use reqwest::{Client, Method};
 use tokio::task::spawn_blocking;
@@ -119,7 +119,8 @@ impl Hubs {
             false => cached.blob(&blob_name(file.hash.as_ref(), &card.commit, path)),
         };
         let read = std::fs::read(&place);
-        read.map(Some).map_err(|err| UserError::io(Text::fixed("read a fetched file", "读取下载的文件"), &place, &err))
+        read.map(Some)
+            .map_err(|err| UserError::io(Text::fixed("read a fetched file", "读取下载的文件"), &place, &err))
     }
 
     /// Makes a download ready: these files, or those that a look chooses.
@@ -199,7 +200,12 @@ impl Hubs {
 
     /// # Errors
     /// When the folder holds what may not be published, or the hub refuses.
-    pub async fn plan_push(&self, settings: &HubSettings, push: &PushRequest, stop: &Stop) -> Result<PushPlan> {
+    pub async fn plan_push(
+        &self,
+        settings: &HubSettings,
+        push: &PushRequest,
+        stop: &Stop,
+    ) -> Result<PushPlan> {
         let (line, push, publisher) = self.publishing(settings, push, stop).await?;
         publisher.plan(&line, &push).await.map_err(|fault| fault.error)
     }
@@ -255,7 +261,13 @@ impl Hubs {
             Ok(place) => (place, None),
             Err(why) => (TokenPlace::Memory, Some(no_keyring(&why))),
         };
-        Ok(HubAccount { hub: hub.into(), endpoint: shown(&line.endpoint), user: Some(user), token: place, note })
+        Ok(HubAccount {
+            hub: hub.into(),
+            endpoint: shown(&line.endpoint),
+            user: Some(user),
+            token: place,
+            note,
+        })
     }
 
     /// # Errors
@@ -265,8 +277,11 @@ impl Hubs {
         let (tokens, endpoint) = (self.tokens.clone(), self.endpoint(settings, spec)?.to_string());
         let forgotten = spawn_blocking(move || tokens.forget(spec, &endpoint)).await;
         forgotten.unwrap_or_else(|err| Err(err.to_string())).map_err(|why| {
-            UserError::failure(Text::fixed("The token could not be taken out of the keyring", "无法从密钥环中删除令牌"))
-                .detail(why)
+            UserError::failure(Text::fixed(
+                "The token could not be taken out of the keyring",
+                "无法从密钥环中删除令牌",
+            ))
+            .detail(why)
         })?;
         self.account(settings, hub).await
     }
@@ -320,7 +335,11 @@ impl Hubs {
 
     /// Settings first, then what the hub's own tools would use.
     fn endpoint(&self, settings: &HubSettings, spec: &Spec) -> Result<Url> {
-        let set = settings.endpoints.get(spec.id).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        let set = settings
+            .endpoints
+            .get(spec.id)
+            .map(|text| text.trim().to_owned())
+            .filter(|text| !text.is_empty());
         let text = set.or_else(|| (spec.named_endpoint)(&self.environment));
         let text = text.unwrap_or_else(|| spec.endpoint.to_owned());
         let url = Url::parse(&text).ok().filter(|url| {
@@ -364,7 +383,13 @@ fn card(repo: RepoRef, facts: Facts, cached: &CachedRepo) -> Result<RepoCard> {
         check_path(&file.path)?;
         let blob = cached.blob(&blob_name(file.hash.as_ref(), &facts.commit, &file.path));
         let cached = is_whole(&blob, file.bytes);
-        files.push(HubFile { path: file.path, bytes: file.bytes, hash: file.hash, cached, ..HubFile::default() });
+        files.push(HubFile {
+            path: file.path,
+            bytes: file.bytes,
+            hash: file.hash,
+            cached,
+            ..HubFile::default()
+        });
     }
     files.sort_by(|a, b| a.path.cmp(&b.path));
     choose(repo.kind, &mut files);
@@ -379,15 +404,20 @@ fn from_cache(repo: &RepoRef, cached: &CachedRepo) -> Option<RepoCard> {
     choose(repo.kind, &mut files);
     let folder = cached.snapshot(&commit);
     let repo = repo.clone();
-    (!files.is_empty()).then(|| RepoCard { repo, commit, files, folder, offline: true, ..RepoCard::default() })
+    (!files.is_empty()).then(|| RepoCard {
+        repo,
+        commit,
+        files,
+        folder,
+        offline: true,
+        ..RepoCard::default()
+    })
 }
 
 fn noted(mut card: RepoCard, why: &UserError) -> RepoCard {
     let (en, zh) = (&why.what.en, &why.what.zh);
-    card.notes.push(text!(
-        "From the cache; the hub could not be asked: {en}",
-        "来自缓存；无法连接平台：{zh}"
-    ));
+    card.notes
+        .push(text!("From the cache; the hub could not be asked: {en}", "来自缓存；无法连接平台：{zh}"));
     card
 }
 
@@ -400,10 +430,12 @@ fn shown(endpoint: &Url) -> String {
 }
 
 fn offline() -> UserError {
-    UserError::bad_input(Text::fixed("Hubs are not asked: offline", "当前为离线模式，不访问平台")).mend(Text::fixed(
-        "switch offline off in the settings, and unset HF_HUB_OFFLINE",
-        "请在设置中关闭离线模式，并取消 HF_HUB_OFFLINE",
-    ))
+    UserError::bad_input(Text::fixed("Hubs are not asked: offline", "当前为离线模式，不访问平台")).mend(
+        Text::fixed(
+            "switch offline off in the settings, and unset HF_HUB_OFFLINE",
+            "请在设置中关闭离线模式，并取消 HF_HUB_OFFLINE",
+        ),
+    )
 }
 
 fn not_cached(repo: &RepoRef) -> UserError {

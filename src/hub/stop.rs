@@ -40,8 +40,6 @@ impl Stop {
 }
 
 fn stopped() -> UserError {
-    UserError::failure(Text::fixed("The transfer was stopped", "传输已停止")).mend(Text::fixed(
-        "start it again: it goes on where it was",
-        "重新开始即可从中断处继续",
-    ))
+    UserError::failure(Text::fixed("The transfer was stopped", "传输已停止"))
+        .mend(Text::fixed("start it again: it goes on where it was", "重新开始即可从中断处继续"))
 }

@@ -142,7 +142,13 @@ impl Tokens {
 
     /// Keeps a token: in the keyring if asked to, and says what the keyring said if it would not. It serves at once in
     /// either case.
-    pub(crate) fn keep(&self, spec: &Spec, endpoint: &str, token: &Secret, keep: bool) -> Result<TokenPlace, String> {
+    pub(crate) fn keep(
+        &self,
+        spec: &Spec,
+        endpoint: &str,
+        token: &Secret,
+        keep: bool,
+    ) -> Result<TokenPlace, String> {
         let name = name_of(spec, endpoint);
         if keep {
             match self.keyring.set(&name, token) {

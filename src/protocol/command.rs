@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::VocabularyConfig;
 use crate::{
-    AnalysisRequest, ConvertRequest, HubCommand, HubSettings, PredictRequest, RequestId, RunConfig, SuiteRequest,
+    AnalysisRequest, ConvertRequest, HubCommand, HubSettings, PredictRequest, RequestId, RunConfig,
+    SuiteRequest,
 };
 
 /// A model folder and, optionally, adapters on it.

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Analysis, Catalog, ConvertReport, ConvertedRow, DeviceStats, Estimate, EvalMetrics, HubEvent, MemoryForecast,
-    MergeInto, ModelReport, Padding, PredictPlan, PredictReport, PredictedRow, PreviewRow, PreviewSource,
-    RequestId, RunConfig, RunId, RunReport, SampleMetrics, StepMetrics, SuiteReport, SuiteRow, Text,
-    TokenLosses, UserError, Verdict,
+    Analysis, Catalog, ConvertReport, ConvertedRow, DeviceStats, Estimate, EvalMetrics, HubEvent,
+    MemoryForecast, MergeInto, ModelReport, Padding, PredictPlan, PredictReport, PredictedRow, PreviewRow,
+    PreviewSource, RequestId, RunConfig, RunId, RunReport, SampleMetrics, StepMetrics, SuiteReport, SuiteRow,
+    Text, TokenLosses, UserError, Verdict,
 };
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

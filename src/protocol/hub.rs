@@ -88,13 +88,25 @@ pub struct PushRequest {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "update", rename_all = "snake_case")]
 pub enum HubEvent {
-    Hits { hits: Vec<RepoHit> },
-    Card { card: Box<RepoCard> },
+    Hits {
+        hits: Vec<RepoHit>,
+    },
+    Card {
+        card: Box<RepoCard>,
+    },
     /// Every file is there and proven.
-    Downloaded { download: DownloadReport },
-    PushPlanned { plan: Box<PushPlan> },
-    Pushed { report: Box<PushReport> },
-    Account { account: HubAccount },
+    Downloaded {
+        download: DownloadReport,
+    },
+    PushPlanned {
+        plan: Box<PushPlan>,
+    },
+    Pushed {
+        report: Box<PushReport>,
+    },
+    Account {
+        account: HubAccount,
+    },
 }
 
 /// One line of a search.
@@ -174,10 +186,17 @@ pub enum FileHash {
 #[serde(tag = "support", rename_all = "snake_case")]
 pub enum Support {
     /// Id and name in the `families!` registry.
-    Family { id: String, name: Text },
+    Family {
+        id: String,
+        name: Text,
+    },
     /// An adapter: what it was trained on.
-    Adapter { base: Option<String> },
-    Unsupported { why: Box<UserError> },
+    Adapter {
+        base: Option<String>,
+    },
+    Unsupported {
+        why: Box<UserError>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

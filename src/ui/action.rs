@@ -10,8 +10,8 @@ use crate::desktop::DesktopRequest;
 use crate::panels::PanelId;
 use crate::persisted::Preferences;
 use crate::state::{
-    chat::ChatAction, data::DataAction, evaluate::EvaluateAction, export::ExportAction,
-    hub::HubAction, predict::PredictAction, runs::RunsAction, train::TrainAction,
+    chat::ChatAction, data::DataAction, evaluate::EvaluateAction, export::ExportAction, hub::HubAction,
+    predict::PredictAction, runs::RunsAction, train::TrainAction,
 };
 
 /// A change that a panel wants. Nothing else changes the window's state or reaches the engine.

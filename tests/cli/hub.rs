@@ -36,9 +36,12 @@ fn answer(mut stream: TcpStream) -> std::io::Result<()> {
     let config = r#"{"model_type": "elephant"}"#;
     let (status, body) = match (token, target.split_whitespace().nth(1).unwrap_or_default()) {
         (Some(token), _) => (403, format!("{{\"error\": \"go away, {token}\"}}")),
-        (None, path) if path.contains("/revision/") => {
-            (200, format!("{{\"id\": \"org/tiny\", \"sha\": \"{COMMIT}\", \"cardData\": {{\"license\": \"mit\"}}}}"))
-        }
+        (None, path) if path.contains("/revision/") => (
+            200,
+            format!(
+                "{{\"id\": \"org/tiny\", \"sha\": \"{COMMIT}\", \"cardData\": {{\"license\": \"mit\"}}}}"
+            ),
+        ),
         (None, path) if path.contains("/tree/") => {
             let oid = "f3c59e5cfdf0a4d2aa3b5a2d14bf8cf80b2ea4a0";
             let entry = |path: &str, size: usize| {
@@ -58,7 +61,10 @@ fn answer(mut stream: TcpStream) -> std::io::Result<()> {
 
 fn run(program: &Program, arguments: &[&str], token: bool) -> Done {
     let mut command = program.command(arguments);
-    command.env("HF_ENDPOINT", hub()).env("HF_HOME", program.path().join("hf")).env("EMBERWRIGHT_LOG", "trace");
+    command
+        .env("HF_ENDPOINT", hub())
+        .env("HF_HOME", program.path().join("hf"))
+        .env("EMBERWRIGHT_LOG", "trace");
     command.env_remove("HF_TOKEN").env_remove("HF_HUB_OFFLINE");
     if token {
         command.env("HF_TOKEN", TOKEN);
@@ -126,6 +132,8 @@ fn no_output_and_no_file_shows_the_token() {
 fn holds(dir: &Path, text: &str) -> bool {
     std::fs::read_dir(dir).unwrap().flatten().any(|entry| match entry.path() {
         path if path.is_dir() => holds(&path, text),
-        path => std::fs::read(path).is_ok_and(|bytes| bytes.windows(text.len()).any(|it| it == text.as_bytes())),
+        path => {
+            std::fs::read(path).is_ok_and(|bytes| bytes.windows(text.len()).any(|it| it == text.as_bytes()))
+        }
     })
 }

@@ -34,7 +34,8 @@ impl Files {
             return Reply::json(&json!({ "id": "x", "sha": COMMIT }));
         }
         if request.path.contains("/tree/") {
-            let (hash, names) = if is_large { (&self.hashes[0], names(1)) } else { (&self.hashes[1], names(SMALL)) };
+            let (hash, names) =
+                if is_large { (&self.hashes[0], names(1)) } else { (&self.hashes[1], names(SMALL)) };
             let entry = |(number, path): (usize, &String)| {
                 // Every small file is another one to the cache.
                 let oid = if is_large { hash.clone() } else { hash_of(number) };

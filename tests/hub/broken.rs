@@ -1,7 +1,7 @@
 //! Connections that break at any byte.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::fake::Fake;
 use crate::server::Reply;

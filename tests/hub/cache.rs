@@ -20,7 +20,10 @@ async fn a_model_in_the_cache_is_found_without_the_hub() {
     let (settings, stop) = (offline(&client), Stop::never());
     let card = client.hubs.look(&settings, &model("org/tiny"), &stop).await.unwrap();
     assert!(card.offline && card.missing_bytes() == 0 && card.commit == COMMIT);
-    assert_eq!(client.hubs.small_file(&settings, &card, "config.json", &stop).await.unwrap().as_deref(), Some(&b"{}"[..]));
+    assert_eq!(
+        client.hubs.small_file(&settings, &card, "config.json", &stop).await.unwrap().as_deref(),
+        Some(&b"{}"[..])
+    );
     let job = client.hubs.prepare(&settings, &model("org/tiny"), &[], &stop).await.unwrap();
     let again = client.hubs.download(&job, &crate::support::silent(), &stop).await.unwrap();
     assert_eq!((again.dir, again.files, again.fetched_bytes), (online.dir, online.files, 0));

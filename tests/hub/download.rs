@@ -14,13 +14,16 @@ use crate::support::{Client, files_ending, model, noise, silent};
 async fn a_model_comes_whole_into_the_published_layout() {
     let fake = Fake::new();
     let weights = noise(100_000, 1);
-    fake.add("org/tiny", &[
-        ("config.json", b"{}"),
-        ("model.safetensors", &weights),
-        ("pytorch_model.bin", b"the same once more"),
-        ("empty.txt", b""),
-        ("README.md", b"# a card"),
-    ]);
+    fake.add(
+        "org/tiny",
+        &[
+            ("config.json", b"{}"),
+            ("model.safetensors", &weights),
+            ("pytorch_model.bin", b"the same once more"),
+            ("empty.txt", b""),
+            ("README.md", b"# a card"),
+        ],
+    );
     let client = Client::of(&fake, false);
     let report = client.download(&model("org/tiny")).await.unwrap();
     assert_eq!(report.files, ["README.md", "config.json", "empty.txt", "model.safetensors"]);
@@ -62,9 +65,13 @@ async fn a_search_names_repositories() {
     fake.add("org/other", &[]);
     let client = Client::of(&fake, false);
     for kind in [RepoKind::Model, RepoKind::Dataset] {
-        let hits = client.hubs.search(&client.settings, ("hf", kind, " llama "), &Stop::never()).await.unwrap();
+        let hits =
+            client.hubs.search(&client.settings, ("hf", kind, " llama "), &Stop::never()).await.unwrap();
         assert_eq!(hits.len(), 1);
-        assert_eq!((hits[0].repo.id.as_str(), hits[0].repo.kind, hits[0].downloads), ("org/tiny-llama", kind, 7));
+        assert_eq!(
+            (hits[0].repo.id.as_str(), hits[0].repo.kind, hits[0].downloads),
+            ("org/tiny-llama", kind, 7)
+        );
         assert_eq!(hits[0].updated.as_deref(), Some("2026-01-31"));
     }
 }
@@ -87,7 +94,10 @@ async fn a_long_listing_comes_in_pages() {
 #[tokio::test]
 async fn only_what_was_wanted_comes() {
     let fake = Fake::new();
-    fake.add("org/tiny", &[("config.json", b"{}"), ("model.safetensors", &[1; 50]), ("pytorch_model.bin", &[2; 60])]);
+    fake.add(
+        "org/tiny",
+        &[("config.json", b"{}"), ("model.safetensors", &[1; 50]), ("pytorch_model.bin", &[2; 60])],
+    );
     let client = Client::of(&fake, false);
     let (settings, stop) = (&client.settings, Stop::never());
     let wanted = ["pytorch_model.bin".to_owned()];

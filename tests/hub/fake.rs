@@ -108,7 +108,8 @@ pub fn git_sha1(content: &[u8]) -> String {
     if let Some(known) = KNOWN.lock().unwrap().get(&key) {
         return known.clone();
     }
-    let git = Command::new("git").args(["hash-object", "--stdin"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let git =
+        Command::new("git").args(["hash-object", "--stdin"]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut git = { git }.spawn().unwrap();
     git.stdin.take().unwrap().write_all(content).unwrap();
     let name = String::from_utf8(git.wait_with_output().unwrap().stdout).unwrap().trim().to_owned();
@@ -185,11 +186,19 @@ impl Inner {
         }
     }
 
-    fn of(&mut self, request: &Request, org: &str, name: &str, then: impl FnOnce(&str, &Repo) -> Reply) -> Reply {
+    fn of(
+        &mut self,
+        request: &Request,
+        org: &str,
+        name: &str,
+        then: impl FnOnce(&str, &Repo) -> Reply,
+    ) -> Reply {
         let id = format!("{org}/{name}");
         let known = request.token() == Some(TOKEN);
         match self.repos.get(&id) {
-            Some(repo) if repo.private && !known => Reply::json(&json!({ "error": "Invalid username" })).status(401),
+            Some(repo) if repo.private && !known => {
+                Reply::json(&json!({ "error": "Invalid username" })).status(401)
+            }
             Some(repo) => then(&id, repo),
             None if known => Reply::json(&json!({ "error": "Repository not found" })).status(404),
             None => Reply::json(&json!({ "error": "Invalid username or password." })).status(401),
@@ -212,7 +221,9 @@ impl Inner {
             let entry = |(path, content): (&String, &Vec<u8>)| match is_large(path) {
                 true => json!({ "type": "file", "path": path, "size": content.len(), "oid": "00",
                     "lfs": { "oid": sha256(content), "size": content.len(), "pointerSize": 130 } }),
-                false => json!({ "type": "file", "path": path, "size": content.len(), "oid": git_sha1(content) }),
+                false => {
+                    json!({ "type": "file", "path": path, "size": content.len(), "oid": git_sha1(content) })
+                }
             };
             let entries: Vec<_> = repo.files.iter().skip(start).take(page).map(entry).collect();
             let reply = Reply::json(&entries.into());
@@ -233,7 +244,8 @@ impl Inner {
         let known = request.token() == Some(TOKEN);
         let mut put = None;
         let reply = self.of(request, org, name, |_, repo| {
-            let refused = || Reply::json(&json!({ "error": "Access is restricted" })).with("x-error-code", "GatedRepo");
+            let refused =
+                || Reply::json(&json!({ "error": "Access is restricted" })).with("x-error-code", "GatedRepo");
             let Some(content) = repo.files.get(&path) else { return Reply::new(404, "Entry not found") };
             if repo.gated && !known {
                 return refused().status(401);

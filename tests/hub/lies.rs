@@ -113,7 +113,11 @@ async fn another_part_than_was_asked_for_is_not_taken() {
 #[tokio::test]
 async fn a_length_that_is_not_kept_is_a_break() {
     let said = refused(|request, reply| match weights(request) {
-        true => Reply { claimed: Some(LENGTH), body: reply.body[..reply.body.len().min(100)].to_vec(), ..Reply::new(200, "") },
+        true => Reply {
+            claimed: Some(LENGTH),
+            body: reply.body[..reply.body.len().min(100)].to_vec(),
+            ..Reply::new(200, "")
+        },
         false => reply,
     })
     .await;
@@ -137,7 +141,11 @@ async fn nonsense_is_no_answer() {
     for body in ["", "not json", "{}", "[1, 2]", r#"{"id": "x", "sha": "../.."}"#] {
         let fake = Fake::new();
         fake.add("org/tiny", &[("config.json", b"{}")]);
-        fake.twist(move |request, reply| if request.path.contains("/revision/") { Reply::new(200, body) } else { reply });
+        fake.twist(
+            move |request, reply| {
+                if request.path.contains("/revision/") { Reply::new(200, body) } else { reply }
+            },
+        );
         let client = Client::of(&fake, false);
         client.download(&model("org/tiny")).await.unwrap_err();
         assert!(!client.folder("models--org--tiny").exists());

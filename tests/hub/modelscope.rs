@@ -18,11 +18,13 @@ fn listed(path: &str, content: &[u8]) -> serde_json::Value {
 }
 
 fn answer(request: &Request) -> Reply {
-    let enveloped = |data: serde_json::Value| Reply::json(&json!({ "Code": 200, "Data": data, "Success": true }));
+    let enveloped =
+        |data: serde_json::Value| Reply::json(&json!({ "Code": 200, "Data": data, "Success": true }));
     match request.path.as_str() {
         "/openapi/v1/models" => {
             assert_eq!(request.query["search"], "qwen");
-            let found = json!({ "models": [{ "id": "Qwen/Tiny", "downloads": 12, "tasks": ["text-generation"] }] });
+            let found =
+                json!({ "models": [{ "id": "Qwen/Tiny", "downloads": 12, "tasks": ["text-generation"] }] });
             Reply::json(&json!({ "success": true, "data": found }))
         }
         "/openapi/v1/users/me" if request.token() == Some(TOKEN) => {
@@ -34,7 +36,10 @@ fn answer(request: &Request) -> Reply {
         }
         "/openapi/v1/datasets/org/rows" => Reply::json(&json!({ "data": { "id": "org/rows" } })),
         "/api/v1/models/Qwen/Tiny/repo/files" => {
-            assert_eq!((request.query["Revision"].as_str(), request.query["Recursive"].as_str()), ("master", "True"));
+            assert_eq!(
+                (request.query["Revision"].as_str(), request.query["Recursive"].as_str()),
+                ("master", "True")
+            );
             let files = json!([
                 { "Path": "sub", "Name": "sub", "Type": "tree", "Size": 0 },
                 listed("config.json", b"{}"),
@@ -56,7 +61,9 @@ fn answer(request: &Request) -> Reply {
         }
         "/api/v1/datasets/org/rows/repo" => ranged(request, b"{}\n"),
         // Refusals can come with status 200.
-        "/openapi/v1/models/org/none" => Reply::json(&json!({ "Code": 404, "Message": "no such model", "Data": null })),
+        "/openapi/v1/models/org/none" => {
+            Reply::json(&json!({ "Code": 404, "Message": "no such model", "Data": null }))
+        }
         _ => Reply::new(404, "{\"message\": \"not found\"}"),
     }
 }
@@ -94,5 +101,8 @@ async fn a_refusal_in_an_envelope_is_one() {
     let server = Server::start(answer);
     let client = Client::at(server.url.as_str(), false, tempfile::tempdir().unwrap());
     let error = client.download(&of("org/none", RepoKind::Model)).await.unwrap_err();
-    assert!(error.what.en.contains("ModelScope has no org/none") && error.details[0] == "no such model", "{error}");
+    assert!(
+        error.what.en.contains("ModelScope has no org/none") && error.details[0] == "no such model",
+        "{error}"
+    );
 }

@@ -57,7 +57,8 @@ async fn what_was_shown_is_what_is_there() {
         assert_eq!((plan.user.as_str(), plan.exists, plan.private), ("tester", false, true));
         assert_eq!(plan.files.len(), 3);
         assert!(plan.files.iter().all(|file| file.state == PushState::New) && plan.notes.is_empty());
-        let sent = |fake: &Fake| fake.hub.log.lock().unwrap().iter().filter(|heard| heard.method != "GET").count();
+        let sent =
+            |fake: &Fake| fake.hub.log.lock().unwrap().iter().filter(|heard| heard.method != "GET").count();
         assert_eq!(sent(&pushing.fake), 0, "a plan sends nothing");
         let report = pushing.push(&plan).await.unwrap();
         assert_eq!(report.files[1].path, "adapter_config.json");
@@ -115,9 +116,11 @@ async fn a_broken_push_goes_on() {
     let plan = pushing.plan().await.unwrap();
     let last = plan.files.iter().find(|file| file.path == "model.safetensors").unwrap().sha256.clone();
     let stuck = last.clone();
-    pushing.fake.twist(move |request, reply| match request.path.ends_with(&stuck) && request.method == "PUT" {
-        true => Reply { cut: Some(0), ..reply },
-        false => reply,
+    pushing.fake.twist(move |request, reply| {
+        match request.path.ends_with(&stuck) && request.method == "PUT" {
+            true => Reply { cut: Some(0), ..reply },
+            false => reply,
+        }
     });
     {
         // What the store took before it broke is not to count.
@@ -193,7 +196,8 @@ async fn nobody_publishes_unknown() {
     let client = Client::of(&pushing.fake, false);
     let error = client.hubs.plan_push(&client.settings, &pushing.push, &Stop::never()).await.unwrap_err();
     assert!(error.mend.unwrap().en.contains("hub login"));
-    let to_ms = PushRequest { repo: protocol::RepoRef { hub: "ms".into(), ..model("a/b") }, ..pushing.push.clone() };
+    let to_ms =
+        PushRequest { repo: protocol::RepoRef { hub: "ms".into(), ..model("a/b") }, ..pushing.push.clone() };
     let error = pushing.client.hubs.plan_push(&client.settings, &to_ms, &Stop::never()).await.unwrap_err();
     assert!(error.what.en.contains("Nothing can be published to ModelScope"), "{error}");
 }

@@ -16,7 +16,9 @@ fn echoing(status: u16) -> Fake {
     fake.twist(move |request, reply| {
         let Some(token) = request.token() else { return reply };
         let words = format!("{{\"error\": \"no: {token}\", \"Message\": \"{token}\"}}");
-        Reply::new(status, words).with("x-error-message", format!("bad token {token}")).with("x-request-id", token)
+        Reply::new(status, words)
+            .with("x-error-message", format!("bad token {token}"))
+            .with("x-request-id", token)
     });
     fake
 }
@@ -28,7 +30,8 @@ async fn no_error_repeats_the_token() {
         let client = Client::of(&fake, true);
         let (settings, stop) = (&client.settings, Stop::never());
         let repo = model("org/tiny");
-        let push = PushRequest { repo: repo.clone(), folder: client.home.path().into(), ..PushRequest::default() };
+        let push =
+            PushRequest { repo: repo.clone(), folder: client.home.path().into(), ..PushRequest::default() };
         let search = ("hf", protocol::RepoKind::Model, "tiny");
         let login = ("hf", Secret::new(TOKEN.into()), true);
         let errors = [

@@ -2,12 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
-use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
+use egui_kittest::{Harness, SnapshotResults};
 use protocol::{
     Catalog, Command, Descriptor, DownloadReport, Event, HubAccount, HubCommand, HubEvent, HubFile, Language,
-    PushFile, PushPlan, PushReport, PushState, RepoCard, RepoHit, RepoKind, RepoRef, RequestId, Secret, Support, Text,
-    TokenPlace, UserError, Wish,
+    PushFile, PushPlan, PushReport, PushState, RepoCard, RepoHit, RepoKind, RepoRef, RequestId, Secret,
+    Support, Text, TokenPlace, UserError, Wish,
 };
 use ui::App;
 use ui::action::Action;
@@ -22,7 +22,12 @@ const TOKEN: &str = "hf_TestTokenThatMustNotBeSeenAnywhere3";
 fn open(window: &Window, engine: &FakeEngine) -> Harness<'static, App> {
     let mut harness = window.open(engine, &FakeDesktop::default());
     harness.run();
-    let hub = |id: &str, name: Text| Descriptor { id: id.into(), name, help: Text::fixed("", ""), params: Vec::new() };
+    let hub = |id: &str, name: Text| Descriptor {
+        id: id.into(),
+        name,
+        help: Text::fixed("", ""),
+        params: Vec::new(),
+    };
     let hubs = vec![
         hub("hf", Text::fixed("Hugging Face", "Hugging Face")),
         hub("ms", Text::fixed("ModelScope", "魔搭社区（ModelScope）")),
@@ -68,7 +73,9 @@ fn hits() -> HubEvent {
         updated: Some("2026-01-31".into()),
         task: Some("text-generation".into()),
     };
-    HubEvent::Hits { hits: vec![hit("Qwen/Qwen3-0.6B", 5_120_400, false), hit("meta-llama/Llama-3.2-1B", 2_048_111, true)] }
+    HubEvent::Hits {
+        hits: vec![hit("Qwen/Qwen3-0.6B", 5_120_400, false), hit("meta-llama/Llama-3.2-1B", 2_048_111, true)],
+    }
 }
 
 fn card(support: Support) -> HubEvent {
@@ -128,7 +135,10 @@ fn a_model_is_found_looked_at_fetched_and_opened() {
     let engine = crate::support::silent();
     let mut harness = looked(&Window::default(), &engine, qwen());
     let (_, look) = asked(&engine);
-    assert_eq!(look, HubCommand::Look { hub: "hf".into(), kind: RepoKind::Model, text: "hf:Qwen/Qwen3-0.6B".into() });
+    assert_eq!(
+        look,
+        HubCommand::Look { hub: "hf".into(), kind: RepoKind::Model, text: "hf:Qwen/Qwen3-0.6B".into() }
+    );
     harness.get_by_label("pytorch_model.bin").click();
     harness.run();
     harness.get_by_label("pytorch_model.bin").click();
@@ -146,7 +156,8 @@ fn a_model_is_found_looked_at_fetched_and_opened() {
     assert_eq!(engine.traffic.borrow().wishes.last(), Some(&Wish::StopTransfer));
     let dir = std::path::PathBuf::from("/cache/snapshots/c1899de");
     let (bytes, repo) = (1 << 30, repo("Qwen/Qwen3-0.6B"));
-    let download = DownloadReport { repo, dir: dir.clone(), files, bytes, fetched_bytes: bytes, seconds: 9.0 };
+    let download =
+        DownloadReport { repo, dir: dir.clone(), files, bytes, fetched_bytes: bytes, seconds: 9.0 };
     tell(&mut harness, &engine, HubEvent::Downloaded { download });
     harness.run();
     assert_eq!(harness.state().state().project.config.model.path, dir);
@@ -167,7 +178,8 @@ fn a_dataset_becomes_the_projects_data() {
     tell(&mut harness, &engine, HubEvent::Card { card: Box::new(card) });
     push(&mut harness, HubAction::Download);
     let files = vec!["README.md".into(), "train.jsonl".into(), "test.jsonl".into()];
-    let download = DownloadReport { repo: rows, dir: "/d".into(), files, bytes: 9, fetched_bytes: 9, seconds: 1.0 };
+    let download =
+        DownloadReport { repo: rows, dir: "/d".into(), files, bytes: 9, fetched_bytes: 9, seconds: 1.0 };
     tell(&mut harness, &engine, HubEvent::Downloaded { download });
     harness.run();
     let train = harness.state().state().project.config.data.train.clone();
@@ -181,14 +193,20 @@ fn a_refusal_stands_in_the_sheet() {
     push(&mut harness, HubAction::Fetch(RepoKind::Model));
     push(&mut harness, HubAction::Type("org/none".into()));
     push(&mut harness, HubAction::Find);
-    let error = UserError::bad_input(Text::fixed("Hugging Face has no org/none", "Hugging Face 上没有 org/none"));
+    let error =
+        UserError::bad_input(Text::fixed("Hugging Face has no org/none", "Hugging Face 上没有 org/none"));
     engine.tell(Event::Failed { request: Some(asked(&engine).0), error: Box::new(error) });
     harness.run();
     harness.get_by_label("Hugging Face has no org/none");
 }
 
 fn plan() -> PushPlan {
-    let file = |path: &str, bytes: u64, state: PushState| PushFile { path: path.into(), bytes, sha256: "ab".repeat(32), state };
+    let file = |path: &str, bytes: u64, state: PushState| PushFile {
+        path: path.into(),
+        bytes,
+        sha256: "ab".repeat(32),
+        state,
+    };
     PushPlan {
         repo: repo("me/my-adapter"),
         url: "https://huggingface.co/me/my-adapter".into(),
@@ -221,7 +239,10 @@ fn nothing_is_sent_before_a_yes_to_what_is_shown() {
     let mut harness = publishing(&Window::default(), &engine);
     let sent = |engine: &FakeEngine| {
         let traffic = engine.traffic.borrow();
-        traffic.commands.iter().any(|command| matches!(command, Command::Hub { hub: HubCommand::Push { .. }, .. }))
+        traffic
+            .commands
+            .iter()
+            .any(|command| matches!(command, Command::Hub { hub: HubCommand::Push { .. }, .. }))
     };
     assert!(!sent(&engine));
     // Another form is another plan: the old one is gone.
@@ -296,9 +317,13 @@ fn every_state_has_a_picture() {
         Support::Unsupported { why: Box::new(UserError::bad_input(why)) }
     };
     let engine = crate::support::silent;
-    searched(&Window::default(), &engine()).snapshot("hub-hits");
-    looked(&Window::default(), &engine(), qwen()).snapshot("hub-card");
-    looked(&zh, &engine(), unsupported()).snapshot("hub-card-zh");
-    publishing(&Window::default(), &engine()).snapshot("hub-publish");
-    publishing(&zh, &engine()).snapshot("hub-publish-zh");
+    let mut results = SnapshotResults::new();
+    let mut picture = |name: &str, mut harness: Harness<'static, App>| {
+        results.add(harness.try_snapshot_options(name, &crate::snapshots::options()));
+    };
+    picture("hub-hits", searched(&Window::default(), &engine()));
+    picture("hub-card", looked(&Window::default(), &engine(), qwen()));
+    picture("hub-card-zh", looked(&zh, &engine(), unsupported()));
+    picture("hub-publish", publishing(&Window::default(), &engine()));
+    picture("hub-publish-zh", publishing(&zh, &engine()));
 }

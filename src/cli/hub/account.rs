@@ -38,9 +38,9 @@ fn read(screen: &mut Screen) -> Result<Secret> {
         let mut line = String::new();
         io::stdin().lock().read_line(&mut line).map(|_| line)
     };
-    let token = line.map(Secret::new).map_err(|err| {
-        UserError::bad_input(text!("No token could be read: {err}", "无法读取令牌：{err}"))
-    })?;
+    let token = line
+        .map(Secret::new)
+        .map_err(|err| UserError::bad_input(text!("No token could be read: {err}", "无法读取令牌：{err}")))?;
     if token.is_empty() {
         return Err(UserError::bad_input(Text::fixed("No token was entered", "没有输入令牌")));
     }

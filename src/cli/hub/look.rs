@@ -1,7 +1,9 @@
 //! What hubs have, and how it gets here.
 
 use clap::Args;
-use protocol::{Event, HubCommand, HubEvent, HubFile, RepoCard, RepoHit, RepoRef, Result, Support, Text, text};
+use protocol::{
+    Event, HubCommand, HubEvent, HubFile, RepoCard, RepoHit, RepoRef, Result, Support, Text, text,
+};
 
 use super::{Reach, kind};
 use crate::cli::client::{Client, View};
@@ -143,9 +145,9 @@ fn table_of_hits(hits: &[RepoHit], screen: &Screen) -> String {
 }
 
 fn show(card: &RepoCard, screen: &mut Screen) {
-    let rows = facts(card).into_iter().map(|(name, value)| {
-        vec![screen.pick(&name), format::printable(&screen.pick(&value))]
-    });
+    let rows = facts(card)
+        .into_iter()
+        .map(|(name, value)| vec![screen.pick(&name), format::printable(&screen.pick(&value))]);
     let facts = format::facts(rows.collect());
     screen.line(&facts);
     screen.line("");
@@ -171,7 +173,10 @@ fn facts(card: &RepoCard) -> Vec<(Text, Text)> {
         (Text::fixed("gated", "需同意条款"), yes(card.gated)),
         (
             Text::fixed("download", "下载"),
-            text!("{all}, {missing} of it missing here ({free} free)", "{all}，其中 {missing} 尚未下载（可用 {free}）"),
+            text!(
+                "{all}, {missing} of it missing here ({free} free)",
+                "{all}，其中 {missing} 尚未下载（可用 {free}）"
+            ),
         ),
         (Text::fixed("folder", "文件夹"), plain(card.folder.display().to_string())),
     ];
@@ -188,17 +193,15 @@ fn told(support: &Support) -> Text {
             let base = base.as_deref().unwrap_or("?");
             text!("an adapter of {base}", "{base} 的适配器")
         }
-        Support::Unsupported { why } => Text::new(format!("no: {}", why.what.en), format!("否：{}", why.what.zh)),
+        Support::Unsupported { why } => {
+            Text::new(format!("no: {}", why.what.en), format!("否：{}", why.what.zh))
+        }
     }
 }
 
 fn table_of_files(files: &[HubFile], screen: &Screen) -> String {
-    let heads = [
-        Text::fixed("", ""),
-        Text::fixed("file", "文件"),
-        Text::fixed("size", "大小"),
-        Text::fixed("", ""),
-    ];
+    let heads =
+        [Text::fixed("", ""), Text::fixed("file", "文件"), Text::fixed("size", "大小"), Text::fixed("", "")];
     let here = Text::fixed("here already", "已在本地");
     let rows = files.iter().map(|file| {
         let remark = file.reason.as_ref().or(file.cached.then_some(&here));

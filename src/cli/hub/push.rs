@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use protocol::{
-    Event, HubCommand, HubEvent, PushFile, PushPlan, PushReport, PushRequest, PushState, RepoRef, Result, Text, text,
+    Event, HubCommand, HubEvent, PushFile, PushPlan, PushReport, PushRequest, PushState, RepoRef, Result,
+    Text, text,
 };
 
 use super::{Reach, kind};
@@ -60,7 +61,10 @@ pub fn run(flags: Flags, client: &mut Client, screen: &mut Screen) -> Result<u8>
     flags.reach.request(plan, &mut shown, (&mut *client, &mut *screen))?;
     let Some(agreed) = shown.agreed else { return Ok(1) };
     if !flags.yes && !confirmed(screen) {
-        screen.tell(&Text::fixed("Nothing was sent. (--yes sends it without asking.)", "没有发送任何内容。（--yes 可跳过询问。）"));
+        screen.tell(&Text::fixed(
+            "Nothing was sent. (--yes sends it without asking.)",
+            "没有发送任何内容。（--yes 可跳过询问。）",
+        ));
         return Ok(0);
     }
     flags.reach.request(HubCommand::Push { push, agreed }, &mut Shown { agreed: None }, (client, screen))
@@ -119,7 +123,9 @@ fn planned(plan: &PushPlan, screen: &mut Screen) {
         (Text::fixed("as", "账户"), plain(&plan.user)),
         (Text::fixed("to send", "发送量"), plain(&bytes)),
     ];
-    let rows = facts.into_iter().map(|(name, value)| vec![screen.pick(&name), format::printable(&screen.pick(&value))]);
+    let rows = facts
+        .into_iter()
+        .map(|(name, value)| vec![screen.pick(&name), format::printable(&screen.pick(&value))]);
     let facts = format::facts(rows.collect());
     screen.line(&facts);
     screen.line("");

@@ -9,8 +9,8 @@ use crossbeam_channel::Receiver;
 use data::space::{free_bytes, require_space};
 use hub::{Environment, Hubs, Progress, Stop, SystemKeyring, Tokens};
 use protocol::{
-    Command, Control, Event, HubCommand, HubEvent, HubSettings, RepoCard, RepoKind, RequestId, Result, Support, Text,
-    UserError, text,
+    Command, Control, Event, HubCommand, HubEvent, HubSettings, RepoCard, RepoKind, RequestId, Result,
+    Support, Text, UserError, text,
 };
 use serde_json::{Map, Value};
 use tokio::runtime::{Builder, Runtime};
@@ -96,7 +96,10 @@ fn tell(sink: &Mutex<Sink>, request: RequestId, update: Result<HubEvent>) {
 
 /// A panic ends the request, not the process. Its words are the log's: they may repeat what was sent.
 fn crashed(panic: &tokio::task::JoinError) -> UserError {
-    tracing::error!("a request to a hub ended early: {}", if panic.is_panic() { "panic" } else { "cancelled" });
+    tracing::error!(
+        "a request to a hub ended early: {}",
+        if panic.is_panic() { "panic" } else { "cancelled" }
+    );
     UserError::failure(Text::fixed("A fault in the program while talking to a hub", "访问平台时程序内部出错"))
 }
 

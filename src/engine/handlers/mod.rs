@@ -21,6 +21,7 @@ mod runs;
 mod score;
 mod vocabulary;
 
+pub use self::hub::{hubs, serve_hubs};
 pub use analyze::{analyze, score_row};
 pub use bench::bench;
 pub use convert::{convert, preview_conversion, written_formats};
@@ -32,7 +33,6 @@ pub use export::export;
 pub use find::{Search, find};
 pub use forecast::forecast_export;
 pub use generate::{generate, no_run};
-pub use self::hub::{hubs, serve_hubs};
 pub use inspect::inspect;
 pub use predict::{plan_predict, predict};
 pub use projects::{read_project, write_project};

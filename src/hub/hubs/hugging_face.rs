@@ -23,10 +23,7 @@ const MOST_FILES: usize = 200_000;
 pub const SPEC: Spec = Spec {
     id: "hf",
     name: Text::fixed("Hugging Face", "Hugging Face"),
-    help: Text::fixed(
-        "huggingface.co, or a mirror of it",
-        "huggingface.co 或其镜像（如 hf-mirror.com）",
-    ),
+    help: Text::fixed("huggingface.co, or a mirror of it", "huggingface.co 或其镜像（如 hf-mirror.com）"),
     endpoint: "https://huggingface.co",
     named_endpoint: |environment| environment.get("HF_ENDPOINT").map(str::to_owned),
     hosts: &["huggingface.co", "www.huggingface.co", "hf.co", "hf-mirror.com"],
@@ -159,7 +156,8 @@ fn licence(card: Option<&Value>, tags: &[String]) -> Option<String> {
         Value::Array(several) => several.first()?.as_str().map(str::to_owned),
         _ => None,
     };
-    let named = field("license").or_else(|| tags.iter().find_map(|tag| tag.strip_prefix("license:")).map(Into::into));
+    let named =
+        field("license").or_else(|| tags.iter().find_map(|tag| tag.strip_prefix("license:")).map(Into::into));
     named.map(|licence| match licence.as_str() {
         "other" => field("license_name").unwrap_or(licence),
         _ => licence,
@@ -186,7 +184,12 @@ struct Lfs {
     size: Option<u64>,
 }
 
-async fn tree(line: &Line, repo: &RepoRef, commit: &str, asked: &Asked<'_>) -> Result<Vec<RemoteFile>, Fault> {
+async fn tree(
+    line: &Line,
+    repo: &RepoRef,
+    commit: &str,
+    asked: &Asked<'_>,
+) -> Result<Vec<RemoteFile>, Fault> {
     let mut url = line.url(&["api", plural(repo.kind), &repo.id, "tree", commit]);
     url.query_pairs_mut().append_pair("recursive", "true");
     let mut files = Vec::new();
@@ -196,7 +199,8 @@ async fn tree(line: &Line, repo: &RepoRef, commit: &str, asked: &Asked<'_>) -> R
         files.extend(page.0.into_iter().filter(|entry| entry.kind == "file").map(remote));
         next = page.1.filter(|next| *next != url);
         if files.len() > MOST_FILES {
-            let what = text!("This repository has more than {MOST_FILES} files", "该仓库的文件超过 {MOST_FILES} 个");
+            let what =
+                text!("This repository has more than {MOST_FILES} files", "该仓库的文件超过 {MOST_FILES} 个");
             return Err(Fault::last(UserError::bad_input(what).at_item(&repo.id)));
         }
     }
@@ -205,11 +209,9 @@ async fn tree(line: &Line, repo: &RepoRef, commit: &str, asked: &Asked<'_>) -> R
 
 fn remote(entry: Entry) -> RemoteFile {
     match entry.lfs {
-        Some(lfs) => RemoteFile {
-            path: entry.path,
-            bytes: lfs.size.unwrap_or(entry.size),
-            hash: sha256(&lfs.oid),
-        },
+        Some(lfs) => {
+            RemoteFile { path: entry.path, bytes: lfs.size.unwrap_or(entry.size), hash: sha256(&lfs.oid) }
+        }
         None => RemoteFile { path: entry.path, bytes: entry.size, hash: git_sha1(&entry.oid) },
     }
 }

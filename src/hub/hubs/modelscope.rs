@@ -176,7 +176,11 @@ async fn ask<T: DeserializeOwned>(line: &Line, asked: &Asked<'_>, url: &Url) -> 
 }
 
 /// All files, and the commit where it is told.
-async fn files(line: &Line, repo: &RepoRef, asked: &Asked<'_>) -> Result<(Vec<RemoteFile>, Option<String>), Fault> {
+async fn files(
+    line: &Line,
+    repo: &RepoRef,
+    asked: &Asked<'_>,
+) -> Result<(Vec<RemoteFile>, Option<String>), Fault> {
     let (kind, revision) = (plural(repo.kind), repo.revision.as_str());
     let paged = repo.kind == RepoKind::Dataset;
     let last = if paged { "tree" } else { "files" };

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures::future::BoxFuture;
-use protocol::{FileHash, PushFile, PushPlan, PushReport, PushRequest, PushState, RepoRef, Text, UserError, text};
+use protocol::{
+    FileHash, PushFile, PushPlan, PushReport, PushRequest, PushState, RepoRef, Text, UserError, text,
+};
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 use serde::Deserialize;
@@ -161,7 +163,8 @@ async fn send(
     let mut lines = vec![header(push, parent)];
     for file in news {
         if large.contains(&file.path) {
-            let value = json!({ "path": file.path, "algo": "sha256", "oid": file.sha256, "size": file.bytes });
+            let value =
+                json!({ "path": file.path, "algo": "sha256", "oid": file.sha256, "size": file.bytes });
             lines.push(json!({ "key": "lfsFile", "value": value }));
         } else {
             lines.push(inline(file).await?);
@@ -174,7 +177,8 @@ async fn send(
 }
 
 fn header(push: &PushRequest, parent: Option<String>) -> serde_json::Value {
-    let message = if push.message.trim().is_empty() { "Upload from Emberwright" } else { push.message.trim() };
+    let message =
+        if push.message.trim().is_empty() { "Upload from Emberwright" } else { push.message.trim() };
     let mut value = json!({ "summary": message, "description": "" });
     if let Some(parent) = parent {
         // Somebody else's commit in between is not written over.
@@ -189,7 +193,9 @@ async fn inline(file: &Local) -> Result<serde_json::Value, Fault> {
     let wanted = file.sha256.clone();
     let content = blocking(move || {
         let content = std::fs::read(&place);
-        content.map_err(|err| UserError::io(Text::fixed("read a file to publish", "读取要发布的文件"), &place, &err))
+        content.map_err(|err| {
+            UserError::io(Text::fixed("read a file to publish", "读取要发布的文件"), &place, &err)
+        })
     })
     .await?;
     if hex(&Sha256::digest(&content)) != wanted {
@@ -212,14 +218,14 @@ async fn large_files(line: &Line, repo: &RepoRef, news: &[&Local]) -> Result<Vec
         files: Vec<Judged>,
     }
     let url = line.url(&["api", plural(repo.kind), &repo.id, "preupload", &repo.revision]);
-    let sample = |file: &&Local| {
-        json!({ "path": file.path, "size": file.bytes, "sample": STANDARD.encode(&file.sample) })
-    };
+    let sample = |file: &&Local| json!({ "path": file.path, "size": file.bytes, "sample": STANDARD.encode(&file.sample) });
     let body = json!({ "files": news.iter().map(sample).collect::<Vec<_>>() });
     let asked = line.asked(&repo.id);
     let answer: Answer = line.json(&asked, || line.request(Method::POST, &url).json(&body)).await?;
-    let says_large = |path: &str| answer.files.iter().any(|file| file.path == path && file.upload_mode == "lfs");
-    let large = news.iter().filter(|file| file.bytes > 0 && (says_large(&file.path) || file.bytes > LARGEST_TEXT));
+    let says_large =
+        |path: &str| answer.files.iter().any(|file| file.path == path && file.upload_mode == "lfs");
+    let large =
+        news.iter().filter(|file| file.bytes > 0 && (says_large(&file.path) || file.bytes > LARGEST_TEXT));
     Ok(large.map(|file| file.path.clone()).collect())
 }
 
@@ -257,7 +263,12 @@ async fn commit(line: &Line, push: &PushRequest, news: &[&Local], body: String) 
 }
 
 /// Holds the hub's listing against the files.
-async fn verify(line: &Line, repo: &RepoRef, local: &[Local], shown: &[PushFile]) -> Result<Vec<PushFile>, Fault> {
+async fn verify(
+    line: &Line,
+    repo: &RepoRef,
+    local: &[Local],
+    shown: &[PushFile],
+) -> Result<Vec<PushFile>, Fault> {
     let facts = line.spec.hub.look(line, repo).await?;
     let there = hashes(Some(&facts));
     let wrong: Vec<String> = local
@@ -273,7 +284,10 @@ async fn verify(line: &Line, repo: &RepoRef, local: &[Local], shown: &[PushFile]
         UserError::failure(text!("{hub} does not have what was sent", "{zh} 上的内容与发送的不一致"))
             .at_item(&repo.id)
             .details(wrong)
-            .mend(Text::fixed("publish again: what is there is not sent twice", "请重新发布：已有的内容不会重复发送")),
+            .mend(Text::fixed(
+                "publish again: what is there is not sent twice",
+                "请重新发布：已有的内容不会重复发送",
+            )),
     ))
 }
 
@@ -285,10 +299,12 @@ async fn blocking<T: Send + 'static>(
 }
 
 fn no_token() -> UserError {
-    UserError::bad_input(Text::fixed("To publish, the hub must know who you are", "发布前需要登录")).mend(Text::fixed(
-        "log in with a token that may write (`emberwright hub login`, or in the settings)",
-        "请用具有写权限的令牌登录（`emberwright hub login` 或在设置中）",
-    ))
+    UserError::bad_input(Text::fixed("To publish, the hub must know who you are", "发布前需要登录")).mend(
+        Text::fixed(
+            "log in with a token that may write (`emberwright hub login`, or in the settings)",
+            "请用具有写权限的令牌登录（`emberwright hub login` 或在设置中）",
+        ),
+    )
 }
 
 fn no_repository(repo: &RepoRef) -> UserError {

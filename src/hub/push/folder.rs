@@ -25,9 +25,12 @@ pub fn read(folder: &Path, token: Option<&Secret>) -> Result<Vec<Local>> {
     collect(folder, "", DEEPEST, &mut places)?;
     places.sort();
     if places.is_empty() {
-        return Err(UserError::bad_input(Text::fixed("There is nothing to publish here", "此处没有可发布的文件"))
-            .in_file(folder)
-            .mend(Text::fixed("choose an exported folder", "请选择导出的文件夹")));
+        return Err(UserError::bad_input(Text::fixed(
+            "There is nothing to publish here",
+            "此处没有可发布的文件",
+        ))
+        .in_file(folder)
+        .mend(Text::fixed("choose an exported folder", "请选择导出的文件夹")));
     }
     places.into_iter().map(|(path, place)| local(path, place, token)).collect()
 }

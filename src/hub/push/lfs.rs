@@ -75,7 +75,9 @@ pub async fn send(line: &Line, repo: &RepoRef, files: &[&Local], meter: &Arc<Met
             let asked = line.asked(&file.path);
             if let Some(error) = object.error {
                 let words = error.get("message").and_then(Value::as_str).unwrap_or_default().to_owned();
-                return Err(Fault::last(unreadable(&asked).detail(crate::scan::covered(&words, line.token.as_ref()))));
+                return Err(Fault::last(
+                    unreadable(&asked).detail(crate::scan::covered(&words, line.token.as_ref())),
+                ));
             }
             match object.actions.and_then(|actions| Some((actions.upload?, actions.verify))) {
                 // The store has it: an earlier push, or somebody else's.
@@ -94,7 +96,8 @@ pub async fn send(line: &Line, repo: &RepoRef, files: &[&Local], meter: &Arc<Met
 async fn ask(line: &Line, repo: &RepoRef, files: &[&Local]) -> Result<Vec<Object>, Fault> {
     let prefix = if repo.kind == RepoKind::Dataset { "datasets/" } else { "" };
     let url = line.url(&[&format!("{prefix}{}.git", repo.id), "info/lfs/objects/batch"]);
-    let objects: Vec<_> = files.iter().map(|file| json!({ "oid": file.sha256, "size": file.bytes })).collect();
+    let objects: Vec<_> =
+        files.iter().map(|file| json!({ "oid": file.sha256, "size": file.bytes })).collect();
     let body = json!({
         "operation": "upload", "transfers": ["basic", "multipart"], "objects": objects, "hash_algo": "sha256",
     });
@@ -108,7 +111,13 @@ async fn ask(line: &Line, repo: &RepoRef, files: &[&Local]) -> Result<Vec<Object
     Ok(batch.objects)
 }
 
-async fn put(line: &Line, file: &Local, action: &Action, meter: &Arc<Meter>, asked: &Asked<'_>) -> Result<(), Fault> {
+async fn put(
+    line: &Line,
+    file: &Local,
+    action: &Action,
+    meter: &Arc<Meter>,
+    asked: &Asked<'_>,
+) -> Result<(), Fault> {
     match action.number("chunk_size").filter(|size| *size > 0) {
         None => put_part(line, file, &action.url(asked)?, (0, file.bytes), meter, asked).await.map(drop),
         Some(size) => put_parts(line, file, action, size, meter, asked).await,
@@ -132,7 +141,8 @@ async fn put_parts(
     }
     let mut parts = Vec::new();
     for (at, (number, href)) in numbered.into_iter().enumerate() {
-        let url = Url::parse(href).map_err(|_| Fault::last(unreadable(asked).detail("an address of a part")))?;
+        let url =
+            Url::parse(href).map_err(|_| Fault::last(unreadable(asked).detail("an address of a part")))?;
         let start = at as u64 * size;
         let range = (start, size.min(file.bytes - start));
         let etag = put_part(line, file, &url, range, meter, asked).await?;
@@ -167,7 +177,11 @@ async fn put_part(
 /// The bytes of a stretch, as they are read.
 fn stream(file: &Local, (start, length): (u64, u64), meter: Arc<Meter>) -> Result<Body, Fault> {
     let failed = |err: std::io::Error| {
-        Fault::last(UserError::io(Text::fixed("read a file to publish", "读取要发布的文件"), &file.place, &err))
+        Fault::last(UserError::io(
+            Text::fixed("read a file to publish", "读取要发布的文件"),
+            &file.place,
+            &err,
+        ))
     };
     let mut source = std::fs::File::open(&file.place).map_err(failed)?;
     source.seek(SeekFrom::Start(start)).map_err(failed)?;

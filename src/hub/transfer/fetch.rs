@@ -114,7 +114,9 @@ impl Job<'_> {
         let Ok((mut sink, written)) = writing.await else { return (None, Ok(())) };
         let result = match (written, came) {
             (Err(err), _) => Err(self.disk(&err)),
-            (Ok(()), Came::TooMuch) => self.start_over(&mut sink).and_then(|()| Err(Fault::soon(self.too_long()))),
+            (Ok(()), Came::TooMuch) => {
+                self.start_over(&mut sink).and_then(|()| Err(Fault::soon(self.too_long())))
+            }
             (Ok(()), Came::Broken(fault)) => Err(*fault),
             (Ok(()), Came::End) if room > 0 => Err(Fault::soon(self.cut_off())),
             (Ok(()), Came::End) => Ok(()),
@@ -138,7 +140,8 @@ impl Job<'_> {
             return Err(Fault::soon(self.wrong_length(0)));
         }
         let response = self.line.accept(response, &asked).await?;
-        let begins = if response.status() == StatusCode::PARTIAL_CONTENT { begin(&response) } else { Some(0) };
+        let begins =
+            if response.status() == StatusCode::PARTIAL_CONTENT { begin(&response) } else { Some(0) };
         if begins != Some(sink.at) {
             // Another part than was asked for, or the whole file again.
             self.start_over(sink)?;
@@ -192,8 +195,11 @@ impl Job<'_> {
 
     fn too_long(&self) -> UserError {
         let listed = self.piece.bytes;
-        UserError::failure(text!("More than the {listed} listed bytes came", "收到的数据超过列表中的 {listed} 字节"))
-            .at_item(&self.piece.path)
+        UserError::failure(text!(
+            "More than the {listed} listed bytes came",
+            "收到的数据超过列表中的 {listed} 字节"
+        ))
+        .at_item(&self.piece.path)
     }
 
     fn cut_off(&self) -> UserError {

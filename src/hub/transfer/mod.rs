@@ -15,8 +15,8 @@ use url::Url;
 
 use crate::fault::Fault;
 use crate::http::Line;
-pub use meter::Progress;
 pub(crate) use meter::Meter;
+pub use meter::Progress;
 pub(crate) use proof::{Prover, hex, prove_file};
 pub(crate) use sink::is_whole;
 
@@ -60,7 +60,11 @@ pub(crate) struct Piece {
 }
 
 /// Fetches all pieces; returns how many bytes came over the network.
-pub(crate) async fn fetch_all(line: &Line, mut pieces: Vec<Piece>, progress: &Progress) -> Result<u64, Fault> {
+pub(crate) async fn fetch_all(
+    line: &Line,
+    mut pieces: Vec<Piece>,
+    progress: &Progress,
+) -> Result<u64, Fault> {
     // The largest first, so that it is not what everybody waits for at the end.
     pieces.sort_by_key(|piece| std::cmp::Reverse(piece.bytes));
     let meter = Arc::new(Meter::new(pieces.iter().fold(0, |sum, piece| sum.saturating_add(piece.bytes))));

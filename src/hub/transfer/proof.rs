@@ -141,7 +141,8 @@ fn compress(state: &mut [u32; 5], block: &[u8]) {
             2 => ((b & c) | (b & d) | (c & d), 0x8f1b_bcdc_u32),
             _ => (b ^ c ^ d, 0xca62_c1d6),
         };
-        let sum = a.rotate_left(5).wrapping_add(mixed).wrapping_add(e).wrapping_add(constant).wrapping_add(*word);
+        let sum =
+            a.rotate_left(5).wrapping_add(mixed).wrapping_add(e).wrapping_add(constant).wrapping_add(*word);
         (a, b, c, d, e) = (sum, a, b.rotate_left(30), c, d);
     }
     for (word, add) in state.iter_mut().zip([a, b, c, d, e]) {

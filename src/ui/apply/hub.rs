@@ -113,7 +113,8 @@ impl Apply<'_> {
             return;
         }
         let draft = hub.draft.clone();
-        let repo = RepoRef { hub: hub.hub().to_owned(), id: draft.repo.trim().to_owned(), ..RepoRef::default() };
+        let repo =
+            RepoRef { hub: hub.hub().to_owned(), id: draft.repo.trim().to_owned(), ..RepoRef::default() };
         let (folder, private, create) = (draft.folder, draft.private, draft.create);
         let push = PushRequest { repo, folder, private, create, message: String::new() };
         let request = self.ask_hub(HubCommand::PlanPush { push: push.clone() });
@@ -179,4 +180,5 @@ impl Apply<'_> {
     }
 }
 
-static HERE: Text = Text::fixed("Downloaded, each file held against its hash", "已下载，所有文件均已校验哈希");
+static HERE: Text =
+    Text::fixed("Downloaded, each file held against its hash", "已下载，所有文件均已校验哈希");

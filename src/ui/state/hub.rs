@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use protocol::{
-    DownloadReport, Event, HubAccount, HubEvent, PushPlan, PushReport, PushRequest, RepoCard, RepoHit, RepoKind,
-    RepoRef, RequestId, Secret, UserError,
+    DownloadReport, Event, HubAccount, HubEvent, PushPlan, PushReport, PushRequest, RepoCard, RepoHit,
+    RepoKind, RepoRef, RequestId, Secret, UserError,
 };
 
 use super::Requested;
@@ -35,7 +35,11 @@ pub enum HubAction {
     /// Yes to what is shown.
     Push,
     Account(String),
-    Login { hub: String, token: Secret, keep: bool },
+    Login {
+        hub: String,
+        token: Secret,
+        keep: bool,
+    },
     Logout(String),
 }
 
@@ -155,8 +159,10 @@ impl HubState {
 pub fn training_files(download: &DownloadReport, extensions: &[&str]) -> Vec<PathBuf> {
     let rows = |path: &&String| {
         let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
-        let about = ["dataset_info", "readme", "license", "state.json"].iter().any(|word| name.starts_with(word));
-        let ends = Path::new(&name).extension().is_some_and(|end| extensions.iter().any(|known| end == *known));
+        let about =
+            ["dataset_info", "readme", "license", "state.json"].iter().any(|word| name.starts_with(word));
+        let ends =
+            Path::new(&name).extension().is_some_and(|end| extensions.iter().any(|known| end == *known));
         ends && !about
     };
     let named = |path: &str, words: &[&str]| {

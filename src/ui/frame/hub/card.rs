@@ -34,9 +34,12 @@ pub fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>, card: &RepoCard) {
         notice(ui, ctx, note);
     }
     surface(ui, |ui| {
-        ScrollArea::vertical().id_salt("hub-files").max_height(FILES_HEIGHT).auto_shrink([false, true]).show(ui, |ui| {
-            card.files.iter().for_each(|file| row(ui, ctx, file));
-        });
+        ScrollArea::vertical().id_salt("hub-files").max_height(FILES_HEIGHT).auto_shrink([false, true]).show(
+            ui,
+            |ui| {
+                card.files.iter().for_each(|file| row(ui, ctx, file));
+            },
+        );
     });
     ui.add_space(6.0);
     start(ui, ctx, card);

@@ -74,7 +74,9 @@ fn asking(ui: &mut Ui, ctx: &PanelCtx<'_>) {
                 let mut text = hub.text.clone();
                 let width = ui.available_width();
                 let field = input::text(ui, "hub-text", &mut text, ctx.t(&words::TEXT_HINT), width);
-                field.widget_info(|| egui::WidgetInfo::labeled(egui::Role::TextInput, true, ctx.t(&words::TEXT)));
+                field.widget_info(|| {
+                    egui::WidgetInfo::labeled(egui::Role::TextInput, true, ctx.t(&words::TEXT))
+                });
                 if field.changed() {
                     ctx.push(Action::Hub(HubAction::Type(text)));
                 }
@@ -119,7 +121,8 @@ fn list(ui: &mut Ui, ctx: &PanelCtx<'_>, hits: &[RepoHit]) {
             }
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 let task = hit.task.as_deref().unwrap_or_default();
-                let parts = [task.to_owned(), hit.updated.clone().unwrap_or_default(), downloads(ctx, hit.downloads)];
+                let parts =
+                    [task.to_owned(), hit.updated.clone().unwrap_or_default(), downloads(ctx, hit.downloads)];
                 let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
                 ui.label(RichText::new(parts.join("  ·  ")).small().color(tokens.text_weak));
             });

@@ -11,7 +11,8 @@ use crate::theme::{UiTokens, semibold};
 use crate::widgets::number::bytes;
 use crate::widgets::work::Work;
 use crate::widgets::{
-    Icon, button, card, error_box, fact, field, heading, hint, icon_button, input, notice, primary_button, toggle,
+    Icon, button, card, error_box, fact, field, heading, hint, icon_button, input, notice, primary_button,
+    toggle,
 };
 use crate::words::hub as words;
 
@@ -95,23 +96,27 @@ fn planned(ui: &mut Ui, ctx: &PanelCtx<'_>, plan: &PushPlan) {
 }
 
 fn files(ui: &mut Ui, ctx: &PanelCtx<'_>, files: &[PushFile]) {
-    ScrollArea::vertical().id_salt("push-files").max_height(FILES_HEIGHT).auto_shrink([false, true]).show(ui, |ui| {
-        for file in files {
-            let tokens = ui.tokens();
-            ui.horizontal(|ui| {
-                ui.add(Label::new(RichText::new(&file.path).color(tokens.text)).truncate());
-                ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                    ui.label(RichText::new(bytes(file.bytes)).small().color(tokens.text_weak));
-                    let (state, colour) = match file.state {
-                        PushState::New => (&words::NEW, tokens.text_weak),
-                        PushState::Changed => (&words::CHANGED, tokens.warning),
-                        PushState::Same => (&words::SAME, tokens.text_faint),
-                    };
-                    ui.label(RichText::new(ctx.t(state)).small().color(colour)).on_hover_text(&file.sha256);
+    ScrollArea::vertical().id_salt("push-files").max_height(FILES_HEIGHT).auto_shrink([false, true]).show(
+        ui,
+        |ui| {
+            for file in files {
+                let tokens = ui.tokens();
+                ui.horizontal(|ui| {
+                    ui.add(Label::new(RichText::new(&file.path).color(tokens.text)).truncate());
+                    ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                        ui.label(RichText::new(bytes(file.bytes)).small().color(tokens.text_weak));
+                        let (state, colour) = match file.state {
+                            PushState::New => (&words::NEW, tokens.text_weak),
+                            PushState::Changed => (&words::CHANGED, tokens.warning),
+                            PushState::Same => (&words::SAME, tokens.text_faint),
+                        };
+                        ui.label(RichText::new(ctx.t(state)).small().color(colour))
+                            .on_hover_text(&file.sha256);
+                    });
                 });
-            });
-        }
-    });
+            }
+        },
+    );
 }
 
 fn transfer(ui: &mut Ui, ctx: &PanelCtx<'_>) {
