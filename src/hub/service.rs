@@ -7,14 +7,13 @@ use protocol::{
     DownloadReport, HubAccount, HubFile, HubSettings, PushPlan, PushReport, PushRequest, RepoCard, RepoHit,
     RepoKind, RepoRef, Result, Secret, Text, TokenPlace, UserError, text,
 };
-use reqwest::{Client, Method};
+use reqwest::Client;
 use tokio::task::spawn_blocking;
 use url::Url;
 
 use crate::cache::{Cache, CachedRepo, blob_name, check_path, is_name};
 use crate::choose::choose;
 use crate::environment::Environment;
-use crate::fault::Fault;
 use crate::http::{self, Line};
 use crate::hubs::{self, Facts, Spec};
 use crate::push::Publisher;

@@ -221,10 +221,27 @@ pub(crate) async fn create(line: &Line, repo: &RepoRef, private: bool) -> Result
     let asked = line.asked(&repo.id);
     line.persist(|| async {
         let client = client(line, &asked)?;
-        let made = client.create_repository().repo_id(&repo.id).private(private).exist_ok(true);
         let made = match repo.kind {
-            RepoKind::Model => made.repo_type(RepoTypeModel).send().await,
-            RepoKind::Dataset => made.repo_type(RepoTypeDataset).send().await,
+            RepoKind::Model => {
+                client
+                    .create_repository()
+                    .repo_id(&repo.id)
+                    .private(private)
+                    .exist_ok(true)
+                    .repo_type(RepoTypeModel)
+                    .send()
+                    .await
+            }
+            RepoKind::Dataset => {
+                client
+                    .create_repository()
+                    .repo_id(&repo.id)
+                    .private(private)
+                    .exist_ok(true)
+                    .repo_type(RepoTypeDataset)
+                    .send()
+                    .await
+            }
         };
         made.map(drop).map_err(|err| Fault::of_hf(err, &asked))
     })
