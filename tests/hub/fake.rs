@@ -108,9 +108,12 @@ pub fn git_sha1(content: &[u8]) -> String {
     if let Some(known) = KNOWN.lock().unwrap().get(&key) {
         return known.clone();
     }
-    let git =
-        Command::new("git").args(["hash-object", "--stdin"]).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut git = { git }.spawn().unwrap();
+    let mut git = Command::new("git")
+        .args(["hash-object", "--stdin"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     git.stdin.take().unwrap().write_all(content).unwrap();
     let name = String::from_utf8(git.wait_with_output().unwrap().stdout).unwrap().trim().to_owned();
     KNOWN.lock().unwrap().insert(key, name.clone());

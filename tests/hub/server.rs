@@ -125,7 +125,7 @@ fn attend(stream: TcpStream, handle: &Handler, log: &Mutex<Vec<Request>>) {
         let sent = &bytes[..cut.unwrap_or(bytes.len()).min(bytes.len())];
         let shared = reply.shared.as_ref().map_or(&[][..], |shared| shared);
         let written = writer.write_all(sent).and_then(|()| writer.write_all(shared));
-        reply.stall.map(std::thread::sleep);
+        std::thread::sleep(reply.stall.unwrap_or_default());
         if written.is_err() || cut.is_some() || reply.claimed.is_some() {
             return;
         }

@@ -65,15 +65,16 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Asks until all bytes are here. Failures count in a row: a connection that brings something is a success.
+    /// Asks until all bytes are here. Failures count in a row: a connection that brings more than there ever was is a
+    /// success.
     async fn fill(&mut self, mut sink: Sink) -> Result<Sink, Fault> {
-        let mut failures = 0;
+        let (mut failures, mut most) = (0, sink.at);
         while sink.at < self.piece.bytes {
-            let before = sink.at;
             let (back, result) = self.attempt(sink).await;
             sink = back.ok_or_else(|| Fault::last(self.cut_off()))?;
             if let Err(fault) = result {
-                failures = if sink.at > before { 1 } else { failures + 1 };
+                failures = if sink.at > most { 1 } else { failures + 1 };
+                most = most.max(sink.at);
                 self.line.rest(failures, fault).await?;
             }
         }
