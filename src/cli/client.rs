@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crossbeam_channel::RecvTimeoutError;
 use engine::{EngineHandle, EngineOptions};
-use protocol::{Command, Event, Outcome, RequestId, Result, RunEvent, Text, UserError};
+use protocol::{Command, Event, Outcome, RequestId, Result, RunEvent, Text, UserError, Wish};
 
 use super::flags::Common;
 use super::folders;
@@ -127,6 +127,7 @@ impl Engine {
                     "正在有序停止；再按一次 Ctrl-C 立即退出。",
                 ));
                 self.handle.control.stop();
+                self.handle.control.wish(Wish::StopTransfer);
             }
         }
     }

@@ -39,7 +39,7 @@ fn lookup(table: &[(&str, &'static str)], wanted: &str) -> Option<&'static str> 
     table.iter().find(|(name, _)| *name == wanted).map(|(_, words)| *words)
 }
 
-const ABOUT: [(&str, &str); 19] = [
+const ABOUT: [(&str, &str); 26] = [
     ("emberwright", "在自己的工作站上微调语言模型"),
     ("inspect", "查看模型文件夹：模型家族、参数量、线性层、缺失或异常之处"),
     ("preview", "逐词元查看模型将看到的数据"),
@@ -57,11 +57,18 @@ const ABOUT: [(&str, &str); 19] = [
     ("import", "取回在其他机器上完成的训练"),
     ("convert", "将数据集写成另一种格式（JSON 行）"),
     ("vocabulary", "为分词器扩充词元，并说明收益"),
+    ("hub", "模型平台上的模型与数据集：搜索、查看、下载、发布"),
+    ("search", "按关键词查找模型或数据集"),
+    ("info", "查看仓库内容：文件、大小、许可证，以及是否支持其模型家族"),
+    ("download", "将仓库下载到平台的缓存中，并打印文件夹"),
+    ("push", "发布文件夹：先列出将要发送的内容并询问"),
+    ("login", "将令牌保存到系统密钥环"),
+    ("logout", "删除令牌"),
     ("bench", "测量训练速度与内存"),
     ("engine", "为图形窗口提供服务；由窗口启动"),
 ];
 
-const FLAGS: [(&str, &str); 102] = [
+const FLAGS: [(&str, &str); 115] = [
     ("json", "在标准输出以 JSON 行打印引擎事件；日志输出到标准错误"),
     ("device", "计算设备：auto、cpu、cuda:N；cuda:0,cuda:1 共同训练"),
     ("lang", "消息语言（默认由 LANG 决定）"),
@@ -168,6 +175,19 @@ const FLAGS: [(&str, &str); 102] = [
     ("there", "基础模型在那里的位置：文件夹或 Hub 名称（默认为脚本旁的同名文件夹）"),
     ("copy_model", "将基础模型复制到该文件夹"),
     ("handed", "`handoff` 写出、由其他机器填充的文件夹，或其中的 run 文件夹"),
+    ("hub", "名称未写明时所指的平台：hf（Hugging Face）或 ms（魔搭社区）"),
+    ("endpoint", "替代平台自身的地址，例如 https://hf-mirror.com"),
+    ("offline", "只使用缓存"),
+    ("words", "名称中的关键词"),
+    ("dataset", "指数据集而非模型"),
+    ("repo", "org/name，必要时前面加 hf: 或 ms:、后面加 @版本，也可以是其网址"),
+    ("only", "只下载此文件；可多次指定（默认为 info 所标记的文件）"),
+    ("folder", "要发布的文件夹：适配器或导出的模型"),
+    ("target", "要发布到的仓库：org/name"),
+    ("private", "新建的仓库仅所有者可见"),
+    ("no_create", "仓库必须已经存在"),
+    ("message", "提交说明"),
+    ("yes", "对所列内容不再询问，直接发送"),
     ("help", "打印帮助"),
     ("version", "打印版本"),
 ];

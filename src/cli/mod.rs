@@ -21,6 +21,7 @@ mod format;
 mod generate;
 mod handoff;
 mod help;
+mod hub;
 mod import;
 mod inspect;
 mod interrupt;
@@ -91,6 +92,8 @@ enum Task {
     Convert(convert::Flags),
     /// Give a tokenizer new tokens, and tell what they gain
     Vocabulary(vocabulary::Flags),
+    /// Models and datasets of a hub: search, look, download, publish
+    Hub(hub::Flags),
     /// Measure training speed and memory
     Bench(bench::Flags),
     /// Serve the window; started by it
@@ -151,6 +154,7 @@ fn perform(task: Task, client: &mut Client, screen: &mut Screen) -> Result<u8> {
         Task::Import(flags) => import::run(flags, client, screen),
         Task::Convert(flags) => convert::run(flags, client, screen),
         Task::Vocabulary(flags) => vocabulary::run(flags, client, screen),
+        Task::Hub(flags) => hub::run(flags, client, screen),
         Task::Bench(flags) => bench::run(flags, client, screen),
         Task::Engine(flags) => engine_process::run(flags, client.device()),
     }

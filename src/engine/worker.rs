@@ -1,5 +1,6 @@
-//! Three threads that own everything: `work` the model and the device, `data` previews and checks, so that
-//! a preview never waits for a training step, `files` run folders and run files. Only messages go in and out.
+//! Threads that own everything: `work` the model and the device, `data` previews and checks, so that
+//! a preview never waits for a training step, `files` run folders and run files; and `hub`, which waits for the network.
+//! Only messages go in and out.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -49,6 +50,7 @@ pub struct EngineHandle {
     work: Sender<Command>,
     data: Sender<Command>,
     files: Sender<Command>,
+    hub: Sender<Command>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -58,6 +60,7 @@ pub fn spawn(options: EngineOptions, waker: Waker) -> EngineHandle {
     let (work, work_commands) = bounded(COMMANDS);
     let (data, data_commands) = bounded(COMMANDS);
     let (files, files_commands) = bounded(COMMANDS);
+    let (hub, hub_commands) = bounded(COMMANDS);
     let control = Arc::new(Control::default());
     let gone = Arc::new(AtomicBool::new(false));
     let thread = |name: &str, role: Thread, commands: Receiver<Command>| {
@@ -72,9 +75,12 @@ pub fn spawn(options: EngineOptions, waker: Waker) -> EngineHandle {
         thread("work", Thread::Work, work_commands),
         thread("data", Thread::Data, data_commands),
         thread("files", Thread::Files, files_commands),
+        hub_thread(hub_commands, control.clone(), move || {
+            Sink::new(event_sender.clone(), waker.clone(), gone.clone())
+        }),
     ];
     let threads = started.into_iter().filter_map(|thread| thread.ok()).collect();
-    EngineHandle { events, control, work, data, files, threads }
+    EngineHandle { events, control, work, data, files, hub, threads }
 }
 
 impl EngineHandle {
@@ -83,7 +89,7 @@ impl EngineHandle {
     pub fn send(&self, command: Command) {
         if command == Command::Shutdown {
             self.control.stop();
-            for (name, channel) in [("data", &self.data), ("files", &self.files)] {
+            for (name, channel) in [("data", &self.data), ("files", &self.files), ("hub", &self.hub)] {
                 if channel.send(Command::Shutdown).is_err() {
                     tracing::debug!("the {name} thread has ended already");
                 }
@@ -93,6 +99,7 @@ impl EngineHandle {
             Thread::Work => &self.work,
             Thread::Data => &self.data,
             Thread::Files => &self.files,
+            Thread::Hub => &self.hub,
         };
         if channel.send(command).is_err() {
             tracing::error!("a command was sent to an engine that has ended");
@@ -101,14 +108,24 @@ impl EngineHandle {
 
     /// Waits for all threads. Call after `Shutdown`, with the events taken or dropped.
     pub fn join(self) {
-        let Self { events, work, data, files, threads, .. } = self;
-        drop((events, work, data, files));
+        let Self { events, work, data, files, hub, threads, .. } = self;
+        drop((events, work, data, files, hub));
         for thread in threads {
             if thread.join().is_err() {
                 tracing::error!("an engine thread panicked outside its work");
             }
         }
     }
+}
+
+/// The thread of the network; it needs no device.
+fn hub_thread(
+    commands: Receiver<Command>,
+    control: Arc<Control>,
+    sink: impl Fn() -> Sink + Send + 'static,
+) -> std::io::Result<JoinHandle<()>> {
+    let body = move || handlers::serve_hubs(&commands, &control, sink);
+    std::thread::Builder::new().name("hub".into()).spawn(body)
 }
 
 struct Worker {
@@ -331,7 +348,8 @@ impl Worker {
             Command::ImportRun { request, dir, model, out } => {
                 handlers::import_run(request, (&dir, model.as_deref()), &out, sink)
             }
-            Command::Shutdown => Ok(()),
+            // Of the hub thread.
+            Command::Hub { .. } | Command::Shutdown => Ok(()),
         }
     }
 
@@ -405,6 +423,7 @@ fn catalog() -> Catalog {
         suites: handlers::suites(),
         engines: handoff::descriptors(),
         handed_methods: handoff::METHODS.map(str::to_owned).to_vec(),
+        hubs: handlers::hubs(),
         written_formats: handlers::written_formats(),
         recipes: data::presets::recipes(),
         templates: data::presets::templates(),

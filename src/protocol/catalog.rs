@@ -26,6 +26,9 @@ pub struct Catalog {
     /// Ids of the methods that can be handed over.
     #[serde(default)]
     pub handed_methods: Vec<String>,
+    /// Where models and datasets are fetched from and published.
+    #[serde(default)]
+    pub hubs: Vec<Descriptor>,
     /// Complete runs (presets/recipes).
     #[serde(default)]
     pub recipes: Vec<Preset>,

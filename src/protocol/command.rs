@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::VocabularyConfig;
 use crate::{
-    AnalysisRequest, ConvertRequest, HandoffRequest, PredictRequest, RequestId, RunConfig, SuiteRequest,
+    AnalysisRequest, ConvertRequest, HandoffRequest, HubCommand, HubSettings, PredictRequest, RequestId,
+    RunConfig, SuiteRequest,
 };
 
 /// A model folder and, optionally, adapters on it.
@@ -212,6 +213,12 @@ pub enum Command {
         dir: PathBuf,
         model: Option<PathBuf>,
         out: PathBuf,
+    },
+    /// Something of a hub; runs on the hub thread, looks beside a transfer, one transfer after the other.
+    Hub {
+        request: RequestId,
+        settings: HubSettings,
+        hub: HubCommand,
     },
     /// Finish what is under way and end.
     Shutdown,

@@ -23,6 +23,8 @@ pub enum Wish {
     EvaluateNow,
     /// Multiply the schedule's learning rate by this from the next step on; replaces an earlier factor.
     ScaleRate(f64),
+    /// Break off the transfer from or to a hub; what has come stays, and the next one goes on there.
+    StopTransfer,
     /// Looks at rows (previews, searches, checks) with a lower number than this are void.
     Supersede(RequestId),
 }
@@ -35,6 +37,7 @@ const NO_FACTOR: u64 = u64::MAX;
 pub struct Control {
     stop: AtomicBool,
     stop_answer: AtomicBool,
+    stop_transfer: AtomicBool,
     pause: AtomicBool,
     save_now: AtomicBool,
     evaluate_now: AtomicBool,
@@ -48,6 +51,7 @@ impl Default for Control {
         Self {
             stop: AtomicBool::default(),
             stop_answer: AtomicBool::default(),
+            stop_transfer: AtomicBool::default(),
             pause: AtomicBool::default(),
             save_now: AtomicBool::default(),
             evaluate_now: AtomicBool::default(),
@@ -62,6 +66,7 @@ impl Control {
         match wish {
             Wish::Stop => self.stop.store(true, Ordering::Release),
             Wish::StopAnswer => self.stop_answer.store(true, Ordering::Release),
+            Wish::StopTransfer => self.stop_transfer.store(true, Ordering::Release),
             Wish::Pause => self.pause.store(true, Ordering::Release),
             Wish::Resume => self.pause.store(false, Ordering::Release),
             Wish::SaveNow => self.save_now.store(true, Ordering::Release),
@@ -84,6 +89,15 @@ impl Control {
     /// Whether the answer being written should break off; asking clears the wish.
     pub fn take_stop_answer(&self) -> bool {
         self.stop_answer.swap(false, Ordering::AcqRel)
+    }
+
+    pub fn stop_transfer_wanted(&self) -> bool {
+        self.stop_transfer.load(Ordering::Acquire)
+    }
+
+    /// A transfer begins: earlier wishes were about others.
+    pub fn transfer_begins(&self) {
+        self.stop_transfer.store(false, Ordering::Release);
     }
 
     pub fn pause(&self) {

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Analysis, Catalog, ConvertReport, ConvertedRow, DeviceStats, Estimate, EvalMetrics, FolderReport,
-    HandoffReport, ImportReport, MemoryForecast, MergeInto, ModelReport, Padding, PredictPlan, PredictReport,
-    PredictedRow, PreviewRow, PreviewSource, RequestId, RunConfig, RunId, RunReport, SampleMetrics,
-    StepMetrics, SuiteReport, SuiteRow, Text, TokenLosses, UserError, Verdict,
+    HandoffReport, HubEvent, ImportReport, MemoryForecast, MergeInto, ModelReport, Padding, PredictPlan,
+    PredictReport, PredictedRow, PreviewRow, PreviewSource, RequestId, RunConfig, RunId, RunReport,
+    SampleMetrics, StepMetrics, SuiteReport, SuiteRow, Text, TokenLosses, UserError, Verdict,
 };
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -210,6 +210,10 @@ pub enum Event {
     RunImported {
         request: RequestId,
         report: Box<ImportReport>,
+    },
+    Hub {
+        request: RequestId,
+        update: HubEvent,
     },
     /// How busy the device is: once a second while it works, and once when it rests again.
     Device {

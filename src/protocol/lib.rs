@@ -17,6 +17,7 @@ mod estimate;
 mod event;
 mod folder;
 mod handoff;
+mod hub;
 mod ids;
 mod metrics;
 mod model;
@@ -24,6 +25,7 @@ pub mod number;
 mod predict;
 mod request;
 mod run;
+mod secret;
 mod suite;
 mod text;
 
@@ -52,6 +54,10 @@ pub use event::{
 };
 pub use folder::{EntryKind, FolderEntry, FolderPlace, FolderReport};
 pub use handoff::{HandoffReport, HandoffRequest, ImportReport, Launch};
+pub use hub::{
+    DownloadReport, FileHash, HubAccount, HubCommand, HubEvent, HubFile, HubSettings, PushFile, PushPlan,
+    PushReport, PushRequest, PushState, RepoCard, RepoHit, RepoKind, RepoRef, Support, TokenPlace,
+};
 pub use ids::{RequestId, RunId};
 pub use metrics::{
     DeviceForecast, EvalMetrics, MemoryForecast, MetricsLine, Phases, SampleMetrics, StepMetrics,
@@ -62,5 +68,6 @@ pub use predict::{
 };
 pub use request::Thread;
 pub use run::{CheckpointReport, RunMemory, RunReport, RunState};
+pub use secret::Secret;
 pub use suite::{Measured, SuiteLevel, SuiteMetric, SuiteReport, SuiteRequest, SuiteRow};
 pub use text::{Language, Text};

@@ -11,6 +11,8 @@ pub enum Thread {
     Data,
     /// Run folders and run files: short, and never behind a long check.
     Files,
+    /// The network.
+    Hub,
 }
 
 /// The request of a command behind a reference of either kind.
@@ -46,7 +48,8 @@ macro_rules! request_of_command {
             | Self::ListFolder { request, .. }
             | Self::WriteProject { request, .. }
             | Self::HandOff { request, .. }
-            | Self::ImportRun { request, .. } => Some(request),
+            | Self::ImportRun { request, .. }
+            | Self::Hub { request, .. } => Some(request),
             Self::Shutdown => None,
         }
     };
@@ -93,6 +96,7 @@ macro_rules! request_of_event {
             | Self::Folder { request, .. }
             | Self::HandedOff { request, .. }
             | Self::RunImported { request, .. }
+            | Self::Hub { request, .. }
             | Self::Superseded { request } => Some(request),
         }
     };
@@ -132,6 +136,7 @@ impl Command {
             | Self::ReadProject { .. }
             | Self::ListFolder { .. }
             | Self::WriteProject { .. } => Thread::Files,
+            Self::Hub { .. } => Thread::Hub,
             Self::Run(_)
             | Self::Score { .. }
             | Self::Generate { .. }
@@ -201,6 +206,7 @@ impl Event {
             | Self::Folder { .. }
             | Self::HandedOff { .. }
             | Self::RunImported { .. }
+            | Self::Hub { .. }
             | Self::Superseded { .. } => true,
         }
     }

@@ -96,7 +96,7 @@ impl Numbers {
 fn astray_event(request: RequestId, thread: Thread) -> Event {
     match thread {
         Thread::Data => Event::Superseded { request },
-        Thread::Work | Thread::Files => {
+        Thread::Work | Thread::Files | Thread::Hub => {
             Event::Failed { request: Some(request), error: Box::new(errors::answer_lost()) }
         }
     }

@@ -12,7 +12,7 @@ use crate::panels::PanelId;
 use crate::persisted::Preferences;
 use crate::state::{
     browse::BrowseAction, chat::ChatAction, data::DataAction, evaluate::EvaluateAction, export::ExportAction,
-    handoff::HandoffAction, predict::PredictAction, runs::RunsAction, train::TrainAction,
+    handoff::HandoffAction, hub::HubAction, predict::PredictAction, runs::RunsAction, train::TrainAction,
 };
 
 /// A change that a panel wants. Nothing else changes the window's state or reaches the engine.
@@ -35,6 +35,7 @@ pub enum Action {
     Predict(PredictAction),
     Evaluate(EvaluateAction),
     Runs(RunsAction),
+    Hub(HubAction),
     Desktop(DesktopRequest),
     Browse(BrowseAction),
     /// Goes over to an engine elsewhere; a run under way goes on without the window, or stops in good order.

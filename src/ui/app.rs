@@ -344,6 +344,7 @@ impl App {
         palette.ui(&egui, &ctx);
         self.workspace.palette = palette;
         frame::browse::ui(&egui, &ctx);
+        frame::hub::ui(&egui, &ctx);
         frame::modal::ui(&egui, &ctx);
         let right = if self.state.preferences.summary_folded { 36.0 } else { frame::summary::WIDTH };
         frame::toasts::ui(&egui, &ctx, right);

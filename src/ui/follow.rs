@@ -64,6 +64,7 @@ impl Follow {
         self.runs(apply);
         apply.chat_follow();
         apply.export_follow();
+        apply.hub_follow();
         apply.predict_follow();
         apply.evaluate_follow();
         apply.convert_follow();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use protocol::{Language, RunConfig};
+use protocol::{HubSettings, Language, RunConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::hosting::Hosting;
@@ -42,6 +42,8 @@ pub struct Preferences {
     pub recent_projects: Vec<PathBuf>,
     /// The summary at the right is folded.
     pub summary_folded: bool,
+    /// Addresses of hubs, and whether they are asked at all; tokens stand elsewhere.
+    pub hubs: HubSettings,
 }
 
 impl Default for Preferences {
@@ -58,6 +60,7 @@ impl Default for Preferences {
             recent_models: Vec::new(),
             recent_projects: Vec::new(),
             summary_folded: false,
+            hubs: HubSettings::default(),
         }
     }
 }

@@ -20,6 +20,7 @@ mod eval;
 #[cfg(target_os = "linux")]
 mod far_engine;
 mod figures;
+mod hub;
 mod large;
 #[cfg(target_os = "linux")]
 mod pipe_figures;

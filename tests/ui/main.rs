@@ -15,6 +15,7 @@ mod forecast;
 mod frame;
 mod handoff;
 mod hosting;
+mod hub;
 mod mix;
 mod predict;
 mod runs;

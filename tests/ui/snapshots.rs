@@ -133,10 +133,14 @@ fn picture(
 ) {
     harness.state().push(Action::Open(info.panel_id()));
     harness.run_steps(8);
-    let options = SnapshotOptions::new()
+    results.add(harness.try_snapshot_options(name(info, window), &options()));
+}
+
+/// Where pictures lie, and how much they may differ.
+pub fn options() -> SnapshotOptions {
+    SnapshotOptions::new()
         .output_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/ui/snapshots"))
-        .max_failed_pixels(FAILED_PIXELS);
-    results.add(harness.try_snapshot_options(name(info, window), &options));
+        .max_failed_pixels(FAILED_PIXELS)
 }
 
 /// `data-dark-zh-2x`

@@ -21,7 +21,9 @@ pub const TARGET: Target = Target {
 };
 
 fn write(job: &Job<'_>, dir: &Path) -> Result<Vec<String>> {
-    only_adapter(job)?.save(dir, &job.folder.dir.display().to_string())?;
+    // A base that came from a hub is found by its name anywhere; another one only where it lies.
+    let base = hub::repo_of_snapshot(&job.folder.dir);
+    only_adapter(job)?.save(dir, &base.unwrap_or_else(|| job.folder.dir.display().to_string()))?;
     let note = note_quantization(dir, job.trained)?;
     let card = job.card.write(dir)?;
     let files = ["adapter_config.json".into(), "adapter_model.safetensors".into(), card];

@@ -68,8 +68,12 @@ impl Card {
     }
 }
 
-/// The last part of a path: a card travels, and the folders of one machine mean nothing elsewhere.
+/// The repository that a path of a hub's cache stands for, or its last part: a card travels, and the folders of one
+/// machine mean nothing elsewhere.
 fn name(path: &str) -> String {
+    if let Some(repo) = hub::repo_of_snapshot(Path::new(path)) {
+        return repo;
+    }
     Path::new(path).file_name().map_or_else(|| path.to_owned(), |name| name.to_string_lossy().into_owned())
 }
 

@@ -13,6 +13,7 @@ mod folders;
 mod forecast;
 mod generate;
 mod handoff;
+mod hub;
 mod inspect;
 mod predict;
 mod projects;
@@ -22,6 +23,7 @@ mod runs;
 mod score;
 mod vocabulary;
 
+pub use self::hub::{hubs, serve_hubs};
 pub use analyze::{analyze, score_row};
 pub use bench::bench;
 pub use convert::{convert, preview_conversion, written_formats};

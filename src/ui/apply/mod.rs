@@ -9,6 +9,7 @@ mod evaluate;
 mod export;
 mod handoff;
 mod host;
+mod hub;
 mod predict;
 mod runs;
 mod train;
@@ -65,6 +66,7 @@ impl Apply<'_> {
             Action::Desktop(request) => self.ask_desktop(request),
             Action::Browse(action) => self.browse(action),
             Action::Host { hosting, keep_running } => self.host(&hosting, keep_running),
+            Action::Hub(action) => self.hub(action),
             Action::OpenProject(path) => self.open_project(path),
             Action::Toast(toast) => self.state.toasts.push(toast, now),
             Action::DismissToast(id) => self.state.toasts.dismiss(id),

@@ -2,6 +2,7 @@
 
 pub mod browse;
 mod forecast;
+pub mod hub;
 pub mod modal;
 pub mod navigation;
 pub mod palette;

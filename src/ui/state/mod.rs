@@ -11,6 +11,7 @@ pub mod export;
 pub mod handoff;
 pub mod heat;
 pub mod history;
+pub mod hub;
 pub mod mix;
 pub mod monitor;
 pub mod predict;
@@ -54,6 +55,7 @@ pub struct AppState {
     pub predict: predict::PredictState,
     pub evaluate: evaluate::EvaluateState,
     pub runs: runs::RunsState,
+    pub hub: hub::HubState,
     pub monitor: monitor::Monitor,
     pub toasts: toasts::Toasts,
     pub question: Option<question::Question>,
@@ -148,6 +150,7 @@ impl AppState {
         if let Some(browse) = &mut self.browse {
             browse.reduce(event);
         }
+        self.hub.reduce(event);
         match event {
             Event::Device { stats } => self.monitor.push(self.now, *stats),
             Event::Inspected { request, report } => self.model.answer(*request, report.clone()),
@@ -203,7 +206,8 @@ impl AppState {
             || self.predict.fail(request, error)
             || self.evaluate.fail(request, error)
             || self.runs.fail(request, error)
-            || self.browse.as_ref().is_some_and(|browse| browse.listing.awaits(request));
+            || self.browse.as_ref().is_some_and(|browse| browse.listing.awaits(request))
+            || self.hub.fail(request, error);
         self.model.fail(request, error);
         self.estimate.fail(request, error);
         self.full_cost.fail(request, error);

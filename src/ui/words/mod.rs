@@ -12,6 +12,7 @@ pub mod export;
 pub mod frame;
 pub mod handoff;
 pub mod hosting;
+pub mod hub;
 pub mod method;
 pub mod model;
 pub mod predict;
@@ -44,6 +45,7 @@ pub fn all() -> impl Iterator<Item = &'static protocol::Text> {
         frame::ALL,
         hosting::ALL,
         handoff::ALL,
+        hub::ALL,
         method::ALL,
         model::ALL,
         predict::ALL,

@@ -332,6 +332,7 @@ fn no_data(ui: &mut Ui, ctx: &PanelCtx<'_>) {
         if primary_button(ui, Some(Icon::FilePlus), ctx.t(&words::ADD_FILES), true).clicked() {
             ctx.push(Action::Command(UiCommand::AddData));
         }
+        source::from_hub(ui, ctx);
         if let Some((en, zh)) = ctx.state.starter() {
             let starter = if ctx.language == Language::Chinese { zh } else { en };
             if button(ui, Some(Icon::Emberwright), ctx.t(&words::TRY_STARTER)).clicked() {

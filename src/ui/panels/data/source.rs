@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use egui::{Align, ComboBox, DragValue, Label, Layout, Response, RichText, Slider, Ui};
 use protocol::config::{OnTooLong, TrainOn, Validation};
-use protocol::{RunConfig, Text};
+use protocol::{RepoKind, RunConfig, Text};
 
 use crate::action::Action;
 use crate::command::UiCommand;
@@ -13,6 +13,7 @@ use crate::desktop::{DesktopRequest, Purpose};
 use crate::panels::PanelCtx;
 use crate::state::convert::ConvertAction;
 use crate::state::data::DataAction;
+use crate::state::hub::HubAction;
 use crate::theme::UiTokens;
 use crate::widgets::{Icon, button, card, field, icon_button, input, number, section, segmented, toggle};
 use crate::words::data as words;
@@ -39,6 +40,16 @@ pub fn ui(ui: &mut Ui, ctx: &PanelCtx<'_>) {
     ctx.edit(config);
 }
 
+/// Offered when the engine knows hubs.
+pub fn from_hub(ui: &mut Ui, ctx: &PanelCtx<'_>) {
+    if ctx.state.engine.catalog.hubs.is_empty() {
+        return;
+    }
+    if button(ui, Some(Icon::Download), ctx.t(&crate::words::hub::FROM_HUB)).clicked() {
+        ctx.push(Action::Hub(HubAction::Fetch(RepoKind::Dataset)));
+    }
+}
+
 fn files(ui: &mut Ui, ctx: &PanelCtx<'_>, config: &mut RunConfig) {
     ui.horizontal(|ui| {
         section(ui, ctx.t(&words::FILES));
@@ -46,6 +57,7 @@ fn files(ui: &mut Ui, ctx: &PanelCtx<'_>, config: &mut RunConfig) {
             if button(ui, Some(Icon::FilePlus), ctx.t(&words::ADD_FILES)).clicked() {
                 ctx.push(Action::Command(UiCommand::AddData));
             }
+            from_hub(ui, ctx);
             if !ctx.state.engine.catalog.written_formats.is_empty()
                 && icon_button(ui, Icon::Compare, ctx.t(&crate::words::convert::CONVERT)).clicked()
             {

@@ -8,6 +8,7 @@ use crate::action::Action;
 use crate::desktop::DesktopRequest;
 use crate::panels::PanelCtx;
 use crate::state::export::{ExportAction, GGUF, request};
+use crate::state::hub::HubAction;
 use crate::theme::{UiTokens, semibold};
 use crate::widgets::number::{bytes, duration, scientific};
 use crate::widgets::work::Work;
@@ -152,6 +153,11 @@ fn written(ui: &mut Ui, ctx: &PanelCtx<'_>, report: &ExportReport) {
         }
         if button(ui, Some(Icon::Copy), ctx.t(&words::COPY_PATH)).clicked() {
             ui.ctx().copy_text(path.clone());
+        }
+        if !ctx.state.engine.catalog.hubs.is_empty()
+            && button(ui, Some(Icon::Upload), ctx.t(&crate::words::hub::PUBLISH_MORE)).clicked()
+        {
+            ctx.push(Action::Hub(HubAction::Publish(report.dir.clone())));
         }
         if button(ui, Some(Icon::Refresh), ctx.t(&words::AGAIN)).clicked() {
             ctx.push(Action::Export(ExportAction::Dismiss));

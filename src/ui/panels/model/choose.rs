@@ -4,11 +4,14 @@ use std::path::Path;
 
 use egui::{Align, Layout, RichText, Ui};
 
+use protocol::RepoKind;
+
 use super::title;
 use crate::action::Action;
 use crate::command::UiCommand;
 use crate::desktop::DesktopRequest;
 use crate::panels::PanelCtx;
+use crate::state::hub::HubAction;
 use crate::theme::{UiTokens, semibold};
 use crate::widgets::{Icon, button, card, empty_state, icon_button, primary_button, section};
 use crate::words::model as words;
@@ -20,6 +23,7 @@ pub fn empty(ui: &mut Ui, ctx: &PanelCtx<'_>) {
         if primary_button(ui, Some(Icon::FolderOpen), ctx.t(&words::CHOOSE), true).clicked() {
             ctx.push(Action::Command(UiCommand::OpenModel));
         }
+        from_hub(ui, ctx);
         if let Some((english, chinese)) = ctx.state.starter() {
             let starter = if ctx.language == protocol::Language::Chinese { chinese } else { english };
             if button(ui, Some(Icon::Star), ctx.t(&words::STARTER)).clicked() {
@@ -44,6 +48,7 @@ pub fn bar(ui: &mut Ui, ctx: &PanelCtx<'_>) {
             if button(ui, Some(Icon::FolderOpen), ctx.t(&words::CHOOSE)).clicked() {
                 ctx.push(Action::Command(UiCommand::OpenModel));
             }
+            from_hub(ui, ctx);
             let colour = tokens.text;
             ui.menu_image_text_button(Icon::Clock.image(15.0, colour), ctx.t(&words::RECENT), |ui| {
                 ui.set_min_width(280.0);
@@ -61,6 +66,16 @@ pub fn bar(ui: &mut Ui, ctx: &PanelCtx<'_>) {
         });
     });
     ui.add_space(6.0);
+}
+
+/// Offered when the engine knows hubs.
+fn from_hub(ui: &mut Ui, ctx: &PanelCtx<'_>) {
+    if ctx.state.engine.catalog.hubs.is_empty() {
+        return;
+    }
+    if button(ui, Some(Icon::Download), ctx.t(&crate::words::hub::FROM_HUB)).clicked() {
+        ctx.push(Action::Hub(HubAction::Fetch(RepoKind::Model)));
+    }
 }
 
 fn recents(ui: &mut Ui, ctx: &PanelCtx<'_>) {

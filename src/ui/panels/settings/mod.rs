@@ -3,6 +3,7 @@
 mod about;
 mod device;
 mod hosting;
+mod hub;
 mod looks;
 mod shortcuts;
 
@@ -35,6 +36,7 @@ fn progress(_state: &AppState) -> StepState {
 struct View {
     /// Where the engine is to run, not used yet.
     hosting: Option<Hosting>,
+    token: hub::TokenDraft,
 }
 
 impl Panel for View {
@@ -45,12 +47,12 @@ impl Panel for View {
             if ui.available_width() > 700.0 {
                 let width = (ui.available_width() - 16.0) / 2.0;
                 ui.horizontal_top(|ui| {
-                    column(ui, width, |ui| left(ui, ctx, &mut preferences, &mut self.hosting));
+                    column(ui, width, |ui| self.left(ui, ctx, &mut preferences));
                     ui.add_space(8.0);
                     column(ui, width, |ui| shortcuts::table(ui, ctx));
                 });
             } else {
-                left(ui, ctx, &mut preferences, &mut self.hosting);
+                self.left(ui, ctx, &mut preferences);
                 shortcuts::table(ui, ctx);
             }
         });
@@ -60,12 +62,15 @@ impl Panel for View {
     }
 }
 
-fn left(ui: &mut Ui, ctx: &PanelCtx<'_>, preferences: &mut Preferences, draft: &mut Option<Hosting>) {
-    looks::appearance(ui, ctx, preferences);
-    hosting::hosting(ui, ctx, draft);
-    looks::runs(ui, ctx, preferences);
-    device::device(ui, ctx);
-    about::about(ui, ctx);
+impl View {
+    fn left(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>, preferences: &mut Preferences) {
+        looks::appearance(ui, ctx, preferences);
+        hosting::hosting(ui, ctx, &mut self.hosting);
+        looks::runs(ui, ctx, preferences);
+        device::device(ui, ctx);
+        hub::hubs(ui, ctx, preferences, &mut self.token);
+        about::about(ui, ctx);
+    }
 }
 
 /// A titled card.

@@ -1,0 +1,241 @@
+//! Requests to one hub: who asks, with whose token, and how often.
+
+use std::future::Future;
+use std::time::{Duration, SystemTime};
+
+use protocol::{Secret, Text, UserError, text};
+use reqwest::header::{AUTHORIZATION, HeaderValue};
+use reqwest::redirect::{Attempt, Policy};
+use reqwest::{Client, Method, RequestBuilder, Response};
+use serde::de::DeserializeOwned;
+use url::{Host, Url};
+
+use crate::fault::{Again, Asked, Fault, unreadable};
+use crate::hubs::Spec;
+use crate::stop::Stop;
+use crate::transfer::Patience;
+
+const AGENT: &str = concat!("emberwright/", env!("CARGO_PKG_VERSION"));
+/// A hub redirects to a store, and that to another one; no more.
+const REDIRECTS: usize = 8;
+const CONNECT: Duration = Duration::from_secs(15);
+/// The longest answer that is kept in memory; the largest listings have some megabytes.
+const LONGEST_ANSWER: usize = 64 << 20;
+
+/// The one client of the process: it keeps connections.
+pub(crate) fn client(silence: Duration) -> Result<Client, Fault> {
+    let built = Client::builder()
+        .user_agent(AGENT)
+        .connect_timeout(CONNECT)
+        .read_timeout(silence)
+        .redirect(Policy::custom(follow))
+        .build();
+    built.map_err(|err| {
+        let what = text!("The network cannot be used: {err}", "无法使用网络：{err}");
+        Fault::last(UserError::failure(what))
+    })
+}
+
+/// Follows to any host (reqwest takes the token off where the host changes), but never from https to http.
+fn follow(attempt: Attempt<'_>) -> reqwest::redirect::Action {
+    let from_https = attempt.previous().last().is_some_and(|url| url.scheme() == "https");
+    if from_https && attempt.url().scheme() != "https" {
+        return attempt.error("a redirect from https to http");
+    }
+    if attempt.previous().len() > REDIRECTS {
+        return attempt.error("too many redirects");
+    }
+    attempt.follow()
+}
+
+/// A hub as it is reached now.
+pub(crate) struct Line {
+    pub spec: &'static Spec,
+    pub endpoint: Url,
+    pub token: Option<Secret>,
+    pub client: Client,
+    pub patience: Patience,
+    pub stop: Stop,
+}
+
+impl Line {
+    /// # Errors
+    /// When a token would travel where everybody can read it.
+    pub fn check(self) -> Result<Self, Fault> {
+        let open = self.endpoint.scheme() != "https" && !is_here(&self.endpoint);
+        if open && self.token.is_some() {
+            let address = self.endpoint.as_str();
+            let what =
+                text!("A token is not sent over http ({address})", "令牌不会通过 http 发送（{address}）");
+            let mend = Text::fixed("use the https address, or log out", "请使用 https 地址，或退出登录");
+            return Err(Fault::last(UserError::bad_input(what).mend(mend)));
+        }
+        Ok(self)
+    }
+
+    pub fn asked(&self, what: impl Into<String>) -> Asked<'_> {
+        let what = what.into();
+        let page =
+            self.endpoint.join(&what).map_or_else(|_| self.endpoint.to_string(), |url| url.to_string());
+        Asked { hub: &self.spec.name, what, page, token: self.token.as_ref() }
+    }
+
+    /// An address of the hub: `path` is percent-encoded part by part.
+    pub fn url(&self, path: &[&str]) -> Url {
+        let mut url = self.endpoint.clone();
+        if let Ok(mut parts) = url.path_segments_mut() {
+            parts.pop_if_empty().extend(path.iter().flat_map(|path| path.split('/')));
+        }
+        url
+    }
+
+    /// A request with the token, if it goes to the hub itself.
+    pub fn request(&self, method: Method, url: &Url) -> RequestBuilder {
+        let request = self.client.request(method, url.clone());
+        match self.token.as_ref().filter(|_| same_host(url, &self.endpoint)) {
+            Some(token) => match bearer(token) {
+                Some(value) => request.header(AUTHORIZATION, value),
+                None => request,
+            },
+            None => request,
+        }
+    }
+
+    /// Sends once; anything but success is a fault.
+    pub async fn send(&self, request: RequestBuilder, asked: &Asked<'_>) -> Result<Response, Fault> {
+        let response = request.send().await.map_err(|err| Fault::transport(err, asked))?;
+        self.accept(response, asked).await
+    }
+
+    /// Makes a fault of an answer that is no success.
+    pub async fn accept(&self, response: Response, asked: &Asked<'_>) -> Result<Response, Fault> {
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = whole(response, 1 << 16, asked).await.unwrap_or_default();
+        Err(Fault::status(status, &headers, &String::from_utf8_lossy(&body), asked))
+    }
+
+    /// The answer to a request as JSON, tried again where that may help.
+    pub async fn json<T: DeserializeOwned>(
+        &self,
+        asked: &Asked<'_>,
+        request: impl Fn() -> RequestBuilder,
+    ) -> Result<T, Fault> {
+        Ok(self.page(asked, request).await?.0)
+    }
+
+    /// As [`json`](Self::json), with the address of the next page, if the hub names one of its own.
+    pub async fn page<T: DeserializeOwned>(
+        &self,
+        asked: &Asked<'_>,
+        request: impl Fn() -> RequestBuilder,
+    ) -> Result<(T, Option<Url>), Fault> {
+        self.persist(|| async {
+            let response = self.send(request(), asked).await?;
+            let next = next_page(&response).filter(|url| same_host(url, &self.endpoint));
+            let body = whole(response, LONGEST_ANSWER, asked).await?;
+            let read = serde_json::from_slice(&body)
+                .map_err(|err| Fault::soon(unreadable(asked).detail(err.to_string())))?;
+            Ok((read, next))
+        })
+        .await
+    }
+
+    /// A small file, whole.
+    pub async fn bytes(
+        &self,
+        asked: &Asked<'_>,
+        most: usize,
+        request: impl Fn() -> RequestBuilder,
+    ) -> Result<Vec<u8>, Fault> {
+        self.persist(|| async {
+            let response = self.send(request(), asked).await?;
+            whole(response, most, asked).await
+        })
+        .await
+    }
+
+    /// Tries until it works, is hopeless, or was tried often enough. Broken off when stop is wanted.
+    pub async fn persist<T, Work>(&self, mut work: impl FnMut() -> Work) -> Result<T, Fault>
+    where
+        Work: Future<Output = Result<T, Fault>>,
+    {
+        let trying = async {
+            let mut failures = 0;
+            loop {
+                let fault = match work().await {
+                    Ok(done) => return Ok(done),
+                    Err(fault) => fault,
+                };
+                failures += 1;
+                self.rest(failures, fault).await?;
+            }
+        };
+        self.stop.or(trying).await
+    }
+
+    /// Waits before the next attempt, or gives the fault back when there is to be none.
+    pub async fn rest(&self, failures: u32, fault: Fault) -> Result<(), Fault> {
+        let pause = match fault.again {
+            Again::Never => return Err(fault),
+            _ if failures > self.patience.retries => return Err(fault),
+            Again::Soon => self.patience.pause(failures),
+            Again::After(wait) => wait.max(self.patience.first),
+        };
+        tracing::debug!(failures, "the hub is asked again in {pause:?}: {}", fault.error.what);
+        tokio::time::sleep(pause).await;
+        Ok(())
+    }
+}
+
+impl Patience {
+    /// Twice as long after each failure, and not at the same moment as everybody else.
+    fn pause(&self, failures: u32) -> Duration {
+        let grown = self.first.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(self.longest);
+        let nanos = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.subsec_nanos());
+        grown.mul_f64(0.75 + f64::from(nanos % 1000) / 2000.0)
+    }
+}
+
+/// The header that proves who asks; marked so that nothing prints it.
+fn bearer(token: &Secret) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {}", token.reveal())).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+pub(crate) fn same_host(a: &Url, b: &Url) -> bool {
+    (a.scheme(), a.host_str(), a.port_or_known_default())
+        == (b.scheme(), b.host_str(), b.port_or_known_default())
+}
+
+fn is_here(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+/// All of a body that may not be longer than `most` bytes.
+async fn whole(mut response: Response, most: usize, asked: &Asked<'_>) -> Result<Vec<u8>, Fault> {
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await.map_err(|err| Fault::transport(err, asked))? {
+        if body.len() + piece.len() > most {
+            return Err(Fault::last(unreadable(asked).detail(format!("more than {most} bytes"))));
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body)
+}
+
+/// `Link: <…>; rel="next"`.
+fn next_page(response: &Response) -> Option<Url> {
+    let link = response.headers().get("link")?.to_str().ok()?;
+    let next = link.split(',').find(|part| part.contains("rel=\"next\""))?;
+    let address = next.split_once('<')?.1.split_once('>')?.0;
+    response.url().join(address).ok()
+}

@@ -1,0 +1,275 @@
+//! Hugging Face, and mirrors that speak like it.
+
+use futures::TryStreamExt;
+use hf_hub::repository::{DatasetInfo, ModelInfo};
+use hf_hub::{HFClient, RepoTypeDataset, RepoTypeModel, split_id};
+use protocol::{RepoHit, RepoKind, RepoRef, Secret, Text, UserError, text};
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::Value;
+use url::Url;
+
+use super::{Asking, Facts, Hub, RemoteFile, Spec, day, git_sha1, plural, sha256};
+use crate::environment::Environment;
+use crate::fault::{Asked, Fault};
+use crate::http::Line;
+use crate::push::{Publisher, Upload};
+
+/// How many repositories a search shows.
+const HITS: usize = 30;
+/// No repository of weights or rows has more files than this.
+const MOST_FILES: usize = 200_000;
+
+pub const SPEC: Spec = Spec {
+    id: "hf",
+    name: Text::fixed("Hugging Face", "Hugging Face"),
+    help: Text::fixed("huggingface.co, or a mirror of it", "huggingface.co 或其镜像（如 hf-mirror.com）"),
+    endpoint: "https://huggingface.co",
+    named_endpoint: |environment| environment.get("HF_ENDPOINT").map(str::to_owned),
+    hosts: &["huggingface.co", "www.huggingface.co", "hf.co", "hf-mirror.com"],
+    branch: "main",
+    token_variables: &["HF_TOKEN"],
+    token_file: stored_token,
+    cache: |environment| environment.hf_cache(),
+    hub: &HuggingFace,
+};
+
+/// What `hf auth login` has stored, unless the user does not want it used.
+fn stored_token(environment: &Environment) -> Option<Secret> {
+    if environment.get("HF_HUB_DISABLE_IMPLICIT_TOKEN").is_some() {
+        return None;
+    }
+    let named = environment.get("HF_TOKEN_PATH").map(std::path::PathBuf::from);
+    let file = named.unwrap_or_else(|| environment.hf_home().join("token"));
+    let token = Secret::new(std::fs::read_to_string(file).ok()?);
+    Some(token).filter(|token| !token.is_empty())
+}
+
+pub struct HuggingFace;
+
+impl Hub for HuggingFace {
+    fn search<'a>(&'a self, line: &'a Line, kind: RepoKind, text: &'a str) -> Asking<'a, Vec<RepoHit>> {
+        Box::pin(async move {
+            let asked = line.asked(text);
+            line.persist(|| async {
+                let client = client(line, &asked)?;
+                match kind {
+                    RepoKind::Model => {
+                        let found = client.list_models().search(text).sort("downloads").limit(HITS).send();
+                        let found = found.map_err(|err| Fault::of_hf(err, &asked))?;
+                        let found: Vec<ModelInfo> =
+                            found.try_collect().await.map_err(|err| Fault::of_hf(err, &asked))?;
+                        Ok(found.into_iter().map(model_hit).collect())
+                    }
+                    RepoKind::Dataset => {
+                        let found = client.list_datasets().search(text).sort("downloads").limit(HITS).send();
+                        let found = found.map_err(|err| Fault::of_hf(err, &asked))?;
+                        let found: Vec<DatasetInfo> =
+                            found.try_collect().await.map_err(|err| Fault::of_hf(err, &asked))?;
+                        Ok(found.into_iter().map(dataset_hit).collect())
+                    }
+                }
+            })
+            .await
+        })
+    }
+
+    fn look<'a>(&'a self, line: &'a Line, repo: &'a RepoRef) -> Asking<'a, Facts> {
+        Box::pin(async move {
+            let asked = line.asked(&repo.id);
+            let mut facts = line.persist(|| facts(line, repo, &asked)).await?;
+            facts.files = tree(line, repo, &facts.commit, &asked).await?;
+            Ok(facts)
+        })
+    }
+
+    fn file_url(&self, line: &Line, repo: &RepoRef, commit: &str, path: &str) -> Url {
+        let prefix = if repo.kind == RepoKind::Dataset { "datasets/" } else { "" };
+        line.url(&[&format!("{prefix}{}", repo.id), "resolve", commit, path])
+    }
+
+    fn whoami<'a>(&'a self, line: &'a Line) -> Asking<'a, String> {
+        Box::pin(async move {
+            let asked = line.asked("api/whoami-v2");
+            line.persist(|| async {
+                let user = client(line, &asked)?.whoami().send().await;
+                user.map(|user| user.username).map_err(|err| Fault::of_hf(err, &asked))
+            })
+            .await
+        })
+    }
+
+    fn publisher(&self) -> Option<&dyn Publisher> {
+        Some(&Upload)
+    }
+}
+
+/// Hugging Face's own client on our connections. It tries nothing again: that is `persist`'s work. Without a token it
+/// would look for one in the places that we have looked at already.
+pub(crate) fn client(line: &Line, asked: &Asked<'_>) -> Result<HFClient, Fault> {
+    let builder = HFClient::builder()
+        .endpoint(line.endpoint.as_str())
+        .client(line.client.clone())
+        .cache_enabled(false)
+        .retry_max_attempts(0);
+    let builder = match &line.token {
+        Some(token) => builder.token(token.reveal()),
+        None => builder,
+    };
+    builder.build().map_err(|err| Fault::of_hf(err, asked))
+}
+
+async fn facts(line: &Line, repo: &RepoRef, asked: &Asked<'_>) -> Result<Facts, Fault> {
+    let client = client(line, asked)?;
+    let (owner, name) = split_id(&repo.id);
+    let revision = repo.revision.as_str();
+    let failed = |err| Fault::of_hf(err, asked);
+    let (sha, gated, private, downloads, card, tags) = match repo.kind {
+        RepoKind::Model => {
+            let info = client.model(owner, name).info().revision(revision).send().await.map_err(failed)?;
+            (info.sha, info.gated, info.private, info.downloads, info.card_data, info.tags)
+        }
+        RepoKind::Dataset => {
+            let info = client.dataset(owner, name).info().revision(revision).send().await.map_err(failed)?;
+            (info.sha, info.gated, info.private, info.downloads, info.card_data, info.tags)
+        }
+    };
+    Ok(Facts {
+        commit: sha.ok_or_else(|| Fault::soon(crate::fault::unreadable(asked).detail("no commit")))?,
+        licence: licence(card.as_ref(), &tags.unwrap_or_default()),
+        gated: is_gated(gated.as_ref()),
+        private: private.unwrap_or_default(),
+        downloads: downloads.unwrap_or_default(),
+        files: Vec::new(),
+    })
+}
+
+/// `false`, or how access is granted.
+fn is_gated(value: Option<&Value>) -> bool {
+    value.is_some_and(|value| !matches!(value, Value::Bool(false) | Value::Null))
+}
+
+/// From the card, or else from the tags; `other` has a name of its own.
+fn licence(card: Option<&Value>, tags: &[String]) -> Option<String> {
+    let field = |key: &str| match card?.get(key)? {
+        Value::String(text) => Some(text.clone()),
+        Value::Array(several) => several.first()?.as_str().map(str::to_owned),
+        _ => None,
+    };
+    let named =
+        field("license").or_else(|| tags.iter().find_map(|tag| tag.strip_prefix("license:")).map(Into::into));
+    named.map(|licence| match licence.as_str() {
+        "other" => field("license_name").unwrap_or(licence),
+        _ => licence,
+    })
+}
+
+/// A line of a listing. (hf-hub's type has no place for the hash under the name that listings have for it.)
+#[derive(Deserialize)]
+struct Entry {
+    #[serde(rename = "type")]
+    kind: String,
+    path: String,
+    #[serde(default)]
+    size: u64,
+    #[serde(default)]
+    oid: String,
+    lfs: Option<Lfs>,
+}
+
+#[derive(Deserialize)]
+struct Lfs {
+    #[serde(alias = "sha256")]
+    oid: String,
+    size: Option<u64>,
+}
+
+async fn tree(
+    line: &Line,
+    repo: &RepoRef,
+    commit: &str,
+    asked: &Asked<'_>,
+) -> Result<Vec<RemoteFile>, Fault> {
+    let mut url = line.url(&["api", plural(repo.kind), &repo.id, "tree", commit]);
+    url.query_pairs_mut().append_pair("recursive", "true");
+    let mut files = Vec::new();
+    let mut next = Some(url);
+    while let Some(url) = next {
+        let page: (Vec<Entry>, _) = line.page(asked, || line.request(Method::GET, &url)).await?;
+        files.extend(page.0.into_iter().filter(|entry| entry.kind == "file").map(remote));
+        next = page.1.filter(|next| *next != url);
+        if files.len() > MOST_FILES {
+            let what =
+                text!("This repository has more than {MOST_FILES} files", "该仓库的文件超过 {MOST_FILES} 个");
+            return Err(Fault::last(UserError::bad_input(what).at_item(&repo.id)));
+        }
+    }
+    Ok(files)
+}
+
+fn remote(entry: Entry) -> RemoteFile {
+    match entry.lfs {
+        Some(lfs) => {
+            RemoteFile { path: entry.path, bytes: lfs.size.unwrap_or(entry.size), hash: sha256(&lfs.oid) }
+        }
+        None => RemoteFile { path: entry.path, bytes: entry.size, hash: git_sha1(&entry.oid) },
+    }
+}
+
+/// Makes a repository; one that is there already is none of our business.
+pub(crate) async fn create(line: &Line, repo: &RepoRef, private: bool) -> Result<(), Fault> {
+    let asked = line.asked(&repo.id);
+    line.persist(|| async {
+        let client = client(line, &asked)?;
+        let made = match repo.kind {
+            RepoKind::Model => {
+                client
+                    .create_repository()
+                    .repo_id(&repo.id)
+                    .private(private)
+                    .exist_ok(true)
+                    .repo_type(RepoTypeModel)
+                    .send()
+                    .await
+            }
+            RepoKind::Dataset => {
+                client
+                    .create_repository()
+                    .repo_id(&repo.id)
+                    .private(private)
+                    .exist_ok(true)
+                    .repo_type(RepoTypeDataset)
+                    .send()
+                    .await
+            }
+        };
+        made.map(drop).map_err(|err| Fault::of_hf(err, &asked))
+    })
+    .await
+}
+
+fn model_hit(info: ModelInfo) -> RepoHit {
+    RepoHit {
+        repo: named(RepoKind::Model, info.id),
+        downloads: info.downloads.unwrap_or_default(),
+        likes: info.likes.unwrap_or_default(),
+        gated: is_gated(info.gated.as_ref()),
+        updated: info.last_modified.or(info.created_at).map(day),
+        task: info.pipeline_tag,
+    }
+}
+
+fn dataset_hit(info: DatasetInfo) -> RepoHit {
+    RepoHit {
+        repo: named(RepoKind::Dataset, info.id),
+        downloads: info.downloads.unwrap_or_default(),
+        likes: info.likes.unwrap_or_default(),
+        gated: is_gated(info.gated.as_ref()),
+        updated: info.last_modified.or(info.created_at).map(day),
+        task: None,
+    }
+}
+
+fn named(kind: RepoKind, id: String) -> RepoRef {
+    RepoRef { hub: SPEC.id.into(), kind, id, revision: String::new() }
+}

@@ -1,0 +1,328 @@
+//! Hubs in the window: found, shown before anything large comes, fetched, opened; and published after a look.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+
+use egui_kittest::kittest::Queryable;
+use egui_kittest::{Harness, SnapshotResults};
+use protocol::{
+    Catalog, Command, Descriptor, DownloadReport, Event, HubAccount, HubCommand, HubEvent, HubFile, Language,
+    PushFile, PushPlan, PushReport, PushState, RepoCard, RepoHit, RepoKind, RepoRef, RequestId, Secret,
+    Support, Text, TokenPlace, UserError, Wish,
+};
+use ui::App;
+use ui::action::Action;
+use ui::panels::settings;
+use ui::state::hub::HubAction;
+use ui::testing::{FakeDesktop, FakeEngine};
+
+use crate::support::{Window, ready};
+
+const TOKEN: &str = "hf_TestTokenThatMustNotBeSeenAnywhere3";
+
+fn open(window: &Window, engine: &FakeEngine) -> Harness<'static, App> {
+    let mut harness = window.open(engine, &FakeDesktop::default());
+    harness.run();
+    let hub = |id: &str, name: Text| Descriptor {
+        id: id.into(),
+        name,
+        help: Text::fixed("", ""),
+        params: Vec::new(),
+    };
+    let hubs = vec![
+        hub("hf", Text::fixed("Hugging Face", "Hugging Face")),
+        hub("ms", Text::fixed("ModelScope", "魔搭社区（ModelScope）")),
+    ];
+    if let Event::Ready { device, .. } = ready() {
+        engine.tell(Event::Ready { catalog: Box::new(Catalog { hubs, ..Catalog::default() }), device, devices: Vec::new() });
+    }
+    harness.run();
+    harness
+}
+
+fn push(harness: &mut Harness<'static, App>, action: HubAction) {
+    harness.state().push(Action::Hub(action));
+    harness.run();
+}
+
+/// The newest request to a hub.
+fn asked(engine: &FakeEngine) -> (RequestId, HubCommand) {
+    let traffic = engine.traffic.borrow();
+    let found = traffic.commands.iter().rev().find_map(|command| match command {
+        Command::Hub { request, hub, .. } => Some((*request, hub.clone())),
+        _ => None,
+    });
+    found.unwrap()
+}
+
+fn tell(harness: &mut Harness<'static, App>, engine: &FakeEngine, update: HubEvent) {
+    let (request, _) = asked(engine);
+    engine.tell(Event::Hub { request, update });
+    harness.run();
+}
+
+fn repo(id: &str) -> RepoRef {
+    RepoRef { hub: "hf".into(), id: id.into(), ..RepoRef::default() }
+}
+
+fn hits() -> HubEvent {
+    let hit = |id: &str, downloads: u64, gated: bool| RepoHit {
+        repo: repo(id),
+        downloads,
+        likes: 12,
+        gated,
+        updated: Some("2026-01-31".into()),
+        task: Some("text-generation".into()),
+    };
+    HubEvent::Hits {
+        hits: vec![hit("Qwen/Qwen3-0.6B", 5_120_400, false), hit("meta-llama/Llama-3.2-1B", 2_048_111, true)],
+    }
+}
+
+fn card(support: Support) -> HubEvent {
+    let file = |path: &str, bytes: u64, reason: Option<Text>| HubFile {
+        path: path.into(),
+        bytes,
+        chosen: reason.is_none(),
+        cached: path == "config.json",
+        reason,
+        ..HubFile::default()
+    };
+    let again = Text::fixed("the same weights in another format", "同一权重的其他格式");
+    let files = vec![
+        file("LICENSE", 11_343, None),
+        file("config.json", 726, None),
+        file("model.safetensors", 1_503_300_328, None),
+        file("pytorch_model.bin", 1_503_400_000, Some(again)),
+        file("tokenizer.json", 11_422_654, None),
+    ];
+    let card = RepoCard {
+        repo: RepoRef { revision: "main".into(), ..repo("Qwen/Qwen3-0.6B") },
+        commit: "c1899de289a04d12100db370d81485cdf75e47ca".into(),
+        licence: Some("apache-2.0".into()),
+        downloads: 5_120_400,
+        files,
+        support: Some(support),
+        folder: "/home/me/.cache/huggingface/hub/models--Qwen--Qwen3-0.6B/snapshots/c1899de".into(),
+        free_bytes: 120 << 30,
+        ..RepoCard::default()
+    };
+    HubEvent::Card { card: Box::new(card) }
+}
+
+fn qwen() -> Support {
+    Support::Family { id: "qwen3".into(), name: Text::fixed("Qwen3", "通义千问 3") }
+}
+
+/// The sheet with what a search found.
+fn searched(window: &Window, engine: &FakeEngine) -> Harness<'static, App> {
+    let mut harness = open(window, engine);
+    push(&mut harness, HubAction::Fetch(RepoKind::Model));
+    push(&mut harness, HubAction::Type("qwen3".into()));
+    push(&mut harness, HubAction::Find);
+    tell(&mut harness, engine, hits());
+    harness
+}
+
+fn looked(window: &Window, engine: &FakeEngine, support: Support) -> Harness<'static, App> {
+    let mut harness = searched(window, engine);
+    push(&mut harness, HubAction::Look(repo("Qwen/Qwen3-0.6B")));
+    tell(&mut harness, engine, card(support));
+    harness
+}
+
+#[test]
+fn a_model_is_found_looked_at_fetched_and_opened() {
+    let engine = crate::support::silent();
+    let mut harness = looked(&Window::default(), &engine, qwen());
+    let (_, look) = asked(&engine);
+    assert_eq!(
+        look,
+        HubCommand::Look { hub: "hf".into(), kind: RepoKind::Model, text: "hf:Qwen/Qwen3-0.6B".into() }
+    );
+    harness.get_by_label("pytorch_model.bin").click();
+    harness.run();
+    harness.get_by_label("pytorch_model.bin").click();
+    harness.run();
+    harness.get_by_label_contains("Download (").click();
+    harness.run();
+    let (request, download) = asked(&engine);
+    let HubCommand::Download { files, .. } = download else { panic!("{download:?}") };
+    assert_eq!(files, ["LICENSE", "config.json", "model.safetensors", "tokenizer.json"]);
+    let stage = Text::fixed("Downloading", "正在下载");
+    engine.tell(Event::Progress { request, stage, done: 1 << 29, total: 1 << 30, seconds_left: Some(65.0) });
+    harness.run();
+    harness.get_by_label("Stop").click();
+    harness.run();
+    assert_eq!(engine.traffic.borrow().wishes.last(), Some(&Wish::StopTransfer));
+    let dir = std::path::PathBuf::from("/cache/snapshots/c1899de");
+    let (bytes, repo) = (1 << 30, repo("Qwen/Qwen3-0.6B"));
+    let download =
+        DownloadReport { repo, dir: dir.clone(), files, bytes, fetched_bytes: bytes, seconds: 9.0 };
+    tell(&mut harness, &engine, HubEvent::Downloaded { download });
+    harness.run();
+    assert_eq!(harness.state().state().project.config.model.path, dir);
+    assert!(harness.state().state().hub.sheet.is_none());
+}
+
+#[test]
+fn a_dataset_becomes_the_projects_data() {
+    let engine = crate::support::silent();
+    let mut harness = open(&Window::default(), &engine);
+    push(&mut harness, HubAction::Fetch(RepoKind::Dataset));
+    push(&mut harness, HubAction::Type("org/rows".into()));
+    push(&mut harness, HubAction::Find);
+    assert!(matches!(asked(&engine).1, HubCommand::Look { kind: RepoKind::Dataset, .. }));
+    let rows = RepoRef { kind: RepoKind::Dataset, ..repo("org/rows") };
+    let file = HubFile { path: "train.jsonl".into(), bytes: 9, chosen: true, ..HubFile::default() };
+    let card = RepoCard { repo: rows.clone(), files: vec![file], ..RepoCard::default() };
+    tell(&mut harness, &engine, HubEvent::Card { card: Box::new(card) });
+    push(&mut harness, HubAction::Download);
+    let files = vec!["README.md".into(), "train.jsonl".into(), "test.jsonl".into()];
+    let download =
+        DownloadReport { repo: rows, dir: "/d".into(), files, bytes: 9, fetched_bytes: 9, seconds: 1.0 };
+    tell(&mut harness, &engine, HubEvent::Downloaded { download });
+    harness.run();
+    let train = harness.state().state().project.config.data.train.clone();
+    assert_eq!(train, [std::path::PathBuf::from("/d/train.jsonl")]);
+}
+
+#[test]
+fn a_refusal_stands_in_the_sheet() {
+    let engine = crate::support::silent();
+    let mut harness = open(&Window::default(), &engine);
+    push(&mut harness, HubAction::Fetch(RepoKind::Model));
+    push(&mut harness, HubAction::Type("org/none".into()));
+    push(&mut harness, HubAction::Find);
+    let error =
+        UserError::bad_input(Text::fixed("Hugging Face has no org/none", "Hugging Face 上没有 org/none"));
+    engine.tell(Event::Failed { request: Some(asked(&engine).0), error: Box::new(error) });
+    harness.run();
+    harness.get_by_label("Hugging Face has no org/none");
+}
+
+fn plan() -> PushPlan {
+    let file = |path: &str, bytes: u64, state: PushState| PushFile {
+        path: path.into(),
+        bytes,
+        sha256: "ab".repeat(32),
+        state,
+    };
+    PushPlan {
+        repo: repo("me/my-adapter"),
+        url: "https://huggingface.co/me/my-adapter".into(),
+        user: "me".into(),
+        private: true,
+        files: vec![
+            file("README.md", 2_048, PushState::Changed),
+            file("adapter_config.json", 812, PushState::Same),
+            file("adapter_model.safetensors", 8_812_544, PushState::New),
+        ],
+        digest: "digest".into(),
+        ..PushPlan::default()
+    }
+}
+
+fn publishing(window: &Window, engine: &FakeEngine) -> Harness<'static, App> {
+    let mut harness = open(window, engine);
+    push(&mut harness, HubAction::Publish("/exports/my-adapter".into()));
+    let mut draft = harness.state().state().hub.draft.clone();
+    draft.repo = "me/my-adapter".into();
+    push(&mut harness, HubAction::Draft(Box::new(draft)));
+    push(&mut harness, HubAction::Plan);
+    tell(&mut harness, engine, HubEvent::PushPlanned { plan: Box::new(plan()) });
+    harness
+}
+
+#[test]
+fn nothing_is_sent_before_a_yes_to_what_is_shown() {
+    let engine = crate::support::silent();
+    let mut harness = publishing(&Window::default(), &engine);
+    let sent = |engine: &FakeEngine| {
+        let traffic = engine.traffic.borrow();
+        traffic
+            .commands
+            .iter()
+            .any(|command| matches!(command, Command::Hub { hub: HubCommand::Push { .. }, .. }))
+    };
+    assert!(!sent(&engine));
+    // Another form is another plan: the old one is gone.
+    let mut draft = harness.state().state().hub.draft.clone();
+    draft.private = false;
+    push(&mut harness, HubAction::Draft(Box::new(draft)));
+    push(&mut harness, HubAction::Push);
+    assert!(!sent(&engine));
+    push(&mut harness, HubAction::Plan);
+    tell(&mut harness, &engine, HubEvent::PushPlanned { plan: Box::new(plan()) });
+    harness.get_by_label_contains("Send these files").click();
+    harness.run();
+    let (_, sent) = asked(&engine);
+    assert!(matches!(sent, HubCommand::Push { agreed, .. } if agreed == "digest"));
+    let PushPlan { repo, url, files, .. } = plan();
+    let report = PushReport { repo, url, commit: None, files, sent_bytes: 0, seconds: 1.0 };
+    tell(&mut harness, &engine, HubEvent::Pushed { report: Box::new(report) });
+    harness.get_by_label("Published; every file is there, by its hash");
+}
+
+#[test]
+fn a_token_leaves_the_window_once_and_is_never_shown() {
+    let engine = crate::support::silent();
+    let mut harness = open(&Window { size: [1280.0, 1900.0], ..Window::default() }, &engine);
+    harness.state().push(Action::Open(settings::PANEL.panel_id()));
+    harness.run();
+    harness.run();
+    let account = |token| HubAccount {
+        hub: "hf".into(),
+        endpoint: "https://huggingface.co".into(),
+        user: None,
+        token,
+        note: None,
+    };
+    let requests: Vec<RequestId> = {
+        let traffic = engine.traffic.borrow();
+        let ids = traffic.commands.iter().filter_map(|command| match command {
+            Command::Hub { request, hub: HubCommand::Account { .. }, .. } => Some(*request),
+            _ => None,
+        });
+        ids.collect()
+    };
+    assert_eq!(requests.len(), 2, "each hub was asked once");
+    for request in requests {
+        engine.tell(Event::Hub { request, update: HubEvent::Account { account: account(TokenPlace::None) } });
+    }
+    harness.run();
+    let fields: Vec<_> = harness.get_all_by_label("New token").collect();
+    fields.last().unwrap().focus();
+    drop(fields);
+    harness.run();
+    harness.event(egui::Event::Text(TOKEN.into()));
+    harness.run();
+    let shown = format!("{:?}", harness.root());
+    assert!(!shown.contains(TOKEN), "the field shows what was typed");
+    harness.get_all_by_label("Log in").for_each(|button| button.click());
+    harness.run();
+    let (_, login) = asked(&engine);
+    let HubCommand::Login { token, .. } = &login else { panic!("{login:?}") };
+    assert_eq!(*token, Secret::new(TOKEN.into()));
+    assert!(!format!("{login:?}").contains(TOKEN));
+    let kept = serde_json::to_string(&harness.state().persist()).unwrap();
+    assert!(!kept.contains(&TOKEN[3..]), "the window's file holds the token");
+}
+
+#[test]
+fn every_state_has_a_picture() {
+    let zh = Window { language: Language::Chinese, dark: false, ..Window::default() };
+    let unsupported = || {
+        let why = Text::fixed("Models of type `elephant` are not supported", "不支持 `elephant` 类型的模型");
+        Support::Unsupported { why: Box::new(UserError::bad_input(why)) }
+    };
+    let engine = crate::support::silent;
+    let mut results = SnapshotResults::new();
+    let mut picture = |name: &str, mut harness: Harness<'static, App>| {
+        results.add(harness.try_snapshot_options(name, &crate::snapshots::options()));
+    };
+    picture("hub-hits", searched(&Window::default(), &engine()));
+    picture("hub-card", looked(&Window::default(), &engine(), qwen()));
+    picture("hub-card-zh", looked(&zh, &engine(), unsupported()));
+    picture("hub-publish", publishing(&Window::default(), &engine()));
+    picture("hub-publish-zh", publishing(&zh, &engine()));
+}
