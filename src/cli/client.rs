@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crossbeam_channel::RecvTimeoutError;
 use engine::{EngineHandle, EngineOptions};
-use protocol::{Command, Event, Outcome, RequestId, Result, RunEvent, Text, UserError};
+use protocol::{Command, Event, Outcome, RequestId, Result, RunEvent, Text, UserError, Wish};
 
 use super::flags::Common;
 use super::folders;
@@ -117,7 +117,7 @@ impl Engine {
                 Err(RecvTimeoutError::Disconnected) => return Err(engine_gone()),
             }
             if screen.unread() && !view.outlives_stdout() {
-                self.handle.control.stop();
+                self.stop(request);
                 return Ok(0);
             }
             if !stopping && self.interrupt.wanted() {
@@ -126,9 +126,15 @@ impl Engine {
                     "Stopping in good order; press Ctrl-C again to leave at once.",
                     "正在有序停止；再按一次 Ctrl-C 立即退出。",
                 ));
-                self.handle.control.stop();
+                self.stop(request);
             }
         }
+    }
+
+    /// Whichever thread is at it hears one of the two.
+    fn stop(&self, request: RequestId) {
+        self.handle.control.stop();
+        self.handle.control.wish(Wish::Cancel(request));
     }
 }
 

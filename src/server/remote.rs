@@ -184,7 +184,9 @@ fn numbered(mut message: ToEngine, first: u64) -> ToEngine {
                 request.0 = request.0.saturating_add(first);
             }
         }
-        ToEngine::Wish(Wish::Supersede(request)) => request.0 = request.0.saturating_add(first),
+        ToEngine::Wish(Wish::Supersede(request) | Wish::Cancel(request)) => {
+            request.0 = request.0.saturating_add(first)
+        }
         _ => {}
     }
     message

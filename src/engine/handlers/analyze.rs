@@ -39,7 +39,7 @@ pub fn analyze(
         ..wanted.checks.clone()
     };
     let (dataset, mut known) = {
-        let reporter = Reporter::new(request, control, sink);
+        let reporter = reporter(request, &checks, control, sink);
         let encoder = desk.encoder(&config, &wanted.base)?.encoder;
         let dataset = desk.library.dataset(&config.data, &wanted.base, encoder, &reporter)?;
         let known = analyse(&dataset, &checks, config.train.seed, &reporter)?;
@@ -49,7 +49,7 @@ pub fn analyze(
         ask_the_model(request, (&config, &checks), (&dataset, &mut known.analysis), session, control, sink)?;
     }
     if let Some((filter, outputs)) = wanted.filter.as_ref().zip(outputs) {
-        let reporter = Reporter::new(request, control, sink);
+        let reporter = reporter(request, &checks, control, sink);
         let Known { analysis, .. } = &known;
         let chosen = Chosen { ifd: analysis.ifd.as_ref(), diverse: analysis.diverse.as_deref() };
         let filter = Filter::new(filter, &known, &dataset, chosen);
@@ -58,6 +58,20 @@ pub fn analyze(
     }
     sink.emit(Event::Analyzed { request, analysis: Box::new(known.analysis) });
     Ok(())
+}
+
+/// With the model it is the work under way, which a wish to stop ends; without, it goes on beside that work.
+fn reporter<'a>(
+    request: RequestId,
+    checks: &AnalysisChecks,
+    control: &'a Control,
+    sink: &'a mut Sink,
+) -> Reporter<'a> {
+    if checks.ask_the_model() {
+        Reporter::new(request, control, sink)
+    } else {
+        Reporter::apart(request, control, sink)
+    }
 }
 
 /// Adds what the run file's model says.
@@ -80,7 +94,7 @@ fn ask_the_model(
     let model = load(request, &model_of(config), session, sink)?;
     let max_length = usize::try_from(config.data.max_length).unwrap_or(usize::MAX);
     let limit = BatchLimit::new(model.model, &chosen, 0);
-    let stopped = || control.stop_wanted();
+    let stopped = || control.stop_wanted() || control.is_cancelled(request);
     let scoring = Scoring { model: model.model, adapter: model.adapter, limit, stopped: &stopped };
     if checks.ifd {
         let stage = Text::fixed("scoring answers", "为回答评分");
