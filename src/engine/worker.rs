@@ -261,7 +261,7 @@ impl Worker {
     fn handle(&mut self, command: Command, session: &mut Session, desk: &mut Desk) -> Result<()> {
         let (sink, control) = (&mut self.sink, self.control.as_ref());
         match command {
-            Command::Inspect { request, model } => handlers::inspect(request, &model, sink),
+            Command::Inspect { request, model } => handlers::inspect(request, &model, desk, sink),
             Command::Preview { request, config, base, first, count } => {
                 let rows = first..first.saturating_add(count);
                 handlers::preview(request, (*config, &base), rows, desk, control, sink)
