@@ -4,14 +4,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use data::analysis::{Chosen, Filter, Known, analyse, check_filter};
-use data::{Dataset, Encoder, Tokenizer};
+use data::{Dataset, Encode as _, EncodeOptions, Encoder, Record, Tokenizer};
+use protocol::config::TrainOn;
 use protocol::{
-    Analysis, AnalysisChecks, AnalysisRequest, Control, Event, ModelRef, RequestId, Result, RunConfig, Text,
-    UserError, text,
+    Analysis, AnalysisChecks, AnalysisRequest, Control, Event, IfdPrompt, ModelRef, RequestId, Result,
+    RunConfig, Text, UserError, text,
 };
 
+use super::desk::Encoding;
 use super::{Desk, Reporter};
-use crate::analysis::{Asking, Outputs, diverse, ifd, losses, model_of, write};
+use crate::analysis::{Asking, Behind, Outputs, diverse, ifd, losses, model_of, write};
 use crate::generate::{BatchLimit, Scoring};
 use crate::models::Model;
 use crate::nn::AdapterView;
@@ -46,7 +48,9 @@ pub fn analyze(
         (dataset, known)
     };
     if checks.ask_the_model() {
-        ask_the_model(request, (&config, &checks), (&dataset, &mut known.analysis), session, control, sink)?;
+        let own = own_prompt(&config, &checks, &dataset, &wanted.base, desk)?;
+        let config = (&config, &checks, own.as_ref());
+        ask_the_model(request, config, (&dataset, &mut known.analysis), session, control, sink)?;
     }
     if let Some((filter, outputs)) = wanted.filter.as_ref().zip(outputs) {
         let reporter = reporter(request, &checks, control, sink);
@@ -74,10 +78,34 @@ fn reporter<'a>(
     }
 }
 
+/// What makes the prompt that the run file trains with, where answers are to be scored behind it: nothing is cut, and only
+/// answers are.
+fn own_prompt(
+    config: &RunConfig,
+    checks: &AnalysisChecks,
+    dataset: &Dataset,
+    base: &Path,
+    desk: &mut Desk,
+) -> Result<Option<Encoder>> {
+    if !checks.ifd || checks.ifd_prompt != IfdPrompt::Template {
+        return Ok(None);
+    }
+    let Encoding { tokenizer, template, .. } = desk.encoder(config, base)?;
+    let template = template.map(|template| template.compile(&tokenizer, None)).transpose()?;
+    let options = EncodeOptions { train_on: TrainOn::LastResponse, ..EncodeOptions::default() };
+    let encoder = Encoder::new(tokenizer, template, options)?;
+    let first = dataset.record(0).ok();
+    if let Some(record @ Record::Conversation { .. }) = first.filter(|_| encoder.template().is_none()) {
+        // Says that there is no template.
+        encoder.encode(&record)?;
+    }
+    Ok(Some(encoder))
+}
+
 /// Adds what the run file's model says.
 fn ask_the_model(
     request: RequestId,
-    (config, checks): (&RunConfig, &AnalysisChecks),
+    (config, checks, own): (&RunConfig, &AnalysisChecks, Option<&Encoder>),
     (dataset, analysis): (&Dataset, &mut Analysis),
     session: &mut Session,
     control: &Control,
@@ -100,7 +128,8 @@ fn ask_the_model(
         let stage = Text::fixed("scoring answers", "为回答评分");
         let mut told = |done, total| sink.progress(request, stage.clone(), done, total, None);
         let mut asking = Asking { scoring, told: &mut told };
-        analysis.ifd = Some(ifd(dataset, &model.tokenizer, (checks.ifd_prompt, max_length), &mut asking)?);
+        let behind = own.map_or(Behind::Cherry(checks.ifd_prompt), |own| Behind::Own(own));
+        analysis.ifd = Some(ifd(dataset, &model.tokenizer, (&behind, max_length), &mut asking)?);
     }
     if let Some(count) = checks.diverse {
         let stage = Text::fixed("choosing rows", "挑选数据");
