@@ -227,6 +227,23 @@ fn rows_that_cannot_be_asked_have_their_reason_and_the_others_an_answer() {
     assert_eq!(told, [false, true, true, false], "{rows:?}");
     assert!(empty[1] && empty[2], "{rows:?}");
     assert!(rows[1][2].contains("tokens"), "{rows:?}");
+    // A resumed prediction counts those from before, whether or not its output tells them.
+    let flags = ["--columns", "uuid,answer"];
+    let report = event(&workshop, "b.csv", &flags, "prediction_ended");
+    assert_eq!(report["report"]["failed"], 2, "{report}");
+    let text = std::fs::read_to_string(workshop.path("b.csv")).unwrap();
+    let begun: String = text.split_inclusive('\n').take(3).collect();
+    workshop.write("b.csv", begun);
+    let report = event(&workshop, "b.csv", &[&flags[..], &["--resume"]].concat(), "prediction_ended");
+    assert_eq!(
+        (&report["report"]["resumed"], &report["report"]["failed"]),
+        (&2.into(), &2.into()),
+        "{report}"
+    );
+    let why = std::fs::read_to_string(workshop.path("b.csv.failed.jsonl")).unwrap();
+    let why: Vec<Value> = why.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(why.iter().map(|line| line["row"].as_u64().unwrap()).collect::<Vec<_>>(), [2, 3]);
+    assert!(why[0]["why"]["en"].as_str().unwrap().contains("tokens"), "{why:?}");
 }
 
 /// Waits until the file has so many lines.
