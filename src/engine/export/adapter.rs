@@ -5,7 +5,7 @@ use std::path::Path;
 use protocol::{Result, Text, UserError};
 
 use super::{Job, Target};
-use crate::methods::{Adapter, Member, adapter_bytes, note_quantization};
+use crate::methods::{Adapter, Member, adapter_bytes};
 
 pub const TARGET: Target = Target {
     id: "adapter",
@@ -22,7 +22,7 @@ pub const TARGET: Target = Target {
 
 fn write(job: &Job<'_>, dir: &Path) -> Result<Vec<String>> {
     only_adapter(job)?.save(dir, &job.folder.dir.display().to_string())?;
-    let note = note_quantization(dir, job.trained)?;
+    let note = job.note.write(dir)?;
     let card = job.card.write(dir)?;
     let files = ["adapter_config.json".into(), "adapter_model.safetensors".into(), card];
     Ok(files.into_iter().chain(note).collect())
