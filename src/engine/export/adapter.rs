@@ -4,7 +4,7 @@ use std::path::Path;
 
 use protocol::{Result, Text, UserError};
 
-use super::{Job, Target};
+use super::{Job, Target, note_bytes};
 use crate::methods::{Adapter, Member, adapter_bytes};
 
 pub const TARGET: Target = Target {
@@ -13,7 +13,7 @@ pub const TARGET: Target = Target {
     help: Text::fixed("A PEFT folder: small, needs the base model", "PEFT 文件夹：体积小，需配合基础模型"),
     write,
     bytes: |folder, request| match request.model.adapters.as_slice() {
-        [adapter] => adapter_bytes(folder.model(), adapter),
+        [adapter] => Ok(adapter_bytes(folder.model(), adapter)? + note_bytes(request)?),
         _ => Err(one_adapter()),
     },
     is_adapter: true,

@@ -5,7 +5,7 @@ use std::path::Path;
 use protocol::{Result, Text};
 
 use super::adapter::{one_adapter, only_adapter};
-use super::{Job, Target};
+use super::{Job, Target, note_bytes};
 use crate::methods::{CHATGLM_FILES, chatglm_bytes, chatglm_from_peft, require_chatglm};
 
 pub const TARGET: Target = Target {
@@ -17,7 +17,7 @@ pub const TARGET: Target = Target {
     ),
     write,
     bytes: |folder, request| match request.model.adapters.as_slice() {
-        [adapter] => chatglm_bytes(folder, adapter),
+        [adapter] => Ok(chatglm_bytes(folder, adapter)? + note_bytes(request)?),
         _ => Err(one_adapter()),
     },
     is_adapter: true,

@@ -236,6 +236,11 @@ fn note_of(request: &ExportRequest, trained: Option<Quantization>) -> Result<Tra
     Ok(TrainedOn { quantization, ..noted })
 }
 
+/// Bytes of the note beside an adapter.
+fn note_bytes(request: &ExportRequest) -> Result<u64> {
+    note_of(request, trained_quantization(request)?)?.bytes()
+}
+
 /// That a merge into the original weights is not quite what was trained.
 fn unmeasured(trained: Quantization, into: MergeInto) -> Text {
     let (name, into) = (trained.name(), into.name());

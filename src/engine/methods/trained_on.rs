@@ -51,13 +51,29 @@ impl TrainedOn {
     /// # Errors
     /// When the file cannot be written.
     pub fn write(&self, dir: &Path) -> Result<Option<String>> {
-        if *self == Self::default() {
+        let json = self.json()?;
+        if json.is_empty() {
             return Ok(None);
         }
-        let json = serde_json::to_vec_pretty(self)
-            .map_err(|err| UserError::failure(Text::new(err.to_string(), err.to_string())))?;
         AtomicFile::write(&dir.join(FILE), &json)?;
         Ok(Some(FILE.into()))
+    }
+
+    /// Bytes that [`write`](Self::write) writes.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn bytes(&self) -> Result<u64> {
+        Ok(self.json()?.len() as u64)
+    }
+
+    /// Empty where there is nothing to note.
+    fn json(&self) -> Result<Vec<u8>> {
+        if *self == Self::default() {
+            return Ok(Vec::new());
+        }
+        serde_json::to_vec_pretty(self)
+            .map_err(|err| UserError::failure(Text::new(err.to_string(), err.to_string())))
     }
 
     /// The note of a folder; empty where there is none.
