@@ -33,8 +33,8 @@ pub struct Flags {
     /// Score by the model how much each instruction helps it to the answer (IFD)
     #[arg(long)]
     pub ifd: bool,
-    /// The text around the instruction when IFD is scored
-    #[arg(long, value_name = "PROMPT", default_value = "alpaca", value_parser = ["alpaca", "wiz"])]
+    /// The text around the instruction when IFD is scored; template: the prompt that the run file trains with
+    #[arg(long, value_name = "PROMPT", default_value = "alpaca", value_parser = IfdPrompt::ALL.map(IfdPrompt::name))]
     pub ifd_prompt: String,
     /// Choose a subset of so many rows that are unlike one another for the model
     #[arg(long, value_name = "N")]
@@ -67,7 +67,7 @@ pub fn run(flags: Flags, client: &mut Client, screen: &mut Screen) -> Result<u8>
         leaks: flags.leaks,
         contamination,
         ifd: flags.ifd || flags.ifd_share.is_some(),
-        ifd_prompt: if flags.ifd_prompt == "wiz" { IfdPrompt::Wiz } else { IfdPrompt::Alpaca },
+        ifd_prompt: IfdPrompt::from_name(&flags.ifd_prompt).unwrap_or_default(),
         diverse: flags.diverse,
     };
     let analysis = Box::new(AnalysisRequest { config: run.config, base: run.base, checks, filter });

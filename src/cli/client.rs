@@ -117,7 +117,7 @@ impl Engine {
                 Err(RecvTimeoutError::Disconnected) => return Err(engine_gone()),
             }
             if screen.unread() && !view.outlives_stdout() {
-                self.handle.control.stop();
+                self.stop(request);
                 return Ok(0);
             }
             if !stopping && self.interrupt.wanted() {
@@ -126,10 +126,16 @@ impl Engine {
                     "Stopping in good order; press Ctrl-C again to leave at once.",
                     "正在有序停止；再按一次 Ctrl-C 立即退出。",
                 ));
-                self.handle.control.stop();
-                self.handle.control.wish(Wish::StopTransfer);
+                self.stop(request);
             }
         }
+    }
+
+    /// Whichever thread is at it hears one of these.
+    fn stop(&self, request: RequestId) {
+        self.handle.control.stop();
+        self.handle.control.wish(Wish::Cancel(request));
+        self.handle.control.wish(Wish::StopTransfer);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Threads that own everything: `work` the model and the device, `data` previews and checks, so that
-//! a preview never waits for a training step, `files` run folders and run files; and `hub`, which waits for the network.
-//! Only messages go in and out.
+//! a preview never waits for a training step, `passes` what goes over all rows of a dataset for minutes, `files` run
+//! folders and run files; and `hub`, which waits for the network. Only messages go in and out.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -49,6 +49,7 @@ pub struct EngineHandle {
     pub control: Arc<Control>,
     work: Sender<Command>,
     data: Sender<Command>,
+    passes: Sender<Command>,
     files: Sender<Command>,
     hub: Sender<Command>,
     threads: Vec<JoinHandle<()>>,
@@ -59,6 +60,7 @@ pub fn spawn(options: EngineOptions, waker: Waker) -> EngineHandle {
     let (event_sender, events) = bounded(EVENTS);
     let (work, work_commands) = bounded(COMMANDS);
     let (data, data_commands) = bounded(COMMANDS);
+    let (passes, passes_commands) = bounded(COMMANDS);
     let (files, files_commands) = bounded(COMMANDS);
     let (hub, hub_commands) = bounded(COMMANDS);
     let control = Arc::new(Control::default());
@@ -74,13 +76,14 @@ pub fn spawn(options: EngineOptions, waker: Waker) -> EngineHandle {
     let started = [
         thread("work", Thread::Work, work_commands),
         thread("data", Thread::Data, data_commands),
+        thread("passes", Thread::Passes, passes_commands),
         thread("files", Thread::Files, files_commands),
         hub_thread(hub_commands, control.clone(), move || {
             Sink::new(event_sender.clone(), waker.clone(), gone.clone())
         }),
     ];
     let threads = started.into_iter().filter_map(|thread| thread.ok()).collect();
-    EngineHandle { events, control, work, data, files, hub, threads }
+    EngineHandle { events, control, work, data, passes, files, hub, threads }
 }
 
 impl EngineHandle {
@@ -88,8 +91,10 @@ impl EngineHandle {
     /// and the channel of events says that it ended.
     pub fn send(&self, command: Command) {
         if command == Command::Shutdown {
-            self.control.stop();
-            for (name, channel) in [("data", &self.data), ("files", &self.files), ("hub", &self.hub)] {
+            self.control.close();
+            let others =
+                [("data", &self.data), ("passes", &self.passes), ("files", &self.files), ("hub", &self.hub)];
+            for (name, channel) in others {
                 if channel.send(Command::Shutdown).is_err() {
                     tracing::debug!("the {name} thread has ended already");
                 }
@@ -98,6 +103,7 @@ impl EngineHandle {
         let channel = match command.thread() {
             Thread::Work => &self.work,
             Thread::Data => &self.data,
+            Thread::Passes => &self.passes,
             Thread::Files => &self.files,
             Thread::Hub => &self.hub,
         };
@@ -108,8 +114,8 @@ impl EngineHandle {
 
     /// Waits for all threads. Call after `Shutdown`, with the events taken or dropped.
     pub fn join(self) {
-        let Self { events, work, data, files, hub, threads, .. } = self;
-        drop((events, work, data, files, hub));
+        let Self { events, work, data, passes, files, hub, threads, .. } = self;
+        drop((events, work, data, passes, files, hub));
         for thread in threads {
             if thread.join().is_err() {
                 tracing::error!("an engine thread panicked outside its work");
@@ -150,7 +156,7 @@ impl Worker {
                 break;
             }
             let subject = Subject::of(&command);
-            if self.is_void(&subject) {
+            if self.is_void(&subject) || self.is_cancelled(&subject) {
                 self.sink.emit(Event::Superseded { request: subject.request });
                 self.sink.drain();
                 continue;
@@ -190,6 +196,11 @@ impl Worker {
     /// Whether a newer request on the data thread made this one void.
     fn is_void(&self, subject: &Subject) -> bool {
         subject.supersedable && self.control.is_superseded(subject.request)
+    }
+
+    /// Whether the client took it back while it waited; a run ends as runs do.
+    fn is_cancelled(&self, subject: &Subject) -> bool {
+        subject.run.is_none() && self.control.is_cancelled(subject.request)
     }
 
     /// The next command; while a preview waits for its files to be counted, that goes on. None when the client
@@ -268,7 +279,7 @@ impl Worker {
     fn handle(&mut self, command: Command, session: &mut Session, desk: &mut Desk) -> Result<()> {
         let (sink, control) = (&mut self.sink, self.control.as_ref());
         match command {
-            Command::Inspect { request, model } => handlers::inspect(request, &model, sink),
+            Command::Inspect { request, model } => handlers::inspect(request, &model, desk, sink),
             Command::Preview { request, config, base, first, count } => {
                 let rows = first..first.saturating_add(count);
                 handlers::preview(request, (*config, &base), rows, desk, control, sink)

@@ -34,8 +34,8 @@ pub struct AnalysisChecks {
     pub diverse: Option<u64>,
 }
 
-/// The texts of Cherry LLM's code (`cherry_seletion/data_analysis.py`), in which an answer is scored. Both hold it against
-/// the answer behind `### Response:` alone.
+/// The text in which an answer is scored. The first two are those of Cherry LLM's code (`cherry_seletion/data_analysis.py`),
+/// which holds both against the answer behind `### Response:` alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IfdPrompt {
@@ -44,6 +44,26 @@ pub enum IfdPrompt {
     Alpaca,
     /// The instruction, `\nInput:` and the input if there is one, then `\n\n### Response:`.
     Wiz,
+    /// The prompt that the run file trains with: its chat template, its answer's end. Held against the same answer behind
+    /// an empty question.
+    Template,
+}
+
+impl IfdPrompt {
+    pub const ALL: [Self; 3] = [Self::Alpaca, Self::Wiz, Self::Template];
+
+    /// As a command line and JSON have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Alpaca => "alpaca",
+            Self::Wiz => "wiz",
+            Self::Template => "template",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|prompt| prompt.name() == name)
+    }
 }
 
 impl AnalysisChecks {

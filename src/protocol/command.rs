@@ -99,7 +99,7 @@ pub enum Command {
         export: ExportRequest,
     },
     /// Makes an extended tokenizer in a folder of its own, and measures it on the texts of `sample`; runs on the
-    /// data thread. Paths are absolute.
+    /// thread of passes. Paths are absolute.
     ExtendVocabulary {
         request: RequestId,
         model: PathBuf,
@@ -138,7 +138,7 @@ pub enum Command {
         dirs: Vec<PathBuf>,
         out: PathBuf,
     },
-    /// What is in a dataset; runs on the data thread unless a model must be asked.
+    /// What is in a dataset; runs on the thread of passes unless a model must be asked.
     Analyze {
         request: RequestId,
         analysis: Box<AnalysisRequest>,
@@ -161,7 +161,7 @@ pub enum Command {
         first: u64,
         count: u64,
     },
-    /// Writes the dataset in another format; runs on the data thread.
+    /// Writes the dataset in another format; runs on the thread of passes.
     Convert {
         request: RequestId,
         convert: Box<ConvertRequest>,

@@ -1,6 +1,8 @@
 //! Wishes that must be heard inside a step, a long decode or an export.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
 
@@ -27,10 +29,14 @@ pub enum Wish {
     StopTransfer,
     /// Looks at rows (previews, searches, checks) with a lower number than this are void.
     Supersede(RequestId),
+    /// End this request, under way or waiting, and nothing else. A run hears `Stop` only.
+    Cancel(RequestId),
 }
 
 /// Stands for "no factor was asked": the bits of a NaN, which no factor has.
 const NO_FACTOR: u64 = u64::MAX;
+/// Cancelled requests that are remembered; the oldest of more have long ended.
+const MOST_CANCELLED: usize = 64;
 
 /// Shared flags, polled by the worker at every micro-step, block and token.
 #[derive(Debug)]
@@ -44,6 +50,10 @@ pub struct Control {
     /// Bits of an f64, or `NO_FACTOR`.
     rate_factor: AtomicU64,
     superseded_below: AtomicU64,
+    cancelled: RwLock<BTreeSet<RequestId>>,
+    /// Whether there are any, so that polling takes no lock.
+    any_cancelled: AtomicBool,
+    closing: AtomicBool,
 }
 
 impl Default for Control {
@@ -57,6 +67,9 @@ impl Default for Control {
             evaluate_now: AtomicBool::default(),
             rate_factor: AtomicU64::new(NO_FACTOR),
             superseded_below: AtomicU64::default(),
+            cancelled: RwLock::default(),
+            any_cancelled: AtomicBool::default(),
+            closing: AtomicBool::default(),
         }
     }
 }
@@ -75,7 +88,32 @@ impl Control {
             Wish::Supersede(request) => {
                 self.superseded_below.fetch_max(request.0, Ordering::AcqRel);
             }
+            Wish::Cancel(request) => self.cancel(request),
         }
+    }
+
+    fn cancel(&self, request: RequestId) {
+        let mut cancelled = self.cancelled.write().unwrap_or_else(PoisonError::into_inner);
+        cancelled.insert(request);
+        if cancelled.len() > MOST_CANCELLED {
+            cancelled.pop_first();
+        }
+        self.any_cancelled.store(true, Ordering::Release);
+    }
+
+    pub fn is_cancelled(&self, request: RequestId) -> bool {
+        self.any_cancelled.load(Ordering::Acquire)
+            && self.cancelled.read().unwrap_or_else(PoisonError::into_inner).contains(&request)
+    }
+
+    /// The engine is to end: whatever is under way stops.
+    pub fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+        self.stop();
+    }
+
+    pub fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
     }
 
     pub fn stop(&self) {
@@ -170,5 +208,18 @@ mod tests {
         control.wish(Wish::Supersede(RequestId(5)));
         control.wish(Wish::Supersede(RequestId(3)));
         assert!(control.is_superseded(RequestId(4)) && !control.is_superseded(RequestId(5)));
+    }
+
+    #[test]
+    fn one_request_is_cancelled_and_stays_so() {
+        let control = Control::default();
+        control.wish(Wish::Cancel(RequestId(5)));
+        control.reset();
+        assert!(control.is_cancelled(RequestId(5)) && !control.is_cancelled(RequestId(4)));
+        assert!(!control.stop_wanted() && !control.is_superseded(RequestId(4)));
+        for later in 6..6 + MOST_CANCELLED as u64 {
+            control.wish(Wish::Cancel(RequestId(later)));
+        }
+        assert!(!control.is_cancelled(RequestId(5)) && control.is_cancelled(RequestId(6)));
     }
 }

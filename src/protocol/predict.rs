@@ -114,7 +114,7 @@ pub struct PredictReport {
     pub rows: u64,
     /// Of these, rows that were there from before.
     pub resumed: u64,
-    /// Rows without an answer.
+    /// Rows without an answer, those from before among them; `OUTPUT.failed.jsonl` says why.
     pub failed: u64,
     pub seconds: f64,
     /// Tokens that were generated, or scored as choices.

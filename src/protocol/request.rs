@@ -9,6 +9,8 @@ pub enum Thread {
     Work,
     /// Rows, verdicts, forecasts.
     Data,
+    /// Passes over all rows that may take minutes, which no look at rows waits for.
+    Passes,
     /// Run folders and run files: short, and never behind a long check.
     Files,
     /// The network.
@@ -122,12 +124,11 @@ impl Command {
             | Self::Estimate { .. }
             | Self::Inspect { .. }
             | Self::ForecastExport { .. }
-            | Self::ExtendVocabulary { .. }
             | Self::PlanPredict { .. }
             | Self::PreviewConversion { .. }
-            | Self::Convert { .. }
             | Self::RenderPrompt { .. } => Thread::Data,
-            Self::Analyze { analysis, .. } if !analysis.checks.ask_the_model() => Thread::Data,
+            Self::ExtendVocabulary { .. } | Self::Convert { .. } => Thread::Passes,
+            Self::Analyze { analysis, .. } if !analysis.checks.ask_the_model() => Thread::Passes,
             Self::ListRuns { .. }
             | Self::ReadRun { .. }
             | Self::DeleteRun { .. }

@@ -49,7 +49,9 @@ impl Numbers {
                     self.open.insert(own, (request.0, thread));
                 }
             }
-            ToEngine::Wish(Wish::Supersede(request)) => request.0 = request.0.saturating_add(span.first),
+            ToEngine::Wish(Wish::Supersede(request) | Wish::Cancel(request)) => {
+                request.0 = request.0.saturating_add(span.first);
+            }
             _ => {}
         }
         message
@@ -96,7 +98,7 @@ impl Numbers {
 fn astray_event(request: RequestId, thread: Thread) -> Event {
     match thread {
         Thread::Data => Event::Superseded { request },
-        Thread::Work | Thread::Files | Thread::Hub => {
+        Thread::Work | Thread::Passes | Thread::Files | Thread::Hub => {
             Event::Failed { request: Some(request), error: Box::new(errors::answer_lost()) }
         }
     }

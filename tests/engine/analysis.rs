@@ -59,7 +59,7 @@ fn analysed(
 fn ifd_is_that_of_torch() {
     for (model, figures) in cases() {
         let longest = figures["max_length"].as_u64().unwrap();
-        for (name, prompt) in [("alpaca", IfdPrompt::Alpaca), ("wiz", IfdPrompt::Wiz)] {
+        for (name, prompt) in IfdPrompt::ALL.map(|prompt| (prompt.name(), prompt)) {
             let checks = AnalysisChecks { ifd: true, ifd_prompt: prompt, ..AnalysisChecks::default() };
             let analysis = analysed(&mut Engine::start(), rows_with(&model, longest), checks, None).unwrap();
             let report = analysis.ifd.unwrap();

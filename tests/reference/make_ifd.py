@@ -19,6 +19,7 @@ import torch
 import transformers
 
 LONGEST = int(sys.argv[3])
+TEMPLATE = open(os.path.join(os.path.dirname(__file__), "../../presets/templates/alpaca.jinja"), encoding="utf-8").read()
 ALPACA = {
     True: "Below is an instruction that describes a task, paired with an input that provides further context. "
     "Write a response that appropriately completes the request.\n\n"
@@ -80,6 +81,26 @@ def ifd(model, tokenizer, one, prompt):
     return float(np.mean(conditioned)), float(np.mean(direct))
 
 
+def templated(model, tokenizer, one):
+    """The same behind the chat template of the run, as training labels it: the answer and its end token; held against the answer behind
+    an empty question. None where the row has no answer or is too long."""
+    question = one["instruction"] + ("\n" + one["input"] if one["input"] else "")
+    means = []
+    for asked in (question, ""):
+        turns = [{"role": "user", "content": asked}, {"role": "assistant", "content": one["output"]}]
+        text = tokenizer.apply_chat_template(turns, chat_template=TEMPLATE, tokenize=False)
+        front = tokenizer.apply_chat_template(turns[:1], chat_template=TEMPLATE, tokenize=False, add_generation_prompt=True)
+        assert text.startswith(front + one["output"] + tokenizer.eos_token)
+        encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        ids, end = encoded["input_ids"], len(front + one["output"] + tokenizer.eos_token)
+        if one["output"] == "" or len(ids) > LONGEST:
+            return None
+        learned = [at for at, (begin, _) in enumerate(encoded["offset_mapping"]) if len(front) <= begin < end]
+        logits = torch.log_softmax(model(torch.tensor([ids])).logits[0], -1)
+        means.append(float(np.mean([-logits[at - 1, ids[at]].item() for at in learned])))
+    return means
+
+
 def embedding(model, tokenizer, one):
     text = one["instruction"] + ("\n" + one["input"] if one["input"] else "")
     ids = tokenizer.encode(text, truncation=True, max_length=LONGEST)
@@ -107,13 +128,14 @@ def main(folder, out):
     told = {
         "max_length": LONGEST,
         **{prompt: [ifd(model, tokenizer, one, prompt) for one in made] for prompt in ("alpaca", "wiz")},
+        "template": [templated(model, tokenizer, one) for one in made],
         "embedding": [[round(float(x), 7) for x in point[:4]] for point in points],
         "k_center": [one + 1 for one in k_center(points, 24)],
     }
     with open(out, "w") as file:
         json.dump(told, file)
         file.write("\n")
-    for prompt in ("alpaca", "wiz"):
+    for prompt in ("alpaca", "wiz", "template"):
         found = [pair for pair in told[prompt] if pair]
         print(prompt, len(found), "of", len(made), "IFD", np.mean([a / b for a, b in found]), "above 1:", sum(a > b for a, b in found))
 

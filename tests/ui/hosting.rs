@@ -197,7 +197,11 @@ fn what_kills_the_engine_again_and_again_is_not_repeated_for_ever() {
         rises(&engine, &mut harness);
     }
     assert_eq!(engine.traffic.borrow().restarts, 3);
-    harness.get_by_label_contains("not started any more by itself");
+    assert_eq!(
+        harness.query_all_by_label_contains("not started any more by itself").count(),
+        2,
+        "at the top and at once"
+    );
 }
 
 #[test]

@@ -33,7 +33,11 @@ fn open(window: &Window, engine: &FakeEngine) -> Harness<'static, App> {
         hub("ms", Text::fixed("ModelScope", "魔搭社区（ModelScope）")),
     ];
     if let Event::Ready { device, .. } = ready() {
-        engine.tell(Event::Ready { catalog: Box::new(Catalog { hubs, ..Catalog::default() }), device, devices: Vec::new() });
+        engine.tell(Event::Ready {
+            catalog: Box::new(Catalog { hubs, ..Catalog::default() }),
+            device,
+            devices: Vec::new(),
+        });
     }
     harness.run();
     harness

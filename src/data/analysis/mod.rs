@@ -23,7 +23,7 @@ use rayon::prelude::*;
 
 pub use filter::{Chosen, Filter, Reason, check as check_filter};
 pub use minhash::{Bands, jaccard};
-pub use tasks::{Asked, Task, asked, tasks};
+pub use tasks::{Asked, Task, asked, tasks, with_and_without};
 
 use crate::dataset::Dataset;
 use crate::deep::DeepPool;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::said::{Who, said};
 use crate::dataset::Dataset;
 use crate::deep::DeepPool;
-use crate::record::{IGNORE, Record};
+use crate::record::{Encode, Example, IGNORE, Message, Record, Role};
 use crate::sources::Row;
 
 /// One question and its answer.
@@ -41,6 +41,41 @@ pub fn tasks(dataset: &Dataset, rows: Range<usize>) -> Result<Vec<Option<Task>>>
         task(&raw, &record)
     };
     DeepPool::new().map(|pool| pool.run(|| rows.into_par_iter().map(of).collect()))
+}
+
+/// The tasks of rows (0-based) as `encoder` makes tokens of them, and the same answers behind an empty question. None as for
+/// [`tasks`], and where one of the two has no answer any more or cannot be made.
+///
+/// # Errors
+/// As [`tasks`].
+pub fn with_and_without(
+    dataset: &Dataset,
+    rows: Range<usize>,
+    encoder: &dyn Encode,
+) -> Result<Vec<Option<[Example; 2]>>> {
+    let of = |row: usize| {
+        let (raw, record) = dataset.read(row).ok().filter(|_| !dataset.is_validation_file(row))?;
+        task(&raw, &record)?;
+        let both = [record.clone(), unasked(record)?].map(|record| encoder.encode(&record).ok());
+        let [Some(with), Some(without)] = both else { return None };
+        (with.learned() > 0 && without.learned() > 0).then_some([with, without])
+    };
+    DeepPool::new().map(|pool| pool.run(|| rows.into_par_iter().map(of).collect()))
+}
+
+/// A task without its question, and without what else stands in front of it.
+fn unasked(record: Record) -> Option<Record> {
+    match record {
+        Record::Conversation { messages, .. } => {
+            let answer = messages.into_iter().rfind(|message| message.role == Role::Assistant)?;
+            let nothing = Message { role: Role::User, content: String::new(), extra: serde_json::Map::new() };
+            Some(Record::Conversation { messages: vec![nothing, answer], tools: None })
+        }
+        Record::Completion { completion, .. } => {
+            Some(Record::Completion { prompt: String::new(), completion })
+        }
+        Record::Text(_) | Record::Tokens { .. } | Record::Dict(_) => None,
+    }
 }
 
 /// What is asked in rows (0-based). None where a row cannot be read, asks nothing, or lies in a file of validation rows.

@@ -64,8 +64,9 @@ impl ByteLevelBpe {
             ))
             .in_file(file)
         };
+        let largest = self.vocabulary.values().copied().max();
         let inner = guarded(move || self.assemble(added)).map_err(refuse)?;
-        Ok(Pipeline::new(inner))
+        Ok(Pipeline::knowing(inner, largest))
     }
 
     /// Gives the tokens that the folder declares their ids. Returns all that are matched in texts as they are.

@@ -7,6 +7,7 @@ use protocol::{Result, Text, UserError, text};
 use super::engine::guarded;
 use super::folder::{self, Folder};
 use super::pipeline::Pipeline;
+use super::quick;
 use super::source::{Opened, Source};
 
 const FILE: &str = "tokenizer.json";
@@ -27,7 +28,9 @@ fn open(dir: &Path, folder: &Folder) -> Result<Option<Opened>> {
 /// # Errors
 /// When it cannot be understood.
 pub(super) fn read(bytes: &[u8], file: &Path, folder: &Folder) -> Result<Opened> {
-    let mut inner = guarded(|| tokenizers::Tokenizer::from_bytes(bytes)).map_err(|err| {
+    let quick = guarded(|| Ok(quick::read(bytes))).ok().flatten();
+    let crates = || tokenizers::Tokenizer::from_bytes(bytes).map(|inner| (inner, None));
+    let (mut inner, largest) = guarded(|| quick.map_or_else(crates, Ok)).map_err(|err| {
         UserError::bad_input(text!(
             "tokenizer.json cannot be understood: {err}",
             "无法解析 tokenizer.json：{err}"
@@ -42,5 +45,5 @@ pub(super) fn read(bytes: &[u8], file: &Path, folder: &Folder) -> Result<Opened>
             .in_file(file)
     })?;
     folder.add_missing_tokens(&mut inner)?;
-    Ok(Opened::new(Pipeline::new(inner), [file.to_owned()]))
+    Ok(Opened::new(Pipeline::knowing(inner, largest), [file.to_owned()]))
 }

@@ -11,6 +11,7 @@ mod gguf;
 mod json;
 mod kept;
 mod pipeline;
+mod quick;
 mod scan;
 pub mod sentencepiece;
 mod source;

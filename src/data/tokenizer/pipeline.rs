@@ -11,12 +11,15 @@ use super::words::Words;
 pub(super) struct Pipeline {
     inner: tokenizers::Tokenizer,
     words: Option<Words>,
+    /// The largest id of the model, where it is known.
+    largest: Option<u32>,
 }
 
 impl Pipeline {
-    pub fn new(inner: tokenizers::Tokenizer) -> Self {
+    /// `largest` is the largest id of the model's vocabulary where that is known; else all tokens are asked.
+    pub fn knowing(inner: tokenizers::Tokenizer, largest: Option<u32>) -> Self {
         let words = guarded(|| Ok(Words::new(&inner))).ok().flatten();
-        Self { inner, words }
+        Self { inner, words, largest }
     }
 }
 
@@ -47,7 +50,11 @@ impl Engine for Pipeline {
     }
 
     fn largest_id(&self) -> Option<u32> {
-        let largest = self.inner.get_vocab(true).into_values().max()?;
+        let added = self.inner.get_added_tokens_decoder();
+        let largest = match self.largest {
+            Some(largest) => added.into_keys().fold(largest, u32::max),
+            None => self.inner.get_vocab(true).into_values().max()?,
+        };
         // A post-processor names ids of its own, whether or not the vocabulary has them.
         let around = self.encode("", true).map(|encoding| encoding.ids).unwrap_or_default();
         Some(around.into_iter().fold(largest, u32::max))

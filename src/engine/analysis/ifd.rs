@@ -6,9 +6,14 @@
 //! that the text in front of the answer has by itself. With q tokens of instruction and m = `max_length`, texts are cut to
 //! m and m − q + 4 tokens. A row has no score where q reaches m, where nothing of the answer is left, or where q and the
 //! tokens of the answer alone are more than m.
+//!
+//! With the run's own prompt both texts are made as training makes them: the row, and the same answer behind an empty question.
+//! What is scored is the answer with its end token. A row that is longer than m has no score.
 
-use data::analysis::{Task, tasks};
-use data::{Dataset, Example, Tokenizer};
+use std::ops::Range;
+
+use data::analysis::{Task, tasks, with_and_without};
+use data::{Dataset, Encode, Example, Tokenizer};
 use protocol::{IfdPrompt, IfdReport, IfdScore, Result, Text, UserError};
 
 use super::{Asking, WINDOW, scored};
@@ -19,6 +24,14 @@ const ALONE: &str = "### Response:";
 /// Tokens that the answer alone may have more than there is room for behind the instruction.
 const MORE: usize = 4;
 
+/// What answers are put behind.
+pub enum Behind<'a> {
+    /// A prompt of Cherry LLM's.
+    Cherry(IfdPrompt),
+    /// The run's own, as this makes it; it cuts nothing.
+    Own(&'a dyn Encode),
+}
+
 /// Scores every row of the training files that is one question with one answer. `max_length` is in tokens.
 ///
 /// # Errors
@@ -26,7 +39,7 @@ const MORE: usize = 4;
 pub fn ifd(
     dataset: &Dataset,
     tokenizer: &Tokenizer,
-    (prompt, max_length): (IfdPrompt, usize),
+    (behind, max_length): (&Behind<'_>, usize),
     asking: &mut Asking<'_>,
 ) -> Result<IfdReport> {
     if tokenizer.cpm_bee().is_some() {
@@ -41,11 +54,12 @@ pub fn ifd(
         let rows = first..total.min(first + WINDOW);
         let mut numbers = Vec::new();
         let mut examples = Vec::new();
-        for (row, task) in rows.clone().zip(tasks(dataset, rows)?) {
+        let pairs = pairs(dataset, tokenizer, rows.clone(), (behind, max_length))?;
+        for (row, pair) in rows.zip(pairs) {
             if dataset.is_validation_file(row) {
                 continue;
             }
-            match task.map(|task| pair(tokenizer, &task, prompt, max_length)).transpose()?.flatten() {
+            match pair {
                 Some(pair) => {
                     numbers.extend([row as u64 + 1; 2]);
                     examples.extend(pair);
@@ -72,6 +86,27 @@ pub fn ifd(
     Ok(report)
 }
 
+/// Of each row (0-based), the answer behind its instruction, and alone; None where the row has no score.
+fn pairs(
+    dataset: &Dataset,
+    tokenizer: &Tokenizer,
+    rows: Range<usize>,
+    (behind, max_length): (&Behind<'_>, usize),
+) -> Result<Vec<Option<[Example; 2]>>> {
+    match behind {
+        Behind::Cherry(prompt) => {
+            let of = |task: Option<Task>| {
+                task.map(|task| pair(tokenizer, &task, *prompt, max_length)).transpose().map(Option::flatten)
+            };
+            tasks(dataset, rows)?.into_iter().map(of).collect()
+        }
+        Behind::Own(encoder) => {
+            let fits = |pair: &[Example; 2]| pair.iter().all(|example| example.ids.len() <= max_length);
+            Ok(with_and_without(dataset, rows, *encoder)?.into_iter().map(|pair| pair.filter(fits)).collect())
+        }
+    }
+}
+
 /// The answer behind its instruction, and alone; None where the row has no score.
 fn pair(
     tokenizer: &Tokenizer,
@@ -94,14 +129,15 @@ fn pair(
 fn texts(task: &Task, prompt: IfdPrompt) -> (String, String) {
     let Task { instruction, input, .. } = task;
     match (prompt, input.is_empty()) {
-        (IfdPrompt::Alpaca, true) => {
+        // The run's own prompt does not come here.
+        (IfdPrompt::Alpaca | IfdPrompt::Template, true) => {
             let front = format!(
                 "Below is an instruction that describes a task. Write a response that appropriately completes the \
                  request.\n\n### Instruction:\n{instruction}\n\n### Response:"
             );
             (front.clone(), front)
         }
-        (IfdPrompt::Alpaca, false) => {
+        (IfdPrompt::Alpaca | IfdPrompt::Template, false) => {
             let front = format!(
                 "Below is an instruction that describes a task, paired with an input that provides further context. \
                  Write a response that appropriately completes the request.\n\n### Instruction:\n{instruction}\n\n\

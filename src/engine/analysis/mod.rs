@@ -8,7 +8,7 @@ mod losses;
 
 pub use diverse::{diverse, k_center};
 pub use filtered::{Outputs, write};
-pub use ifd::ifd;
+pub use ifd::{Behind, ifd};
 pub use losses::losses;
 
 use protocol::{Result, RunConfig, UserError};

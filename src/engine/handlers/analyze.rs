@@ -4,14 +4,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use data::analysis::{Chosen, Filter, Known, analyse, check_filter};
-use data::{Dataset, Encoder, Tokenizer};
+use data::{Dataset, Encode as _, EncodeOptions, Encoder, Record, Tokenizer};
+use protocol::config::TrainOn;
 use protocol::{
-    Analysis, AnalysisChecks, AnalysisRequest, Control, Event, ModelRef, RequestId, Result, RunConfig, Text,
-    UserError, text,
+    Analysis, AnalysisChecks, AnalysisRequest, Control, Event, IfdPrompt, ModelRef, RequestId, Result,
+    RunConfig, Text, UserError, text,
 };
 
+use super::desk::Encoding;
 use super::{Desk, Reporter};
-use crate::analysis::{Asking, Outputs, diverse, ifd, losses, model_of, write};
+use crate::analysis::{Asking, Behind, Outputs, diverse, ifd, losses, model_of, write};
 use crate::generate::{BatchLimit, Scoring};
 use crate::models::Model;
 use crate::nn::AdapterView;
@@ -39,17 +41,19 @@ pub fn analyze(
         ..wanted.checks.clone()
     };
     let (dataset, mut known) = {
-        let reporter = Reporter::new(request, control, sink);
+        let reporter = reporter(request, &checks, control, sink);
         let encoder = desk.encoder(&config, &wanted.base)?.encoder;
         let dataset = desk.library.dataset(&config.data, &wanted.base, encoder, &reporter)?;
         let known = analyse(&dataset, &checks, config.train.seed, &reporter)?;
         (dataset, known)
     };
     if checks.ask_the_model() {
-        ask_the_model(request, (&config, &checks), (&dataset, &mut known.analysis), session, control, sink)?;
+        let own = own_prompt(&config, &checks, &dataset, &wanted.base, desk)?;
+        let config = (&config, &checks, own.as_ref());
+        ask_the_model(request, config, (&dataset, &mut known.analysis), session, control, sink)?;
     }
     if let Some((filter, outputs)) = wanted.filter.as_ref().zip(outputs) {
-        let reporter = Reporter::new(request, control, sink);
+        let reporter = reporter(request, &checks, control, sink);
         let Known { analysis, .. } = &known;
         let chosen = Chosen { ifd: analysis.ifd.as_ref(), diverse: analysis.diverse.as_deref() };
         let filter = Filter::new(filter, &known, &dataset, chosen);
@@ -60,10 +64,48 @@ pub fn analyze(
     Ok(())
 }
 
+/// With the model it is the work under way, which a wish to stop ends; without, it goes on beside that work.
+fn reporter<'a>(
+    request: RequestId,
+    checks: &AnalysisChecks,
+    control: &'a Control,
+    sink: &'a mut Sink,
+) -> Reporter<'a> {
+    if checks.ask_the_model() {
+        Reporter::new(request, control, sink)
+    } else {
+        Reporter::apart(request, control, sink)
+    }
+}
+
+/// What makes the prompt that the run file trains with, where answers are to be scored behind it: nothing is cut, and only
+/// answers are.
+fn own_prompt(
+    config: &RunConfig,
+    checks: &AnalysisChecks,
+    dataset: &Dataset,
+    base: &Path,
+    desk: &mut Desk,
+) -> Result<Option<Encoder>> {
+    if !checks.ifd || checks.ifd_prompt != IfdPrompt::Template {
+        return Ok(None);
+    }
+    let Encoding { tokenizer, template, .. } = desk.encoder(config, base)?;
+    let template = template.map(|template| template.compile(&tokenizer, None)).transpose()?;
+    let options = EncodeOptions { train_on: TrainOn::LastResponse, ..EncodeOptions::default() };
+    let encoder = Encoder::new(tokenizer, template, options)?;
+    let first = dataset.record(0).ok();
+    if let Some(record @ Record::Conversation { .. }) = first.filter(|_| encoder.template().is_none()) {
+        // Says that there is no template.
+        encoder.encode(&record)?;
+    }
+    Ok(Some(encoder))
+}
+
 /// Adds what the run file's model says.
 fn ask_the_model(
     request: RequestId,
-    (config, checks): (&RunConfig, &AnalysisChecks),
+    (config, checks, own): (&RunConfig, &AnalysisChecks, Option<&Encoder>),
     (dataset, analysis): (&Dataset, &mut Analysis),
     session: &mut Session,
     control: &Control,
@@ -80,13 +122,14 @@ fn ask_the_model(
     let model = load(request, &model_of(config), session, sink)?;
     let max_length = usize::try_from(config.data.max_length).unwrap_or(usize::MAX);
     let limit = BatchLimit::new(model.model, &chosen, 0);
-    let stopped = || control.stop_wanted();
+    let stopped = || control.stop_wanted() || control.is_cancelled(request);
     let scoring = Scoring { model: model.model, adapter: model.adapter, limit, stopped: &stopped };
     if checks.ifd {
         let stage = Text::fixed("scoring answers", "为回答评分");
         let mut told = |done, total| sink.progress(request, stage.clone(), done, total, None);
         let mut asking = Asking { scoring, told: &mut told };
-        analysis.ifd = Some(ifd(dataset, &model.tokenizer, (checks.ifd_prompt, max_length), &mut asking)?);
+        let behind = own.map_or(Behind::Cherry(checks.ifd_prompt), |own| Behind::Own(own));
+        analysis.ifd = Some(ifd(dataset, &model.tokenizer, (&behind, max_length), &mut asking)?);
     }
     if let Some(count) = checks.diverse {
         let stage = Text::fixed("choosing rows", "挑选数据");

@@ -54,7 +54,7 @@ pub fn convert(
 ) -> Result<()> {
     let config = training_files(wanted);
     refuse_input(out, &config)?;
-    let reporter = Reporter::new(request, control, sink);
+    let reporter = Reporter::apart(request, control, sink);
     let dataset = whole(&config, wanted, desk, &reporter)?;
     let conversion = Conversion::new(&dataset, &wanted.to)?;
     let mut file = AtomicFile::create(out)?;

@@ -2,18 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use data::{TemplateChoice, Tokenizer};
+use data::{Library, TemplateChoice};
 use protocol::{Event, LinearReport, ModelRef, ModelReport, RequestId, Result, Text, text};
 
+use super::Desk;
 use crate::export::licence_files;
 use crate::models::ModelFolder;
 use crate::sink::Sink;
 
-/// A model folder, without loading its weights.
-pub fn inspect(request: RequestId, model: &ModelRef, sink: &mut Sink) -> Result<()> {
+/// A model folder, without loading its weights. Its tokenizer is kept for the rows that will be looked at with it.
+pub fn inspect(request: RequestId, model: &ModelRef, desk: &mut Desk, sink: &mut Sink) -> Result<()> {
     let folder = ModelFolder::open(&model.path, &model.overrides)?;
     let mut notes = Vec::new();
-    let (tokenizer, template) = read_tokenizer(&folder, &mut notes);
+    let (tokenizer, template) = read_tokenizer(&folder, &mut desk.library, &mut notes);
     let (template, template_reason) =
         template.map_or((None, None), |found| (Some(short_name(&found.name)), found.reason));
     note_dropout(&folder, &mut notes);
@@ -77,8 +78,12 @@ fn slice_words(site: &crate::nn::Site) -> Vec<String> {
     parts.map(|(role, _)| role.word().to_owned()).collect()
 }
 
-fn read_tokenizer(folder: &ModelFolder, notes: &mut Vec<Text>) -> (Option<String>, Option<TemplateChoice>) {
-    match Tokenizer::open(&folder.dir) {
+fn read_tokenizer(
+    folder: &ModelFolder,
+    library: &mut Library,
+    notes: &mut Vec<Text>,
+) -> (Option<String>, Option<TemplateChoice>) {
+    match library.tokenizer(&folder.dir) {
         Ok(tokenizer) => {
             let (largest, rows) = (tokenizer.largest_id() as usize, folder.info.vocabulary);
             if largest >= rows {

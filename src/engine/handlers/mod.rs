@@ -66,6 +66,8 @@ struct Reporter<'a> {
     stopped_before: bool,
     /// Whether a newer look at rows makes this work void.
     is_look: bool,
+    /// Whether a wish to stop is for other work than this, which is cancelled.
+    apart: bool,
 }
 
 /// Between two reports.
@@ -78,12 +80,18 @@ impl<'a> Reporter<'a> {
         let now = Instant::now();
         let stopped_before = control.stop_wanted();
         let (sink, verdict) = (Mutex::new((sink, now)), Mutex::new(now));
-        Self { request, control, sink, verdict, stopped_before, is_look: false }
+        Self { request, control, sink, verdict, stopped_before, is_look: false, apart: false }
     }
 
     /// Of a look at rows (a preview, a search, a check), which a newer one makes void.
     fn of_look(request: RequestId, control: &'a Control, sink: &'a mut Sink) -> Self {
         Self { is_look: true, ..Self::new(request, control, sink) }
+    }
+
+    /// Of work that goes on beside a run or other work with the model, and does not end when that is stopped.
+    fn apart(request: RequestId, control: &'a Control, sink: &'a mut Sink) -> Self {
+        let stopped_before = control.is_closing();
+        Self { apart: true, stopped_before, ..Self::new(request, control, sink) }
     }
 
     fn tell(&self, stage: &Text, done: u64, total: u64) {
@@ -112,7 +120,10 @@ impl Progress for Reporter<'_> {
     }
 
     fn cancelled(&self) -> bool {
-        let stopped = self.control.stop_wanted() && !self.stopped_before;
-        stopped || self.is_look && self.control.is_superseded(self.request)
+        let control = self.control;
+        let stop = if self.apart { control.is_closing() } else { control.stop_wanted() };
+        (stop && !self.stopped_before)
+            || control.is_cancelled(self.request)
+            || (self.is_look && control.is_superseded(self.request))
     }
 }

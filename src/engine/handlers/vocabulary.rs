@@ -21,7 +21,7 @@ pub fn extend_vocabulary(
 ) -> Result<()> {
     let hidden = AtomicDir::create(out)?;
     let (extended, gain) = {
-        let reporter = Reporter::new(request, control, sink);
+        let reporter = Reporter::apart(request, control, sink);
         let extended = desk.library.extended(model, config, &reporter)?.ok_or_else(nothing_asked)?;
         let old = desk.library.tokenizer(model)?;
         let pair = (extended.extension.as_ref(), extended.tokenizer.as_ref());

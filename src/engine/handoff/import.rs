@@ -15,7 +15,7 @@ use crate::export::Card;
 use crate::files::{
     AtomicDir, AtomicFile, CheckpointStore, FileIdentity, RunLock, sampled_identity, write_error,
 };
-use crate::methods::{self, Adapter, Attach, PEFT_WEIGHTS};
+use crate::methods::{self, Adapter, Attach, PEFT_WEIGHTS, TrainedOn};
 use crate::models::ModelFolder;
 use crate::nn::Value;
 use crate::optim;
@@ -245,7 +245,9 @@ impl<'a> Back<'a> {
             self.learner.adapter = Some(adapter);
             let extra = serde_json::json!({ "version": plan.version, "eval_loss": state.last_eval });
             let store = CheckpointStore::new(dir.join("checkpoints"), 1);
-            store.save(state.step, extra, |dir| save_state(dir, &self.learner, &state, &base))?;
+            // The run folder says how prompts are made.
+            let note = TrainedOn::default();
+            store.save(state.step, extra, |dir| save_state(dir, &self.learner, &state, (&base, &note)))?;
         }
         let came = Text::fixed("Trained elsewhere, and imported", "在其他机器上训练后导入");
         EventsLog::new(dir).write(&RunEvent::Notice { text: came });

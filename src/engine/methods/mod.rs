@@ -24,7 +24,7 @@ pub use lora::delta::{FILES as OPENDELTA_FILES, from_peft as opendelta_from_peft
 pub use peft::{PREFIX as PEFT_PREFIX, WEIGHTS as PEFT_WEIGHTS};
 pub use stack::{Member, Merged, Stack, not_mergeable};
 pub use targets::select_sites;
-pub use trained_on::{note_quantization, noted_quantization};
+pub use trained_on::{PromptNote, TrainedOn};
 
 use crate::models::{Model, ModelFolder};
 use crate::nn::{ParamStore, Site};

@@ -12,6 +12,7 @@ use protocol::{
 use serde_json::{Map, Value};
 
 use super::Setup;
+use super::failures::Failures;
 use crate::sink::Sink;
 
 /// What became of a row.
@@ -38,6 +39,7 @@ pub struct Ledger<'a> {
     setup: &'a Setup,
     sink: &'a mut Sink,
     output: Output,
+    failures: Failures,
     /// Rows that have an answer while an earlier one has none.
     early: BTreeMap<u64, Outcome>,
     classified: Classification,
@@ -67,11 +69,12 @@ impl<'a> Ledger<'a> {
         } else {
             Output::create(&wanted.output, &names)?
         };
+        let failures = Failures::of(&wanted.output, resumed)?;
         let mut report = PredictReport {
             output: wanted.output.clone(),
             rows: resumed,
             resumed,
-            failed: 0,
+            failed: failures.count(),
             seconds: 0.0,
             tokens: 0,
             scores: Vec::new(),
@@ -86,7 +89,8 @@ impl<'a> Ledger<'a> {
             ));
         }
         let early = BTreeMap::new();
-        Ok(Self { request, wanted, setup, sink, output, early, classified, report, began: Instant::now() })
+        let began = Instant::now();
+        Ok(Self { request, wanted, setup, sink, output, failures, early, classified, report, began })
     }
 
     /// Rows that are done, from the first on: the number (0-based) of the next.
@@ -117,6 +121,10 @@ impl<'a> Ledger<'a> {
         let mut next = self.next();
         while let Some(outcome) = self.early.remove(&next) {
             let (row, predicted) = self.row(next, outcome);
+            // Before the row itself: what is told of a row that is not there is forgotten.
+            if let Some(why) = &predicted.error {
+                self.failures.add(predicted.row, why)?;
+            }
             values.push(row);
             told.push(predicted);
             next += 1;
@@ -126,6 +134,7 @@ impl<'a> Ledger<'a> {
         }
         self.output.write(&values)?;
         self.report.rows = next;
+        self.report.failed = self.failures.count();
         self.sink.emit(Event::Predicted { request: self.request, rows: told });
         self.progress(next);
         Ok(())
@@ -148,9 +157,6 @@ impl<'a> Ledger<'a> {
         let (values, failure) = self.setup.outputs.values(&row, &outcome.answer, &said);
         if let Some(err) = failure {
             outcome.error = outcome.error.or(Some(err.what));
-        }
-        if outcome.error.is_some() {
-            self.report.failed += 1;
         }
         if let Some(label) = &label {
             self.classified.add(label, &outcome.answer);
@@ -180,6 +186,12 @@ impl<'a> Ledger<'a> {
         if !self.classified.is_empty() {
             self.report.scores = self.classified.scores();
             self.report.confusion = self.classified.confusion();
+        }
+        if self.report.failed > 0 {
+            let file = self.failures.path().display();
+            self.report
+                .notes
+                .push(text!("Why rows have no answer is in {file}", "没有回答的行及其原因见 {file}"));
         }
         self.report.notes.extend(self.setup.warnings.iter().cloned());
         let request = self.request;

@@ -1,6 +1,7 @@
 //! Batch prediction: the rows of a file as prompts, as training made them, and their answers as rows of another file.
 
 mod choose;
+mod failures;
 mod ledger;
 mod setup;
 mod training;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use protocol::{Command, RequestId, Wish};
+use protocol::{Command, Wish};
 
 use super::Apply;
 use crate::desktop::{DesktopRequest, Purpose};
@@ -101,19 +101,12 @@ impl Apply<'_> {
         self.engine.send(Command::Analyze { request, analysis: Box::new(wanted) });
     }
 
-    /// A wish to stop ends what is under way, also a run or other work with the model; where there is such work, an
-    /// analysis of rows alone is made void instead.
+    /// Ends the analysis and nothing else that is under way.
     fn stop_analysis(&mut self) {
-        let Some(request) = self.state.data.analysis.work.request else { return };
-        let asked = self.state.data.analysis.asked.as_ref();
-        let asks = asked.is_some_and(|asked| asked.checks.ask_the_model());
-        let wish = match (asks, self.state.train.is_active(), self.state.is_at_work()) {
-            (true, true, _) => return,
-            (true, false, _) | (false, false, false) => Wish::Stop,
-            (false, ..) => Wish::Supersede(RequestId(request.0 + 1)),
-        };
-        self.state.data.analysis.stopping = true;
-        self.engine.wish(wish);
+        if let Some(request) = self.state.data.analysis.work.request {
+            self.state.data.analysis.stopping = true;
+            self.engine.wish(Wish::Cancel(request));
+        }
     }
 
     fn heat(&mut self, action: HeatAction) {

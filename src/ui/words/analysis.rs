@@ -21,7 +21,8 @@ words! {
     IFD => "Instruction-following difficulty", "指令遵循难度（IFD）";
     IFD_HELP => "Loss of the answer behind its instruction ÷ loss of the answer alone, by the model itself", "回答在有指令时的损失 ÷ 单独回答的损失，由模型自身计算";
     IFD_PROMPT => "Prompt", "提示格式";
-    IFD_PROMPT_HELP => "The text that the instruction is put in when it is scored", "评分时指令所放入的文本格式";
+    IFD_PROMPT_HELP => "The text that the instruction is put in when it is scored: those of the paper's code, or the run's own template", "评分时指令所放入的文本格式：论文代码的两种，或本次训练的模板";
+    IFD_TEMPLATE => "Template", "训练模板";
     DIVERSE => "Diverse subset", "多样化子集";
     DIVERSE_HELP => "k-center greedy on the model's embeddings", "基于模型嵌入的 k-center 贪心选择";
     DIVERSE_ROWS => "Rows", "行数";

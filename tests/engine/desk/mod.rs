@@ -1,6 +1,7 @@
 //! What the window's panels ask of the data thread, through [`engine::spawn`].
 
 mod costs;
+mod passes;
 mod rows;
 
 use std::path::Path;

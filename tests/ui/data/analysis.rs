@@ -269,7 +269,7 @@ fn an_analysis_is_stopped_and_a_run_is_not() {
     press(&mut harness, "Analyse");
     let request = harness.state().state().data.analysis.work.request.unwrap();
     press(&mut harness, "Stop");
-    assert_eq!(engine.traffic.borrow().wishes.last(), Some(&Wish::Stop));
+    assert_eq!(engine.traffic.borrow().wishes.last(), Some(&Wish::Cancel(request)));
     engine.tell(Event::Superseded { request });
     settle(&mut harness);
     harness.get_by_label("The analysis was stopped");
@@ -280,7 +280,8 @@ fn an_analysis_is_stopped_and_a_run_is_not() {
     engine.tell(Event::Run { request: RequestId(800), run: protocol::RunId("r".into()), update });
     settle(&mut harness);
     press(&mut harness, "Stop");
-    assert_eq!(engine.traffic.borrow().wishes.last(), Some(&Wish::Supersede(RequestId(request.0 + 1))));
+    assert_eq!(engine.traffic.borrow().wishes.last(), Some(&Wish::Cancel(request)));
+    assert!(!engine.traffic.borrow().wishes.contains(&Wish::Stop));
 }
 
 #[test]

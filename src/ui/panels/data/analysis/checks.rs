@@ -47,7 +47,11 @@ fn near(ui: &mut Ui, ctx: &PanelCtx<'_>, checks: &mut AnalysisChecks) {
 }
 
 fn ifd_prompt(ui: &mut Ui, ctx: &PanelCtx<'_>, prompt: &mut IfdPrompt) {
-    let choices = [(IfdPrompt::Alpaca, "Alpaca"), (IfdPrompt::Wiz, "WizardLM")];
+    let choices = [
+        (IfdPrompt::Alpaca, "Alpaca"),
+        (IfdPrompt::Wiz, "WizardLM"),
+        (IfdPrompt::Template, ctx.t(&words::IFD_TEMPLATE)),
+    ];
     let current = choices.iter().find(|(choice, _)| choice == prompt).map_or("", |(_, name)| *name);
     field(ui, ctx.t(&words::IFD_PROMPT), ctx.t(&words::IFD_PROMPT_HELP), |ui| {
         let combo = ComboBox::from_id_salt("ifd-prompt").selected_text(current).width(ui.available_width());
