@@ -307,6 +307,12 @@ impl Dataset {
         &self.notes
     }
 
+    /// The first row as it stands in its file; None where there is none that can be read.
+    pub fn first_row(&self) -> Option<Row> {
+        let (part, at) = self.locate(0).ok()?;
+        part.source.get(at).ok()
+    }
+
     /// Whether row `index` is in a file of validation rows.
     pub fn is_validation_file(&self, index: usize) -> bool {
         self.locate(index).is_ok_and(|(part, _)| part.validation)

@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use burn::tensor::DType;
 use chrono::NaiveDateTime;
-use data::{Dataset, Encoder, Extended, Extension, Library, ModelTokens, Progress, Survey, Tokenizer};
+use data::sources::Row;
+use data::{
+    ChatTemplate, Dataset, Encoder, Extended, Extension, Library, ModelTokens, Progress, Survey, Tokenizer,
+};
 use protocol::config::{LossScale, Validation};
 use protocol::{
     DeviceKind, Finding, FindingKind, MemoryForecast, Remedy, Result, RunConfig, Severity, Text, UserError,
@@ -16,7 +19,7 @@ use crate::batches::{Batches, check_packing, longest_row};
 use crate::costs::{Cost, Costs};
 use crate::device::Chosen;
 use crate::generate;
-use crate::methods;
+use crate::methods::{self, PromptNote, TrainedOn};
 use crate::models::{Front, Growth, ModelFolder, ModelInfo};
 use crate::nn::Quantization;
 use crate::optim::{Choice, Schedule};
@@ -182,6 +185,28 @@ impl Plan {
 
     pub fn dtype_name(&self) -> &'static str {
         dtype_name(self.dtype)
+    }
+
+    /// What an adapter of this run remembers, with which rows can be asked as this run asks them. The files of the data may
+    /// be gone by then, and are not named.
+    pub fn note(&self, quantization: Option<Quantization>) -> TrainedOn {
+        let data = &self.config.data;
+        let format =
+            self.dataset.sources().into_iter().next().map_or_else(|| data.format.clone(), |it| it.format);
+        let first = self.dataset.first_row();
+        let fields = first.as_ref().and_then(Row::fields).map(|fields| fields.keys().cloned().collect());
+        let template = self.encoder.template().and_then(ChatTemplate::found_again);
+        let prompt = PromptNote {
+            format,
+            columns: data.columns.clone(),
+            template: template.unwrap_or_else(|| "auto".to_owned()),
+            source_prefix: data.source_prefix.clone(),
+            fields: fields.unwrap_or_default(),
+            now: self.now,
+        };
+        let quantization =
+            quantization.map(|quantization| quantization.name().to_owned()).unwrap_or_default();
+        TrainedOn { quantization, prompt: Some(prompt) }
     }
 }
 

@@ -246,6 +246,54 @@ fn rows_that_cannot_be_asked_have_their_reason_and_the_others_an_answer() {
     assert!(why[0]["why"]["en"].as_str().unwrap().contains("tokens"), "{why:?}");
 }
 
+/// What an adapter remembers does not depend on its run's folder, or on the files that it learned from.
+#[test]
+fn an_adapter_that_went_elsewhere_asks_as_its_run_did() {
+    let workshop = trained();
+    let done = predict(&workshop, "there.csv", &[]);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    let there = std::fs::read(workshop.path("there.csv")).unwrap();
+    let made = workshop.run(&[
+        "export",
+        "--model",
+        "model",
+        "--adapter",
+        "run/adapter",
+        "--to",
+        "adapter",
+        "--out",
+        "exported",
+    ]);
+    assert_eq!(made.code, Some(0), "{}", made.stderr);
+    std::fs::rename(workshop.path("run/adapter"), workshop.path("moved")).unwrap();
+    std::fs::remove_dir_all(workshop.path("run")).unwrap();
+    std::fs::remove_file(workshop.path("papers.csv")).unwrap();
+    let asked = |adapter: &str, output: &str, more: &[&str]| {
+        let fixed = ["predict", "--model", "model", "--max-new-tokens", "6", "--input", "rows.csv"];
+        workshop.run(&[&fixed[..], &["--adapter", adapter, "--output", output], more].concat())
+    };
+    for adapter in ["moved", "exported"] {
+        let output = format!("{adapter}.csv");
+        let done = asked(adapter, &output, &[]);
+        assert_eq!(done.code, Some(0), "{}", done.stderr);
+        assert!(!done.stderr.contains("differs"), "{}", done.stderr);
+        assert_eq!(std::fs::read(workshop.path(&output)).unwrap(), there, "{adapter}");
+    }
+    let other = ["--prompt", "instruction=title:{{title}},author:{{author}}"];
+    let done = asked("moved", "other.csv", &other);
+    for words in ["differs from the one in training", "author:Li, 0"] {
+        assert!(done.stderr.contains(words), "`{words}` is not in {}", done.stderr);
+    }
+    // Of an earlier version: nothing is known of its prompt, and an own one is no reason to warn.
+    std::fs::remove_file(workshop.path("moved/emberwright.json")).unwrap();
+    let done = asked("moved", "old.csv", &other);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert!(!done.stderr.contains("differs"), "{}", done.stderr);
+    workshop.write("moved/emberwright.json", "{\"prompt\": 3}");
+    let done = asked("moved", "broken.csv", &other);
+    assert!(done.code == Some(0) && done.stderr.contains("cannot be read"), "{}", done.stderr);
+}
+
 /// Waits until the file has so many lines.
 #[test]
 fn a_file_in_which_nothing_can_be_answered_is_a_failure() {

@@ -131,6 +131,16 @@ impl ChatTemplate {
         &self.file
     }
 
+    /// What a run file without any file beside it says for this template: a preset's name, or the template itself. None for
+    /// what only the model's folder has: several templates, of which the conversation chooses.
+    pub fn found_again(&self) -> Option<String> {
+        if let Some(preset) = self.preset {
+            return Some(preset.name.to_owned());
+        }
+        let alone = self.environment.get_template(TOOL_TEMPLATE).is_err();
+        (alone && source::is_inline(&self.source)).then(|| self.source.clone())
+    }
+
     /// Why `auto` means this template, where it is not the model's own.
     pub fn reason(&self) -> Option<&Text> {
         self.reason.as_ref()

@@ -36,7 +36,7 @@ impl TemplateChoice {
         if let Some(preset) = Preset::named(choice) {
             return Ok(Some(Self::preset(preset)));
         }
-        let (name, source, file) = if choice.contains("{{") || choice.contains("{%") {
+        let (name, source, file) = if is_inline(choice) {
             (INLINE.to_owned(), choice.to_owned(), PathBuf::from(INLINE))
         } else {
             let file = base.join(choice);
@@ -99,6 +99,11 @@ pub fn find_template(
 ) -> Result<Option<ChatTemplate>> {
     let found = TemplateChoice::find(choice, tokenizer, base)?;
     found.map(|found| found.compile(tokenizer, now)).transpose()
+}
+
+/// Whether what a run file says is the template itself.
+pub(super) fn is_inline(choice: &str) -> bool {
+    choice.contains("{{") || choice.contains("{%")
 }
 
 /// Tokens that are in no vocabulary would be cut into pieces that no model has seen as markers.

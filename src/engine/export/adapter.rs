@@ -4,8 +4,8 @@ use std::path::Path;
 
 use protocol::{Result, Text, UserError};
 
-use super::{Job, Target};
-use crate::methods::{Adapter, Member, adapter_bytes, note_quantization};
+use super::{Job, Target, note_bytes};
+use crate::methods::{Adapter, Member, adapter_bytes};
 
 pub const TARGET: Target = Target {
     id: "adapter",
@@ -13,7 +13,7 @@ pub const TARGET: Target = Target {
     help: Text::fixed("A PEFT folder: small, needs the base model", "PEFT 文件夹：体积小，需配合基础模型"),
     write,
     bytes: |folder, request| match request.model.adapters.as_slice() {
-        [adapter] => adapter_bytes(folder.model(), adapter),
+        [adapter] => Ok(adapter_bytes(folder.model(), adapter)? + note_bytes(request)?),
         _ => Err(one_adapter()),
     },
     is_adapter: true,
@@ -22,7 +22,7 @@ pub const TARGET: Target = Target {
 
 fn write(job: &Job<'_>, dir: &Path) -> Result<Vec<String>> {
     only_adapter(job)?.save(dir, &job.folder.dir.display().to_string())?;
-    let note = note_quantization(dir, job.trained)?;
+    let note = job.note.write(dir)?;
     let card = job.card.write(dir)?;
     let files = ["adapter_config.json".into(), "adapter_model.safetensors".into(), card];
     Ok(files.into_iter().chain(note).collect())

@@ -5,8 +5,8 @@ use std::path::Path;
 use protocol::{Result, Text};
 
 use super::adapter::{one_adapter, only_adapter};
-use super::{Job, Target};
-use crate::methods::{CHATGLM_FILES, chatglm_bytes, chatglm_from_peft, note_quantization, require_chatglm};
+use super::{Job, Target, note_bytes};
+use crate::methods::{CHATGLM_FILES, chatglm_bytes, chatglm_from_peft, require_chatglm};
 
 pub const TARGET: Target = Target {
     id: "chatglm",
@@ -17,7 +17,7 @@ pub const TARGET: Target = Target {
     ),
     write,
     bytes: |folder, request| match request.model.adapters.as_slice() {
-        [adapter] => chatglm_bytes(folder, adapter),
+        [adapter] => Ok(chatglm_bytes(folder, adapter)? + note_bytes(request)?),
         _ => Err(one_adapter()),
     },
     is_adapter: true,
@@ -29,7 +29,7 @@ fn write(job: &Job<'_>, dir: &Path) -> Result<Vec<String>> {
     require_chatglm(job.folder.model(), adapter.prefix().is_some())?;
     adapter.save(dir, &job.folder.dir.display().to_string())?;
     job.notes.borrow_mut().extend(chatglm_from_peft(dir, job.folder)?);
-    let memory = note_quantization(dir, job.trained)?;
+    let memory = job.note.write(dir)?;
     let card = job.card.write(dir)?;
     Ok(CHATGLM_FILES.map(String::from).into_iter().chain([card]).chain(memory).collect())
 }

@@ -6,7 +6,7 @@ use protocol::{ExportRequest, LogitDifference, MergeInto, MergeReport, Result, T
 
 use super::StoredAs;
 use super::verify::{Speaker, VerifyInput};
-use crate::methods::{members, noted_quantization};
+use crate::methods::{TrainedOn, members};
 use crate::models::ModelFolder;
 use crate::nn::{Quantization, Value, float_dtype};
 use crate::weights::FileDtype;
@@ -24,7 +24,7 @@ pub fn trained_quantization(request: &ExportRequest) -> Result<Option<Quantizati
     let mut known = Quantization::from_name(&request.model.quantization)?;
     for dir in &request.model.adapters {
         if known.is_none() {
-            known = noted_quantization(dir)?;
+            known = TrainedOn::read(dir)?.quantization(dir)?;
         }
     }
     if known.is_some() || request.merge_into == MergeInto::Original {

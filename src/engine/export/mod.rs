@@ -17,7 +17,7 @@ use protocol::{
 };
 
 use crate::files::AtomicDir;
-use crate::methods::{Member, members, not_mergeable, note_quantization};
+use crate::methods::{Member, TrainedOn, members, not_mergeable};
 use crate::models::ModelFolder;
 use crate::nn::{ParamId, Quantised, Quantization, Value};
 use crate::plan::Plan;
@@ -48,8 +48,8 @@ pub struct Target {
 pub struct Job<'a> {
     pub folder: &'a ModelFolder,
     pub adapters: &'a [Member],
-    /// How the matrices of the model were kept that the adapters were trained on.
-    pub trained: Option<Quantization>,
+    /// What is noted beside an adapter of how it was trained.
+    pub note: &'a TrainedOn,
     pub stored_as: StoredAs,
     pub shard_bytes: u64,
     pub card: &'a Card,
@@ -189,11 +189,12 @@ pub fn export(
         adapters.iter().zip(&request.model.adapters).try_for_each(|(it, dir)| refuse_unmergeable(it, dir))?;
     }
     let card = Card::of_request(request);
+    let note = note_of(request, trained)?;
     let notes = RefCell::default();
     let job = Job {
         folder: &folder,
         adapters: &adapters,
-        trained,
+        note: &note,
         stored_as: StoredAs::from_name(&request.dtype)?,
         shard_bytes: request.shard_bytes,
         card: &card,
@@ -225,6 +226,19 @@ pub fn export(
     let dir = hidden.commit()?;
     let notes = notes.into_inner();
     Ok(ExportReport { dir, files, bytes, seconds: started.elapsed().as_secs_f64(), verify, merge, notes })
+}
+
+/// What the first adapter remembers, and how its model's matrices were kept.
+fn note_of(request: &ExportRequest, trained: Option<Quantization>) -> Result<TrainedOn> {
+    let noted =
+        request.model.adapters.first().map(|dir| TrainedOn::read(dir)).transpose()?.unwrap_or_default();
+    let quantization = trained.map(|trained| trained.name().to_owned()).unwrap_or_default();
+    Ok(TrainedOn { quantization, ..noted })
+}
+
+/// Bytes of the note beside an adapter.
+fn note_bytes(request: &ExportRequest) -> Result<u64> {
+    note_of(request, trained_quantization(request)?)?.bytes()
 }
 
 /// That a merge into the original weights is not quite what was trained.
@@ -277,7 +291,7 @@ fn fill_result(learner: &Learner, plan: &Plan, card: &Card, path: &Path) -> Resu
     match &learner.adapter {
         Some(adapter) => {
             adapter.save(hidden.path(), &plan.config.model.path.display().to_string())?;
-            note_quantization(hidden.path(), learner.model.quantization)?;
+            plan.note(learner.model.quantization).write(hidden.path())?;
         }
         None => {
             let writer = ModelWriter {

@@ -23,7 +23,7 @@ pub use front::{CHATGLM_FILES, from_peft as chatglm_from_peft, require_chatglm};
 pub use lora::delta::{FILES as OPENDELTA_FILES, from_peft as opendelta_from_peft};
 pub use stack::{Member, Merged, Stack, not_mergeable};
 pub use targets::select_sites;
-pub use trained_on::{note_quantization, noted_quantization};
+pub use trained_on::{PromptNote, TrainedOn};
 
 use crate::models::{Model, ModelFolder};
 use crate::nn::{ParamStore, Site};

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::loss_scale::LossScaler;
 use super::step::Learner;
 use crate::files::{AtomicFile, Recovered};
-use crate::methods::{load_adapter, note_quantization};
+use crate::methods::{TrainedOn, load_adapter};
 use crate::nn::{Param, Value};
 use crate::weights::{load_tensor, open_file, write_params};
 
@@ -91,17 +91,17 @@ impl RunState {
     }
 }
 
-/// Writes a checkpoint's files into `dir`.
+/// Writes a checkpoint's files into `dir`; `note` goes beside the adapter.
 ///
 /// # Errors
 /// When a file cannot be written, or the device fails.
-pub fn save(dir: &Path, learner: &Learner, state: &RunState, base: &str) -> Result<()> {
+pub fn save(dir: &Path, learner: &Learner, state: &RunState, (base, note): (&str, &TrainedOn)) -> Result<()> {
     if let Some(adapter) = &learner.adapter {
         let folder = dir.join(ADAPTER);
         std::fs::create_dir_all(&folder)
             .map_err(|err| UserError::io(Text::fixed("write the checkpoint", "写入检查点"), &folder, &err))?;
         adapter.save(&folder, base)?;
-        note_quantization(&folder, learner.model.quantization)?;
+        note.write(&folder)?;
     }
     let own: Vec<(String, &Param)> = learner
         .model

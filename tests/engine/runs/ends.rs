@@ -60,7 +60,7 @@ fn a_lora_run_leaves_what_the_contract_says() {
     }
     assert_eq!(
         project.names("runs/a/adapter"),
-        ["README.md", "adapter_config.json", "adapter_model.safetensors"]
+        ["README.md", "adapter_config.json", "adapter_model.safetensors", "emberwright.json"]
     );
     let card = std::fs::read_to_string(project.path("runs/a/adapter/README.md")).unwrap();
     for word in ["lora", plan["model_sha256"].as_str().unwrap(), "data.jsonl"] {

@@ -169,8 +169,9 @@ impl Run<'_> {
         let extra =
             serde_json::json!({ "version": env!("CARGO_PKG_VERSION"), "eval_loss": self.state.last_eval });
         let base = self.plan.config.model.path.display().to_string();
+        let note = self.plan.note(learner.model.quantization);
         let (state, step) = (&self.state, self.state.step);
-        let dir = self.store.save(step, extra, |dir| state::save(dir, learner, state, &base))?;
+        let dir = self.store.save(step, extra, |dir| state::save(dir, learner, state, (&base, &note)))?;
         let best = if self.plan.config.train.keep_best { self.state.best_step } else { None };
         self.store.prune(best)?;
         self.tell(RunEvent::Saved { step, dir });
