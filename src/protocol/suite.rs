@@ -61,6 +61,9 @@ pub enum SuiteLevel {
 pub struct SuiteRow {
     pub level: SuiteLevel,
     pub name: String,
+    /// Of a subject, the groups that it is in; the first is what it is listed under.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
     pub items: u64,
     pub metrics: Vec<SuiteMetric>,
 }

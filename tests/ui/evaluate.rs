@@ -75,7 +75,7 @@ fn row(level: SuiteLevel, name: &str, items: u64, base: f64, tuned: f64) -> Suit
         difference: measured(tuned - base, half * 0.8),
     };
     let metrics = vec![metric("acc", base, tuned), metric("acc_norm", base + 0.02, tuned + 0.01)];
-    SuiteRow { level, name: name.into(), items, metrics }
+    SuiteRow { level, name: name.into(), groups: Vec::new(), items, metrics }
 }
 
 pub fn rows() -> Vec<SuiteRow> {

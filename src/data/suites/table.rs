@@ -22,15 +22,18 @@ pub fn table(
 ) -> Vec<SuiteRow> {
     let answers = Both { base, tuned };
     let all: Vec<usize> = (0..items.len()).collect();
-    let mut rows = vec![answers.row(SuiteLevel::Total, suite, &all, metrics)];
+    let mut rows = vec![answers.row((SuiteLevel::Total, suite, &[]), &all, metrics)];
     let subjects = grouped(items, |item| std::slice::from_ref(&item.subject));
     if subjects.len() > 1 {
         let groups = grouped(items, |item| &item.groups);
-        let group =
-            |(name, items): &(Arc<str>, Vec<usize>)| answers.row(SuiteLevel::Group, name, items, metrics);
+        let group = |(name, items): &(Arc<str>, Vec<usize>)| {
+            answers.row((SuiteLevel::Group, name, &[]), items, metrics)
+        };
         rows.extend(groups.iter().map(group));
-        let subject =
-            |(name, items): &(Arc<str>, Vec<usize>)| answers.row(SuiteLevel::Subject, name, items, metrics);
+        let subject = |(name, members): &(Arc<str>, Vec<usize>)| {
+            let groups = members.first().map(|first| items[*first].groups.as_slice());
+            answers.row((SuiteLevel::Subject, name, groups.unwrap_or_default()), members, metrics)
+        };
         rows.extend(subjects.iter().map(subject));
     }
     rows.retain(|row| row.items > 0 || row.level == SuiteLevel::Total);
@@ -59,7 +62,12 @@ struct Both<'a> {
 }
 
 impl Both<'_> {
-    fn row(&self, level: SuiteLevel, name: &str, items: &[usize], metrics: &[Metric]) -> SuiteRow {
+    fn row(
+        &self,
+        (level, name, groups): (SuiteLevel, &str, &[Arc<str>]),
+        items: &[usize],
+        metrics: &[Metric],
+    ) -> SuiteRow {
         let base = self.base.map(|answers| marks(answers, items));
         let tuned = self.tuned.map(|answers| marks(answers, items));
         let pairs = self.base.zip(self.tuned).map(|(base, tuned)| both(base, tuned, items));
@@ -77,6 +85,7 @@ impl Both<'_> {
         SuiteRow {
             level,
             name: name.to_owned(),
+            groups: groups.iter().map(|group| group.to_string()).collect(),
             items: count as u64,
             metrics: metrics.iter().map(metric).collect(),
         }
@@ -160,6 +169,8 @@ mod tests {
                 (Subject, "a", 1)
             ]
         );
+        let groups: Vec<_> = rows.iter().map(|row| row.groups.join(" ")).collect();
+        assert_eq!(groups, ["", "", "", "", "x hard", "y"]);
         let whole = &rows[0].metrics[0];
         assert_eq!(whole.base.unwrap().value, 0.5);
         assert_eq!(whole.tuned.unwrap().value, 1.0);

@@ -52,7 +52,7 @@ fn folders(dir: &Path) -> Result<Vec<PathBuf>> {
 
 /// The heads of a table of figures.
 const HEADS: &str = "suite,when,model,adapters,level,name,items,metric,base,base_low,base_high,tuned,tuned_low,\
-    tuned_high,difference,difference_low,difference_high";
+    tuned_high,difference,difference_low,difference_high,groups";
 
 /// Writes reports as one table: every figure a line as CSV, or a Markdown table for reading.
 ///
@@ -88,6 +88,7 @@ struct Figure<'a> {
     report: &'a SuiteReport,
     level: SuiteLevel,
     name: &'a str,
+    groups: &'a [String],
     items: u64,
     metric: &'a SuiteMetric,
 }
@@ -99,6 +100,7 @@ fn figures(reports: &[SuiteReport]) -> impl Iterator<Item = Figure<'_>> {
             report,
             level: row.level,
             name: &row.name,
+            groups: &row.groups,
             items: row.items,
             metric,
         })
@@ -107,7 +109,7 @@ fn figures(reports: &[SuiteReport]) -> impl Iterator<Item = Figure<'_>> {
 
 fn as_csv(reports: &[SuiteReport]) -> String {
     let mut lines = vec![HEADS.to_owned()];
-    for Figure { report, level, name, items, metric } in figures(reports) {
+    for Figure { report, level, name, groups, items, metric } in figures(reports) {
         let mut fields = vec![
             report.suite.clone(),
             report.when.clone(),
@@ -122,6 +124,8 @@ fn as_csv(reports: &[SuiteReport]) -> String {
             let parts = measured.map(|Measured { value, low, high }| [value, low, high]);
             fields.extend(parts.map_or([const { String::new() }; 3], |parts| parts.map(number)));
         }
+        // Behind what was there before.
+        fields.push(groups.join("; "));
         lines.push(fields.iter().map(|field| quoted(field)).collect::<Vec<_>>().join(","));
     }
     lines.join("\n") + "\n"
@@ -129,15 +133,16 @@ fn as_csv(reports: &[SuiteReport]) -> String {
 
 fn as_markdown(reports: &[SuiteReport]) -> String {
     let mut text = String::from(
-        "| suite | name | items | metric | base | tuned | difference |\n|---|---|---:|---|---:|---:|---:|\n",
+        "| suite | name | group | items | metric | base | tuned | difference |\n|---|---|---|---:|---|---:|---:|---:|\n",
     );
-    for Figure { report, level, name, items, metric } in figures(reports) {
+    for Figure { report, level, name, groups, items, metric } in figures(reports) {
         let cell = |measured: Option<Measured>| measured.map_or_else(|| "–".to_owned(), interval);
         let name =
             if level == SuiteLevel::Total { format!("**{}**", cell_text(name)) } else { cell_text(name) };
         text.push_str(&format!(
-            "| {} | {name} | {items} | {} | {} | {} | {} |\n",
+            "| {} | {name} | {} | {items} | {} | {} | {} | {} |\n",
             cell_text(&report.suite),
+            cell_text(&groups.join(", ")),
             metric.name,
             cell(metric.base),
             cell(metric.tuned),
@@ -213,8 +218,16 @@ mod tests {
             tuned: measured(0.75),
             difference: None,
         };
-        let row =
-            SuiteRow { level: SuiteLevel::Total, name: "a,\"b|".into(), items: 4, metrics: vec![metric] };
+        let row = SuiteRow {
+            level: SuiteLevel::Total,
+            name: "a,\"b|".into(),
+            groups: vec![],
+            items: 4,
+            metrics: vec![metric],
+        };
+        let mut subject = row.clone();
+        (subject.level, subject.name) = (SuiteLevel::Subject, "law".into());
+        subject.groups = vec!["Humanities".into(), "Hard".into()];
         let report = SuiteReport {
             suite: suite.into(),
             data: "d".into(),
@@ -225,7 +238,7 @@ mod tests {
             limit: 0,
             when: when.into(),
             dir: dir.to_path_buf(),
-            rows: vec![row],
+            rows: vec![row, subject],
             seconds: 1.0,
             notes: vec![],
         };
@@ -261,10 +274,24 @@ mod tests {
         };
         let csv = read("t.csv").unwrap();
         let row = csv.lines().nth(1).unwrap();
-        assert_eq!(row, "mmlu,2026-01-02T03:04:05+08:00,m,x,total,\"a,\"\"b|\",4,acc,0.5,0.4,,0.75,0.65,,,,");
-        assert_eq!(csv.lines().next().unwrap().split(',').count(), 17);
+        assert_eq!(
+            row,
+            "mmlu,2026-01-02T03:04:05+08:00,m,x,total,\"a,\"\"b|\",4,acc,0.5,0.4,,0.75,0.65,,,,,"
+        );
+        assert!(
+            csv.lines()
+                .nth(2)
+                .unwrap()
+                .ends_with(",subject,law,4,acc,0.5,0.4,,0.75,0.65,,,,,Humanities; Hard"),
+            "{csv}"
+        );
+        assert_eq!(csv.lines().next().unwrap().split(',').count(), 18);
         let markdown = read("t.md").unwrap();
-        assert!(markdown.contains("| mmlu | **a,\"b\\|** | 4 | acc | 0.5000 | 0.7500 | – |"), "{markdown}");
+        assert!(
+            markdown.contains("| mmlu | **a,\"b\\|** |  | 4 | acc | 0.5000 | 0.7500 | – |"),
+            "{markdown}"
+        );
+        assert!(markdown.contains("| mmlu | law | Humanities, Hard | 4 | acc |"), "{markdown}");
         assert_eq!(read("t.txt").unwrap_err().exit_code(), 2);
         assert_eq!(write(&[root.path().join("none")], &root.path().join("t.md")).unwrap_err().exit_code(), 2);
     }

@@ -264,8 +264,13 @@ pub(crate) mod tests {
             tuned: measured(0.6),
             difference: measured(0.2),
         };
-        let row =
-            SuiteRow { level: SuiteLevel::Total, name: "mmlu".into(), items: 100, metrics: vec![accuracy] };
+        let row = SuiteRow {
+            level: SuiteLevel::Total,
+            name: "mmlu".into(),
+            groups: vec![],
+            items: 100,
+            metrics: vec![accuracy],
+        };
         SuiteReport {
             suite: "mmlu".into(),
             data: "/data/mmlu".into(),

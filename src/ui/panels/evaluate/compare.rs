@@ -5,7 +5,7 @@ use egui_extras::{Column, TableBuilder};
 use protocol::{SuiteLevel, SuiteReport, SuiteRow};
 
 use super::figure::{Scale, bar};
-use super::table::{ROW, Table, fold, head, name};
+use super::table::{ROW, Table, fold, head, name, under_groups};
 use super::{head_buttons, suite_name};
 use crate::panels::PanelCtx;
 use crate::state::evaluate::{figure, metric, metrics, who};
@@ -54,14 +54,7 @@ fn grid(
 ) {
     let all = lines(reports);
     let subjects = all.iter().filter(|line| line.row.level == SuiteLevel::Subject).count();
-    let mut lines: Vec<_> =
-        all.iter().filter(|line| line.row.level != SuiteLevel::Subject).map(Some).collect();
-    if subjects > 0 {
-        lines.push(None);
-    }
-    if table.unfolded {
-        lines.extend(all.iter().filter(|line| line.row.level == SuiteLevel::Subject).map(Some));
-    }
+    let lines = shown_lines(&all, table.unfolded);
     let several = reports.iter().any(|report| report.suite != reports[0].suite);
     let mut builder = TableBuilder::new(ui)
         .id_salt(("compare", reports.len()))
@@ -106,6 +99,21 @@ fn grid(
             });
         });
     table.unfolded ^= toggled;
+}
+
+/// The lines that are shown; None is the one that unfolds the subjects. Of one suite, subjects stand under their groups.
+fn shown_lines<'a, 'r>(all: &'a [Line<'r>], unfolded: bool) -> Vec<Option<&'a Line<'r>>> {
+    let (subjects, mut lines): (Vec<_>, Vec<_>) =
+        all.iter().map(Some).partition(|line| line.is_some_and(|line| line.row.level == SuiteLevel::Subject));
+    let several = all.iter().any(|line| line.suite != all[0].suite);
+    let grouped = !several && subjects.iter().flatten().any(|line| !line.row.groups.is_empty());
+    if !subjects.is_empty() {
+        lines.insert(if grouped { lines.len().min(1) } else { lines.len() }, None);
+    }
+    if unfolded {
+        lines.extend(subjects);
+    }
+    if grouped { under_groups(lines, |line| line.map(|line| line.row)) } else { lines }
 }
 
 /// The value over its bar; the best of a line stands out.
@@ -182,5 +190,24 @@ mod tests {
         );
         let reports = [&a, &a];
         assert_eq!(best(&self::lines(&reports)[0], "acc"), None, "equal");
+    }
+
+    #[test]
+    fn subjects_of_one_suite_stand_under_their_groups() {
+        let report = report("/a");
+        let mut law = report.rows[0].clone();
+        (law.level, law.name, law.groups) = (SuiteLevel::Subject, "law".into(), vec!["arts".into()]);
+        let mut arts = law.clone();
+        (arts.level, arts.name, arts.groups) = (SuiteLevel::Group, "arts".into(), Vec::new());
+        let mut sciences = arts.clone();
+        sciences.name = "sciences".into();
+        let rows = [&report.rows[0], &arts, &sciences, &law];
+        let lines: Vec<_> = rows.map(|row| Line { suite: "mmlu", row, cells: Vec::new() }).into();
+        let names = |unfolded| -> Vec<_> {
+            let shown = shown_lines(&lines, unfolded).into_iter();
+            shown.map(|line| line.map_or("…", |line| line.row.name.as_str()).to_owned()).collect()
+        };
+        assert_eq!(names(false), ["mmlu", "…", "arts", "sciences"]);
+        assert_eq!(names(true), ["mmlu", "…", "arts", "law", "sciences"]);
     }
 }

@@ -132,7 +132,13 @@ mod tests {
     }
 
     fn scale(metric: SuiteMetric) -> Scale {
-        let row = SuiteRow { level: SuiteLevel::Total, name: "t".into(), items: 1, metrics: vec![metric] };
+        let row = SuiteRow {
+            level: SuiteLevel::Total,
+            name: "t".into(),
+            groups: vec![],
+            items: 1,
+            metrics: vec![metric],
+        };
         Scale::of([row].iter(), "m")
     }
 

@@ -124,13 +124,17 @@ impl Table {
         names.get(current).map(|name| (*name).to_owned()).unwrap_or_default()
     }
 
-    /// The whole and groups, then the subjects if they are unfolded or few.
+    /// The whole and groups, and the subjects if they are unfolded or few: under their groups, or in order of gain behind
+    /// all of them.
     fn lines<'a>(&self, rows: &'a [SuiteRow], shown: &str) -> Vec<Line<'a>> {
         let subject = |row: &&SuiteRow| row.level == SuiteLevel::Subject;
         let mut subjects: Vec<&SuiteRow> = rows.iter().filter(subject).collect();
         let mut lines: Vec<_> = rows.iter().filter(|row| !subject(row)).map(Line::Row).collect();
         if subjects.len() > FEW {
-            lines.push(Line::Subjects(subjects.len()));
+            // In front of groups that open below it.
+            let grouped = subjects.iter().any(|row| !row.groups.is_empty());
+            let at = if grouped { lines.len().min(1) } else { lines.len() };
+            lines.insert(at, Line::Subjects(subjects.len()));
         }
         if self.order == Order::Difference {
             let gain = |row: &SuiteRow| {
@@ -144,8 +148,45 @@ impl Table {
         if self.unfolded || subjects.len() <= FEW {
             lines.extend(subjects.into_iter().map(Line::Row));
         }
-        lines
+        if self.order == Order::Listed { under_groups(lines, Line::row) } else { lines }
     }
+}
+
+impl<'a> Line<'a> {
+    fn row(&self) -> Option<&'a SuiteRow> {
+        match self {
+            Line::Row(row) => Some(row),
+            Line::Subjects(_) => None,
+        }
+    }
+}
+
+/// Puts each subject under the row of its first group, where there is one.
+pub(super) fn under_groups<'a, T>(lines: Vec<T>, row: impl Fn(&T) -> Option<&'a SuiteRow>) -> Vec<T> {
+    let names = |level: SuiteLevel| {
+        lines.iter().filter_map(&row).filter(move |row| row.level == level).map(|row| row.name.as_str())
+    };
+    let groups: Vec<&str> = names(SuiteLevel::Group).collect();
+    let group_of = |line: &T| {
+        let row = row(line)?;
+        let name = match row.level {
+            SuiteLevel::Total => return None,
+            SuiteLevel::Group => row.name.as_str(),
+            SuiteLevel::Subject => row.groups.first()?.as_str(),
+        };
+        groups.iter().position(|group| *group == name)
+    };
+    // Stable: what is in no group keeps its place before or behind those that are.
+    let first = lines.iter().position(|line| group_of(line).is_some()).unwrap_or(lines.len());
+    let key = |(at, line): &(usize, &T)| match group_of(line) {
+        Some(group) => (1, group),
+        None if *at < first => (0, 0),
+        None => (2, 0),
+    };
+    let keys: Vec<_> = lines.iter().enumerate().map(|line| key(&line)).collect();
+    let mut keyed: Vec<_> = keys.into_iter().zip(lines).collect();
+    keyed.sort_by_key(|(key, _)| *key);
+    keyed.into_iter().map(|(_, line)| line).collect()
 }
 
 pub(super) fn head(ui: &mut Ui, text: &str, align: Align) {
@@ -262,7 +303,7 @@ mod tests {
         let difference = gain.map(|value| Measured { value, low: value, high: value });
         let metric =
             SuiteMetric { name: "acc".into(), higher_is_better: true, base: None, tuned: None, difference };
-        SuiteRow { level, name: name.into(), items: 1, metrics: vec![metric] }
+        SuiteRow { level, name: name.into(), groups: Vec::new(), items: 1, metrics: vec![metric] }
     }
 
     fn names(table: &Table, rows: &[SuiteRow]) -> Vec<String> {
@@ -290,5 +331,25 @@ mod tests {
         let told = names(&table, &rows);
         assert_eq!(told[3..], ["s2", "s6", "s0", "s4", "s3", "s1", "s5"]);
         assert_eq!(names(&Table::default(), &rows[..4]), ["all", "stem", "s0", "s1"]);
+    }
+
+    #[test]
+    fn subjects_stand_under_their_groups() {
+        let mut rows = vec![row(SuiteLevel::Total, "all", None)];
+        rows.extend(["stem", "law", "hard"].map(|name| row(SuiteLevel::Group, name, None)));
+        for (at, groups) in
+            ["law", "stem hard", "", "law", "stem hard", "elsewhere", "stem"].iter().enumerate()
+        {
+            let mut subject = row(SuiteLevel::Subject, &format!("s{at}"), Some(at as f64));
+            subject.groups = groups.split_whitespace().map(str::to_owned).collect();
+            rows.push(subject);
+        }
+        let mut table = Table::default();
+        assert_eq!(names(&table, &rows), ["all", "7 subjects", "stem", "law", "hard"]);
+        table.unfolded = true;
+        let listed = ["stem", "s1", "s4", "s6", "law", "s0", "s3", "hard", "s2", "s5"];
+        assert_eq!(names(&table, &rows)[2..], listed);
+        table.order = Order::Difference;
+        assert_eq!(names(&table, &rows)[2..8], ["stem", "law", "hard", "s6", "s5", "s4"]);
     }
 }
