@@ -10,6 +10,7 @@
 mod common;
 
 mod analysis;
+mod bee_folders;
 mod convert;
 mod cpm_bee;
 mod dataset;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use protocol::{Result, Text, UserError, text};
 
 use super::Purpose;
-use crate::sources::is_data_name;
+use crate::sources::{bee, is_data_name};
 
 /// Folders within each other that are looked into.
 pub(super) const MAX_DEPTH: usize = 8;
@@ -29,12 +29,16 @@ enum Split {
     Test,
 }
 
-/// Files in the order of their names, and a word about which.
+/// Files in the order of their names, and a word about which; of a CPM-Bee dataset those that it lists.
 ///
 /// # Errors
 /// When there are none, or far too many, or the folder cannot be read.
 pub(super) fn files(folder: &Path, purpose: Purpose) -> Result<(Vec<PathBuf>, Text)> {
     let found = all(folder)?;
+    if bee::is_listed(folder) {
+        let note = note(folder, (found.len(), found.len()), None);
+        return Ok((found, note));
+    }
     let splits: Vec<_> =
         found.iter().map(|path| split_of(path.strip_prefix(folder).unwrap_or(path))).collect();
     let count = found.len();
@@ -50,6 +54,9 @@ pub(super) fn files(folder: &Path, purpose: Purpose) -> Result<(Vec<PathBuf>, Te
 /// # Errors
 /// As [`files`].
 pub fn all(folder: &Path) -> Result<Vec<PathBuf>> {
+    if let Some(files) = bee::files(folder)? {
+        return if files.is_empty() { Err(none(folder)) } else { Ok(files) };
+    }
     let mut found = Vec::new();
     walk(folder, MAX_DEPTH, &mut |path| {
         if path.file_name().and_then(|name| name.to_str()).is_some_and(is_data) {

@@ -3,6 +3,7 @@
 //! Opening a file takes off what lies around its rows ([`unpack`]), indexes where they begin (one streaming pass) and
 //! holds nothing else. A container costs one file here and one word in the list at [`CONTAINERS`].
 
+pub(crate) mod bee;
 mod csv;
 mod file;
 mod index;
@@ -105,8 +106,14 @@ pub struct Container {
     open: fn(DataFile, &dyn Progress) -> Result<Box<dyn RowSource>>,
 }
 
-pub static CONTAINERS: &[&Container] =
-    &[&jsonl::CONTAINER, &json::CONTAINER, &csv::CONTAINER, &parquet::CONTAINER, &txt::CONTAINER];
+pub static CONTAINERS: &[&Container] = &[
+    &jsonl::CONTAINER,
+    &json::CONTAINER,
+    &csv::CONTAINER,
+    &parquet::CONTAINER,
+    &txt::CONTAINER,
+    &bee::CONTAINER,
+];
 
 /// Opens a file, choosing the container by its content, and by its name where the content does not tell.
 ///

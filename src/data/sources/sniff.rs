@@ -4,7 +4,7 @@
 use protocol::{Result, Text, UserError, text};
 use serde_json::Value;
 
-use super::{CONTAINERS, Container, DataFile, json, jsonl, parquet, skip_bom, txt};
+use super::{CONTAINERS, Container, DataFile, bee, json, jsonl, parquet, skip_bom, txt};
 
 /// Enough for the first row of nearly every file.
 const HEAD: usize = 256 << 10;
@@ -29,6 +29,9 @@ const GB18030_PAIRS: usize = 4;
 const PACKED: [&str; 4] = ["gz", "gzip", "zst", "zstd"];
 
 pub fn container(file: &DataFile) -> Result<&'static Container> {
+    if bee::is_one(file)? {
+        return Ok(&bee::CONTAINER);
+    }
     let head = file.head(HEAD)?;
     if let Some((_, kind)) = FOREIGN.iter().find(|(magic, _)| head.starts_with(magic)) {
         return Err(foreign(file, kind));

@@ -8,9 +8,9 @@ use flate2::bufread::MultiGzDecoder;
 use protocol::{Result, Text, UserError, text};
 use zstd::stream::read::Decoder as ZstdDecoder;
 
-use super::DataFile;
 use super::spool::{Layer, Spool};
 use super::utf16::Utf16;
+use super::{DataFile, bee};
 use crate::progress::{Progress, check_cancelled};
 
 const CHUNK: usize = 256 << 10;
@@ -37,6 +37,7 @@ pub fn unpack(file: DataFile, limit: Option<u64>, progress: &dyn Progress) -> Re
     let head = file.head(4)?;
     let source = BufReader::with_capacity(CHUNK, Counted { file: file.reader()?, read: 0 });
     match head.as_slice() {
+        [0x1f, ..] if bee::is_one(&file)? => Ok(file.cut(limit)),
         [0x1f, 0x8b, ..] => pump(file, GZIP, &mut Gzip(MultiGzDecoder::new(source)), limit, progress),
         [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => {
             let decoder = ZstdDecoder::with_buffer(source).map_err(|err| file.unreadable(&err))?;
