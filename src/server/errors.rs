@@ -119,6 +119,16 @@ pub fn chatty(host: &str, text: String) -> UserError {
     UserError::bad_input(what).detail(text).mend(mend)
 }
 
+/// A message of the other machine is none that this program knows.
+pub fn not_understood(host: &str, err: &std::io::Error) -> UserError {
+    UserError::bad_input(text!(
+        "The answer of Emberwright on {host} is not understood",
+        "无法理解 {host} 上 Emberwright 的应答"
+    ))
+    .detail(err.to_string())
+    .mend(Text::fixed("install the same version on both machines", "请在两台机器上安装相同的版本"))
+}
+
 /// Ssh ended before an engine had answered.
 pub fn no_engine_there(far: &Far<'_>, program: &str) -> UserError {
     let (host, code) = (far.host, far.status.and_then(|status| status.code()));

@@ -140,6 +140,10 @@ impl SshOptions {
             far.kill();
             return errors::chatty(&self.hosting.host, plain(&text));
         }
+        if err.kind() == io::ErrorKind::InvalidData {
+            far.kill();
+            return errors::not_understood(&self.hosting.host, err);
+        }
         let status = far.end();
         let far = Far { host: &self.hosting.host, status, said: far.said() };
         errors::no_engine_there(&far, self.hosting.program())

@@ -102,7 +102,7 @@ fn base_and_tuned_are_asked_the_same_and_the_difference_is_told() {
     assert_eq!(done.code, Some(0), "{}", done.stderr);
     assert!(done.stdout.contains("mmlu") && done.stdout.contains("acc"), "{}", done.stdout);
     let table = std::fs::read_to_string(workshop.path("table.md")).unwrap();
-    assert!(table.contains("| mmlu | virology | 9 | acc |"), "{table}");
+    assert!(table.contains("| mmlu | virology | Other | 9 | acc |"), "{table}");
 }
 
 #[test]

@@ -304,7 +304,7 @@ fn a_machine_that_cannot_be_used_says_why() {
     refused(&|far| far.write("fail", "3"), &["exit code 3"]);
     refused(&|far| far.write("noise", "Last login: Sunday\n"), &["something else", "Last login: Sunday"]);
     refused(&|far| far.write("noise", b"\xff\xff\xff\xff"), &["something else"]);
-    refused(&|far| far.write("noise", frame("{\"Event\":7}")), &["ended before it had answered"]);
+    refused(&|far| far.write("noise", frame("{\"Event\":7}")), &["is not understood"]);
     let old = r#"{"Refused":{"Version":{"version":1,"program":"0.0.1","process":7}}}"#;
     refused(&|far| far.write("noise", frame(old)), &["0.0.1", "gpu.example", env!("CARGO_PKG_VERSION")]);
 }
