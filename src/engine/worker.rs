@@ -4,7 +4,7 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
@@ -65,12 +65,18 @@ pub fn spawn(options: EngineOptions, waker: Waker) -> EngineHandle {
     let (hub, hub_commands) = bounded(COMMANDS);
     let control = Arc::new(Control::default());
     let gone = Arc::new(AtomicBool::new(false));
+    // Held by the threads that end by themselves when there is no device: then the hub's ends, too.
+    let (alive, ended) = bounded::<()>(0);
     let thread = |name: &str, role: Thread, commands: Receiver<Command>| {
         let sink = Sink::new(event_sender.clone(), waker.clone(), gone.clone());
         let (options, control) = (options.clone(), control.clone());
         let pulse = Sink::new(event_sender.clone(), waker.clone(), gone.clone());
         let (inbox, runs) = (Inbox::new(commands), RunIndex::default());
-        let body = move || Worker { role, options, control, sink, inbox, runs }.run(pulse);
+        let alive = alive.clone();
+        let body = move || {
+            Worker { role, options, control, sink, inbox, runs }.run(pulse);
+            drop(alive);
+        };
         std::thread::Builder::new().name(name.into()).spawn(body)
     };
     let started = [
@@ -78,7 +84,7 @@ pub fn spawn(options: EngineOptions, waker: Waker) -> EngineHandle {
         thread("data", Thread::Data, data_commands),
         thread("passes", Thread::Passes, passes_commands),
         thread("files", Thread::Files, files_commands),
-        hub_thread(hub_commands, control.clone(), move || {
+        hub_thread((hub_commands, ended), control.clone(), move || {
             Sink::new(event_sender.clone(), waker.clone(), gone.clone())
         }),
     ];
@@ -126,11 +132,11 @@ impl EngineHandle {
 
 /// The thread of the network; it needs no device.
 fn hub_thread(
-    commands: Receiver<Command>,
+    (commands, ended): (Receiver<Command>, Receiver<()>),
     control: Arc<Control>,
     sink: impl Fn() -> Sink + Send + 'static,
 ) -> std::io::Result<JoinHandle<()>> {
-    let body = move || handlers::serve_hubs(&commands, &control, sink);
+    let body = move || handlers::serve_hubs(&commands, &ended, &control, sink);
     std::thread::Builder::new().name("hub".into()).spawn(body)
 }
 
@@ -276,6 +282,7 @@ impl Worker {
         Some(chosen)
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm a command: nothing is dispatched anywhere else")]
     fn handle(&mut self, command: Command, session: &mut Session, desk: &mut Desk) -> Result<()> {
         let (sink, control) = (&mut self.sink, self.control.as_ref());
         match command {
@@ -334,8 +341,7 @@ impl Worker {
             }
             Command::ForecastExport { request, export } => handlers::forecast_export(request, &export, sink),
             Command::ListRuns { request, dir } => {
-                let dir = dir.as_deref().unwrap_or(&self.options.runs_dir);
-                handlers::list_runs(request, dir, &mut self.runs, sink)
+                handlers::list_runs(request, or(&dir, &self.options.runs_dir), &mut self.runs, sink)
             }
             Command::ReadRun { request, dir } => handlers::read_run(request, &dir, sink),
             Command::DeleteRun { request, dir } => handlers::delete_run(request, &dir, sink),
@@ -347,8 +353,7 @@ impl Worker {
                 handlers::write_project(request, &path, &config, &base, sink)
             }
             Command::ListEvaluations { request, dir } => {
-                let dir = dir.as_deref().unwrap_or(&self.options.runs_dir);
-                handlers::list_evaluations(request, dir, sink)
+                handlers::list_evaluations(request, or(&dir, &self.options.runs_dir), sink)
             }
             Command::WriteEvaluations { request, dirs, out } => {
                 handlers::write_evaluations(request, &dirs, &out, sink)
@@ -420,6 +425,11 @@ impl Subject {
 pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into())
+}
+
+/// The folder that was named, or the usual one.
+fn or<'a>(dir: &'a Option<PathBuf>, usual: &'a Path) -> &'a Path {
+    dir.as_deref().unwrap_or(usual)
 }
 
 /// Everything that can be chosen, from the registries.

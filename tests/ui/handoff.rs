@@ -60,7 +60,8 @@ fn opened(window: &Window, engine: &FakeEngine, desktop: &FakeDesktop) -> Harnes
 }
 
 fn click(harness: &mut Harness<'static, App>, label: &str) {
-    harness.get_by_label(label).click();
+    // A name is often beside its widget, too: the widget comes first.
+    harness.get_all_by_label(label).next().unwrap().click();
     harness.run();
 }
 
@@ -98,7 +99,7 @@ fn finished(window: &Window, engine: &FakeEngine, desktop: &FakeDesktop) -> Harn
     let words =
         |en: &'static str, zh: &'static str| if window.language == Language::English { en } else { zh };
     click(&mut harness, words("Hand off…", "移交集群…"));
-    click(&mut harness, words("Choose…", "选择…"));
+    click(&mut harness, words("Folder", "文件夹"));
     let picked = DesktopEvent::Picked { purpose: Purpose::HandoffFolder, paths: vec!["/shared".into()] };
     desktop.answers.borrow_mut().push(picked);
     harness.run();
@@ -115,7 +116,7 @@ fn a_run_is_handed_over_and_joins_the_list() {
     let mut harness = opened(&Window::default(), &engine, &desktop);
     click(&mut harness, "Hand off…");
     assert!(harness.get_by_label("Write the folder").accesskit_node().is_disabled(), "no folder yet");
-    click(&mut harness, "Choose…");
+    click(&mut harness, "Folder");
     let asks = |it: &DesktopRequest| {
         matches!(it, DesktopRequest::PickFolder { purpose: Purpose::HandoffFolder, .. })
     };

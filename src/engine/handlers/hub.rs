@@ -37,10 +37,23 @@ struct Desk {
     turn: Semaphore,
 }
 
+/// The next command; none when there will be no more, or nobody holds the other end of `ended`.
+fn next(commands: &Receiver<Command>, ended: &Receiver<()>) -> Option<Command> {
+    crossbeam_channel::select! {
+        recv(commands) -> command => command.ok(),
+        recv(ended) -> _ => None,
+    }
+}
+
 /// Serves requests until the engine ends.
-pub fn serve_hubs(commands: &Receiver<Command>, control: &Arc<Control>, sink: impl Fn() -> Sink) {
+pub fn serve_hubs(
+    commands: &Receiver<Command>,
+    ended: &Receiver<()>,
+    control: &Arc<Control>,
+    sink: impl Fn() -> Sink,
+) {
     let mut serving: Option<(Runtime, Arc<Desk>)> = None;
-    for command in commands {
+    while let Some(command) = next(commands, ended) {
         let Command::Hub { request, settings, hub } = command else { break };
         let (runtime, desk) = match serving.take().map_or_else(|| start(control), Ok) {
             Ok(started) => serving.insert(started),

@@ -52,6 +52,14 @@ impl Back {
     }
 }
 
+/// The figures of a run in single precision: whoever reads a double and writes it again may change its last digit.
+fn figures(run: &Path) -> Vec<String> {
+    let single =
+        |part: &str| part.parse::<f64>().map_or(part.to_owned(), |number| (number as f32).to_string());
+    let parts = |line: &String| line.split([':', ',']).map(single).collect::<Vec<_>>().join(":");
+    steady_lines(run).iter().map(parts).collect()
+}
+
 fn report(dir: &Path) -> RunReport {
     let dir = dir.to_owned();
     Engine::start().ask(
@@ -71,7 +79,7 @@ fn a_run_comes_back_whole_and_goes_on_here() {
     assert_eq!((imported.step, imported.total_steps, imported.checkpoint), (5, 5, Some(5)));
     assert_eq!((imported.evaluations, imported.notes.len()), (3, 0));
     let (there, here) = (back.project.path("there"), back.project.path("back"));
-    assert_eq!(steady_lines(&here), steady_lines(&there));
+    assert_eq!(figures(&here), figures(&there));
     let weights = "adapter_model.safetensors";
     for folder in ["adapter", "checkpoints/step-00000005/adapter"] {
         let bytes = |run: &Path| std::fs::read(run.join(folder).join(weights)).unwrap();
@@ -122,7 +130,7 @@ fn figures_that_are_none_are_left_out_and_told() {
     let imported = back.import().unwrap();
     assert_eq!(imported.step, 5);
     assert!(imported.notes[0].en.contains("4 lines"), "{:?}", imported.notes);
-    assert_eq!(steady_lines(&back.project.path("back")), steady_lines(&back.project.path("there")));
+    assert_eq!(figures(&back.project.path("back")), figures(&back.project.path("there")));
 }
 
 #[test]

@@ -167,7 +167,7 @@ fn every_engine_writes_settings_that_their_readers_read() {
                 _ => {}
             }
             assert!(
-                !path.extension().is_some_and(|it| it == "md") || !text().contains('{'),
+                path.extension().is_none_or(|it| it != "md") || !text().contains('{'),
                 "{file}: {}",
                 text()
             );
@@ -208,7 +208,7 @@ fn is_plain_yaml(text: &str) -> bool {
 fn run(program: &str, arguments: &[&str]) {
     match Command::new(program).args(arguments).output() {
         Ok(done) => {
-            assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr))
+            assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
         }
         Err(err) => println!("NOT RUN: {program}: {err}"),
     }

@@ -56,8 +56,8 @@ fn cards_are_chosen_by_clicks_and_say_what_they_do() {
     let mut setup = open(Language::English, with_model());
     assert!(setup.shows("the engine's own device trains"));
     // In whichever order they are clicked.
-    setup.click("cuda:1: NVIDIA RTX 4090, 24 GB");
-    setup.click("cuda:0: NVIDIA RTX 4090, 24 GB");
+    setup.click("cuda:1: NVIDIA RTX 4090, 24.0 GB");
+    setup.click("cuda:0: NVIDIA RTX 4090, 24.0 GB");
     assert_eq!(setup.config().train.devices, ["cuda:0", "cuda:1"]);
     assert!(setup.shows("Each card trains its share where the model fits on one"));
     assert!(setup.shows("needs 6 GB") || setup.shows("needs 6.0 GB"));
@@ -66,7 +66,7 @@ fn cards_are_chosen_by_clicks_and_say_what_they_do() {
     assert!(setup.shows("14 layers") && setup.shows("The layers are spread over the cards"));
     setup.click("Share rows");
     assert_eq!(setup.config().train.parallel, Parallel::Data);
-    setup.click("cuda:1: NVIDIA RTX 4090, 24 GB");
+    setup.click("cuda:1: NVIDIA RTX 4090, 24.0 GB");
     assert_eq!(setup.config().train.devices, ["cuda:0"]);
 }
 

@@ -28,9 +28,12 @@ use super::step::{Found, Learner, Share, StepResult, StepSettings, weight_of};
 use crate::nn::ParamId;
 use crate::worker::panic_message;
 
+/// A run's folder, a device's name and a step: may fail instead of the device.
+pub type Trial = fn(&Path, &str, u64) -> Result<()>;
+
 /// Called by every worker before its share of a step, with the model's folder, the device's name and the step: for
 /// tests, which make it fail.
-pub static TRIAL: OnceLock<fn(&Path, &str, u64) -> Result<()>> = OnceLock::new();
+pub static TRIAL: OnceLock<Trial> = OnceLock::new();
 
 fn trial(model: &Path, name: &str, step: u64) -> Result<()> {
     TRIAL.get().map_or(Ok(()), |trial| trial(model, name, step))
