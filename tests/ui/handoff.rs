@@ -209,13 +209,11 @@ fn a_run_elsewhere_is_watched_and_brought_back() {
 
 #[test]
 fn the_dialog_in_both_languages() {
+    let mut results = egui_kittest::SnapshotResults::new();
     for (language, name) in [(Language::English, "handoff-en"), (Language::Chinese, "handoff-zh")] {
         let (engine, desktop) = (learned(), FakeDesktop::default());
         let window = Window { language, dark: language == Language::English, ..Window::default() };
         let mut harness = finished(&window, &engine, &desktop);
-        let options = egui_kittest::SnapshotOptions::new()
-            .output_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/ui/snapshots"))
-            .max_failed_pixels(200);
-        harness.snapshot_options(name, &options);
+        results.add(harness.try_snapshot_options(name, &crate::snapshots::options()));
     }
 }

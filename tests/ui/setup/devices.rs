@@ -60,7 +60,7 @@ fn cards_are_chosen_by_clicks_and_say_what_they_do() {
     setup.click("cuda:0: NVIDIA RTX 4090, 24.0 GB");
     assert_eq!(setup.config().train.devices, ["cuda:0", "cuda:1"]);
     assert!(setup.shows("Each card trains its share where the model fits on one"));
-    assert!(setup.shows("needs 6 GB") || setup.shows("needs 6.0 GB"));
+    assert!(setup.shows("6.00 GB"));
     setup.click("Spread layers");
     assert_eq!(setup.config().train.parallel, Parallel::Layers);
     assert!(setup.shows("14 layers") && setup.shows("The layers are spread over the cards"));
