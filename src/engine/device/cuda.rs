@@ -1,9 +1,11 @@
 //! NVIDIA GPUs: Burn's CUDA backend, with kernels compiled by NVRTC.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use burn::tensor::{Device, DeviceType, FloatDType, Tensor};
+use cubecl::config::cache::CacheConfig;
 use cubecl::config::streaming::StreamPriority;
 use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
 use cubecl::cuda::{CudaDevice, install};
@@ -89,8 +91,20 @@ fn configure() {
     let mut config = CubeClRuntimeConfig::default();
     // A desktop on the same GPU stays usable.
     config.streaming.priority = StreamPriority::Low;
+    keep_kernels(&mut config, start::kernel_cache());
     // Whoever comes first wins; both threads of the engine say the same.
     CubeClRuntimeConfig::try_set(config.override_from_env());
+}
+
+/// Compiled kernels and what tuning chose among them stay on disk: the first step of the next run does not wait for
+/// either. Without a folder nothing is kept (cubecl's own choice would be the folder that the program was started in).
+fn keep_kernels(config: &mut CubeClRuntimeConfig, folder: Option<PathBuf>) {
+    config.compilation.cache = folder.is_some();
+    config.autotune.disable_cache = folder.is_none();
+    config.throughput.disable_cache = folder.is_none();
+    if let Some(folder) = folder {
+        config.environment.path = CacheConfig::Directory(folder);
+    }
 }
 
 /// cubecl panics in a thread of its own where it finds no headers, so this is asked first.

@@ -35,13 +35,13 @@ impl Norm {
         [x * r.clone(), r]
     }
 
-    /// The normed input times the gain.
+    /// The normed input times the gain, `f32`; of a [`Kind::Rms`] in the input's element type.
     fn scaled(&self, x: Tensor<3>, weight: Tensor<3>) -> Tensor<3> {
+        let dtype = x.dtype();
         let [n, _] = self.normed(x);
         match self.kind {
-            Kind::Rms => unreachable!("of its own"),
-            Kind::RmsUnit => n * f32(weight).add_scalar(1.0),
-            Kind::Layer => n * f32(weight),
+            Kind::Rms => n.cast(dtype) * weight,
+            Kind::RmsUnit | Kind::Layer => n * self.gain(weight),
         }
     }
 
@@ -94,13 +94,7 @@ fn over_rows(x: Tensor<3>) -> Tensor<3> {
 impl Formula<2, 3> for Norm {
     fn value(&self, [x, weight]: [Tensor<3>; 2]) -> Tensor<3> {
         let dtype = x.dtype();
-        match self.kind {
-            Kind::Rms => {
-                let [n, _] = self.normed(x);
-                n.cast(dtype) * weight
-            }
-            Kind::RmsUnit | Kind::Layer => self.scaled(x, weight).cast(dtype),
-        }
+        self.scaled(x, weight).cast(dtype)
     }
 
     fn gradients(
