@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use protocol::config::{DataConfig, OnTooLong, Validation};
 use protocol::{Result, SourceReport, Text, UserError, text};
+use sha2::{Digest, Sha256};
 
 use crate::formats::{self, Choice, Format, FormatContext, choose};
 use crate::pieces::{Pieces, windows};
@@ -278,6 +279,14 @@ impl Dataset {
 
     pub(crate) fn render(&self, record: &Record) -> Result<String> {
         self.encoder.render(record)
+    }
+
+    /// All that becomes of a record depends on, besides the record; None where that cannot be told.
+    pub(crate) fn fingerprint(&self) -> Option<[u8; 32]> {
+        let Policy { max_length, on_too_long, join_texts, .. } = self.policy;
+        let mut hasher = Sha256::new_with_prefix(self.encoder.fingerprint()?);
+        hasher.update(format!("{max_length}\0{on_too_long:?}\0{join_texts}"));
+        Some(hasher.finalize().into())
     }
 
     pub(crate) fn parts(&self) -> &[Part] {

@@ -53,5 +53,5 @@ pub use split::Split;
 pub use template::{Answer, Chat, ChatTemplate, PRESETS, Preset, Rendered, TemplateChoice, find_template};
 pub use tokenizer::{CpmBee, DecodeStream, Encoding, TemplateSource, Tokenizer, Word, WordKind};
 pub use tokenizer::{byte_bpe, sentencepiece, tiktoken};
-pub use verdict::{ModelTokens, Survey};
+pub use verdict::{Keep, ModelTokens, Survey};
 pub use vocabulary::{Extension, Gain, NewToken, Record as VocabularyRecord, gain, gain_on_files};

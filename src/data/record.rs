@@ -117,4 +117,9 @@ pub trait Encode: Send + Sync {
     fn render(&self, record: &Record) -> Result<String> {
         self.encode(record).map(|example| example.rendered)
     }
+
+    /// SHA-256 over all that [`encode`](Self::encode) depends on besides the record; None where that cannot be told.
+    fn fingerprint(&self) -> Option<[u8; 32]> {
+        None
+    }
 }

@@ -6,6 +6,7 @@
 
 pub mod analysis;
 mod batches;
+mod cache;
 mod costs;
 pub mod device;
 pub mod export;

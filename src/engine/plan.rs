@@ -16,6 +16,7 @@ use protocol::{
 };
 
 use crate::batches::{Batches, check_packing, longest_row};
+use crate::cache;
 pub use crate::costs::Sharing;
 use crate::costs::{Cost, Costs};
 use crate::device::Chosen;
@@ -113,7 +114,8 @@ impl Plan {
         let (encoder, tokens, pad) = open_tokenizer(&config, base, now, &folder.info, tokenizer)?;
         generate::check_samples(&config, &encoder, &folder.info)?;
         let mut dataset = library.dataset(&config.data, base, encoder.clone(), progress)?;
-        let mut survey = Survey::new(&dataset, &tokens, config.train.seed, progress)?;
+        let keep = cache::rows();
+        let mut survey = Survey::keeping(keep.as_ref(), &dataset, &tokens, config.train.seed, progress)?;
         if let Some(Extended { extension, tokenizer }) = &extended {
             let old = library.tokenizer(&config.model.path)?;
             let gain = data::gain(&dataset, &old, (extension, tokenizer), progress)?;

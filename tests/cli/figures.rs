@@ -66,6 +66,23 @@ fn preview_shows_rows_as_the_model_sees_them() {
 }
 
 #[test]
+fn what_a_check_found_out_is_known_to_the_next() {
+    let workshop = Workshop::new("");
+    let kept = workshop.path(".cache/emberwright/checked");
+    let rows = || std::fs::read_dir(&kept).unwrap().map(|file| file.unwrap().metadata().unwrap().len());
+    let mut first = workshop.event(&["check", "run.toml"], "checked");
+    assert_eq!(rows().collect::<Vec<_>>(), [22 * 32 + 32], "22 rows and a sum");
+    let mut second = workshop.event(&["check", "run.toml"], "checked");
+    // The machine's own memory is measured anew.
+    for verdict in [&mut first, &mut second] {
+        verdict["verdict"]["forecast"]["available"].take();
+    }
+    assert_eq!(first, second);
+    assert_eq!(workshop.run(&["train", "run.toml", "--out", "out"]).code, Some(0));
+    assert_eq!(rows().count(), 1);
+}
+
+#[test]
 fn check_judges_and_trains_nothing() {
     let workshop = Workshop::new("");
     let verdict = &workshop.event(&["check", "run.toml"], "checked")["verdict"];

@@ -36,7 +36,9 @@ impl Program {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_emberwright"));
         command.args(arguments).current_dir(self.path()).stdin(Stdio::null());
-        for name in ["LC_ALL", "LC_MESSAGES", "EMBERWRIGHT_LOG", "XDG_DATA_HOME", "XDG_STATE_HOME"] {
+        for name in
+            ["LC_ALL", "LC_MESSAGES", "EMBERWRIGHT_LOG", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"]
+        {
             command.env_remove(name);
         }
         command.env("LANG", "C").env("HOME", self.path()).env("EMBERWRIGHT_RUNS", self.path().join("runs"));

@@ -18,6 +18,7 @@ mod detection;
 mod encode;
 mod formats;
 mod gguf;
+mod kept;
 mod known;
 mod library;
 mod metrics;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use chrono::NaiveDateTime;
 use protocol::config::{DataConfig, OnTooLong, TrainOn};
 use protocol::{Result, Text, TokenRole, UserError, text};
+use sha2::{Digest, Sha256};
 
 pub use chat::{ChatPrompt, message};
 
@@ -346,5 +347,14 @@ impl Encode for Encoder {
             Record::Text(text) => text.clone(),
             Record::Tokens { .. } => String::new(),
         })
+    }
+
+    fn fingerprint(&self) -> Option<[u8; 32]> {
+        let mut hasher = Sha256::new_with_prefix(self.tokenizer.fingerprint()?);
+        if let Some(template) = &self.template {
+            hasher.update(template.fingerprint()?);
+        }
+        hasher.update(format!("{:?}\0{:?}", self.options, self.stop_ids));
+        Some(hasher.finalize().into())
     }
 }

@@ -20,6 +20,7 @@ use minijinja::value::Serde;
 use minijinja::{Environment, ErrorKind, Value};
 use protocol::{Result, Text, UserError, text};
 use serde_json::Map;
+use sha2::{Digest, Sha256};
 
 pub use presets::{PRESETS, Preset};
 pub(crate) use source::no_template;
@@ -63,6 +64,8 @@ pub struct ChatTemplate {
     /// Of which preset it is the text.
     preset: Option<&'static Preset>,
     reason: Option<Text>,
+    /// What `strftime_now` tells; the clock's time when None.
+    now: Option<NaiveDateTime>,
 }
 
 impl ChatTemplate {
@@ -91,6 +94,7 @@ impl ChatTemplate {
             has_generation_tags: false,
             preset: None,
             reason: None,
+            now,
         };
         template.has_generation_tags = template.add(DEFAULT_TEMPLATE, first)?;
         if let Some(tools) = sources.iter().skip(1).find(|source| source.name == TOOL_TEMPLATE) {
@@ -159,6 +163,40 @@ impl ChatTemplate {
     /// Whether the template itself marks what the model writes.
     pub fn has_generation_tags(&self) -> bool {
         self.has_generation_tags
+    }
+
+    /// SHA-256 over all that a rendering depends on besides the conversation; None where that is the clock.
+    pub(crate) fn fingerprint(&self) -> Option<[u8; 32]> {
+        let mut hasher = Sha256::new();
+        for (name, template) in self.environment.templates() {
+            hasher.update(format!(
+                "{name}\0{}\0{:?}\0",
+                template.source(),
+                self.times_in(template.source())?
+            ));
+        }
+        let special = serde_json::to_string(&self.special).ok()?;
+        let preset = self.preset.map(|preset| preset.name);
+        hasher.update(format!("{special}\0{preset:?}\0{}", self.has_generation_tags));
+        Some(hasher.finalize().into())
+    }
+
+    /// What a template's calls of `strftime_now` give; None where that cannot be told beforehand.
+    fn times_in(&self, source: &str) -> Option<Vec<String>> {
+        let uses = source.split("strftime_now").skip(1).map(|rest| rest.trim_start());
+        // Often it is only asked whether there is such a function.
+        let calls = uses.filter(|rest| !rest.starts_with("is defined"));
+        calls.map(|rest| self.time_in(rest.strip_prefix('(')?.trim_start())).collect()
+    }
+
+    /// What a call gives that goes on with `rest`: a format in quotes.
+    fn time_in(&self, rest: &str) -> Option<String> {
+        let quote = rest.chars().next().filter(|first| matches!(first, '"' | '\''))?;
+        let (format, behind) = rest[1..].split_once(quote)?;
+        if format.contains('\\') || !behind.trim_start().starts_with(')') {
+            return None;
+        }
+        python::strftime(self.now?, format).ok()
     }
 
     /// The text of a conversation.

@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 
 use protocol::{Result, UserError, text};
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
 pub use cpm_bee::{CpmBee, Word, WordKind};
 pub(crate) use cpm_bee::{escape, is_special};
@@ -321,6 +322,22 @@ impl Tokenizer {
     /// Whether the token was added to the model's vocabulary: a marker rather than a piece of text.
     pub fn is_added(&self, id: u32) -> bool {
         self.markers.contains(&id)
+    }
+
+    /// SHA-256 over every file that the tokens depend on, by name and content; None where one of them cannot be read any
+    /// more, or is a whole model (GGUF).
+    pub(crate) fn fingerprint(&self) -> Option<[u8; 32]> {
+        let beside = self.file().parent()?;
+        let named = [beside, &self.dir].into_iter().flat_map(|dir| Self::FILES.map(|name| dir.join(name)));
+        let files: BTreeSet<PathBuf> =
+            named.filter(|file| file.is_file()).chain(self.files.iter().cloned()).collect();
+        let mut hasher = Sha256::new();
+        for file in files {
+            let bytes = folder::read_limited(&file, folder::MAX_TOKENIZER_BYTES).ok()?;
+            hasher.update(file.file_name()?.as_encoded_bytes());
+            hasher.update(Sha256::digest(&bytes));
+        }
+        Some(hasher.finalize().into())
     }
 
     /// The model's folder.

@@ -4,6 +4,7 @@ use protocol::{Result, UserError};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::kept::Kept;
 use crate::bee::{self, FIRST_EXTENSION};
 use crate::dataset::Dataset;
 use crate::pieces::windows;
@@ -18,8 +19,6 @@ pub struct Facts {
     /// Tokens that bear loss.
     pub learned: u64,
     pub cut: bool,
-    /// Windows of the maximal length that it takes; 1 unless it is too long.
-    pub windows: u64,
     /// Examples it is: those of its windows that have something to learn, where rows are split.
     pub pieces: u32,
     /// Tokens of the last of them; all others have the maximal length.
@@ -36,13 +35,24 @@ pub struct Facts {
     pub bad_id: Option<u32>,
     /// 128 bits of SHA-256 over the record.
     pub hash: u128,
+    /// From an earlier check.
+    pub known: bool,
 }
 
 impl Facts {
     /// # Errors
     /// When the row cannot be read or encoded.
-    pub fn read(dataset: &Dataset, index: usize, vocab_size: Option<u64>) -> Result<Self, Box<UserError>> {
+    pub fn read(
+        dataset: &Dataset,
+        index: usize,
+        vocab_size: Option<u64>,
+        kept: &Kept,
+    ) -> Result<Self, Box<UserError>> {
         let (row, record) = dataset.read(index)?;
+        let known = if kept.is_empty() { None } else { kept.get(hash(&record)) };
+        if let Some(facts) = known {
+            return Ok(facts);
+        }
         let example = dataset.encode(&row, &record)?;
         Ok(Self::of(dataset, &record, &example, vocab_size))
     }
@@ -65,7 +75,6 @@ impl Facts {
             length,
             tokens,
             learned,
-            windows: length.div_ceil(max_length.max(1)).max(1),
             pieces,
             last_piece: u32::try_from(last_piece).unwrap_or(u32::MAX),
             cut: example.truncated_from.is_some(),
@@ -76,7 +85,13 @@ impl Facts {
             stops: example.learns_to_stop,
             bad_id: bad_id(example, vocab_size),
             hash: hash(record),
+            known: false,
         }
+    }
+
+    /// Windows of `max_length` that the row takes; 1 unless it is too long.
+    pub fn windows(&self, max_length: u64) -> u64 {
+        self.length.div_ceil(max_length.max(1)).max(1)
     }
 }
 

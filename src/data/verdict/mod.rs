@@ -3,6 +3,7 @@
 
 mod facts;
 mod findings;
+mod kept;
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::{Entry, HashMap};
@@ -21,6 +22,8 @@ use crate::progress::{Progress, check_cancelled, stopped};
 use crate::split::Split;
 pub(crate) use facts::Facts;
 use findings::{Tally, empty, files, joined, pad_is_eos};
+pub use kept::Keep;
+use kept::Kept;
 
 /// Rows encoded at once, between two looks at whether to go on.
 const CHUNK: usize = 1024;
@@ -58,9 +61,38 @@ impl Survey {
     /// When it was cancelled, or the files are of a kind that nothing can be trained on. What else is wrong with the
     /// data is in the verdict.
     pub fn new(dataset: &Dataset, model: &ModelTokens, seed: u64, progress: &dyn Progress) -> Result<Self> {
+        Self::keeping(None, dataset, model, seed, progress)
+    }
+
+    /// As [`new`](Self::new), where rows that were tokenised in an earlier check, and are unchanged, are not tokenised
+    /// again. The same verdict, bit for bit.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn keeping(
+        keep: Option<&Keep>,
+        dataset: &Dataset,
+        model: &ModelTokens,
+        seed: u64,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
         if let Some(refusal) = dataset.refusal() {
             return Err(refusal);
         }
+        let mut kept = Kept::open(keep, dataset, model.vocab_size);
+        let pass = Self::look_at_all(dataset, model, seed, &mut kept, progress);
+        // Also when it was stopped: the next check goes on from there.
+        kept.save();
+        pass?.finish(model, seed)
+    }
+
+    fn look_at_all<'a>(
+        dataset: &'a Dataset,
+        model: &ModelTokens,
+        seed: u64,
+        kept: &mut Kept,
+        progress: &dyn Progress,
+    ) -> Result<Pass<'a>> {
         let pool = DeepPool::new()?;
         let mut pass = Pass::new(dataset);
         let stage = Text::fixed("checking rows", "检查数据");
@@ -70,16 +102,21 @@ impl Survey {
             progress.report(&stage, first as u64, dataset.len() as u64);
             let rows = first..dataset.len().min(first + CHUNK);
             // Rows may be slow: the wish to stop does not wait for all of them.
-            let facts = |row| (!progress.cancelled()).then(|| Facts::read(dataset, row, model.vocab_size));
+            let known = &*kept;
+            let facts =
+                |row| (!progress.cancelled()).then(|| Facts::read(dataset, row, model.vocab_size, known));
             let facts: Option<Vec<_>> = pool.run(|| rows.into_par_iter().map(facts).collect());
             for facts in facts.ok_or_else(stopped)? {
+                if let Ok(facts) = &facts {
+                    kept.learn(facts);
+                }
                 pass.add(facts)?;
             }
             first += CHUNK;
             progress.verdict(&mut || pass.so_far(model, seed));
         }
         progress.report(&stage, dataset.len() as u64, dataset.len() as u64);
-        pass.finish(model, seed)
+        Ok(pass)
     }
 
     /// Why a run on this data is refused, if it is: every finding of severity error.
@@ -203,8 +240,9 @@ impl<'a> Pass<'a> {
         let policy = self.dataset.policy();
         let tally = &mut self.tallies[self.part];
         let dropped = facts.cut && policy.on_too_long != OnTooLong::Truncate;
-        if facts.windows > 1 && !policy.join_texts {
-            tally.add_too_long(row, if self.pieces.is_some() { facts.pieces.into() } else { facts.windows });
+        let windows = facts.windows(policy.max_length);
+        if windows > 1 && !policy.join_texts {
+            tally.add_too_long(row, if self.pieces.is_some() { facts.pieces.into() } else { windows });
         }
         if facts.long_source {
             tally.add(FindingKind::LongSource, row);

@@ -91,7 +91,7 @@ fn configure() {
     let mut config = CubeClRuntimeConfig::default();
     // A desktop on the same GPU stays usable.
     config.streaming.priority = StreamPriority::Low;
-    keep_kernels(&mut config, start::kernel_cache());
+    keep_kernels(&mut config, crate::cache::kernels());
     // Whoever comes first wins; both threads of the engine say the same.
     CubeClRuntimeConfig::try_set(config.override_from_env());
 }

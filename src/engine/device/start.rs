@@ -1,22 +1,14 @@
 //! What has to happen before the program's first thread: see [`prepare`].
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::OnceLock;
 
 static FAILURE: OnceLock<String> = OnceLock::new();
-static CACHE: OnceLock<PathBuf> = OnceLock::new();
 
 /// Why [`prepare`] could not do its work, for the line that says that the CPU is used.
 #[cfg_attr(not(feature = "cuda"), expect(dead_code, reason = "only the GPU's probe asks"))]
 pub fn failure() -> Option<&'static str> {
     FAILURE.get().map(String::as_str)
-}
-
-/// Where compiled kernels and the choice among them are kept between runs; None in a program that did not
-/// [`prepare`], such as a test.
-#[cfg_attr(not(feature = "cuda"), expect(dead_code, reason = "only GPUs have kernels to keep"))]
-pub fn kernel_cache() -> Option<PathBuf> {
-    CACHE.get().map(|cache| cache.join("kernels"))
 }
 
 /// Lets CUDA find its kernel compiler. To be called first in `main`: where there is an NVIDIA driver and a
@@ -26,7 +18,7 @@ pub fn kernel_cache() -> Option<PathBuf> {
 ///
 /// Whatever goes wrong here is said when the device is chosen.
 pub fn prepare(cache: &Path) {
-    CACHE.get_or_init(|| cache.to_owned());
+    crate::cache::set(cache);
     #[cfg(all(feature = "cuda", target_os = "linux"))]
     linux::prepare(cache);
 }

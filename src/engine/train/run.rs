@@ -12,7 +12,8 @@ use std::time::Instant;
 
 use data::{Encoder, Progress};
 use protocol::{
-    Control, Event, MetricsLine, Outcome, Phases, RequestId, Result, RunEvent, RunId, StepMetrics, StopReason,
+    Control, DeviceKind, Event, MetricsLine, Outcome, Phases, RequestId, Result, RunEvent, RunId,
+    StepMetrics, StopReason, Text,
 };
 
 use super::clock::Clock;
@@ -43,6 +44,9 @@ pub struct Run<'a> {
     request: RequestId,
     id: RunId,
     began: Instant,
+    /// When the first step of this session was over, and how many were done then: that one step waits for files, caches
+    /// and kernels.
+    pace: Option<(Instant, u64)>,
     peak: PeakMeter,
     /// Seconds of earlier sessions.
     seconds_before: f64,
@@ -170,6 +174,7 @@ impl<'a> Run<'a> {
             request: around.request,
             id: RunId(name),
             began: Instant::now(),
+            pace: None,
             seconds_before: 0.0,
             _lock: lock,
         })
@@ -213,6 +218,8 @@ impl<'a> Run<'a> {
         let pieces = self.plan.layout.pieces * workers.count();
         let batches = Prefetch::start(self.plan.dataset.clone(), sampler, self.plan.pad, pieces)?;
         let mut settings = StepSettings::new(&self.plan.config.train, self.plan.layout);
+        self.pace = None;
+        self.tell_tuning();
         loop {
             if let Some(ending) = self.ended() {
                 return Ok(ending);
@@ -319,10 +326,23 @@ impl<'a> Run<'a> {
         self.state.position.epoch as f64 + self.state.position.batch as f64 / per_epoch as f64
     }
 
-    fn seconds_left(&self) -> Option<f64> {
+    fn seconds_left(&mut self) -> Option<f64> {
         let done = self.state.step;
-        let seconds = self.state.seconds;
-        (done > 0).then(|| seconds / done as f64 * self.plan.total_steps.saturating_sub(done) as f64)
+        let (since, at) = *self.pace.get_or_insert_with(|| (Instant::now(), done));
+        let a_step = match done.checked_sub(at) {
+            None | Some(0) => self.state.seconds / done.max(1) as f64,
+            Some(steps) => since.elapsed().as_secs_f64() / steps as f64,
+        };
+        (done > 0).then(|| a_step * self.plan.total_steps.saturating_sub(done) as f64)
+    }
+
+    /// The first step on a GPU compiles kernels and tries out which of them are fastest; the next run finds both
+    /// ([`cache`](crate::cache)).
+    fn tell_tuning(&mut self) {
+        if self.chosen.report.kind == DeviceKind::Cuda {
+            let stage = Text::fixed("first step: compiling and tuning kernels", "第一步：编译并调优内核");
+            self.sink.progress(self.request, stage, 0, 0, None);
+        }
     }
 
     fn tell(&mut self, update: RunEvent) {

@@ -192,13 +192,9 @@ impl Formula<3, 4> for Attention {
 
 /// The turns' queries behind one another.
 fn joined(mut parts: Vec<Tensor<4>>) -> Tensor<4> {
-    match parts.pop() {
-        Some(only) if parts.is_empty() => only,
-        Some(last) => {
-            parts.push(last);
-            Tensor::cat(parts, 2)
-        }
-        None => unreachable!("a batch has queries"),
+    match parts.len() {
+        1 => parts.remove(0),
+        _ => Tensor::cat(parts, 2),
     }
 }
 
