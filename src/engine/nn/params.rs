@@ -150,7 +150,7 @@ impl Param {
 }
 
 /// A list of parameters with unique names.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ParamStore {
     space: Space,
     params: Vec<Param>,

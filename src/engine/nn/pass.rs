@@ -140,6 +140,14 @@ impl Pass<'_> {
         }
     }
 
+    /// `x · wᵀ` for the matrix `w` as it is kept, where it is packed and the product takes no dense copy.
+    pub fn packed_product(&self, id: ParamId, x: &Tensor<3>) -> Option<Tensor<3>> {
+        match self.value(id) {
+            Value::Packed(packed) => packed.few_rows(x),
+            Value::Matrix(_) | Value::Elsewhere(_) | Value::Vector(_) | Value::Absent => None,
+        }
+    }
+
     /// A vector in the compute dtype; see [`matrix`](Self::matrix).
     pub fn vector(&self, id: ParamId) -> Tensor<1> {
         match self.value(id) {

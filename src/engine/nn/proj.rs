@@ -4,7 +4,7 @@ use burn::tensor::{DType, Tensor};
 
 use super::ops;
 use super::pass::SiteInput;
-use super::{ParamId, Pass, SiteId, SiteKind, put_rows, row_lengths};
+use super::{ParamId, Pass, SiteAdapter, SiteId, SiteKind, put_rows, row_lengths};
 
 /// y = scale·x·Wᵀ + b (or x·W + b for Conv1D), plus the adapter's part.
 #[derive(Clone, Debug)]
@@ -25,15 +25,8 @@ impl Proj {
             Some(adapter) => adapter.input(pass, x),
             None => x,
         };
-        let weight = pass.matrix(self.weight);
-        let input_first = self.kind == SiteKind::Conv1d;
         let new_rows = pass.new_rows(self.weight);
-        let low = adapter.filter(|_| self.is_plain(pass) && new_rows.is_none());
-        let (mut y, adapter) = match low.and_then(|adapter| adapter.low_rank(pass)) {
-            Some(low) => (ops::linear_adapted(x.clone(), weight, input_first, low), None),
-            None if input_first => (ops::linear_in_out(x.clone(), weight), adapter),
-            None => (ops::linear(x.clone(), weight), adapter),
-        };
+        let (mut y, adapter) = self.product(pass, &x, adapter, new_rows.is_some());
         if let Some((first, rows)) = new_rows {
             y = put_rows(y, 2, first, ops::linear(x.clone(), rows));
         }
@@ -46,6 +39,28 @@ impl Proj {
         match adapter {
             Some(adapter) => adapter.apply(pass, SiteInput::Hidden(&x), y),
             None => y,
+        }
+    }
+
+    /// The frozen matrix's product; with the adapter's part where both are calculated at once, and otherwise the adapter
+    /// that is still to act.
+    fn product<'a>(
+        &self,
+        pass: &Pass<'_>,
+        x: &Tensor<3>,
+        adapter: Option<&'a dyn SiteAdapter>,
+        has_new_rows: bool,
+    ) -> (Tensor<3>, Option<&'a dyn SiteAdapter>) {
+        let input_first = self.kind == SiteKind::Conv1d;
+        if !input_first && let Some(y) = pass.packed_product(self.weight, x) {
+            return (y, adapter);
+        }
+        let weight = pass.matrix(self.weight);
+        let low = adapter.filter(|_| self.is_plain(pass) && !has_new_rows);
+        match low.and_then(|adapter| adapter.low_rank(pass)) {
+            Some(low) => (ops::linear_adapted(x.clone(), weight, input_first, low), None),
+            None if input_first => (ops::linear_in_out(x.clone(), weight), adapter),
+            None => (ops::linear(x.clone(), weight), adapter),
         }
     }
 

@@ -19,7 +19,7 @@ mod tests;
 mod unpack;
 
 pub use codes::{CODE_BLOCK, Code, SIGNED_CODE, UNSIGNED_CODE};
-pub use cpu::{unpack_bytes, unpack_nibbles};
+pub use cpu::{FEW as FEW_ROWS, unpack_bytes, unpack_nibbles};
 pub use formula::{READY_MASK, chunk_queries};
 pub use matmul::{LowRank, linear, linear_adapted, linear_in_out, matmul2};
 pub use route::{

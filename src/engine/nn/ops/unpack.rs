@@ -34,6 +34,21 @@ impl Nibbles {
         self.composed(scales, shape, rounded)
     }
 
+    /// `x · wᵀ` for this matrix `w` of this shape, where a kernel needs no dense copy for it: of a few rows, on the CPU.
+    pub fn few_rows(
+        &self,
+        x: &Tensor<3>,
+        scales: Tensor<1>,
+        shape: [usize; 2],
+        rounded: FloatDType,
+    ) -> Option<Tensor<3>> {
+        let served = cpu::fits(x) && cpu::serves(&self.codes.device(), DType::F32);
+        let codes = || self.codes.clone();
+        let product =
+            || cpu::few_rows_of_nibbles(x, codes(), &self.table, scales, self.block, shape, rounded);
+        served.then(product).flatten()
+    }
+
     /// [`dense`](Self::dense) as a composition of tensor operations.
     pub fn composed(&self, scales: Tensor<1>, shape: [usize; 2], rounded: FloatDType) -> Tensor<2> {
         let blocks = scales.dims()[0];
@@ -70,6 +85,18 @@ impl Bytes {
             return cpu::bytes(self.codes.clone(), scales, self.by_rows, shape, rounded);
         }
         self.composed(scales, shape, rounded)
+    }
+
+    /// As [`Nibbles::few_rows`], where every row has a scale of its own.
+    pub fn few_rows(
+        &self,
+        x: &Tensor<3>,
+        scales: Tensor<1>,
+        shape: [usize; 2],
+        rounded: FloatDType,
+    ) -> Option<Tensor<3>> {
+        let served = self.by_rows && cpu::fits(x) && cpu::serves(&self.codes.device(), DType::F32);
+        served.then(|| cpu::few_rows_of_bytes(x, self.codes.clone(), scales, shape, rounded))
     }
 
     /// [`dense`](Self::dense) as a composition of tensor operations.

@@ -3,7 +3,7 @@
 use burn::tensor::{DType, Device, FloatDType, Tensor};
 
 use super::{Code, Nested, Outputs, Quantised, Scales};
-use crate::nn::ops::{Bytes, Nibbles, ScaleBytes};
+use crate::nn::ops::{Bytes, FEW_ROWS, Nibbles, ScaleBytes};
 
 /// A frozen matrix in few bits, as tensors of the device. It is outside every graph: a gradient goes through it to
 /// what it is multiplied with, never into it.
@@ -29,6 +29,15 @@ enum DeviceScales {
     Nested(ScaleBytes),
 }
 
+impl DeviceScales {
+    fn expanded(&self) -> Tensor<1> {
+        match self {
+            Self::Plain(scales) => scales.clone(),
+            Self::Nested(nested) => nested.expanded(),
+        }
+    }
+}
+
 impl Packed {
     /// Puts codes and scales on a device.
     pub fn new(host: Quantised, device: &Device) -> Self {
@@ -52,14 +61,24 @@ impl Packed {
 
     /// The matrix itself, made anew at every call.
     pub fn dense(&self, dtype: FloatDType) -> Tensor<2> {
-        let scales = match &self.scales {
-            DeviceScales::Plain(scales) => scales.clone(),
-            DeviceScales::Nested(nested) => nested.expanded(),
-        };
+        let scales = self.scales.expanded();
         let dense = match &self.codes {
             Codes::Nibbles(nibbles) => nibbles.dense(scales, self.shape, self.rounded),
             Codes::Bytes(bytes) => bytes.dense(scales, self.shape, self.rounded),
         };
         if dtype == FloatDType::F32 { dense } else { dense.cast(dtype) }
+    }
+
+    /// `x · wᵀ` for this matrix `w`, where that takes no dense copy of it: of a few rows outside every graph, as
+    /// decoding has them, on the CPU.
+    pub fn few_rows(&self, x: &Tensor<3>) -> Option<Tensor<3>> {
+        if x.is_autodiff() || x.dims()[..2].iter().product::<usize>() > FEW_ROWS {
+            return None;
+        }
+        let scales = self.scales.expanded();
+        match &self.codes {
+            Codes::Nibbles(nibbles) => nibbles.few_rows(x, scales, self.shape, self.rounded),
+            Codes::Bytes(bytes) => bytes.few_rows(x, scales, self.shape, self.rounded),
+        }
     }
 }

@@ -8,6 +8,7 @@ use burn_flex::FlexTensor;
 
 use super::bridge::{Fused, Operand, run};
 use super::buffer::{all_mut, elements, ordered, tensor};
+use super::few::{FEW, few_rows};
 use super::gemm::{Matrix, add_large_product, large_product};
 use super::linear::{Linear, WeightLayout};
 
@@ -37,11 +38,22 @@ fn rows(x: &FlexTensor) -> (Matrix<'_>, [usize; 2]) {
     (Matrix::by_rows(elements, columns), [elements.len() / columns.max(1), columns])
 }
 
+/// `a · bᵀ` `[m, n]` for `a` `[m, k]`, whose few rows are read again and again, and rows `b` `[n, k]` in order.
+fn narrow_product(dims: [usize; 3], a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
+    let [m, k, _] = dims;
+    if m > FEW {
+        return large_product(dims, a, b.transposed());
+    }
+    let at = |index: usize| a.elements[index / k * a.rows + index % k * a.columns];
+    let rows: Vec<f32> = (0..m * k).map(at).collect();
+    few_rows(&rows, b.elements, dims)
+}
+
 impl Adapted {
     /// The output, and `A·x`.
     fn calculate(&self, [x, weight, a, b]: [&FlexTensor; 4]) -> [FlexTensor; 2] {
         let ((x_rows, [n, i]), (a_rows, [rank, _]), (b_rows, [o, _])) = (rows(x), rows(a), rows(b));
-        let low = large_product([rank, i, n], a_rows, x_rows.transposed());
+        let low = narrow_product([rank, i, n], a_rows, x_rows);
         let mut output = self.linear.multiply(x, weight);
         let low_rows = Matrix::by_rows(&low, n).transposed();
         add_large_product([n, rank, o], self.scale, low_rows, b_rows.transposed(), all_mut(&mut output));
@@ -51,7 +63,7 @@ impl Adapted {
     /// `s·g·B`, `[rank, n]`: the gradient of `A·x`.
     fn low_gradient(&self, g: Matrix<'_>, n: usize, b: &FlexTensor) -> Vec<f32> {
         let (b_rows, [o, rank]) = rows(b);
-        let mut low = large_product([rank, o, n], b_rows.transposed(), g.transposed());
+        let mut low = narrow_product([rank, o, n], b_rows.transposed(), g);
         low.iter_mut().for_each(|x| *x *= self.scale);
         low
     }

@@ -130,10 +130,13 @@ struct Job {
 fn partition([m, k, n]: [usize; 3]) -> (usize, Parallelism) {
     /// Multiplications that pay for handing out work.
     const LARGE: usize = 128 * 128 * 128;
+    /// The same of a single row: it costs what it costs to read the matrix.
+    const LARGE_TO_READ: usize = 1 << 17;
     const NARROWEST: usize = 128;
     const FEW: usize = 8;
     let threads = rayon::current_num_threads();
-    if m * k * n < LARGE || threads == 1 {
+    let small = if m == 1 { k * n < LARGE_TO_READ } else { m * k * n < LARGE };
+    if small || threads == 1 {
         return (n, Parallelism::None);
     }
     let width = n.div_ceil(threads).next_multiple_of(NARROWEST);

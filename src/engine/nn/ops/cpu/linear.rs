@@ -6,6 +6,7 @@ use burn_flex::FlexTensor;
 
 use super::bridge::{Fused, Operand, run};
 use super::buffer::{elements, ordered, tensor};
+use super::few::{FEW, few_rows};
 use super::gemm::{Matrix, large_product};
 
 /// How a weight lies in memory.
@@ -53,8 +54,16 @@ impl Linear {
     pub fn multiply(&self, x: &FlexTensor, weight: &FlexTensor) -> FlexTensor {
         let (w, [i, o]) = self.weight(weight);
         let [batch, time, _] = x.layout().shape().dims();
-        let x = Matrix::by_rows(elements(x), i);
-        tensor(large_product([batch * time, i, o], x, w), [batch, time, o])
+        let dims = [batch * time, i, o];
+        let y = match self.layout {
+            WeightLayout::OutIn if (2..=FEW).contains(&(batch * time)) => {
+                few_rows(elements(x), w.elements, dims)
+            }
+            WeightLayout::OutIn | WeightLayout::InOut => {
+                large_product(dims, Matrix::by_rows(elements(x), i), w)
+            }
+        };
+        tensor(y, [batch, time, o])
     }
 }
 

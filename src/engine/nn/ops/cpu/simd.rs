@@ -121,6 +121,33 @@ pub fn dot(x: &[f32], y: &[f32]) -> f32 {
     total
 }
 
+/// Lanes of each of several sums at once: one register.
+const NARROW: usize = 16;
+
+/// `Σ w·x` of `N` rows with one `x`, all as long as it. A sum does not depend on which rows it is among.
+#[inline(always)]
+pub fn dots<const N: usize>(rows: [&[f32]; N], x: &[f32]) -> [f32; N] {
+    let (xs, x_rest) = x.as_chunks::<NARROW>();
+    let rows = rows.map(|row| row[..x.len()].as_chunks::<NARROW>());
+    let mut lanes = [[0.0; NARROW]; N];
+    for (at, x) in xs.iter().enumerate() {
+        for (lanes, (chunks, _)) in lanes.iter_mut().zip(&rows) {
+            let chunk = &chunks[at];
+            for lane in 0..NARROW {
+                lanes[lane] = chunk[lane].mul_add(x[lane], lanes[lane]);
+            }
+        }
+    }
+    let mut totals = [0.0; N];
+    for ((total, lanes), (_, rest)) in totals.iter_mut().zip(lanes).zip(&rows) {
+        *total = fold(lanes, |a, b| a + b);
+        for (w, x) in rest.iter().zip(x_rest) {
+            *total = w.mul_add(*x, *total);
+        }
+    }
+    totals
+}
+
 /// `Σ x·y·z` over the shortest length.
 #[inline(always)]
 pub fn dot3(x: &[f32], y: &[f32], z: &[f32]) -> f32 {
@@ -177,8 +204,8 @@ pub fn exp_sum(x: &mut [f32], max: f32) -> f32 {
 }
 
 #[inline(always)]
-fn fold(mut lanes: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> f32 {
-    let mut width = LANES / 2;
+fn fold<const N: usize>(mut lanes: [f32; N], f: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut width = N / 2;
     while width > 0 {
         for lane in 0..width {
             lanes[lane] = f(lanes[lane], lanes[lane + width]);

@@ -1,7 +1,7 @@
 use burn::tensor::{Device, FloatDType, Tensor};
 
-use super::super::{Bytes, Nibbles, ScaleBytes};
-use super::{random, values};
+use super::super::{Bytes, Nibbles, ScaleBytes, matmul2};
+use super::{assert_close, random, values};
 
 fn codes(count: usize) -> Vec<u8> {
     (0..count).map(|i| (i * 101 % 256) as u8).collect()
@@ -59,4 +59,30 @@ fn scales_in_eight_bits_are_those_of_their_formula() {
     let want: Vec<f32> =
         codes.iter().enumerate().map(|(i, code)| table[usize::from(*code)] * outer[i / 256] + 0.75).collect();
     assert_eq!(got, want);
+}
+
+#[test]
+fn a_product_of_few_rows_needs_no_dense_matrix() {
+    let (table, device) = (std::array::from_fn(|code| (code as f32 - 7.3) / 8.1), Device::flex());
+    // Rows that are one block and several, fewer than go together, and more than a task takes.
+    for (x, [rows, columns]) in [([1, 1], [3, 64]), ([2, 3], [11, 192]), ([1, 16], [600, 512])] {
+        let x = random([x[0], x[1], columns], 3);
+        let flat = x.clone().reshape([-1, columns as i32]);
+        for rounded in [FloatDType::F32, FloatDType::BF16] {
+            let scales = scales(rows * columns / 64);
+            let nibbles = Nibbles::new(codes(rows * columns / 2), rows * columns, table, 64, &device);
+            let dense = nibbles.dense(scales.clone(), [rows, columns], rounded);
+            let got = nibbles.few_rows(&x, scales, [rows, columns], rounded).unwrap();
+            let want = matmul2(flat.clone(), dense.transpose()).reshape(got.dims());
+            assert_close("four bits", got, want, 1e-5);
+            let scales = self::scales(rows);
+            let bytes = Bytes::new(codes(rows * columns), true, &device);
+            let dense = bytes.dense(scales.clone(), [rows, columns], rounded);
+            let got = bytes.few_rows(&x, scales, [rows, columns], rounded).unwrap();
+            let want = matmul2(flat.clone(), dense.transpose()).reshape(got.dims());
+            assert_close("eight bits", got, want, 1e-5);
+        }
+    }
+    let odd = Nibbles::new(codes(7 * 9), 7 * 18, table, 64, &device);
+    assert!(odd.few_rows(&random([1, 1, 18], 3), scales(2), [7, 18], FloatDType::F32).is_none());
 }
