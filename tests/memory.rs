@@ -163,7 +163,7 @@ fn measure(case: &Case) -> [u64; 2] {
     let attach = Attach { seed: 0, learning_rate: 1e-4 };
     let adapter = methods::attach(&mut model, &method(case.method), &attach).unwrap();
     let batch = batch(case.time, model.info.vocabulary);
-    let mut learner = Learner { model, adapter, optimizer: optim::build(&train).unwrap(), updates: 0 };
+    let mut learner = Learner::new(model, adapter, optim::build(&train).unwrap());
     let settings = StepSettings::new(&train, layout);
     let control = Control::default();
     let mut step = |number| {
@@ -368,7 +368,7 @@ fn within(dir: &Path, budget: u64) -> Budgeted {
     let train = TrainConfig { learning_rate: 1e-3, ..TrainConfig::default() };
     let adapter = methods::attach(&mut model, &lora, &Attach { seed: 0, learning_rate: 1e-3 }).unwrap();
     let batch = batch(TIME, model.info.vocabulary);
-    let mut learner = Learner { model, adapter, optimizer: optim::build(&train).unwrap(), updates: 0 };
+    let mut learner = Learner::new(model, adapter, optim::build(&train).unwrap());
     let settings = StepSettings::new(&train, layout);
     let control = Control::default();
     let losses = (0..4)

@@ -58,8 +58,7 @@ fn train(
     let mut model = model;
     let train = TrainConfig { learning_rate: 1e-2, ..TrainConfig::default() };
     let adapter = methods::attach(&mut model, method, &Attach { seed: 0, learning_rate: 1e-2 }).unwrap();
-    let mut learner =
-        Learner { model, adapter, optimizer: engine::optim::build(&train).unwrap(), updates: 0 };
+    let mut learner = Learner::new(model, adapter, engine::optim::build(&train).unwrap());
     let settings = StepSettings::new(&train, layout);
     let control = Control::default();
     let losses = (0..3)

@@ -35,11 +35,14 @@ pub fn memory_in_use_at_most(chosen: &Chosen) -> u64 {
 pub fn memory_free(chosen: &Chosen) -> u64 {
     match chosen.report.kind {
         DeviceKind::Cuda => cuda_free(chosen),
-        DeviceKind::Cpu => {
-            let available = system_memory().map_or(u64::MAX, |system| system.available_memory());
-            available.min(group_free().unwrap_or(u64::MAX))
-        }
+        DeviceKind::Cpu => host_memory_free(),
     }
+}
+
+/// Memory of the host that may still be taken.
+pub fn host_memory_free() -> u64 {
+    let available = system_memory().map_or(u64::MAX, |system| system.available_memory());
+    available.min(group_free().unwrap_or(u64::MAX))
 }
 
 /// What the driver has left for anybody, and what our pools hold without using it.

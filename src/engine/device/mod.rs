@@ -19,7 +19,9 @@ pub mod toolkit;
 use burn::tensor::{DType, Device, FloatDType};
 use protocol::{DeviceKind, DeviceReport, Result, Text, UserError, text};
 
-pub use memory::{memory_free, memory_free_each, memory_in_use, memory_in_use_at_most, resident_bytes};
+pub use memory::{
+    host_memory_free, memory_free, memory_free_each, memory_in_use, memory_in_use_at_most, resident_bytes,
+};
 pub use meter::Meter;
 pub use peak::PeakMeter;
 pub use several::{choose, for_run, on_offer};

@@ -41,7 +41,7 @@ pub fn bench(
     let adapter = methods::attach(&mut model, &wanted.method, &context)?;
     let parameters = model.params.elements();
     let optimizer = Choice::of(&train)?;
-    let mut learner = Learner { model, adapter, optimizer: optimizer.build(&train), updates: 0 };
+    let mut learner = Learner::new(model, adapter, optimizer.build(&train));
     let trainable: u64 = learner.trained_params().map(|(_, param)| param.elements() as u64).sum();
     let batch = made_up_batch(wanted, learner.model.info.vocabulary)?;
     let needs = Needs {

@@ -20,7 +20,7 @@ use crate::models::ModelFolder;
 use crate::nn::Value;
 use crate::optim;
 use crate::runs;
-use crate::train::{EventsLog, Learner, PlanFile, RunFolder, RunState, save_state};
+use crate::train::{EventsLog, Learner, PlanFile, RunFolder, RunState, Snapshot};
 use crate::weights::{open_file, read_f32};
 
 /// A settings file that is larger is none of ours.
@@ -134,7 +134,7 @@ impl<'a> Back<'a> {
         let config = &plan.config;
         let model = ModelFolder::open(&config.model.path, &config.model.overrides)?.into_model();
         let optimizer = optim::build(&config.train)?;
-        let learner = Learner { model, adapter: None, optimizer, updates: 0 };
+        let learner = Learner::new(model, None, optimizer);
         let mut back = Self { from, learner, result: None, checkpoint: None, notes: Vec::new() };
         if from.join(ADAPTER).exists() {
             back.result = Some(back.adapter(&from.join(ADAPTER), plan)?);
@@ -247,7 +247,8 @@ impl<'a> Back<'a> {
             let store = CheckpointStore::new(dir.join("checkpoints"), 1);
             // The run folder says how prompts are made.
             let note = TrainedOn::default();
-            store.save(state.step, extra, |dir| save_state(dir, &self.learner, &state, (&base, &note)))?;
+            let snapshot = Snapshot::of(&mut self.learner, &state, base, note);
+            store.save(state.step, extra, |dir| snapshot.write(dir))?;
         }
         let came = Text::fixed("Trained elsewhere, and imported", "在其他机器上训练后导入");
         EventsLog::new(dir).write(&RunEvent::Notice { text: came });

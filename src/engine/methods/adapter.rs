@@ -10,6 +10,9 @@ use crate::nn::{AdapterView, ParamId, ParamStore, Value};
 pub trait Adapter: AdapterView {
     fn params_mut(&mut self) -> &mut ParamStore;
 
+    /// The same adapter apart from this one. Values are shared until one of the two gets others.
+    fn apart(&self) -> Box<dyn Adapter>;
+
     /// As layers see it.
     fn view(&self) -> &dyn AdapterView;
 

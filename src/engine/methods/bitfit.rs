@@ -1,6 +1,8 @@
 //! BitFit: training of the biases alone (Ben Zaken et al. 2022, arXiv:2106.10199). A model without biases gets some, as
 //! OpenDelta gives them.
 
+use std::sync::Arc;
+
 use burn::tensor::Tensor;
 use protocol::{ParamKind, ParamSpec, Result, Text, UserError};
 use serde_json::{Map, Value as Json, json};
@@ -69,7 +71,7 @@ fn declared(model: &Model, settings: &Map<String, Json>) -> Result<Parts> {
 fn add(parts: &mut Parts, site: &Site) {
     let name = format!("{}.bias", site.path);
     let bias = parts.declare(&site.path, name, &[site.outputs], Decay::No, Initial::Zeros);
-    parts.sites.insert(site.id, Box::new(AddedBias { bias }));
+    parts.sites.insert(site.id, Arc::new(AddedBias { bias }));
     parts.not_mergeable = Some(Text::fixed(
         "it adds biases to matrices that have none, and the model's files have no place for them",
         "它为没有偏置的矩阵添加了偏置，而模型文件中没有相应位置",

@@ -4,6 +4,8 @@
 
 mod hub;
 
+use std::sync::Arc;
+
 use burn::tensor::{DType, Tensor};
 use protocol::{ParamKind, ParamSpec, Result, Text, UserError, text};
 use serde_json::{Map, Value as Json, json};
@@ -211,10 +213,10 @@ fn add(parts: &mut Parts, model: &Model, place: Place, layer: usize, width: usiz
     }
     match (place, output) {
         (Place::Attention, Some(site)) => {
-            parts.sites.insert(site.id, Box::new(bottleneck));
+            parts.sites.insert(site.id, Arc::new(bottleneck));
         }
         _ => {
-            parts.blocks.insert(layer, Box::new(AtBlock { bottleneck, place }));
+            parts.blocks.insert(layer, Arc::new(AtBlock { bottleneck, place }));
         }
     }
 }

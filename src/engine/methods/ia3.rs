@@ -1,6 +1,8 @@
 //! (IA)³: learned factors on keys, values and what the feed-forward layer's last matrix reads (Liu et al. 2022,
 //! arXiv:2205.05638). Formulas and files: PEFT, `tuners/ia3`.
 
+use std::sync::Arc;
+
 use burn::tensor::Tensor;
 use protocol::{ParamKind, ParamSpec, Result, Text};
 use serde_json::{Map, Value as Json, json};
@@ -84,7 +86,7 @@ fn add(parts: &mut Parts, site: &Site, of_inputs: bool) {
         parts.kept += site.outputs;
     }
     let part = Factors { factors, of_inputs, kind: site.kind, weight: site.weight, bias: site.bias };
-    parts.sites.insert(site.id, Box::new(part));
+    parts.sites.insert(site.id, Arc::new(part));
 }
 
 /// By the shape PEFT stores, which tells the two kinds apart: `[1, in]` or `[out, 1]`.

@@ -51,7 +51,7 @@ struct Extended {
 }
 
 /// By base parameter.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Declared {
     rows: BTreeMap<ParamId, NewRows>,
     /// Copies trained whole.
@@ -387,6 +387,15 @@ impl AdapterView for Extended {
 impl Adapter for Extended {
     fn params_mut(&mut self) -> &mut ParamStore {
         self.inner.params_mut()
+    }
+
+    fn apart(&self) -> Box<dyn Adapter> {
+        Box::new(Self {
+            inner: self.inner.apart(),
+            declared: self.declared.clone(),
+            growth: self.growth.clone(),
+            tied: self.tied.clone(),
+        })
     }
 
     fn view(&self) -> &dyn AdapterView {

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use burn::tensor::{Bytes, DType, Device, Int, Tensor, TensorData};
 use protocol::{Result, Text, UserError};
 
 use crate::device_failure;
+use crate::nn::on;
 use crate::weights::{Checkpoint, FileDtype, Planned, ShardPlan, load_tensor};
 
 /// One state tensor.
@@ -16,7 +18,7 @@ pub enum Stored {
     /// `u8` codes.
     Codes(Tensor<1, Int>),
     /// f32 on the host.
-    Host(TensorData),
+    Host(Arc<TensorData>),
 }
 
 impl Stored {
@@ -39,14 +41,14 @@ impl Stored {
         match self {
             Self::Floats(floats) => floats.clone().try_into_data(),
             Self::Codes(codes) => codes.clone().try_into_data(),
-            Self::Host(data) => return Ok(data.clone()),
+            Self::Host(data) => return Ok(data.as_ref().clone()),
         }
         .map_err(|err| device_failure(&err))
     }
 }
 
 /// States by parameter and kind: `model.norm.weight#m`.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Slots {
     on_host: bool,
     stored: BTreeMap<String, Stored>,
@@ -62,7 +64,7 @@ impl Slots {
     pub fn take(&mut self, name: &str, kind: &str, length: usize, device: &Device) -> Tensor<1> {
         match self.stored.remove(&key(name, kind)) {
             Some(Stored::Floats(floats)) => floats,
-            Some(Stored::Host(data)) => Tensor::from_data(data, (device, DType::F32)),
+            Some(Stored::Host(data)) => Tensor::from_data(Arc::unwrap_or_clone(data), (device, DType::F32)),
             Some(Stored::Codes(_)) | None => Tensor::zeros([length], (device, DType::F32)),
         }
     }
@@ -70,8 +72,10 @@ impl Slots {
     /// # Errors
     /// When the device fails on the way to the host.
     pub fn put(&mut self, name: &str, kind: &str, state: Tensor<1>) -> Result<()> {
-        let state =
-            if self.on_host { Stored::Host(Stored::Floats(state).data()?) } else { Stored::Floats(state) };
+        let mut state = Stored::Floats(state);
+        if self.on_host {
+            state = Stored::Host(Arc::new(state.data()?));
+        }
         self.stored.insert(key(name, kind), state);
         Ok(())
     }
@@ -93,11 +97,22 @@ impl Slots {
         for (key, state) in &mut self.stored {
             let device = place(key.rsplit_once('#').map_or(key.as_str(), |(name, _)| name));
             match state {
-                Stored::Floats(floats) => *floats = floats.clone().to_device(&device),
+                Stored::Floats(floats) => *floats = on(floats.clone(), &device),
                 Stored::Codes(codes) => *codes = codes.clone().to_device(&device),
                 Stored::Host(_) => {}
             }
         }
+    }
+
+    /// Bytes of what is on a device other than the host.
+    pub fn device_bytes(&self) -> u64 {
+        let host = Device::flex();
+        let bytes = |stored: &Stored| match stored {
+            Stored::Floats(floats) if floats.device() != host => 4 * stored.len() as u64,
+            Stored::Codes(codes) if codes.device() != host => stored.len() as u64,
+            Stored::Floats(_) | Stored::Codes(_) | Stored::Host(_) => 0,
+        };
+        self.stored.values().map(bytes).sum()
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Stored)> {
@@ -135,7 +150,7 @@ impl Slots {
                 (Some(FileDtype::F32), true) => {
                     let numbers = file.read_f32(name)?;
                     let shape = [numbers.len()];
-                    Stored::Host(TensorData::new(numbers, shape))
+                    Stored::Host(Arc::new(TensorData::new(numbers, shape)))
                 }
                 (Some(FileDtype::F32), false) => {
                     Stored::Floats(load_tensor::<1>(file, name, device, DType::F32)?)

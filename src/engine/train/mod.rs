@@ -25,5 +25,5 @@ pub use head::{CHUNK_BYTES, LEAST_ROWS, chunk_rows};
 pub use layout::{Layout, Place};
 pub use loss_scale::LossScaler;
 pub use run::{Meanwhile, Run, Surroundings};
-pub use state::{RunState, save as save_state};
-pub use step::{Found, Learner, Share, StepResult, StepSettings};
+pub use state::{RunState, Snapshot};
+pub use step::{Found, Learner, Lent, Share, StepResult, StepSettings};

@@ -4,6 +4,7 @@ mod between;
 mod ending;
 mod guard;
 mod loading;
+mod saving;
 mod wishes;
 
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use protocol::{
     StepMetrics, StopReason, Text,
 };
 
+use self::saving::Writing;
 use super::clock::Clock;
 use super::events_log::EventsLog;
 use super::folder::{PlanFile, RunFolder};
@@ -50,6 +52,7 @@ pub struct Run<'a> {
     peak: PeakMeter,
     /// Seconds of earlier sessions.
     seconds_before: f64,
+    writing: Option<Writing>,
     _lock: RunLock,
 }
 
@@ -176,6 +179,7 @@ impl<'a> Run<'a> {
             began: Instant::now(),
             pace: None,
             seconds_before: 0.0,
+            writing: None,
             _lock: lock,
         })
     }

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Device, Tensor};
+use crossbeam_channel::Sender;
 use data::Position;
 use protocol::{Result, Text, UserError};
 use serde::{Deserialize, Serialize};
@@ -10,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::loss_scale::LossScaler;
 use super::step::Learner;
 use crate::files::{AtomicFile, Recovered};
-use crate::methods::{TrainedOn, load_adapter};
+use crate::methods::{Adapter, TrainedOn, load_adapter};
 use crate::nn::{Param, Value};
+use crate::optim::Slots;
 use crate::weights::{load_tensor, open_file, write_params};
 
 const ADAPTER: &str = "adapter";
@@ -91,32 +93,81 @@ impl RunState {
     }
 }
 
-/// Writes a checkpoint's files into `dir`; `note` goes beside the adapter.
-///
-/// # Errors
-/// When a file cannot be written, or the device fails.
-pub fn save(dir: &Path, learner: &Learner, state: &RunState, (base, note): (&str, &TrainedOn)) -> Result<()> {
-    if let Some(adapter) = &learner.adapter {
-        let folder = dir.join(ADAPTER);
-        std::fs::create_dir_all(&folder)
-            .map_err(|err| UserError::io(Text::fixed("write the checkpoint", "写入检查点"), &folder, &err))?;
-        adapter.save(&folder, base)?;
-        note.write(&folder)?;
+/// What a checkpoint holds, apart from the learner, which can go on meanwhile: values are shared with it, and lent.
+pub struct Snapshot {
+    adapter: Option<Box<dyn Adapter>>,
+    /// Trained parameters of the model itself.
+    own: Vec<Param>,
+    slots: Slots,
+    state: RunState,
+    base: String,
+    note: TrainedOn,
+    /// Last, so that everything else has been let go when the learner hears of it.
+    _lent: Sender<()>,
+}
+
+impl Snapshot {
+    /// `note` goes beside the adapter, whose files name the model's path `base`.
+    pub fn of(learner: &mut Learner, state: &RunState, base: String, note: TrainedOn) -> Self {
+        let trained = learner.model.params.iter().filter(|(_, param)| param.trainable);
+        Self {
+            adapter: learner.adapter.as_ref().map(|adapter| adapter.apart()),
+            own: trained.map(|(_, param)| param.clone()).collect(),
+            slots: learner.optimizer.slots.clone(),
+            state: state.clone(),
+            base,
+            note,
+            _lent: learner.lent.lend(),
+        }
     }
-    let own: Vec<(String, &Param)> = learner
-        .model
-        .params
-        .iter()
-        .filter(|(_, param)| param.trainable)
-        .map(|(_, param)| (param.name.clone(), param))
-        .collect();
-    if !own.is_empty() {
-        write_params(dir, TRAINED, &own)?;
+
+    /// Bytes of what is on a device, in f32.
+    pub fn device_bytes(&self) -> u64 {
+        let adapter = self.adapter.iter().flat_map(|adapter| adapter.params().iter().map(|(_, param)| param));
+        let away = self.own.iter().chain(adapter).filter(|param| !is_on_host(&param.value));
+        away.map(|param| 4 * param.elements() as u64).sum::<u64>() + self.slots.device_bytes()
     }
-    learner.optimizer.slots.write(dir, OPTIMIZER)?;
-    let json = serde_json::to_vec_pretty(state)
-        .map_err(|err| UserError::failure(Text::new(err.to_string(), err.to_string())))?;
-    AtomicFile::write(&dir.join(STATE), &json)
+
+    /// Brings everything to the host, where any thread may read it.
+    pub fn bring_to_host(&mut self) {
+        let host = Device::flex();
+        let adapter = self.adapter.iter_mut().flat_map(|adapter| adapter.params_mut().iter_mut());
+        for param in self.own.iter_mut().chain(adapter) {
+            param.value = std::mem::replace(&mut param.value, Value::Absent).on(&host);
+        }
+        self.slots.settle(|_| host.clone());
+    }
+
+    /// Writes the files of a checkpoint into `dir`.
+    ///
+    /// # Errors
+    /// When a file cannot be written, or the device fails.
+    pub fn write(self, dir: &Path) -> Result<()> {
+        if let Some(adapter) = &self.adapter {
+            let folder = dir.join(ADAPTER);
+            std::fs::create_dir_all(&folder).map_err(|err| {
+                UserError::io(Text::fixed("write the checkpoint", "写入检查点"), &folder, &err)
+            })?;
+            adapter.save(&folder, &self.base)?;
+            self.note.write(&folder)?;
+        }
+        let own: Vec<(String, &Param)> = self.own.iter().map(|param| (param.name.clone(), param)).collect();
+        if !own.is_empty() {
+            write_params(dir, TRAINED, &own)?;
+        }
+        self.slots.write(dir, OPTIMIZER)?;
+        let json = serde_json::to_vec_pretty(&self.state)
+            .map_err(|err| UserError::failure(Text::new(err.to_string(), err.to_string())))?;
+        AtomicFile::write(&dir.join(STATE), &json)
+    }
+}
+
+fn is_on_host(value: &Value) -> bool {
+    match value {
+        Value::Vector(vector) => vector.device() == Device::flex(),
+        Value::Matrix(matrix) => matrix.device() == Device::flex(),
+        Value::Packed(_) | Value::Elsewhere(_) | Value::Absent => true,
+    }
 }
 
 /// Puts a checkpoint's values into a learner that was set up from the same run file.

@@ -1,6 +1,7 @@
 //! One optimizer step: micro-batches, clipping, update.
 
 use burn::tensor::{DType, Tensor};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use data::Batch;
 use protocol::config::TrainConfig;
 use protocol::{Control, Result};
@@ -20,6 +21,30 @@ pub struct Learner {
     pub optimizer: Optimizer,
     /// Updates that were applied.
     pub updates: u32,
+    pub lent: Lent,
+}
+
+/// What is trained, lent to somebody who reads it. It is waited for before an update: so nobody sees half of one, and
+/// the update works in place instead of on a second copy of everything.
+#[derive(Debug, Default)]
+pub struct Lent(Option<Receiver<()>>);
+
+impl Lent {
+    /// Lends once more; what comes back is dropped by the borrower.
+    pub fn lend(&mut self) -> Sender<()> {
+        self.wait();
+        let (back, waited) = bounded(0);
+        self.0 = Some(waited);
+        back
+    }
+
+    /// Waits until it is back.
+    fn wait(&mut self) {
+        if let Some(waited) = self.0.take() {
+            // Nothing is ever sent: the end of the other side is the sign.
+            waited.recv().unwrap_or_default();
+        }
+    }
 }
 
 /// Settings of a step that a run file fixes.
@@ -57,6 +82,10 @@ pub struct StepResult {
 }
 
 impl Learner {
+    pub fn new(model: Model, adapter: Option<Box<dyn Adapter>>, optimizer: Optimizer) -> Self {
+        Self { model, adapter, optimizer, updates: 0, lent: Lent::default() }
+    }
+
     /// Trains on the micro-batches of one step, numbered from 0, whole or in pieces. None if the user stopped: nothing was
     /// changed.
     ///
@@ -133,6 +162,7 @@ impl Learner {
         lr: f64,
         settings: &StepSettings,
     ) -> Result<()> {
+        self.lent.wait();
         self.updates += 1;
         let scale = if settings.max_grad_norm > 0.0 {
             // torch.nn.utils.clip_grad_norm_: max / (norm + 1e-6), at most 1.

@@ -155,7 +155,7 @@ fn everything_trained_is_f32_before_and_after_an_update() {
         let mut model = load_in(&base.join("model"), &chosen().device, dtype);
         let adapter = methods::attach(&mut model, &method, &Attach { seed: 0, learning_rate: 1e-6 }).unwrap();
         let optimizer = optim::build(&train).unwrap();
-        let mut learner = Learner { model, adapter, optimizer, updates: 0 };
+        let mut learner = Learner::new(model, adapter, optimizer);
         let trained = |learner: &Learner| -> Vec<(String, Option<DType>, Vec<f32>)> {
             let params = learner.trained_params();
             params

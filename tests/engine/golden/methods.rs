@@ -171,7 +171,7 @@ impl Case {
             Kept::Trained | Kept::Encoder => self.attached(&mut model, adapter),
         };
         let optimizer = optim::build(&config).unwrap();
-        let mut learner = Learner { model, adapter, optimizer, updates: 0 };
+        let mut learner = Learner::new(model, adapter, optimizer);
         self.scale_rates(&mut learner);
         learner
     }

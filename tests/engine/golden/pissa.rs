@@ -39,7 +39,7 @@ impl Case {
         let adapter = methods::attach(&mut model, &method, &Attach { seed: 5, learning_rate: 1e-3 }).unwrap();
         let config = train_config(&self.train["hyperparameters"]);
         let optimizer = optim::build(&config).unwrap();
-        Learner { model, adapter, optimizer, updates: 0 }
+        Learner::new(model, adapter, optimizer)
     }
 }
 

@@ -33,7 +33,7 @@ fn learner(dir: &Path, method: &MethodConfig, train: &TrainConfig) -> Learner {
     let folder = ModelFolder::open(dir, &Map::new()).unwrap();
     let mut model = folder.load(&Device::flex(), DType::F32, &mut |_, _| {}).unwrap();
     let adapter = methods::attach(&mut model, method, &Attach { seed: 0, learning_rate: RATE }).unwrap();
-    Learner { model, adapter, optimizer: engine::optim::build(train).unwrap(), updates: 0 }
+    Learner::new(model, adapter, engine::optim::build(train).unwrap())
 }
 
 /// The first worker's learner and `count` workers, each with a learner of its own that was begun otherwise: what they

@@ -18,5 +18,6 @@ mod recipes;
 mod refused;
 mod resume;
 mod samples;
+mod saving;
 pub mod support;
 mod wishes;

@@ -69,6 +69,7 @@ fn refused(model: &Model) -> UserError {
 }
 
 /// A soft prompt and what makes it.
+#[derive(Clone)]
 pub struct FrontAdapter {
     pub params: ParamStore,
     pub encoder: Encoder,
@@ -168,6 +169,10 @@ impl AdapterView for FrontAdapter {
 impl Adapter for FrontAdapter {
     fn params_mut(&mut self) -> &mut ParamStore {
         &mut self.params
+    }
+
+    fn apart(&self) -> Box<dyn Adapter> {
+        Box::new(self.clone())
     }
 
     fn view(&self) -> &dyn AdapterView {

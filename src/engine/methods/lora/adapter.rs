@@ -11,6 +11,7 @@ use crate::methods::Adapter;
 use crate::nn::{AdapterView, ParamId, ParamStore, SiteAdapter, SiteId, Space, Value};
 
 /// A LoRA adapter on one model.
+#[derive(Clone)]
 pub struct LoraAdapter {
     pub(super) params: ParamStore,
     pub(super) sites: BTreeMap<SiteId, LoraSite>,
@@ -87,6 +88,10 @@ impl AdapterView for LoraAdapter {
 impl Adapter for LoraAdapter {
     fn params_mut(&mut self) -> &mut ParamStore {
         &mut self.params
+    }
+
+    fn apart(&self) -> Box<dyn Adapter> {
+        Box::new(self.clone())
     }
 
     fn view(&self) -> &dyn AdapterView {

@@ -4,6 +4,7 @@ mod files;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use burn::tensor::{Device, FloatDType};
 use protocol::{Result, TargetReport, Text};
@@ -31,10 +32,11 @@ pub trait SitePart: SiteAdapter {
 }
 
 /// New parameters beside a frozen model, and where each of them works.
+#[derive(Clone)]
 pub struct Parts {
     pub params: ParamStore,
-    pub sites: BTreeMap<SiteId, Box<dyn SitePart>>,
-    pub blocks: BTreeMap<usize, Box<dyn BlockAdapter>>,
+    pub sites: BTreeMap<SiteId, Arc<dyn SitePart>>,
+    pub blocks: BTreeMap<usize, Arc<dyn BlockAdapter>>,
     /// Base parameter → the trained copy of it.
     replacements: BTreeMap<ParamId, ParamId>,
     /// `adapter_config.json`, without the base's path.
@@ -149,13 +151,17 @@ impl AdapterView for Parts {
     }
 
     fn block(&self, layer: usize) -> Option<&dyn BlockAdapter> {
-        self.blocks.get(&layer).map(Box::as_ref)
+        self.blocks.get(&layer).map(Arc::as_ref)
     }
 }
 
 impl Adapter for Parts {
     fn params_mut(&mut self) -> &mut ParamStore {
         &mut self.params
+    }
+
+    fn apart(&self) -> Box<dyn Adapter> {
+        Box::new(self.clone())
     }
 
     fn view(&self) -> &dyn AdapterView {

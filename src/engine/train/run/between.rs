@@ -1,4 +1,4 @@
-//! What happens between two steps: evaluations, samples, checkpoints.
+//! What happens between two steps: evaluations and samples, and when a checkpoint is due.
 
 use protocol::{EvalMetrics, Prompt, Result, RunEvent, SampleMetrics, Text};
 
@@ -6,7 +6,6 @@ use super::Run;
 use crate::generate::{Speaker, sample_prompt, sample_settings};
 use crate::methods::Adapter;
 use crate::train::evaluate::Evaluation;
-use crate::train::state;
 use crate::train::step::Learner;
 
 /// What an evaluation found. Told when all of it is there: what a stop breaks off is done again as a whole.
@@ -22,7 +21,8 @@ impl Run<'_> {
     }
 
     /// Evaluation and checkpoints when they are due or wished for.
-    pub(super) fn between_steps(&mut self, learner: &Learner) -> Result<()> {
+    pub(super) fn between_steps(&mut self, learner: &mut Learner) -> Result<()> {
+        self.look_for_checkpoint()?;
         let mut improved = false;
         // A due evaluation is what was wished for, too.
         let wished = self.control.take_evaluate_now();
@@ -161,20 +161,6 @@ impl Run<'_> {
             self.log.write(&sample.clone().into())?;
             self.tell(RunEvent::Sampled { sample });
         }
-        Ok(())
-    }
-
-    pub(super) fn save(&mut self, learner: &Learner) -> Result<()> {
-        self.state.seconds = self.seconds_before + self.began.elapsed().as_secs_f64();
-        let extra =
-            serde_json::json!({ "version": env!("CARGO_PKG_VERSION"), "eval_loss": self.state.last_eval });
-        let base = self.plan.config.model.path.display().to_string();
-        let note = self.plan.note(learner.model.quantization);
-        let (state, step) = (&self.state, self.state.step);
-        let dir = self.store.save(step, extra, |dir| state::save(dir, learner, state, (&base, &note)))?;
-        let best = if self.plan.config.train.keep_best { self.state.best_step } else { None };
-        self.store.prune(best)?;
-        self.tell(RunEvent::Saved { step, dir });
         Ok(())
     }
 }

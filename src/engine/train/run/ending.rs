@@ -10,6 +10,7 @@ use crate::train::step::Learner;
 impl Run<'_> {
     /// Writes the result: the adapter, or the whole model after full fine-tuning.
     pub(super) fn finish(&mut self, mut learner: Learner, reason: StopReason) -> Result<Outcome> {
+        self.wait_for_checkpoint()?;
         if let (true, Some(best)) = (self.plan.config.train.keep_best, self.state.best_step)
             && best != self.state.step
         {

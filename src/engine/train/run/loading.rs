@@ -175,7 +175,7 @@ impl Recipe {
         let train = &self.config.train;
         let context = Attach { seed: train.seed, learning_rate: train.learning_rate };
         let adapter = methods::attach(&mut model, &self.config.method, &context)?;
-        let mut learner = Learner { model, adapter, optimizer: self.optimizer.build(train), updates: 0 };
+        let mut learner = Learner::new(model, adapter, self.optimizer.build(train));
         learner.settle();
         Ok(learner)
     }

@@ -7,13 +7,15 @@ use crate::train::step::Learner;
 
 impl Run<'_> {
     /// Stop and pause save first, so that nothing is lost by them.
-    pub(super) fn asked_to_end(&mut self, learner: &Learner) -> Result<Option<Ending>> {
+    pub(super) fn asked_to_end(&mut self, learner: &mut Learner) -> Result<Option<Ending>> {
         if self.control.stop_wanted() {
             self.save(learner)?;
+            self.wait_for_checkpoint()?;
             return Ok(Some(Ending::Stopped));
         }
         if self.control.pause_wanted() {
             self.save(learner)?;
+            self.wait_for_checkpoint()?;
             return Ok(Some(Ending::Paused));
         }
         Ok(None)
