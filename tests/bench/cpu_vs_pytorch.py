@@ -5,7 +5,8 @@
 makes a Llama of 60 M parameters with random weights, a LoRA (r = 8 on all linear layers; `--method full` trains all
 weights instead) and rows of tokens; trains each side on the same files (f32, batch 4 × 256, AdamW, the same order) in a process of its own, in turn (A B C A B
 C); and prints tokens/s, peak memory, time to the first step and the difference of the losses step by step. All times are
-taken from outside, by the arrival of each side's step lines. Needs torch, transformers and peft (`--python`).
+taken from outside, by the arrival of each side's step lines. `--steps 6` is enough for a look: three warm up, three count.
+Needs torch, transformers and peft (`--python`).
 """
 
 import argparse

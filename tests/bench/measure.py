@@ -24,6 +24,7 @@ class Measured:
     peak_rss: int  # bytes: VmHWM, mapped files included
     peak_anonymous: int  # bytes: the most RssAnon seen, i.e. without mapped files
     lines: list = field(default_factory=list)  # (time seen, object) of each step line
+    cpu_seconds: list = field(default_factory=list)  # CPU time of the process when each of them was seen
     extra: list = field(default_factory=list)  # other JSON lines, e.g. a trainer's own memory figures
 
     def losses(self):
@@ -36,6 +37,10 @@ class Measured:
         """Wall time between the arrivals of successive step lines; one fewer than there are steps."""
         times = [seen for seen, _ in self.lines]
         return [after - before for before, after in zip(times, times[1:])]
+
+    def cpu_seconds_of_steps(self):
+        """CPU time, of all threads, between the arrivals of successive step lines."""
+        return [after - before for before, after in zip(self.cpu_seconds, self.cpu_seconds[1:])]
 
     def tokens_per_second(self, tokens_a_step, warmup):
         """Over the whole window after `warmup` steps, by the arrival of the lines."""
@@ -82,6 +87,16 @@ def memory_of(pid):
     return found["VmHWM"], found["RssAnon"]
 
 
+def cpu_time_of(pid):
+    """CPU seconds of a live process, of all its threads; NaN when it has gone."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
+            user, system = stat.read().rpartition(")")[2].split()[11:13]
+    except (FileNotFoundError, ProcessLookupError):
+        return float("nan")
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 def run_measured(arm, command, metrics, log, env=None, cpus=None, time_limit=3600.0):
     """Runs `command`, which writes step lines to the file `metrics`; its output goes to the file `log`."""
     tail, seen = Tail(metrics), Measured(arm, -1, 0.0, 0, 0)
@@ -97,7 +112,7 @@ def run_measured(arm, command, metrics, log, env=None, cpus=None, time_limit=360
                 child.send_signal(signal.SIGKILL)
                 child.wait()
     seen.seconds = time.monotonic() - start
-    collect(tail, seen, start)
+    collect(tail, seen, start, child.pid)
     if seen.exit_code != 0:
         with open(log, encoding="utf-8", errors="replace") as said:
             raise SystemExit(f"{arm} ended with {seen.exit_code}: {' '.join(map(str, command))}\n{said.read()[-4000:]}")
@@ -110,7 +125,7 @@ def watch(child, tail, seen, start, time_limit):
         high, anonymous = memory_of(child.pid)
         seen.peak_rss = max(seen.peak_rss, high)
         seen.peak_anonymous = max(seen.peak_anonymous, anonymous)
-        collect(tail, seen, start)
+        collect(tail, seen, start, child.pid)
         pid, status, usage = os.wait4(child.pid, os.WNOHANG)
         if pid:
             child.returncode = os.waitstatus_to_exitcode(status)
@@ -121,13 +136,14 @@ def watch(child, tail, seen, start, time_limit):
         time.sleep(POLL_SECONDS)
 
 
-def collect(tail, seen, start):
+def collect(tail, seen, start, pid):
     """Sorts new lines into steps and the rest."""
     for line in tail.read():
         if "kind" in line:
             seen.extra.append(line)
         else:
             seen.lines.append((time.monotonic() - start, line))
+            seen.cpu_seconds.append(cpu_time_of(pid))
 
 
 def spread(values):

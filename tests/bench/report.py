@@ -22,11 +22,13 @@ def speed_table(results, work, warmup):
         speeds = [seen.tokens_per_second(work.tokens_a_step, warmup) for seen, _ in runs]
         medians[arm] = statistics.median(speeds)
         steps = [second for seen, _ in runs for second in seen.seconds_of_steps()[warmup - 1:]]
+        cpu = [second for seen, _ in runs for second in seen.cpu_seconds_of_steps()[warmup - 1:] if second == second]
         rows.append([arm, spread(speeds), spread([seen.claimed_tokens_per_second(warmup) for seen, _ in runs]),
                      f"{statistics.median(steps):.3f} / {percentile(steps, 0.95):.3f}",
+                     f"{statistics.median(cpu):.2f}" if cpu else "-",
                      mib(max(seen.peak_rss for seen, _ in runs)), mib(max(seen.peak_anonymous for seen, _ in runs)),
                      spread([seen.time_to_first_step() for seen, _ in runs])])
-    head = ["side", "tokens/s (seen from outside)", "tokens/s (its own figure)", "step s, median / p95",
+    head = ["side", "tokens/s (seen from outside)", "tokens/s (its own figure)", "step s, median / p95", "CPU s a step",
             "peak RSS MiB", "of it anonymous MiB", "first step after s"]
     return table(head, rows), medians
 
