@@ -94,14 +94,24 @@ impl Apply<'_> {
         }
         let command = HubCommand::Search { hub: hub.hub().to_owned(), kind: hub.kind(), text };
         let request = self.ask_hub(command);
+        self.forget_failure();
         self.state.hub.card.clear();
         self.state.hub.hits.ask(request);
+    }
+
+    /// Why an earlier download failed is of no interest any more.
+    fn forget_failure(&mut self) {
+        let download = &mut self.state.hub.download;
+        if !download.is_pending() {
+            download.clear();
+        }
     }
 
     fn look(&mut self, text: String) {
         let hub = &self.state.hub;
         let command = HubCommand::Look { hub: hub.hub().to_owned(), kind: hub.kind(), text };
         let request = self.ask_hub(command);
+        self.forget_failure();
         self.state.hub.card.clear();
         self.state.hub.card.ask(request);
     }
