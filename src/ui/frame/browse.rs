@@ -41,9 +41,11 @@ fn body(ui: &mut Ui, ctx: &PanelCtx<'_>, browse: &Browse) {
     ui.horizontal_top(|ui| {
         places(ui, ctx, browse, height);
         ui.add_space(4.0);
-        well(ui, |ui| {
-            ui.set_height(height - 16.0);
-            entries(ui, ctx, browse);
+        ui.vertical(|ui| {
+            well(ui, |ui| {
+                ui.set_height(height - 16.0);
+                entries(ui, ctx, browse);
+            });
         });
     });
     if browse.pick == Pick::Save {

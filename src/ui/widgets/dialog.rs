@@ -78,9 +78,9 @@ impl<'a> Dialog<'a> {
                 });
             }
             None => {
-                let area =
-                    ScrollArea::vertical().id_salt(self.id).max_height(most).auto_shrink([false, true]);
-                area.show(ui, body);
+                // What the window has room for, and not what the dialog had in the frame before.
+                let area = ScrollArea::vertical().id_salt(self.id).max_height(most).min_scrolled_height(most);
+                area.auto_shrink([false, true]).show(ui, body);
             }
         }
     }

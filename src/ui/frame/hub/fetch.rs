@@ -1,6 +1,6 @@
 //! Looking for a repository.
 
-use egui::{Align, Context, Key, Label, Layout, RichText, ScrollArea, Ui};
+use egui::{Align, Context, Key, Label, Layout, RichText, ScrollArea, Ui, Vec2};
 use protocol::{RepoHit, RepoKind};
 
 use super::{WIDTH, card, push};
@@ -15,6 +15,8 @@ use crate::words::hub as words;
 
 /// Of the body: enough for a card with its files, and the same while one searches.
 const HEIGHT: f32 = 470.0;
+/// Of the row that asks.
+const ROW: f32 = 30.0;
 
 /// Whether it is to be closed.
 pub fn ui(egui: &Context, ctx: &PanelCtx<'_>, kind: RepoKind) -> bool {
@@ -47,7 +49,9 @@ fn found(ui: &mut Ui, ctx: &PanelCtx<'_>, height: f32) {
     }
     match (&hub.card.value, &hub.hits.value) {
         _ if hub.card.is_pending() || hub.hits.is_pending() => drop(hint(ui, ctx.t(&words::ASKING))),
-        (Some(card), _) => card::ui(ui, ctx, card),
+        (Some(card), _) => {
+            ui.add_enabled_ui(!hub.download.is_pending(), |ui| card::ui(ui, ctx, card));
+        }
         (None, Some(hits)) if !hits.is_empty() => hits.iter().for_each(|hit| one(ui, ctx, hit)),
         (None, hits) if hub.card.error.is_none() && hub.hits.error.is_none() => {
             let help = if hits.is_some() { &words::NOTHING_HELP } else { &words::FETCH_HELP };
@@ -63,8 +67,10 @@ fn found(ui: &mut Ui, ctx: &PanelCtx<'_>, height: f32) {
 fn asking(ui: &mut Ui, ctx: &PanelCtx<'_>) {
     let hub = &ctx.state.hub;
     let enabled = !hub.download.is_pending();
+    let row = Vec2::new(ui.available_width(), ROW);
     ui.add_enabled_ui(enabled, |ui| {
-        ui.horizontal(|ui| {
+        ui.allocate_ui_with_layout(row, Layout::left_to_right(Align::Center), |ui| {
+            ui.set_min_height(ROW);
             let hubs = &ctx.state.engine.catalog.hubs;
             let choices: Vec<_> = hubs.iter().map(|known| (known.id.as_str(), ctx.t(&known.name))).collect();
             if let Some(id) = segmented(ui, hub.hub(), &choices) {
