@@ -15,7 +15,7 @@ use super::screen::Screen;
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("what").required(true).args(["model", "shape"]))]
 pub struct Flags {
-    /// Model folder in Hugging Face's layout
+    /// Model folder in Hugging Face's layout, or hf:org/name@revision
     #[arg(long, value_name = "DIR")]
     pub model: Option<PathBuf>,
     /// A made-up model in the shape of a published one

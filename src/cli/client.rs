@@ -10,6 +10,7 @@ use protocol::{Command, Event, Outcome, RequestId, Result, RunEvent, Text, UserE
 
 use super::flags::Common;
 use super::folders;
+use super::hub;
 use super::interrupt::Interrupt;
 use super::screen::Screen;
 
@@ -42,6 +43,8 @@ pub struct Client {
 struct Engine {
     handle: EngineHandle,
     interrupt: Interrupt,
+    /// What is to be said of the device, once something is computed.
+    note: Option<Text>,
 }
 
 impl Client {
@@ -54,7 +57,8 @@ impl Client {
         &self.device
     }
 
-    /// Makes a request and draws its events until it ends.
+    /// Makes a request and draws its events until it ends. Models and datasets that it names by their place on a hub are
+    /// fetched first.
     ///
     /// # Errors
     /// Whatever the engine says went wrong. Otherwise the exit code: a finished request can still
@@ -67,14 +71,17 @@ impl Client {
     ) -> Result<u8> {
         self.last_request += 1;
         let request = RequestId(self.last_request);
+        let mut command = command(request);
+        hub::fetch(&mut command, self, screen)?;
         let engine = match self.engine.take() {
             Some(engine) => self.engine.insert(engine),
             None => self.engine.insert(Engine::start(self.device.clone())?),
         };
         engine.handle.control.reset();
         engine.interrupt.work_begins();
-        engine.handle.send(command(request));
-        let end = engine.follow(request, view, screen);
+        let computes = !matches!(command, Command::Hub { .. });
+        engine.handle.send(command);
+        let end = engine.follow(request, computes, view, screen);
         engine.interrupt.work_ended();
         screen.clear_progress();
         end
@@ -101,14 +108,26 @@ impl Engine {
         })?;
         let options = EngineOptions { device, runs_dir: folders::runs(), log_dir: folders::logs() };
         // This client waits on the channel, so nobody needs waking.
-        Ok(Self { handle: engine::spawn(options, Arc::new(|| {})), interrupt })
+        Ok(Self { handle: engine::spawn(options, Arc::new(|| {})), interrupt, note: None })
     }
 
-    fn follow(&self, request: RequestId, view: &mut dyn View, screen: &mut Screen) -> Result<u8> {
+    fn follow(
+        &mut self,
+        request: RequestId,
+        computes: bool,
+        view: &mut dyn View,
+        screen: &mut Screen,
+    ) -> Result<u8> {
         let mut stopping = false;
         loop {
+            if let Some(note) = self.note.take_if(|_| computes) {
+                screen.tell(&note);
+            }
             match self.handle.events.recv_timeout(HEED_EVERY) {
-                Ok(event) if concerns(&event, request) => {
+                Ok(mut event) if concerns(&event, request) => {
+                    if let (Event::Ready { device, .. }, false) = (&mut event, computes) {
+                        self.note = device.note.take();
+                    }
                     if let Some(end) = show(event, view, screen) {
                         return end;
                     }

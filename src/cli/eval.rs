@@ -22,7 +22,7 @@ pub struct Flags {
     /// The questions: a folder or file in the suite's published layout, or any dataset where it is about one's own
     #[arg(long, value_name = "DIR", required_unless_present = "list")]
     pub data: Option<PathBuf>,
-    /// Model folder in Hugging Face's layout
+    /// Model folder in Hugging Face's layout, or hf:org/name@revision
     #[arg(long, value_name = "DIR", required_unless_present = "list")]
     pub model: Option<PathBuf>,
     /// Adapter folder in PEFT's layout; may be given again where several adapters are of use

@@ -15,7 +15,7 @@ use super::{format, values};
 
 #[derive(Debug, Args)]
 pub struct Flags {
-    /// Model folder in Hugging Face's layout, or a GGUF file
+    /// Model folder in Hugging Face's layout, hf:org/name@revision, or a GGUF file
     #[arg(long, value_name = "DIR")]
     pub model: PathBuf,
     /// Adapter folder in PEFT's layout; may be given again where several adapters are of use

@@ -2,6 +2,7 @@
 
 use protocol::{Event, Language, Place, Remedy, Text, UserError, text};
 
+use super::format::printable;
 use super::screen::Screen;
 
 /// How many details are printed; with `--json` all are.
@@ -39,7 +40,8 @@ fn describe(error: &UserError, language: Language) -> String {
             Language::Chinese => format!("  位置：{}", chinese_place(&error.place)),
         });
     }
-    lines.join("\n")
+    // Names and the words of others may hold what a terminal takes for orders.
+    printable(&lines.join("\n"))
 }
 
 fn more(error: &UserError) -> Option<Text> {

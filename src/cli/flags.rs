@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use protocol::{Language, ModelRef, Result, Sampling, Text, UserError};
+use protocol::{Language, ModelRef, RepoRef, Result, Sampling, Text, UserError};
 use serde_json::{Map, Value};
 
 use super::values;
@@ -41,7 +41,7 @@ impl From<Lang> for Language {
 /// A model to run, with adapters on it.
 #[derive(Clone, Debug, Args)]
 pub struct ModelFlags {
-    /// Model folder in Hugging Face's layout
+    /// Model folder in Hugging Face's layout, or hf:org/name@revision
     #[arg(long, value_name = "DIR")]
     pub model: PathBuf,
     /// Adapter folder in PEFT's layout; may be given again where several adapters are of use
@@ -98,8 +98,12 @@ pub fn model_ref(
     Ok(ModelRef { path: absolute(path)?, adapters, dtype, overrides, ..ModelRef::default() })
 }
 
-/// The same path from the root, so that it means the same to the worker. Nothing is looked up.
+/// The same path from the root, so that it means the same to the worker. Nothing is looked up, and a word for a
+/// repository of a hub stays one.
 pub fn absolute(path: &Path) -> Result<PathBuf> {
+    if RepoRef::word(path).is_some() {
+        return Ok(path.to_owned());
+    }
     std::path::absolute(path).map_err(|err| {
         UserError::bad_input(Text::new(
             format!("A path cannot be used: {err}"),

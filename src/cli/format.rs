@@ -105,6 +105,8 @@ fn trimmed(table: &Table) -> String {
 pub fn printable(text: &str) -> String {
     let shown = |c: char| match c {
         '\n' | '\t' => c,
+        // Nor what turns the direction of writing round, so that a name reads as another.
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => char::REPLACEMENT_CHARACTER,
         _ if c.is_control() => char::REPLACEMENT_CHARACTER,
         _ => c,
     };
@@ -132,6 +134,7 @@ mod tests {
 
     #[test]
     fn escapes_do_not_reach_the_terminal() {
+        assert_eq!(printable("a\u{202e}b\u{2069}"), "a\u{fffd}b\u{fffd}");
         assert_eq!(printable("a\x1b[31m\r\n\t我"), "a\u{fffd}[31m\u{fffd}\n\t我");
     }
 

@@ -72,7 +72,7 @@ const FLAGS: [(&str, &str); 115] = [
     ("json", "在标准输出以 JSON 行打印引擎事件；日志输出到标准错误"),
     ("device", "计算设备：auto、cpu、cuda:N；cuda:0,cuda:1 共同训练"),
     ("lang", "消息语言（默认由 LANG 决定）"),
-    ("model", "Hugging Face 格式的模型文件夹"),
+    ("model", "Hugging Face 格式的模型文件夹，或 hf:org/name@版本"),
     ("adapter", "PEFT 格式的适配器文件夹；可多次指定"),
     ("weights", "各适配器同时起作用时的权重；负数表示减去该任务"),
     ("merged", "将适配器并入已加载的矩阵：回答更快，不写任何文件"),

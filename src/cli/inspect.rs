@@ -12,7 +12,7 @@ use super::screen::Screen;
 
 #[derive(Debug, Args)]
 pub struct Flags {
-    /// Model folder in Hugging Face's layout
+    /// Model folder in Hugging Face's layout, or hf:org/name@revision
     pub model: PathBuf,
     #[command(flatten)]
     pub overrides: OverrideFlags,

@@ -13,7 +13,7 @@ use super::screen::Screen;
 
 #[derive(Debug, Args)]
 pub struct Flags {
-    /// Model folder in Hugging Face's layout
+    /// Model folder in Hugging Face's layout, or hf:org/name@revision
     #[arg(long, value_name = "DIR")]
     pub model: PathBuf,
     /// Text file with a new token a line

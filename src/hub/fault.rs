@@ -3,7 +3,6 @@
 use std::error::Error;
 use std::time::Duration;
 
-use hf_hub::HFError;
 use protocol::{Secret, Text, UserError, text};
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
@@ -96,26 +95,12 @@ impl Fault {
         Self::refused(status, gated, &words, wait.map(Duration::from_secs), asked)
     }
 
-    /// What Hugging Face's own crate says went wrong.
-    pub fn of_hf(err: HFError, asked: &Asked<'_>) -> Self {
-        let (context, wait) = match err {
-            HFError::Request { source, .. } => return Self::transport(source, asked),
-            HFError::RateLimited { context, retry_after } => (context, retry_after),
-            HFError::Http { context }
-            | HFError::AuthRequired { context }
-            | HFError::Forbidden { context }
-            | HFError::Conflict { context }
-            | HFError::RepoNotFound { context: Some(context), .. }
-            | HFError::RevisionNotFound { context: Some(context), .. }
-            | HFError::EntryNotFound { context: Some(context), .. } => (context, None),
-            err => {
-                let words = covered(&err.to_string(), asked.token);
-                return Self::soon(unreadable(asked).detail(shortened(&words)));
-            }
-        };
-        let gated = context.error_code.as_deref() == Some("GatedRepo");
-        let words = context.server_message.clone().unwrap_or_default();
-        Self::refused(context.status, gated, &words, wait, asked)
+    /// A refusal in the hub's own words, with no status that says more.
+    pub fn refused_with(words: &str, asked: &Asked<'_>) -> Self {
+        let (hub, zh) = (asked.hub, &asked.hub.zh);
+        let words = shortened(&covered(words, asked.token));
+        let error = UserError::failure(text!("{hub} refuses this", "{zh} 拒绝了该请求"));
+        Self::last(error.at_item(asked.what.clone()).detail(words))
     }
 
     fn refused(

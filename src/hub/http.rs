@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::{Duration, SystemTime};
 
 use protocol::{Secret, Text, UserError, text};
-use reqwest::header::{AUTHORIZATION, HeaderValue};
+use reqwest::header::{AUTHORIZATION, COOKIE, HeaderValue};
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
@@ -92,13 +92,28 @@ impl Line {
     /// A request with the token, if it goes to the hub itself.
     pub fn request(&self, method: Method, url: &Url) -> RequestBuilder {
         let request = self.client.request(method, url.clone());
-        match self.token.as_ref().filter(|_| same_host(url, &self.endpoint)) {
-            Some(token) => match bearer(token) {
-                Some(value) => request.header(AUTHORIZATION, value),
-                None => request,
-            },
+        let Some(token) = self.token.as_ref().filter(|_| self.is_own(url)) else { return request };
+        let request = match secret_value(&format!("Bearer {}", token.reveal())) {
+            Some(value) => request.header(AUTHORIZATION, value),
+            None => request,
+        };
+        let cookie = self.spec.cookie.and_then(|name| secret_value(&format!("{name}={}", token.reveal())));
+        match cookie {
+            Some(value) => request.header(COOKIE, value),
             None => request,
         }
+    }
+
+    /// Whether an address is the hub's own: its host, or a store of its own beside it. A token goes nowhere else.
+    fn is_own(&self, url: &Url) -> bool {
+        let beside = || {
+            let (Some(host), Some(hub)) = (url.host_str(), self.endpoint.domain()) else { return false };
+            let hub = hub.strip_prefix("www.").unwrap_or(hub);
+            let store =
+                |label: &&str| host.strip_prefix(*label).and_then(|rest| rest.strip_prefix('.')) == Some(hub);
+            url.scheme() == "https" && self.endpoint.scheme() == "https" && self.spec.stores.iter().any(store)
+        };
+        same_host(url, &self.endpoint) || beside()
     }
 
     /// Sends once; anything but success is a fault.
@@ -199,9 +214,9 @@ impl Patience {
     }
 }
 
-/// The header that proves who asks; marked so that nothing prints it.
-fn bearer(token: &Secret) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_str(&format!("Bearer {}", token.reveal())).ok()?;
+/// The value of a header that proves who asks; marked so that nothing prints it.
+fn secret_value(value: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(value).ok()?;
     value.set_sensitive(true);
     Some(value)
 }

@@ -3,9 +3,9 @@
 //! [`Hubs`] is all that clients use. A hub is one file in `hubs/` and one word in `hubs!`. Everything that goes over
 //! the network goes through `http`, which knows how to try again, whose token goes where, and when to stop.
 //!
-//! The crate `hf-hub` serves for Hugging Face's search, facts, account and new repositories. Files are listed, fetched
-//! and sent by our own code: its listing drops the hash of large files, its download can neither be stopped nor held
-//! against that hash, and its upload puts large files into the commit itself where a hub does not offer Xet.
+//! The crate `hf-hub` says what Hugging Face's answers look like. The asking is our own: that crate keeps an answer of
+//! any length in memory, drops the hash of large files from listings, and can neither stop a download nor hold it
+//! against that hash.
 
 mod address;
 mod cache;

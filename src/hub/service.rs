@@ -16,7 +16,7 @@ use crate::choose::choose;
 use crate::environment::Environment;
 use crate::http::{self, Line};
 use crate::hubs::{self, Facts, Spec};
-use crate::push::Publisher;
+use crate::push;
 use crate::stop::Stop;
 use crate::tokens::Tokens;
 use crate::transfer::{Patience, Piece, Progress, fetch_all, is_whole};
@@ -205,8 +205,8 @@ impl Hubs {
         push: &PushRequest,
         stop: &Stop,
     ) -> Result<PushPlan> {
-        let (line, push, publisher) = self.publishing(settings, push, stop).await?;
-        publisher.plan(&line, &push).await.map_err(|fault| fault.error)
+        let (line, push) = self.publishing(settings, push, stop).await?;
+        push::plan(&line, &push).await.map_err(|fault| fault.error)
     }
 
     /// Does what was shown; `agreed` is the digest of the plan.
@@ -220,8 +220,8 @@ impl Hubs {
         progress: &Progress,
         stop: &Stop,
     ) -> Result<PushReport> {
-        let (line, push, publisher) = self.publishing(settings, push, stop).await?;
-        publisher.push(&line, &push, agreed, progress).await.map_err(|fault| fault.error)
+        let (line, push) = self.publishing(settings, push, stop).await?;
+        push::carry_out(&line, &push, agreed, progress).await.map_err(|fault| fault.error)
     }
 
     async fn publishing(
@@ -229,15 +229,10 @@ impl Hubs {
         settings: &HubSettings,
         push: &PushRequest,
         stop: &Stop,
-    ) -> Result<(Line, PushRequest, &'static dyn Publisher)> {
+    ) -> Result<(Line, PushRequest)> {
         let spec = find(&push.repo.hub)?;
         let line = self.line(settings, spec, stop).await?;
-        let (name, zh) = (&spec.name, &spec.name.zh);
-        let publisher = spec.hub.publisher().ok_or_else(|| {
-            UserError::bad_input(text!("Nothing can be published to {name} from here", "暂不支持发布到 {zh}"))
-                .mend(Text::fixed("publish to Hugging Face", "请发布到 Hugging Face"))
-        })?;
-        Ok((line, PushRequest { repo: resolved(&push.repo, spec), ..push.clone() }, publisher))
+        Ok((line, PushRequest { repo: resolved(&push.repo, spec), ..push.clone() }))
     }
 
     /// Asks the hub whose token it is, and keeps it.
@@ -346,6 +341,9 @@ impl Hubs {
             matches!(url.scheme(), "http" | "https") && url.has_host() && plain
         });
         url.ok_or_else(|| {
+            // It may have a password in it, which is not repeated.
+            let text = text.rsplit_once('@').map_or(text.as_str(), |(_, host)| host);
+            let text: String = text.chars().take(120).collect();
             UserError::bad_input(text!("`{text}` is no address of a hub", "“{text}”不是有效的地址"))
                 .mend(Text::fixed("write it as https://hf-mirror.com", "请写成 https://hf-mirror.com 的形式"))
         })

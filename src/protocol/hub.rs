@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +38,18 @@ pub struct RepoRef {
     /// Branch, tag or commit; empty: the hub's default branch.
     #[serde(default)]
     pub revision: String,
+}
+
+impl RepoRef {
+    /// What a path says where it names a repository instead of a folder: `hf:org/name`, `ms:org/name@revision` (two
+    /// small letters and a colon), or the address of its page. A folder of such a name is written `./hf:…`.
+    pub fn word(path: &Path) -> Option<&str> {
+        let text = path.to_str()?;
+        let (hub, rest) = text.split_once(':')?;
+        let named = hub.len() == 2 && hub.bytes().all(|byte| byte.is_ascii_lowercase());
+        let plain = rest.starts_with(|first: char| first.is_ascii_alphanumeric());
+        ((named && plain) || (hub == "https" && rest.starts_with("//"))).then_some(text)
+    }
 }
 
 /// `hf:org/name`, with `@revision` where it is not the default one.
@@ -153,6 +165,11 @@ impl RepoCard {
     /// Of the chosen files, those that are not here yet.
     pub fn missing_bytes(&self) -> u64 {
         self.chosen().filter(|file| !file.cached).fold(0, |sum, file| sum.saturating_add(file.bytes))
+    }
+
+    /// Whether the disk has room for that; where nothing is known of the disk, it has.
+    pub fn fits(&self) -> bool {
+        self.free_bytes == 0 || self.missing_bytes() <= self.free_bytes
     }
 }
 
@@ -290,4 +307,29 @@ pub enum TokenPlace {
     Environment,
     /// What `hf auth login` has stored.
     File,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repository_is_told_from_a_folder() {
+        for word in ["hf:gpt2", "hf:org/name@v1", "ms:org/name", "https://huggingface.co/org/name"] {
+            assert_eq!(RepoRef::word(Path::new(word)), Some(word));
+        }
+        for path in [
+            "",
+            "model",
+            "./hf:org/name",
+            "/data/hf:x",
+            "C:\\models",
+            "c:/models",
+            "hf:",
+            "hf:/x",
+            "data:v2.csv",
+        ] {
+            assert_eq!(RepoRef::word(Path::new(path)), None, "{path}");
+        }
+    }
 }

@@ -22,6 +22,7 @@ mod ids;
 mod metrics;
 mod model;
 pub mod number;
+mod places;
 mod predict;
 mod request;
 mod run;

@@ -5,9 +5,10 @@
 use std::path::PathBuf;
 
 use protocol::config::{DataConfig, MethodConfig, ModelConfig, VocabularyConfig};
-use protocol::{Command, ModelRef, RunConfig, Wish};
+use protocol::{Command, ModelRef, RepoKind, RunConfig, Wish};
 
 use crate::apply::Apply;
+use crate::state::hub::named;
 
 /// Seconds without a change before the estimate and the preview are asked for.
 const SETTLE: f64 = 0.12;
@@ -28,6 +29,7 @@ pub struct Follow {
     estimated: Option<(Seen, Option<u64>, Option<u64>)>,
     compared: Option<(Seen, Option<u64>)>,
     checked: Option<Seen>,
+    named: Option<(RepoKind, String)>,
     runs_asked: Option<Option<PathBuf>>,
     /// The run under way when the list was read last.
     run_listed: Option<PathBuf>,
@@ -81,6 +83,9 @@ impl Follow {
         if rest < SETTLE {
             return Some(SETTLE - rest);
         }
+        if self.named(apply, &seen) {
+            return look;
+        }
         self.inspect(apply, &seen);
         self.preview(apply, &seen);
         self.estimate(apply, &seen);
@@ -105,6 +110,23 @@ impl Follow {
             self.run_listed = run;
             apply.list_runs();
         }
+    }
+
+    /// Whether a model or dataset is named by its place on a hub: it is shown there, once, and nothing else is asked
+    /// before it is here.
+    fn named(&mut self, apply: &mut Apply<'_>, seen: &Seen) -> bool {
+        let named = named(&seen.config);
+        if named.is_some() && self.named != named {
+            apply.state.model.clear();
+            apply.state.estimate.clear();
+            // What was known of another model is asked again when this one is here.
+            (self.inspected, self.estimated, self.checked) = (None, None, None);
+        }
+        if let Some((kind, word)) = named.clone().filter(|_| self.named != named) {
+            apply.look_up(kind, word);
+        }
+        self.named = named;
+        self.named.is_some()
     }
 
     fn inspect(&mut self, apply: &mut Apply<'_>, seen: &Seen) {

@@ -9,6 +9,10 @@ use protocol::config::parse_run_file;
 use protocol::{Command, Event, Outcome, RequestId, RunCommand, RunEvent, StepMetrics, UserError};
 use ui::{EngineClient, LinkState};
 
+#[cfg(target_os = "linux")]
+pub use crate::processes::running;
+#[cfg(unix)]
+pub use crate::processes::signal;
 use crate::project::run_file;
 use crate::workshop::Workshop;
 
@@ -139,19 +143,6 @@ pub fn processes(workshop: &Workshop) -> Vec<u32> {
     running(&workshop.path("sockets").display().to_string())
 }
 
-/// Processes with this in their command line.
-#[cfg(target_os = "linux")]
-pub fn running(words: &str) -> Vec<u32> {
-    let all = std::fs::read_dir("/proc").unwrap().flatten();
-    all.filter_map(|entry| {
-        let process: u32 = entry.file_name().to_str()?.parse().ok()?;
-        let command = std::fs::read(entry.path().join("cmdline")).ok()?;
-        let command = String::from_utf8_lossy(&command).replace('\0', " ");
-        command.contains(words).then_some(process)
-    })
-    .collect()
-}
-
 #[cfg(not(target_os = "linux"))]
 pub fn processes(_: &Workshop) -> Vec<u32> {
     Vec::new()
@@ -166,13 +157,4 @@ pub fn all_gone(workshop: &Workshop) {
         assert!(began.elapsed() < PATIENCE, "an engine is left: {left:?}");
         std::thread::sleep(Duration::from_millis(20));
     }
-}
-
-/// Sends a signal, such as `-9`.
-#[cfg(unix)]
-#[track_caller]
-pub fn signal(signal: &str, processes: &[u32]) {
-    let words = processes.iter().map(u32::to_string);
-    let sent = std::process::Command::new("kill").arg(signal).args(words).status().unwrap();
-    assert!(sent.success(), "{signal} {processes:?}");
 }

@@ -6,18 +6,25 @@ use std::path::Path;
 
 use crate::program::{Done, Program};
 
-const TOKEN: &str = "hf_TestTokenThatMustNotBeSeenAnywhere2";
+pub const TOKEN: &str = "hf_TestTokenThatMustNotBeSeenAnywhere2";
 const COMMIT: &str = "89abcdef0123456789abcdef0123456789abcdef";
 
-/// A hub with one model. With a token it refuses everything, in the token's own words.
-fn hub() -> String {
+type Answer = fn(Option<String>, &str) -> (u16, String);
+
+/// A server that answers to the token and the path.
+fn serve(answer: Answer) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
-    std::thread::spawn(move || listener.incoming().flatten().for_each(|stream| drop(answer(stream))));
+    std::thread::spawn(move || listener.incoming().flatten().for_each(|stream| drop(attend(stream, answer))));
     address
 }
 
-fn answer(mut stream: TcpStream) -> std::io::Result<()> {
+/// A hub with one model. With a token it refuses everything, in the token's own words.
+fn hub() -> String {
+    serve(answer)
+}
+
+fn attend(mut stream: TcpStream, answer: Answer) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut target = String::new();
     reader.read_line(&mut target)?;
@@ -33,8 +40,14 @@ fn answer(mut stream: TcpStream) -> std::io::Result<()> {
             token = Some(value.trim_start_matches("Bearer ").to_owned());
         }
     }
+    let (status, body) = answer(token, target.split_whitespace().nth(1).unwrap_or_default());
+    let length = body.len();
+    write!(stream, "HTTP/1.1 {status} x\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
+}
+
+fn answer(token: Option<String>, path: &str) -> (u16, String) {
     let config = r#"{"model_type": "elephant"}"#;
-    let (status, body) = match (token, target.split_whitespace().nth(1).unwrap_or_default()) {
+    match (token, path) {
         (Some(token), _) => (403, format!("{{\"error\": \"go away, {token}\"}}")),
         (None, path) if path.contains("/revision/") => (
             200,
@@ -54,9 +67,16 @@ fn answer(mut stream: TcpStream) -> std::io::Result<()> {
         }
         (None, path) if path.ends_with("config.json") => (200, config.to_owned()),
         _ => (404, "{}".to_owned()),
-    };
-    let length = body.len();
-    write!(stream, "HTTP/1.1 {status} x\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
+    }
+}
+
+/// A hub that shows its one model to who has the token, and to nobody else.
+pub fn knowing() -> String {
+    serve(|token, path| match (token.as_deref() == Some(TOKEN), path) {
+        (true, path) if path.contains("whoami") => (200, "{\"name\": \"tester\"}".to_owned()),
+        (true, _) => (200, "[{\"id\": \"org/tiny\", \"downloads\": 7, \"likes\": 3}]".to_owned()),
+        (false, _) => (403, "{}".to_owned()),
+    })
 }
 
 fn run(program: &Program, arguments: &[&str], token: bool) -> Done {
@@ -129,7 +149,7 @@ fn no_output_and_no_file_shows_the_token() {
     assert!(!holds(program.path(), &TOKEN[3..]), "a file holds the token");
 }
 
-fn holds(dir: &Path, text: &str) -> bool {
+pub fn holds(dir: &Path, text: &str) -> bool {
     std::fs::read_dir(dir).unwrap().flatten().any(|entry| match entry.path() {
         path if path.is_dir() => holds(&path, text),
         path => {

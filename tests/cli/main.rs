@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
+#[cfg(unix)]
+#[path = "../common/processes.rs"]
+mod processes;
 #[path = "../common/project.rs"]
 mod project;
 #[path = "../common/tensors.rs"]
@@ -21,6 +24,9 @@ mod eval;
 mod far_engine;
 mod figures;
 mod hub;
+mod hub_words;
+#[cfg(target_os = "linux")]
+mod keyring;
 mod large;
 #[cfg(target_os = "linux")]
 mod pipe_figures;

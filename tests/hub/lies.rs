@@ -166,3 +166,23 @@ async fn the_next_page_of_another_host_is_not_fetched() {
     client.download(&model("org/tiny")).await.unwrap();
     assert!(fake.store.log.lock().unwrap().is_empty());
 }
+
+/// 66 MB of a list that goes on: no memory is filled with it.
+#[tokio::test]
+async fn a_list_without_end_is_not_kept() {
+    let list = std::sync::Arc::new(b"[ ".repeat(33 << 20));
+    let server = crate::server::Server::start(move |_| Reply {
+        claimed: Some(1 << 40),
+        shared: Some(list.clone()),
+        ..Reply::new(200, "")
+    });
+    let client = Client::at(server.url.as_str(), false, tempfile::tempdir().unwrap());
+    for hub in ["hf", "ms"] {
+        let search = (hub, protocol::RepoKind::Model, "x");
+        let error = client.hubs.search(&client.settings, search, &hub::Stop::never()).await.unwrap_err();
+        assert!(error.what.en.contains("cannot be understood"), "{error}");
+        assert!(error.details[0].contains("more than"), "{error}");
+        let repo = protocol::RepoRef { hub: hub.into(), ..model("org/x") };
+        assert!(client.hubs.look(&client.settings, &repo, &hub::Stop::never()).await.is_err());
+    }
+}

@@ -9,6 +9,7 @@ mod download;
 mod fake;
 mod lies;
 mod modelscope;
+mod modelscope_push;
 mod publish;
 mod refusals;
 mod secrets;

@@ -190,6 +190,76 @@ fn a_dataset_becomes_the_projects_data() {
     assert_eq!(train, [std::path::PathBuf::from("/d/train.jsonl")]);
 }
 
+/// What is asked of the engine about the project's model.
+fn is_of_the_model(command: &Command) -> bool {
+    matches!(command, Command::Inspect { .. } | Command::Estimate { .. } | Command::Check { .. })
+}
+
+#[test]
+fn a_name_in_the_models_field_opens_the_hub_there() {
+    let engine = crate::support::silent();
+    let mut harness = open(&Window::default(), &engine);
+    harness.get_by_label("Folder or name on a hub").focus();
+    harness.run();
+    harness.event(egui::Event::Paste("hf:Qwen/Qwen3-0.6B@main".into()));
+    harness.run();
+    let (_, look) = asked(&engine);
+    let text = "hf:Qwen/Qwen3-0.6B@main".into();
+    assert_eq!(look, HubCommand::Look { hub: "hf".into(), kind: RepoKind::Model, text });
+    harness.get_by_label("A model from a hub");
+}
+
+/// A run file can name a model and a dataset; nothing is asked of a folder of that name.
+#[test]
+fn what_a_run_file_names_is_shown_and_then_used() {
+    let engine = crate::support::silent();
+    let mut harness = open(&Window::default(), &engine);
+    let mut config = crate::support::example();
+    config.model.path = "ms:Qwen/Qwen3-0.6B".into();
+    config.data.train = vec!["hf:org/rows@v2".into(), "mine.jsonl".into()];
+    harness.state().push(Action::Edit(Box::new(config)));
+    harness.run();
+    harness.state_mut().set_clock(10.0);
+    harness.run();
+    let (_, look) = asked(&engine);
+    let text = "ms:Qwen/Qwen3-0.6B".into();
+    assert_eq!(look, HubCommand::Look { hub: "hf".into(), kind: RepoKind::Model, text });
+    assert!(!engine.traffic.borrow().commands.iter().any(is_of_the_model));
+    harness.get_by_label("ms:Qwen/Qwen3-0.6B is to be fetched first");
+    let report = |repo: RepoRef, files: &[&str]| DownloadReport {
+        repo,
+        dir: "/cache/there".into(),
+        files: files.iter().map(|file| (*file).to_owned()).collect(),
+        bytes: 9,
+        fetched_bytes: 9,
+        seconds: 1.0,
+    };
+    tell(&mut harness, &engine, card(qwen()));
+    push(&mut harness, HubAction::Download);
+    let download = report(repo("Qwen/Qwen3-0.6B"), &["config.json"]);
+    tell(&mut harness, &engine, HubEvent::Downloaded { download });
+    harness.state_mut().set_clock(20.0);
+    harness.run();
+    // Then the dataset has its turn.
+    let (_, look) = asked(&engine);
+    let text = "hf:org/rows@v2".into();
+    assert_eq!(look, HubCommand::Look { hub: "hf".into(), kind: RepoKind::Dataset, text });
+    let rows = RepoRef { kind: RepoKind::Dataset, ..repo("org/rows") };
+    let file = HubFile { path: "train.jsonl".into(), bytes: 9, chosen: true, ..HubFile::default() };
+    let card = RepoCard { repo: rows.clone(), files: vec![file], ..RepoCard::default() };
+    tell(&mut harness, &engine, HubEvent::Card { card: Box::new(card) });
+    push(&mut harness, HubAction::Download);
+    let download = report(rows, &["train.jsonl"]);
+    tell(&mut harness, &engine, HubEvent::Downloaded { download });
+    harness.state_mut().set_clock(30.0);
+    harness.run();
+    let config = &harness.state().state().project.config;
+    assert_eq!(config.model.path, std::path::Path::new("/cache/there"));
+    let files = ["mine.jsonl", "/cache/there/train.jsonl"].map(std::path::PathBuf::from);
+    assert_eq!(config.data.train, files);
+    assert!(engine.traffic.borrow().commands.iter().any(is_of_the_model));
+}
+
 #[test]
 fn a_refusal_stands_in_the_sheet() {
     let engine = crate::support::silent();
@@ -324,9 +394,20 @@ fn every_state_has_a_picture() {
     let mut picture = |name: &str, mut harness: Harness<'static, App>| {
         results.add(harness.try_snapshot_options(name, &crate::snapshots::options()));
     };
+    let begun = |window: &Window| {
+        let mut harness = open(window, &engine());
+        push(&mut harness, HubAction::Fetch(RepoKind::Model));
+        harness
+    };
+    picture("hub-begun-zh", begun(&zh));
     picture("hub-hits", searched(&Window::default(), &engine()));
     picture("hub-card", looked(&Window::default(), &engine(), qwen()));
     picture("hub-card-zh", looked(&zh, &engine(), unsupported()));
+    let mut coming = looked(&Window::default(), &engine(), qwen());
+    push(&mut coming, HubAction::Download);
+    picture("hub-coming", coming);
+    let two = Window { scale: 2.0, ..Window::default() };
+    picture("hub-card-2x", looked(&two, &engine(), qwen()));
     picture("hub-publish", publishing(&Window::default(), &engine()));
     picture("hub-publish-zh", publishing(&zh, &engine()));
 }

@@ -38,6 +38,14 @@ impl Journey {
 
     /// `wrap` may listen to what passes between window and engine.
     pub fn with(language: Language, wrap: impl FnOnce(LocalEngine) -> Box<dyn EngineClient>) -> Self {
+        Self::on(language, |options, _| wrap(LocalEngine::new(options, Arc::new(|| {}))))
+    }
+
+    /// With an engine that is started in this folder.
+    pub fn on(
+        language: Language,
+        engine: impl FnOnce(EngineOptions, &Path) -> Box<dyn EngineClient>,
+    ) -> Self {
         let home = tempfile::tempdir().unwrap();
         let paths = starter::unpack(&home.path().join("data")).unwrap();
         let desktop = FakeDesktop::default();
@@ -51,7 +59,7 @@ impl Journey {
             log_dir: home.path().join("logs"),
         };
         let services = Services {
-            engine: wrap(LocalEngine::new(options, Arc::new(|| {}))),
+            engine: engine(options, home.path()),
             desktop: Box::new(desktop),
             system_language: language,
         };

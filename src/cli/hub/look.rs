@@ -186,7 +186,7 @@ fn facts(card: &RepoCard) -> Vec<(Text, Text)> {
     facts
 }
 
-fn told(support: &Support) -> Text {
+pub(super) fn told(support: &Support) -> Text {
     match support {
         Support::Family { name, .. } => Text::new(format!("yes: {}", name.en), format!("是：{}", name.zh)),
         Support::Adapter { base } => {

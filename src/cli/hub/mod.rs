@@ -2,10 +2,13 @@
 
 mod account;
 mod look;
+mod named;
 mod push;
 
 use clap::{Args, Subcommand};
 use protocol::{Command, HubCommand, HubSettings, RepoKind, RequestId, Result};
+
+pub use named::fetch;
 
 use super::client::{Client, View};
 use super::screen::Screen;

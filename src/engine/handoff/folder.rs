@@ -153,7 +153,8 @@ fn reference(request: &HandoffRequest, config: &RunConfig) -> String {
     if request.copy_model {
         MODEL.to_owned()
     } else if request.model.trim().is_empty() {
-        last_part(&config.model.path)
+        // A snapshot of a hub is known everywhere by the hub's name for it.
+        hub::repo_of_snapshot(&config.model.path).unwrap_or_else(|| last_part(&config.model.path))
     } else {
         request.model.trim().to_owned()
     }

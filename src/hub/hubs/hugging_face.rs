@@ -1,22 +1,20 @@
 //! Hugging Face, and mirrors that speak like it.
 
-use futures::TryStreamExt;
 use hf_hub::repository::{DatasetInfo, ModelInfo};
-use hf_hub::{HFClient, RepoTypeDataset, RepoTypeModel, split_id};
 use protocol::{RepoHit, RepoKind, RepoRef, Secret, Text, UserError, text};
 use reqwest::Method;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use url::Url;
 
 use super::{Asking, Facts, Hub, RemoteFile, Spec, day, git_sha1, plural, sha256};
 use crate::environment::Environment;
 use crate::fault::{Asked, Fault};
 use crate::http::Line;
-use crate::push::{Publisher, Upload};
+use crate::push::{self, Publisher};
 
 /// How many repositories a search shows.
-const HITS: usize = 30;
+const HITS: &str = "30";
 /// No repository of weights or rows has more files than this.
 const MOST_FILES: usize = 200_000;
 
@@ -31,6 +29,8 @@ pub const SPEC: Spec = Spec {
     token_variables: &["HF_TOKEN"],
     token_file: stored_token,
     cache: |environment| environment.hf_cache(),
+    cookie: None,
+    stores: &[],
     hub: &HuggingFace,
 };
 
@@ -50,34 +50,27 @@ pub struct HuggingFace;
 impl Hub for HuggingFace {
     fn search<'a>(&'a self, line: &'a Line, kind: RepoKind, text: &'a str) -> Asking<'a, Vec<RepoHit>> {
         Box::pin(async move {
+            let mut url = line.url(&["api", plural(kind)]);
+            url.query_pairs_mut().extend_pairs([("search", text), ("sort", "downloads"), ("limit", HITS)]);
             let asked = line.asked(text);
-            line.persist(|| async {
-                let client = client(line, &asked)?;
-                match kind {
-                    RepoKind::Model => {
-                        let found = client.list_models().search(text).sort("downloads").limit(HITS).send();
-                        let found = found.map_err(|err| Fault::of_hf(err, &asked))?;
-                        let found: Vec<ModelInfo> =
-                            found.try_collect().await.map_err(|err| Fault::of_hf(err, &asked))?;
-                        Ok(found.into_iter().map(model_hit).collect())
-                    }
-                    RepoKind::Dataset => {
-                        let found = client.list_datasets().search(text).sort("downloads").limit(HITS).send();
-                        let found = found.map_err(|err| Fault::of_hf(err, &asked))?;
-                        let found: Vec<DatasetInfo> =
-                            found.try_collect().await.map_err(|err| Fault::of_hf(err, &asked))?;
-                        Ok(found.into_iter().map(dataset_hit).collect())
-                    }
+            let request = || line.request(Method::GET, &url);
+            Ok(match kind {
+                RepoKind::Model => {
+                    let found: Vec<ModelInfo> = line.json(&asked, request).await?;
+                    found.into_iter().map(model_hit).collect()
+                }
+                RepoKind::Dataset => {
+                    let found: Vec<DatasetInfo> = line.json(&asked, request).await?;
+                    found.into_iter().map(dataset_hit).collect()
                 }
             })
-            .await
         })
     }
 
     fn look<'a>(&'a self, line: &'a Line, repo: &'a RepoRef) -> Asking<'a, Facts> {
         Box::pin(async move {
             let asked = line.asked(&repo.id);
-            let mut facts = line.persist(|| facts(line, repo, &asked)).await?;
+            let mut facts = facts(line, repo, &asked).await?;
             facts.files = tree(line, repo, &facts.commit, &asked).await?;
             Ok(facts)
         })
@@ -89,53 +82,48 @@ impl Hub for HuggingFace {
     }
 
     fn whoami<'a>(&'a self, line: &'a Line) -> Asking<'a, String> {
+        #[derive(Deserialize)]
+        struct User {
+            name: String,
+        }
         Box::pin(async move {
-            let asked = line.asked("api/whoami-v2");
-            line.persist(|| async {
-                let user = client(line, &asked)?.whoami().send().await;
-                user.map(|user| user.username).map_err(|err| Fault::of_hf(err, &asked))
-            })
-            .await
+            let (asked, url) = (line.asked("api/whoami-v2"), line.url(&["api", "whoami-v2"]));
+            let user: User = line.json(&asked, || line.request(Method::GET, &url)).await?;
+            Ok(user.name)
         })
     }
 
-    fn publisher(&self) -> Option<&dyn Publisher> {
-        Some(&Upload)
+    fn page(&self, line: &Line, repo: &RepoRef) -> Url {
+        match repo.kind {
+            RepoKind::Model => line.url(&[&repo.id]),
+            RepoKind::Dataset => line.url(&["datasets", &repo.id]),
+        }
+    }
+
+    fn publisher(&self) -> &dyn Publisher {
+        &push::HuggingFace
     }
 }
 
-/// Hugging Face's own client on our connections. It tries nothing again: that is `persist`'s work. Without a token it
-/// would look for one in the places that we have looked at already.
-pub(crate) fn client(line: &Line, asked: &Asked<'_>) -> Result<HFClient, Fault> {
-    let builder = HFClient::builder()
-        .endpoint(line.endpoint.as_str())
-        .client(line.client.clone())
-        .cache_enabled(false)
-        .retry_max_attempts(0);
-    let builder = match &line.token {
-        Some(token) => builder.token(token.reveal()),
-        None => builder,
-    };
-    builder.build().map_err(|err| Fault::of_hf(err, asked))
-}
-
 async fn facts(line: &Line, repo: &RepoRef, asked: &Asked<'_>) -> Result<Facts, Fault> {
-    let client = client(line, asked)?;
-    let (owner, name) = split_id(&repo.id);
-    let revision = repo.revision.as_str();
-    let failed = |err| Fault::of_hf(err, asked);
+    let mut url = line.url(&["api", plural(repo.kind), &repo.id, "revision"]);
+    if let Ok(mut parts) = url.path_segments_mut() {
+        // A branch with a stroke in its name is one part.
+        parts.push(&repo.revision);
+    }
+    let request = || line.request(Method::GET, &url);
     let (sha, gated, private, downloads, card, tags) = match repo.kind {
         RepoKind::Model => {
-            let info = client.model(owner, name).info().revision(revision).send().await.map_err(failed)?;
+            let info: ModelInfo = line.json(asked, request).await?;
             (info.sha, info.gated, info.private, info.downloads, info.card_data, info.tags)
         }
         RepoKind::Dataset => {
-            let info = client.dataset(owner, name).info().revision(revision).send().await.map_err(failed)?;
+            let info: DatasetInfo = line.json(asked, request).await?;
             (info.sha, info.gated, info.private, info.downloads, info.card_data, info.tags)
         }
     };
     Ok(Facts {
-        commit: sha.ok_or_else(|| Fault::soon(crate::fault::unreadable(asked).detail("no commit")))?,
+        commit: sha.ok_or_else(|| Fault::last(crate::fault::unreadable(asked).detail("no commit")))?,
         licence: licence(card.as_ref(), &tags.unwrap_or_default()),
         gated: is_gated(gated.as_ref()),
         private: private.unwrap_or_default(),
@@ -216,36 +204,17 @@ fn remote(entry: Entry) -> RemoteFile {
     }
 }
 
-/// Makes a repository; one that is there already is none of our business.
+/// Makes a repository.
 pub(crate) async fn create(line: &Line, repo: &RepoRef, private: bool) -> Result<(), Fault> {
-    let asked = line.asked(&repo.id);
-    line.persist(|| async {
-        let client = client(line, &asked)?;
-        let made = match repo.kind {
-            RepoKind::Model => {
-                client
-                    .create_repository()
-                    .repo_id(&repo.id)
-                    .private(private)
-                    .exist_ok(true)
-                    .repo_type(RepoTypeModel)
-                    .send()
-                    .await
-            }
-            RepoKind::Dataset => {
-                client
-                    .create_repository()
-                    .repo_id(&repo.id)
-                    .private(private)
-                    .exist_ok(true)
-                    .repo_type(RepoTypeDataset)
-                    .send()
-                    .await
-            }
-        };
-        made.map(drop).map_err(|err| Fault::of_hf(err, &asked))
-    })
-    .await
+    let (asked, url) = (line.asked(&repo.id), line.url(&["api", "repos", "create"]));
+    let kind = plural(repo.kind).trim_end_matches('s');
+    let mut body = json!({ "type": kind, "private": private });
+    match repo.id.split_once('/') {
+        Some((owner, name)) => (body["organization"], body["name"]) = (owner.into(), name.into()),
+        None => body["name"] = repo.id.as_str().into(),
+    }
+    let request = || line.request(Method::POST, &url).json(&body);
+    line.bytes(&asked, 1 << 20, request).await.map(drop)
 }
 
 fn model_hit(info: ModelInfo) -> RepoHit {

@@ -28,6 +28,10 @@ pub struct Spec {
     pub token_file: fn(&Environment) -> Option<Secret>,
     /// Where files go: `blobs`, `snapshots` and `refs` lie below.
     pub cache: fn(&Environment) -> std::path::PathBuf,
+    /// The token goes under this name, too, for what has not learned of the header yet.
+    pub cookie: Option<&'static str>,
+    /// Hosts of the hub's own that are asked with the token: these labels in front of its host.
+    pub stores: &'static [&'static str],
     pub hub: &'static dyn Hub,
 }
 
@@ -40,10 +44,10 @@ pub trait Hub: Send + Sync {
     fn file_url(&self, line: &Line, repo: &RepoRef, commit: &str, path: &str) -> Url;
     /// Whose token it is.
     fn whoami<'a>(&'a self, line: &'a Line) -> Asking<'a, String>;
-    /// How it takes files, if it does.
-    fn publisher(&self) -> Option<&dyn Publisher> {
-        None
-    }
+    /// The repository for people.
+    fn page(&self, line: &Line, repo: &RepoRef) -> Url;
+    /// How it takes files.
+    fn publisher(&self) -> &dyn Publisher;
 }
 
 pub type Asking<'a, T> = BoxFuture<'a, Result<T, Fault>>;
@@ -74,6 +78,8 @@ macro_rules! hubs {
 }
 
 hubs! { hugging_face, modelscope }
+
+pub(crate) mod envelope;
 
 pub(crate) use hugging_face::create;
 

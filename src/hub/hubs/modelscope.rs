@@ -9,10 +9,11 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use super::{Asking, Facts, Hub, RemoteFile, Spec, day, plural, sha256};
+use super::{Asking, Facts, Hub, RemoteFile, Spec, day, envelope, plural, sha256};
 use crate::environment::Environment;
-use crate::fault::{Again, Asked, Fault, unreadable};
+use crate::fault::{Asked, Fault};
 use crate::http::Line;
+use crate::push::{self, Publisher};
 
 const HITS: &str = "30";
 /// Files of a dataset come in pages.
@@ -33,6 +34,8 @@ pub const SPEC: Spec = Spec {
         let named = environment.get("MODELSCOPE_CACHE").map(std::path::PathBuf::from);
         named.unwrap_or_else(|| environment.caches().join("modelscope")).join("snapshots")
     },
+    cookie: Some("m_session_id"),
+    stores: &["lfs", "pre-lfs"],
     hub: &ModelScope,
 };
 
@@ -42,17 +45,6 @@ fn no_file(_: &Environment) -> Option<Secret> {
 }
 
 struct ModelScope;
-
-/// Every answer stands in an envelope: the older interface writes it with capitals.
-#[derive(Deserialize)]
-struct Envelope<T> {
-    #[serde(alias = "Code")]
-    code: Option<i64>,
-    #[serde(alias = "Message")]
-    message: Option<String>,
-    #[serde(alias = "Data")]
-    data: Option<T>,
-}
 
 #[derive(Deserialize)]
 struct Found {
@@ -141,6 +133,14 @@ impl Hub for ModelScope {
         url
     }
 
+    fn page(&self, line: &Line, repo: &RepoRef) -> Url {
+        line.url(&[plural(repo.kind), &repo.id])
+    }
+
+    fn publisher(&self) -> &dyn Publisher {
+        &push::ModelScope
+    }
+
     fn whoami<'a>(&'a self, line: &'a Line) -> Asking<'a, String> {
         #[derive(Deserialize)]
         struct User {
@@ -155,24 +155,8 @@ impl Hub for ModelScope {
     }
 }
 
-/// What lies in the envelope. A refusal can come with status 200.
 async fn ask<T: DeserializeOwned>(line: &Line, asked: &Asked<'_>, url: &Url) -> Result<T, Fault> {
-    let envelope: Envelope<T> = line.json(asked, || line.request(Method::GET, url)).await?;
-    if let Some(data) = envelope.data {
-        return Ok(data);
-    }
-    let words = envelope.message.unwrap_or_default();
-    let code = envelope.code.and_then(|code| u16::try_from(code).ok());
-    let status = code.and_then(|code| reqwest::StatusCode::from_u16(code).ok());
-    let refusal = status.filter(|status| !status.is_success());
-    Err(match refusal {
-        Some(status) => {
-            let body = serde_json::json!({ "error": words }).to_string();
-            let fault = Fault::status(status, &reqwest::header::HeaderMap::new(), &body, asked);
-            Fault { again: Again::Never, ..fault }
-        }
-        None => Fault::last(unreadable(asked)),
-    })
+    envelope::ask(line, asked, || line.request(Method::GET, url)).await
 }
 
 /// All files, and the commit where it is told.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use protocol::{RepoKind, RepoRef, Text, UserError};
 use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, ETAG};
-use reqwest::{Body, Method};
+use reqwest::{Body, Method, RequestBuilder, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
@@ -161,15 +161,27 @@ async fn put_part(
     meter: &Arc<Meter>,
     asked: &Asked<'_>,
 ) -> Result<String, Fault> {
+    // Not `line.request`: the address is signed, a token would be one too many.
+    let request = || line.client.put(url.clone());
+    let answer = put_stretch(line, file, range, meter, asked, request).await?;
+    let etag = answer.headers().get(ETAG).and_then(|value| value.to_str().ok());
+    Ok(etag.unwrap_or_default().to_owned())
+}
+
+/// Sends a stretch of a file (start and length) by requests that `request` begins, until one is taken.
+pub(super) async fn put_stretch(
+    line: &Line,
+    file: &Local,
+    range: (u64, u64),
+    meter: &Arc<Meter>,
+    asked: &Asked<'_>,
+    request: impl Fn() -> RequestBuilder,
+) -> Result<Response, Fault> {
     line.persist(|| async {
         let before = meter.fetched();
         let body = stream(file, range, meter.clone())?;
-        // Not `line.request`: the address is signed, a token would be one too many.
-        let request = line.client.put(url.clone()).header(CONTENT_LENGTH, range.1).body(body);
-        let answer = line.send(request, asked).await;
-        let answer = answer.inspect_err(|_| meter.lost(meter.fetched() - before))?;
-        let etag = answer.headers().get(ETAG).and_then(|value| value.to_str().ok());
-        Ok(etag.unwrap_or_default().to_owned())
+        let answer = line.send(request().header(CONTENT_LENGTH, range.1).body(body), asked).await;
+        answer.inspect_err(|_| meter.lost(meter.fetched() - before))
     })
     .await
 }

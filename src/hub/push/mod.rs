@@ -1,31 +1,44 @@
 //! Publishing: what would be sent is shown first, what is there already is not sent again, and the hub's listing is
 //! held against the files at the end.
 
-mod commit;
 mod folder;
+mod hugging_face;
 mod lfs;
+mod modelscope;
+mod steps;
+
+use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use protocol::{PushFile, PushPlan, PushReport, PushRequest};
+use protocol::{PushFile, PushRequest};
 
 use crate::fault::Fault;
 use crate::http::Line;
-use crate::transfer::Progress;
+use crate::transfer::Meter;
 
-pub(crate) use commit::Upload;
+pub(crate) use hugging_face::HuggingFace;
+pub(crate) use modelscope::ModelScope;
+pub(crate) use steps::{carry_out, plan};
 
-/// A hub that takes files.
-pub trait Publisher: Send + Sync {
-    /// What a push would do; nothing is sent.
-    fn plan<'a>(&'a self, line: &'a Line, push: &'a PushRequest) -> BoxFuture<'a, Result<PushPlan, Fault>>;
-    /// Does what a plan said: `agreed` is its digest.
-    fn push<'a>(
+/// How a hub takes files.
+pub(crate) trait Publisher: Send + Sync {
+    /// Makes the repository that is to hold these files.
+    fn create<'a>(
         &'a self,
         line: &'a Line,
         push: &'a PushRequest,
-        agreed: &'a str,
-        progress: &'a Progress,
-    ) -> BoxFuture<'a, Result<PushReport, Fault>>;
+        files: &'a [Local],
+    ) -> BoxFuture<'a, Result<(), Fault>>;
+
+    /// Sends files and commits them on top of `parent`. Returns the commit, and how many bytes went over the network.
+    fn send<'a>(
+        &'a self,
+        line: &'a Line,
+        push: &'a PushRequest,
+        news: &'a [&'a Local],
+        parent: Option<String>,
+        meter: &'a Arc<Meter>,
+    ) -> BoxFuture<'a, Result<(String, u64), Fault>>;
 }
 
 /// A file of the folder, with its hashes.

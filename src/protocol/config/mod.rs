@@ -16,6 +16,8 @@ pub use parse::{about, nearest, parse_run_file};
 pub use vocabulary::{InitialRows, RowsTrained, VocabularyConfig};
 pub use write::run_file_text;
 
+use crate::RepoKind;
+
 /// A complete run. Every key has a default, except the model's path and the training files.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -30,7 +32,7 @@ pub struct RunConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ModelConfig {
-    /// A Hugging Face folder.
+    /// A folder in Hugging Face's layout, or a repository of a hub: `hf:org/name`, `ms:org/name@revision`.
     pub path: PathBuf,
     /// `auto` (bf16 on CUDA, f32 on the CPU), `f32`, `bf16` or `f16`.
     pub dtype: String,
@@ -40,6 +42,15 @@ pub struct ModelConfig {
     pub overrides: serde_json::Map<String, Value>,
     /// Start from random weights drawn by `train.seed`; the folder then needs no weight files.
     pub from_scratch: bool,
+}
+
+impl RunConfig {
+    /// Changes every path that may name a repository of a hub instead: a client puts the folder there.
+    pub fn change_places(&mut self, change: &impl Fn(RepoKind, &mut PathBuf)) {
+        change(RepoKind::Model, &mut self.model.path);
+        change(RepoKind::Model, &mut self.method.init_from);
+        self.data.change_paths(|path| change(RepoKind::Dataset, path));
+    }
 }
 
 impl Default for ModelConfig {
@@ -58,7 +69,7 @@ impl Default for ModelConfig {
 #[serde(default)]
 pub struct DataConfig {
     /// csv, tsv, json, jsonl, txt or parquet files, packed (gzip, zstd) or not; folders of such files; patterns such as
-    /// `shards/*.jsonl`.
+    /// `shards/*.jsonl`; datasets of a hub (`hf:org/name`).
     pub train: Vec<PathBuf>,
     /// How often the rows of an entry of `train` (written as there), or of one file of it, are drawn in an epoch: 0.5 is
     /// half of them, 2 is each twice; 1 where nothing is said.

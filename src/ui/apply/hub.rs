@@ -26,8 +26,10 @@ impl Apply<'_> {
                 hub.hub = Some(id);
                 hub.hits.clear();
                 hub.card.clear();
+                hub.plan.clear();
             }
             HubAction::Find => self.find_in_hub(),
+            HubAction::LookUp(kind, word) => self.look_up(kind, word),
             HubAction::Look(repo) => self.look(repo.to_string()),
             HubAction::Back => hub.card.clear(),
             HubAction::Choose(path, chosen) => {
@@ -66,6 +68,13 @@ impl Apply<'_> {
         hub.sheet = wanted;
     }
 
+    /// Shows the repository that a word names.
+    pub(crate) fn look_up(&mut self, kind: RepoKind, word: String) {
+        self.open_sheet(kind);
+        self.state.hub.text.clone_from(&word);
+        self.look(word);
+    }
+
     /// Sends a command; the number goes to whoever waits for the answer.
     fn ask_hub(&mut self, hub: HubCommand) -> RequestId {
         let request = self.state.next_request();
@@ -85,14 +94,24 @@ impl Apply<'_> {
         }
         let command = HubCommand::Search { hub: hub.hub().to_owned(), kind: hub.kind(), text };
         let request = self.ask_hub(command);
+        self.forget_failure();
         self.state.hub.card.clear();
         self.state.hub.hits.ask(request);
+    }
+
+    /// Why an earlier download failed is of no interest any more.
+    fn forget_failure(&mut self) {
+        let download = &mut self.state.hub.download;
+        if !download.is_pending() {
+            download.clear();
+        }
     }
 
     fn look(&mut self, text: String) {
         let hub = &self.state.hub;
         let command = HubCommand::Look { hub: hub.hub().to_owned(), kind: hub.kind(), text };
         let request = self.ask_hub(command);
+        self.forget_failure();
         self.state.hub.card.clear();
         self.state.hub.card.ask(request);
     }
@@ -171,6 +190,9 @@ impl Apply<'_> {
             return self.toast(Level::Warning, text);
         }
         let mut config = self.state.project.config.clone();
+        let id = &download.repo.id;
+        // The word that it was named by has done its work.
+        config.data.train.retain(|path| !RepoRef::word(path).is_some_and(|word| word.contains(id.as_str())));
         let news = files.into_iter().filter(|file| !config.data.train.contains(file)).collect::<Vec<_>>();
         config.data.train.extend(news);
         let now = self.state.now;

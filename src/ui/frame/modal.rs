@@ -1,43 +1,38 @@
 //! An open question: the object and the verb on each button.
 
-use egui::{Button, Context, Id, Key, RichText};
+use egui::{Button, Context, Label, RichText, Ui};
 
 use crate::action::Action;
 use crate::panels::PanelCtx;
-use crate::theme::{UiTokens, semibold};
+use crate::state::question::Choice;
+use crate::theme::UiTokens;
+use crate::widgets::{Dialog, button, primary_button};
 use crate::words::frame as words;
 
 pub fn ui(egui: &Context, ctx: &PanelCtx<'_>) {
     let Some(question) = &ctx.state.question else { return };
-    let modal = egui::Modal::new(Id::unique("question")).show(egui, |ui| {
-        ui.set_width(440.0);
-        let tokens = ui.tokens();
-        ui.label(
-            RichText::new(ctx.t(&question.title)).family(semibold()).size(16.0).color(tokens.text_strong),
-        );
-        ui.add_space(4.0);
-        ui.add(egui::Label::new(ctx.t(&question.body)).wrap());
-        ui.add_space(12.0);
-        ui.horizontal_wrapped(|ui| {
-            for (index, choice) in question.choices.iter().enumerate() {
-                let text = RichText::new(ctx.t(&choice.label));
-                let button = match (choice.danger, index) {
-                    (true, _) => Button::new(text.color(tokens.error)),
-                    (false, 0) => {
-                        Button::new(text.color(tokens.on_accent).family(semibold())).fill(tokens.accent)
-                    }
-                    (false, _) => Button::new(text),
-                };
-                if ui.add(button).clicked() {
-                    ctx.push(Action::Answer(Some(index)));
-                }
+    let body = |ui: &mut Ui| drop(ui.add(Label::new(ctx.t(&question.body)).wrap()));
+    let buttons = |ui: &mut Ui| {
+        for (index, choice) in question.choices.iter().enumerate() {
+            if answer(ui, ctx, index, choice) {
+                ctx.push(Action::Answer(Some(index)));
             }
-            if ui.button(ctx.t(&words::CANCEL)).clicked() {
-                ctx.push(Action::Answer(None));
-            }
-        });
-    });
-    if modal.backdrop_response.clicked() || egui.input(|input| input.key_pressed(Key::Escape)) {
+        }
+        if button(ui, None, ctx.t(&words::CANCEL)).clicked() {
+            ctx.push(Action::Answer(None));
+        }
+    };
+    if Dialog::new("question", ctx.t(&question.title), 440.0).show(egui, body, buttons) {
         ctx.push(Action::Answer(None));
+    }
+}
+
+/// The first is what is meant, unless something is lost by it.
+fn answer(ui: &mut Ui, ctx: &PanelCtx<'_>, index: usize, choice: &Choice) -> bool {
+    let label = ctx.t(&choice.label);
+    match (choice.danger, index) {
+        (true, _) => ui.add(Button::new(RichText::new(label).color(ui.tokens().error))).clicked(),
+        (false, 0) => primary_button(ui, None, label, true).clicked(),
+        (false, _) => button(ui, None, label).clicked(),
     }
 }

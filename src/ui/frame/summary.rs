@@ -2,7 +2,7 @@
 //! What the button says is what will happen; if it cannot, it says why, with the mend.
 
 use egui::{Align, Layout, RichText, ScrollArea, Ui};
-use protocol::{Severity, Text, UserError};
+use protocol::{RepoKind, Severity, Text, UserError, text};
 
 use super::forecast;
 use crate::action::Action;
@@ -177,6 +177,13 @@ pub fn unusable(ctx: &PanelCtx<'_>) -> Option<Obstacle> {
     }
     if config.model.path.as_os_str().is_empty() {
         return at(&words::NO_MODEL, &crate::panels::model::PANEL);
+    }
+    if let Some((kind, word)) = crate::state::hub::named(config) {
+        let panel = match kind {
+            RepoKind::Model => &crate::panels::model::PANEL,
+            RepoKind::Dataset => &crate::panels::data::PANEL,
+        };
+        return at(&text!("{word} is to be fetched first", "请先下载 {word}"), panel);
     }
     if let Some(error) = &state.model.error {
         return at(&error.what, &crate::panels::model::PANEL);

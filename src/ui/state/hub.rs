@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use protocol::{
     DownloadReport, Event, HubAccount, HubEvent, PushPlan, PushReport, PushRequest, RepoCard, RepoHit,
-    RepoKind, RepoRef, RequestId, Secret, UserError,
+    RepoKind, RepoRef, RequestId, RunConfig, Secret, UserError,
 };
 
 use super::Requested;
@@ -23,6 +23,8 @@ pub enum HubAction {
     UseHub(String),
     /// Looks a pasted name or address up, or searches for words.
     Find,
+    /// Opens the sheet at the repository that a word names.
+    LookUp(RepoKind, String),
     Look(RepoRef),
     /// From a repository to the hits again.
     Back,
@@ -152,6 +154,13 @@ impl HubState {
         self.accounts.values_mut().for_each(|known| known.fail(request, error));
         ours
     }
+}
+
+/// The first word for a repository where a folder or file is to be.
+pub fn named(config: &RunConfig) -> Option<(RepoKind, String)> {
+    let word = |kind, path: &Path| Some((kind, RepoRef::word(path)?.to_owned()));
+    let rows = || config.data.train.iter().find_map(|path| word(RepoKind::Dataset, path));
+    word(RepoKind::Model, &config.model.path).or_else(rows)
 }
 
 /// The files of a dataset that are trained on: those of its training part where parts are named, else all that hold

@@ -14,6 +14,15 @@ pub fn card<R>(ui: &mut Ui, contents: impl FnOnce(&mut Ui) -> R) -> InnerRespons
     })
 }
 
+/// A surface in a dialog or on a card: facts and lists lie in it.
+pub fn well<R>(ui: &mut Ui, contents: impl FnOnce(&mut Ui) -> R) -> InnerResponse<R> {
+    let frame = Frame::new().fill(ui.tokens().field).corner_radius(6).inner_margin(Margin::symmetric(12, 8));
+    frame.show(ui, |ui| {
+        ui.set_width(ui.available_width());
+        contents(ui)
+    })
+}
+
 /// The title of a panel, with one line below it.
 pub fn heading(ui: &mut Ui, title: &str, help: &str) {
     ui.label(RichText::new(title).heading().color(ui.tokens().text_strong));

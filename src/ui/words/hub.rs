@@ -15,6 +15,9 @@ words! {
     FIND => "Find", "查找";
     ASKING => "Asking the hub…", "正在查询…";
     NOTHING => "Nothing of that name", "没有找到";
+    NOTHING_HELP => "Look for fewer words, or on the other hub", "请减少关键词，或换一个平台";
+    FETCH_FIRST => "Nothing is fetched unseen", "先查看，再下载";
+    BEGINS => "Asking what there is to fetch…", "正在查询需要下载的内容…";
     DOWNLOADS => "downloads", "次下载";
     GATED => "gated", "需同意条款";
     GATED_LINE => "terms must be accepted on its page first", "需先在其页面上接受条款";
@@ -35,7 +38,7 @@ words! {
     OPEN => "Open", "打开";
     NO_ROOM => "The disk has no room for it", "磁盘空间不足";
     STOP => "Stop", "停止";
-    GOES_ON => "Closing this sheet does not stop it. What has come is kept when it is stopped", "关闭此窗口不会停止下载；停止后已下载的部分会保留";
+    GOES_ON => "Closing this does not stop it. What has come is kept when it is stopped", "关闭此窗口不会停止下载；停止后已下载的部分会保留";
     PUBLISH => "Publish", "发布";
     PUBLISH_MORE => "Publish…", "发布…";
     REPOSITORY => "Repository", "仓库";
@@ -44,6 +47,8 @@ words! {
     CREATE => "Make the repository if there is none", "仓库不存在时新建";
     SHOW => "Show what would be sent", "查看将要发送的内容";
     SHOW_AGAIN => "Look again", "重新查看";
+    HUB => "Hub", "平台";
+    BEGINS_TO_SEND => "Asking what the hub has already…", "正在查询平台上已有的内容…";
     PLANNING => "Reading the files and asking the hub…", "正在读取文件并查询…";
     STATE => "State", "状态";
     EXISTS => "is there already", "已存在";

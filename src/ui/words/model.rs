@@ -11,6 +11,10 @@ words! {
     EMPTY_HELP =>
         "One with config.json, safetensors or .bin weights and a tokenizer. It can be dropped anywhere on the window",
         "其中应有 config.json、safetensors 或 .bin 权重以及分词器；也可以直接拖入窗口任意位置";
+    WRITE => "Folder or name on a hub", "文件夹或平台上的名称";
+    WRITE_HINT => "or write a folder, or hf:org/name", "或输入文件夹路径，或 hf:org/name";
+    ELSEWHERE => "Named in the run file, and not on this machine yet", "运行文件中指定的模型，尚未下载到本机";
+    SHOW_IT => "Show what it is", "查看详情";
     DROP => "or drop a folder anywhere on the window", "也可以把文件夹拖入窗口任意位置";
     READING => "Reading the model's files…", "正在读取模型文件…";
     FAMILY => "Family", "模型家族";

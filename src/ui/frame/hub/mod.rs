@@ -1,16 +1,19 @@
-//! The sheets of hubs: a model or dataset is looked for and fetched, or a folder is published.
+//! The dialogs of hubs: a model or dataset is looked for and fetched, or a folder is published.
 
 mod card;
 mod fetch;
 mod publish;
 
-use egui::{Context, Id, Key, ScrollArea};
+use egui::{Context, Ui};
 
 use crate::action::Action;
 use crate::panels::PanelCtx;
 use crate::state::hub::{HubAction, Sheet};
+use crate::widgets::{Icon, button};
+use crate::words::{hub as words, work};
 
-const WIDTH: f32 = 720.0;
+/// Of the contents, in points.
+const WIDTH: f32 = 684.0;
 
 pub fn ui(egui: &Context, ctx: &PanelCtx<'_>) {
     let Some(sheet) = &ctx.state.hub.sheet else { return };
@@ -18,16 +21,25 @@ pub fn ui(egui: &Context, ctx: &PanelCtx<'_>) {
     if ctx.state.question.is_some() {
         return;
     }
-    let screen = egui.content_rect().size();
-    let modal = egui::Modal::new(Id::unique("hub")).show(egui, |ui| {
-        ui.set_width(WIDTH.min(screen.x - 48.0));
-        ui.set_max_height(screen.y - 96.0);
-        ScrollArea::vertical().id_salt("hub-sheet").max_height(screen.y - 96.0).show(ui, |ui| match sheet {
-            Sheet::Fetch(kind) => fetch::ui(ui, ctx, *kind),
-            Sheet::Publish => publish::ui(ui, ctx),
-        });
-    });
-    if modal.backdrop_response.clicked() || egui.input(|input| input.key_pressed(Key::Escape)) {
-        ctx.push(Action::Hub(HubAction::Close));
+    let close = match sheet {
+        Sheet::Fetch(kind) => fetch::ui(egui, ctx, *kind),
+        Sheet::Publish => publish::ui(egui, ctx),
+    };
+    if close {
+        push(ctx, HubAction::Close);
+    }
+}
+
+fn push(ctx: &PanelCtx<'_>, action: HubAction) {
+    ctx.push(Action::Hub(action));
+}
+
+/// Breaks the transfer off.
+fn stop(ui: &mut Ui, ctx: &PanelCtx<'_>) {
+    let stopping = ctx.state.hub.stopping;
+    let text = if stopping { &work::STOPPING } else { &words::STOP };
+    let pressed = ui.add_enabled_ui(!stopping, |ui| button(ui, Some(Icon::Stop), ctx.t(text)).clicked());
+    if pressed.inner {
+        push(ctx, HubAction::Stop);
     }
 }

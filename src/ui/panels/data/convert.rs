@@ -1,6 +1,6 @@
 //! The data in another format: the first rows before and after, and the file.
 
-use egui::{Align, Frame, Id, Key, Label, Layout, Margin, RichText, ScrollArea, Ui, Vec2};
+use egui::{Align, Frame, Label, Layout, Margin, RichText, ScrollArea, Ui};
 use protocol::{ConvertReport, ConvertedRow};
 
 use super::tokens::columns;
@@ -9,9 +9,9 @@ use crate::desktop::DesktopRequest;
 use crate::panels::PanelCtx;
 use crate::state::convert::{ConvertAction, format_now, target};
 use crate::state::data::DataAction;
-use crate::theme::{UiTokens, semibold};
+use crate::theme::UiTokens;
 use crate::widgets::{
-    Icon, button, error_box, hint, input, notice, number, primary_button, progress_line, washed,
+    Dialog, Icon, button, error_box, hint, input, notice, number, outcome, primary_button, washed,
 };
 use crate::words::convert as words;
 
@@ -23,28 +23,22 @@ pub(super) fn ui(egui: &egui::Context, ctx: &PanelCtx<'_>) {
     if !ctx.state.data.convert.open {
         return;
     }
-    let size = egui.content_rect().size();
-    let frame = Frame::new().fill(egui.tokens().card).corner_radius(9).inner_margin(18);
-    let modal = egui::Modal::new(Id::unique("convert")).frame(frame).show(egui, |ui| {
-        ui.set_width((size.x * 0.7).clamp(360.0, 900.0));
-        ui.label(
-            RichText::new(ctx.t(&words::TITLE)).family(semibold()).size(16.0).color(ui.tokens().text_strong),
-        );
-        hint(ui, ctx.t(&words::HELP));
-        ui.add_space(4.0);
-        formats(ui, ctx);
-        ui.add_space(4.0);
-        let height = (size.y * 0.5).clamp(120.0, 520.0);
-        let area =
-            ScrollArea::vertical().id_salt("conversion").max_height(height).min_scrolled_height(height);
-        area.auto_shrink(false).show(ui, |ui| rows(ui, ctx));
-        ui.add_space(6.0);
-        outcome(ui, ctx);
-        buttons(ui, ctx);
-    });
-    if modal.backdrop_response.clicked() || egui.input(|input| input.key_pressed(Key::Escape)) {
+    let window = egui.content_rect().size();
+    let dialog = Dialog::new("convert", ctx.t(&words::TITLE), (window.x * 0.7).clamp(360.0, 900.0));
+    let dialog = dialog.help(ctx.t(&words::HELP)).height(window.y * 0.62);
+    if dialog.show(egui, |ui| body(ui, ctx), |ui| buttons(ui, ctx)) {
         push(ctx, ConvertAction::Close);
     }
+}
+
+/// What came of it takes its room from the rows.
+fn body(ui: &mut Ui, ctx: &PanelCtx<'_>) {
+    formats(ui, ctx);
+    let work = &ctx.state.data.convert.work;
+    outcome(ui, ctx, work, &words::WRITING, |ui, report| written(ui, ctx, report));
+    ui.add_space(4.0);
+    let area = ScrollArea::vertical().id_salt("conversion").auto_shrink(false);
+    area.max_height(ui.available_height()).show(ui, |ui| rows(ui, ctx));
 }
 
 fn formats(ui: &mut Ui, ctx: &PanelCtx<'_>) {
@@ -110,24 +104,6 @@ fn code(ui: &mut Ui, text: &str) {
     });
 }
 
-fn outcome(ui: &mut Ui, ctx: &PanelCtx<'_>) {
-    let work = &ctx.state.data.convert.work;
-    if let Some(error) = &work.error {
-        error_box(ui, ctx, error);
-    }
-    if let Some(report) = work.value.as_ref().filter(|_| !work.is_pending() && work.error.is_none()) {
-        written(ui, ctx, report);
-    }
-    if work.is_pending() {
-        match &work.progress {
-            Some(progress) => progress_line(ui, ctx, progress),
-            None => {
-                hint(ui, ctx.t(&words::WRITING));
-            }
-        }
-    }
-}
-
 fn written(ui: &mut Ui, ctx: &PanelCtx<'_>, report: &ConvertReport) {
     let tokens = ui.tokens();
     let (fill, icon, colour) = if report.left_out == 0 {
@@ -162,7 +138,6 @@ fn written(ui: &mut Ui, ctx: &PanelCtx<'_>, report: &ConvertReport) {
             }
         });
     });
-    ui.add_space(6.0);
 }
 
 /// The file takes the place of the training files, its format found anew.
@@ -179,16 +154,10 @@ fn buttons(ui: &mut Ui, ctx: &PanelCtx<'_>) {
     let convert = &ctx.state.data.convert;
     let able =
         convert.preview.value.is_some() && convert.preview.error.is_none() && !convert.work.is_pending();
-    ui.allocate_ui_with_layout(
-        Vec2::new(ui.available_width(), 32.0),
-        Layout::right_to_left(Align::Center),
-        |ui| {
-            if primary_button(ui, Some(Icon::Save), ctx.t(&words::WRITE), able).clicked() {
-                push(ctx, ConvertAction::Write);
-            }
-            if button(ui, None, ctx.t(&words::CLOSE)).clicked() {
-                push(ctx, ConvertAction::Close);
-            }
-        },
-    );
+    if primary_button(ui, Some(Icon::Save), ctx.t(&words::WRITE), able).clicked() {
+        push(ctx, ConvertAction::Write);
+    }
+    if button(ui, None, ctx.t(&words::CLOSE)).clicked() {
+        push(ctx, ConvertAction::Close);
+    }
 }

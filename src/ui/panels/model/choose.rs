@@ -4,7 +4,7 @@ use std::path::Path;
 
 use egui::{Align, Layout, RichText, Ui};
 
-use protocol::RepoKind;
+use protocol::{RepoKind, RepoRef};
 
 use super::title;
 use crate::action::Action;
@@ -13,17 +13,18 @@ use crate::desktop::DesktopRequest;
 use crate::panels::PanelCtx;
 use crate::state::hub::HubAction;
 use crate::theme::{UiTokens, semibold};
-use crate::widgets::{Icon, button, card, empty_state, icon_button, primary_button, section};
+use crate::widgets::{Icon, button, card, empty_state, icon_button, input, primary_button, section};
 use crate::words::model as words;
 
-/// Nothing is chosen yet.
-pub fn empty(ui: &mut Ui, ctx: &PanelCtx<'_>) {
+/// Nothing is chosen yet. `typed` is what stands in the field.
+pub fn empty(ui: &mut Ui, ctx: &PanelCtx<'_>, typed: &mut String) {
     title(ui, ctx);
     empty_state(ui, Icon::Model, ctx.t(&words::EMPTY), ctx.t(&words::EMPTY_HELP), |ui| {
         if primary_button(ui, Some(Icon::FolderOpen), ctx.t(&words::CHOOSE), true).clicked() {
             ctx.push(Action::Command(UiCommand::OpenModel));
         }
         from_hub(ui, ctx);
+        write(ui, ctx, typed);
         if let Some((english, chinese)) = ctx.state.starter() {
             let starter = if ctx.language == protocol::Language::Chinese { chinese } else { english };
             if button(ui, Some(Icon::Star), ctx.t(&words::STARTER)).clicked() {
@@ -35,6 +36,48 @@ pub fn empty(ui: &mut Ui, ctx: &PanelCtx<'_>) {
             ui.add_space(14.0);
             section(ui, ctx.t(&words::RECENT));
             ui.allocate_ui(egui::vec2(440.0, 0.0), |ui| card(ui, |ui| recents(ui, ctx)));
+        }
+    });
+}
+
+/// A folder, or a repository of a hub, as people have it in the clipboard.
+fn write(ui: &mut Ui, ctx: &PanelCtx<'_>, typed: &mut String) {
+    let field = input::text(ui, "model-path", typed, ctx.t(&words::WRITE_HINT), 320.0);
+    field.widget_info(|| {
+        let labelled = egui::WidgetInfo::labeled(egui::Role::TextInput, true, ctx.t(&words::WRITE));
+        egui::WidgetInfo { current_text_value: Some(typed.clone()), ..labelled }
+    });
+    let text = typed.trim();
+    // A whole name that is pasted needs no Enter.
+    let pasted = ui.input(|input| input.events.iter().any(|event| matches!(event, egui::Event::Paste(_))));
+    let named = field.changed() && pasted && RepoRef::word(Path::new(text)).is_some();
+    let entered = field.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
+    if named || (entered && !text.is_empty()) {
+        use_written(ctx, text);
+        typed.clear();
+    }
+}
+
+fn use_written(ctx: &PanelCtx<'_>, text: &str) {
+    match RepoRef::word(Path::new(text)) {
+        Some(word) => ctx.push(Action::Hub(HubAction::LookUp(RepoKind::Model, word.to_owned()))),
+        None => {
+            let mut config = ctx.state.project.config.clone();
+            config.model.path = text.into();
+            ctx.edit(config);
+        }
+    }
+}
+
+/// The run file names a repository of a hub.
+pub fn elsewhere(ui: &mut Ui, ctx: &PanelCtx<'_>, word: &str) {
+    title(ui, ctx);
+    empty_state(ui, Icon::Download, word, ctx.t(&words::ELSEWHERE), |ui| {
+        if primary_button(ui, Some(Icon::Search), ctx.t(&words::SHOW_IT), true).clicked() {
+            ctx.push(Action::Hub(HubAction::LookUp(RepoKind::Model, word.to_owned())));
+        }
+        if button(ui, Some(Icon::FolderOpen), ctx.t(&words::CHOOSE)).clicked() {
+            ctx.push(Action::Command(UiCommand::OpenModel));
         }
     });
 }

@@ -43,6 +43,8 @@ fn progress(state: &AppState) -> StepState {
 
 #[derive(Default)]
 struct View {
+    /// A folder or a hub's name, as far as it is written.
+    typed: String,
     tree: tree::TreePart,
     overrides: facts::OverridesDraft,
     vocabulary: vocabulary::VocabularyPart,
@@ -52,7 +54,10 @@ impl Panel for View {
     fn ui(&mut self, ui: &mut Ui, ctx: &PanelCtx<'_>) {
         let state = ctx.state;
         if state.project.config.model.path.as_os_str().is_empty() {
-            return choose::empty(ui, ctx);
+            return choose::empty(ui, ctx, &mut self.typed);
+        }
+        if let Some(word) = protocol::RepoRef::word(&state.project.config.model.path) {
+            return choose::elsewhere(ui, ctx, word);
         }
         choose::bar(ui, ctx);
         if let Some(error) = &state.model.error {

@@ -1,6 +1,6 @@
 //! The dialog that hands a run to other machines: where it goes, what was written, and the line that starts it.
 
-use egui::{Align, Frame, Id, Key, Label, Layout, RichText, ScrollArea, TextEdit, Ui, Vec2};
+use egui::{Label, RichText, TextEdit, Ui};
 use protocol::{HandoffReport, Launch, Text};
 
 use crate::action::Action;
@@ -8,9 +8,9 @@ use crate::desktop::DesktopRequest;
 use crate::frame::summary::unusable;
 use crate::panels::PanelCtx;
 use crate::state::handoff::{Choices, HandoffAction, engine, method_obstacle, out};
-use crate::theme::{UiTokens, semibold};
+use crate::theme::UiTokens;
 use crate::widgets::{
-    Icon, button, error_box, field, hint, icon_button, input, number, primary_button, progress_line, washed,
+    Dialog, Icon, button, field, hint, icon_button, input, number, outcome, primary_button, washed,
 };
 use crate::words::handoff as words;
 
@@ -43,23 +43,13 @@ pub(super) fn ui(egui: &egui::Context, ctx: &PanelCtx<'_>) {
     if !ctx.state.handoff.open {
         return;
     }
-    let size = egui.content_rect().size();
-    let frame = Frame::new().fill(egui.tokens().card).corner_radius(9).inner_margin(18);
-    let modal = egui::Modal::new(Id::unique("handoff")).frame(frame).show(egui, |ui| {
-        ui.set_width((size.x * 0.6).clamp(360.0, 680.0));
-        let title = RichText::new(ctx.t(&words::TITLE)).family(semibold()).size(16.0);
-        ui.label(title.color(ui.tokens().text_strong));
-        hint(ui, ctx.t(&words::HELP));
+    let body = |ui: &mut Ui| {
+        choices(ui, ctx);
         ui.add_space(6.0);
-        ScrollArea::vertical().max_height(size.y * 0.62).auto_shrink([false, true]).show(ui, |ui| {
-            choices(ui, ctx);
-            ui.add_space(6.0);
-            outcome(ui, ctx);
-        });
-        ui.add_space(6.0);
-        buttons(ui, ctx);
-    });
-    if modal.backdrop_response.clicked() || egui.input(|input| input.key_pressed(Key::Escape)) {
+        outcome(ui, ctx, &ctx.state.handoff.work, &words::WRITING, |ui, report| written(ui, ctx, report));
+    };
+    let dialog = Dialog::new("handoff", ctx.t(&words::TITLE), 680.0).help(ctx.t(&words::HELP));
+    if dialog.show(egui, body, |ui| buttons(ui, ctx)) {
         push(ctx, HandoffAction::Close);
     }
 }
@@ -111,22 +101,6 @@ fn engines(ui: &mut Ui, ctx: &PanelCtx<'_>, chosen: &mut Choices) {
     }
 }
 
-fn outcome(ui: &mut Ui, ctx: &PanelCtx<'_>) {
-    let work = &ctx.state.handoff.work;
-    if let Some(error) = &work.error {
-        error_box(ui, ctx, error);
-    }
-    if let Some(report) = work.value.as_ref().filter(|_| !work.is_pending() && work.error.is_none()) {
-        written(ui, ctx, report);
-    }
-    if work.is_pending() {
-        match &work.progress {
-            Some(progress) => progress_line(ui, ctx, progress),
-            None => drop(hint(ui, ctx.t(&words::WRITING))),
-        }
-    }
-}
-
 fn written(ui: &mut Ui, ctx: &PanelCtx<'_>, report: &HandoffReport) {
     let tokens = ui.tokens();
     washed(ui, tokens.success_wash, Icon::Check, tokens.success, |ui| {
@@ -167,16 +141,10 @@ fn line(ui: &mut Ui, ctx: &PanelCtx<'_>, launch: &Launch) {
 
 fn buttons(ui: &mut Ui, ctx: &PanelCtx<'_>) {
     let able = out(ctx.state).is_some() && !ctx.state.handoff.work.is_pending() && obstacle(ctx).is_none();
-    ui.allocate_ui_with_layout(
-        Vec2::new(ui.available_width(), 32.0),
-        Layout::right_to_left(Align::Center),
-        |ui| {
-            if primary_button(ui, Some(Icon::Save), ctx.t(&words::WRITE), able).clicked() {
-                push(ctx, HandoffAction::Write);
-            }
-            if button(ui, None, ctx.t(&words::CLOSE)).clicked() {
-                push(ctx, HandoffAction::Close);
-            }
-        },
-    );
+    if primary_button(ui, Some(Icon::Save), ctx.t(&words::WRITE), able).clicked() {
+        push(ctx, HandoffAction::Write);
+    }
+    if button(ui, None, ctx.t(&words::CLOSE)).clicked() {
+        push(ctx, HandoffAction::Close);
+    }
 }
