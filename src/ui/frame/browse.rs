@@ -117,7 +117,7 @@ fn entries(ui: &mut Ui, ctx: &PanelCtx<'_>, browse: &Browse) {
     let below = if report.left_out > 0 { 20.0 } else { 0.0 };
     let area = ScrollArea::vertical().id_salt("browse-entries").auto_shrink(false);
     area.max_height((ui.available_height() - below).max(60.0)).show(ui, |ui| {
-        rows(ui, ROW, entries.len(), |ui, index| entry(ui, ctx, browse, report, &entries[index]));
+        rows(ui, ROW, entries.len(), |ui, index| entry(ui, ctx, browse, report, entries[index]));
     });
     if report.left_out > 0 {
         let left_out = number::count(report.left_out);
