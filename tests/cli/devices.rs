@@ -82,7 +82,7 @@ fn lists_that_are_none() {
         ("cpu:0,cpu:0", ["cpu:0 is named twice", "once"]),
         ("cpu,cpu:0", ["cpu:0 is named twice", "once"]),
         ("cpu:64", ["cpu:64", "cpu:63"]),
-        ("cpu:0,cuda:0", ["cuda:0", "--device"]),
+        ("cpu:0,cuda:0", ["GPU", "--device"]),
     ] {
         let done = train(&workshop, devices, "out");
         done.refused_with(&words);

@@ -187,8 +187,8 @@ fn what_cannot_be_handed_over_says_what_to_do() {
     refused(&workshop, &["--engine", "torchrun", "--cards", "5"], &["4 rows", "fewer cards"]);
     let most = u64::MAX.to_string();
     refused(&workshop, &["--engine", "torchrun", "--nodes", &most, "--cards", &most], &["cannot train"]);
-    workshop.write("data.jsonl", "no json\n");
-    refused(&workshop, torchrun, &["data.jsonl"]);
+    std::fs::remove_file(workshop.path("data.jsonl")).unwrap();
+    refused(&workshop, torchrun, &["data.jsonl", "check the path"]);
     // GPT-2's matrices lie the other way round.
     let gpt = Workshop::new(&LORA.replace("dtype = \"f32\"", "path = \"gpt\"\nquantization = \"nf4\""));
     crate::project::copy(&golden("gpt2-base/model"), &gpt.path("gpt"));
