@@ -68,7 +68,7 @@ const ABOUT: [(&str, &str); 26] = [
     ("engine", "为图形窗口提供服务；由窗口启动"),
 ];
 
-const FLAGS: [(&str, &str); 115] = [
+const FLAGS: [(&str, &str); 116] = [
     ("json", "在标准输出以 JSON 行打印引擎事件；日志输出到标准错误"),
     ("device", "计算设备：auto、cpu、cuda:N；cuda:0,cuda:1 共同训练"),
     ("lang", "消息语言（默认由 LANG 决定）"),
@@ -174,6 +174,7 @@ const FLAGS: [(&str, &str); 115] = [
     ("cards", "每台机器的卡数"),
     ("there", "基础模型在那里的位置：文件夹或 Hub 名称（默认为脚本旁的同名文件夹）"),
     ("copy_model", "将基础模型复制到该文件夹"),
+    ("origin", "移交时的运行文件；若要在本机继续训练，由它得知数据与模型的位置"),
     ("handed", "`handoff` 写出、由其他机器填充的文件夹，或其中的 run 文件夹"),
     ("hub", "名称未写明时所指的平台：hf（Hugging Face）或 ms（魔搭社区）"),
     ("endpoint", "替代平台自身的地址，例如 https://hf-mirror.com"),

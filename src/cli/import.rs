@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use protocol::{Command, Event, ImportReport, Result, Text, text};
+use protocol::{Command, Event, ImportReport, Result, RunOrigin, Text, text};
 
 use super::client::{Client, View};
 use super::flags::absolute;
 use super::folders;
 use super::format;
+use super::run_file;
 use super::screen::Screen;
 
 #[derive(Debug, Args)]
@@ -16,7 +17,10 @@ pub struct Flags {
     /// Folder that `handoff` wrote and other machines filled, or the folder `run` in it
     #[arg(value_name = "DIR")]
     pub handed: PathBuf,
-    /// The base model on this machine (default: its copy in the folder)
+    /// The run file that was handed over, if the run is to go on here: it says where data and model are
+    #[arg(long = "run", value_name = "RUN.toml")]
+    pub origin: Option<PathBuf>,
+    /// The base model on this machine (default: that of the run file, or its copy in the folder)
     #[arg(long, value_name = "DIR")]
     pub model: Option<PathBuf>,
     /// Run folder to write (default: named after the folder, among your runs)
@@ -27,6 +31,8 @@ pub struct Flags {
 pub fn run(flags: Flags, client: &mut Client, screen: &mut Screen) -> Result<u8> {
     let dir = absolute(&flags.handed)?;
     let model = flags.model.as_deref().map(absolute).transpose()?;
+    let origin = flags.origin.as_deref().map(run_file::load).transpose()?;
+    let origin = origin.map(|run| RunOrigin { config: run.config, base: run.base });
     let out = match &flags.out {
         Some(out) => absolute(out)?,
         None => {
@@ -35,7 +41,7 @@ pub fn run(flags: Flags, client: &mut Client, screen: &mut Screen) -> Result<u8>
             absolute(&folders::free_run(&folders::runs(), &name))?
         }
     };
-    client.request(&mut Report, screen, |request| Command::ImportRun { request, dir, model, out })
+    client.request(&mut Report, screen, |request| Command::ImportRun { request, dir, model, origin, out })
 }
 
 struct Report;

@@ -361,8 +361,8 @@ impl Worker {
             Command::HandOff { request, handoff } => {
                 handlers::hand_off(request, &handoff, &session.chosen, control, sink)
             }
-            Command::ImportRun { request, dir, model, out } => {
-                handlers::import_run(request, (&dir, model.as_deref()), &out, sink)
+            Command::ImportRun { request, dir, model, origin, out } => {
+                handlers::import_run(request, (&dir, model.as_deref(), origin.as_ref()), &out, sink)
             }
             // Of the hub thread.
             Command::Hub { .. } | Command::Shutdown => Ok(()),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::VocabularyConfig;
 use crate::{
     AnalysisRequest, ConvertRequest, HandoffRequest, HubCommand, HubSettings, PredictRequest, RequestId,
-    RunConfig, SuiteRequest,
+    RunConfig, RunOrigin, SuiteRequest,
 };
 
 /// A model folder and, optionally, adapters on it.
@@ -207,11 +207,12 @@ pub enum Command {
         handoff: Box<HandoffRequest>,
     },
     /// Makes a run folder in `out` of what a handed-off run wrote in `dir`, which holds what [`Command::HandOff`] wrote. `model`
-    /// is the base model here; None where the folder has a copy of it.
+    /// is the base model here; None where `origin` names it or the folder has a copy. With `origin` the run can go on here.
     ImportRun {
         request: RequestId,
         dir: PathBuf,
         model: Option<PathBuf>,
+        origin: Option<RunOrigin>,
         out: PathBuf,
     },
     /// Something of a hub; runs on the hub thread, looks beside a transfer, one transfer after the other.

@@ -73,9 +73,13 @@ impl UserError {
         use std::io::ErrorKind as Io;
         let what = Text::new(format!("Could not {}: {err}", doing.en), format!("无法{}：{err}", doing.zh));
         let base = match err.kind() {
-            Io::NotFound | Io::PermissionDenied | Io::IsADirectory | Io::NotADirectory | Io::InvalidData => {
-                Self::bad_input(what)
-            }
+            Io::NotFound
+            | Io::PermissionDenied
+            | Io::IsADirectory
+            | Io::NotADirectory
+            | Io::AlreadyExists
+            | Io::InvalidFilename
+            | Io::InvalidData => Self::bad_input(what),
             _ => Self::failure(what),
         };
         base.in_file(path).mend_io(err)
@@ -84,7 +88,9 @@ impl UserError {
     fn mend_io(self, err: &std::io::Error) -> Self {
         use std::io::ErrorKind as Io;
         match err.kind() {
-            Io::NotFound => self.mend(Text::fixed("check the path", "请检查路径")),
+            Io::NotFound | Io::IsADirectory | Io::NotADirectory | Io::AlreadyExists | Io::InvalidFilename => {
+                self.mend(Text::fixed("check the path", "请检查路径"))
+            }
             Io::PermissionDenied => self.mend(Text::fixed("check the permissions", "请检查访问权限")),
             Io::StorageFull | Io::QuotaExceeded => {
                 self.mend(Text::fixed("free some disk space and try again", "请释放磁盘空间后重试"))

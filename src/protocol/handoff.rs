@@ -54,6 +54,14 @@ pub struct Launch {
     pub line: String,
 }
 
+/// The run file that was handed over, as it lies on the machine that a run comes back to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RunOrigin {
+    pub config: Box<RunConfig>,
+    /// What relative paths in `config` are relative to.
+    pub base: PathBuf,
+}
+
 /// What came back from elsewhere, as a run folder.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ImportReport {

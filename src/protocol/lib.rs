@@ -54,7 +54,7 @@ pub use event::{
     Outcome, RunEvent, RunSummary, StopReason, VerifyReport,
 };
 pub use folder::{EntryKind, FolderEntry, FolderPlace, FolderReport};
-pub use handoff::{HandoffReport, HandoffRequest, ImportReport, Launch};
+pub use handoff::{HandoffReport, HandoffRequest, ImportReport, Launch, RunOrigin};
 pub use hub::{
     DownloadReport, FileHash, HubAccount, HubCommand, HubEvent, HubFile, HubSettings, PushFile, PushPlan,
     PushReport, PushRequest, PushState, RepoCard, RepoHit, RepoKind, RepoRef, Support, TokenPlace,

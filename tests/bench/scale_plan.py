@@ -18,6 +18,7 @@ import tempfile
 GB = 1e9
 HERE = os.path.dirname(os.path.abspath(__file__))
 STARTER = os.path.join(HERE, "..", "..", "assets", "starter")
+ROWS, LENGTH = 2, 128  # of a batch of the run that --check asks about
 RANK, TOKENS = 16, 8192  # of LoRA on every linear; tokens of a card's micro-batch
 # Bytes a second and direction, one card.
 LINKS = {"NVLink 4": 400 * GB, "PCIe 5": 50 * GB, "PCIe 4": 25 * GB, "InfiniBand 400": 45 * GB, "10 GbE": 1.1 * GB}
@@ -192,7 +193,8 @@ def check(program):
                   config["num_attention_heads"], config["num_key_value_heads"], config["vocab_size"],
                   config.get("tie_word_embeddings", False))
     for method in ("lora", "full"):
-        ours, theirs = expected(shape, method), forecast(program, method)
+        verdict = asked(program, method)
+        ours, theirs = expected(shape, method, verdict["longest"]), verdict["forecast"]
         for part, value in ours.items():
             told = f"{method}: {part} is {theirs[part]} by the program and {value} here"
             if theirs[part] != value:
@@ -200,14 +202,17 @@ def check(program):
             print(told)
 
 
-def expected(shape, method):
+def expected(shape, method, longest):
+    """`longest`: tokens of the longest row, which a batch is padded to."""
     lora = method == "lora"
     count = shape.lora(4) if lora else shape.parameters
     # A model that is trained itself counts as what is learned, not as frozen weights beside it.
-    return {"weights": shape.weights("f32") if lora else 0, **learned_bytes(count)}
+    inputs = shape.inputs(ROWS * min(longest, LENGTH), size=4)
+    return {"weights": shape.weights("f32") if lora else 0, **learned_bytes(count), "inputs": inputs}
 
 
-def forecast(program, method):
+def asked(program, method):
+    """The program's verdict on such a run."""
     settings = 'kind = "lora"\nrank = 4\ntargets = "all-linear"' if method == "lora" else 'kind = "full"'
     run = f"""[model]
 path = {json.dumps(os.path.abspath(os.path.join(STARTER, "model")))}
@@ -215,11 +220,11 @@ dtype = "f32"
 [data]
 train = [{json.dumps(os.path.abspath(os.path.join(STARTER, "data", "ember_en.jsonl")))}]
 validation = 0.0
-max_length = 128
+max_length = {LENGTH}
 [method]
 {settings}
 [train]
-batch_size = 2
+batch_size = {ROWS}
 """
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "run.toml")
@@ -230,7 +235,7 @@ batch_size = 2
     found = next((event for event in events if event.get("event") == "checked"), None)
     if found is None:
         sys.exit(f"the program told no forecast: {done.stderr}")
-    return found["verdict"]["forecast"]
+    return found["verdict"]
 
 
 def main():

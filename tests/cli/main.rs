@@ -16,6 +16,7 @@ mod bad_models;
 mod bad_runs;
 mod compare;
 mod convert;
+mod devices;
 mod disk;
 mod engine_client;
 mod engine_process;
@@ -23,6 +24,9 @@ mod eval;
 #[cfg(target_os = "linux")]
 mod far_engine;
 mod figures;
+mod handed;
+mod handed_hostile;
+mod handoff;
 mod hub;
 mod hub_words;
 #[cfg(target_os = "linux")]

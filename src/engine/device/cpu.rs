@@ -6,7 +6,7 @@ use protocol::{DeviceKind, DeviceReport, Text};
 use super::{Chosen, memory};
 
 /// Workers that the CPU's cores may be shared by.
-const MOST: u32 = 64;
+pub const MOST: u32 = 64;
 
 /// Which worker `cpu` (the first) or `cpu:N` names; None where it is neither.
 pub fn index(wish: &str) -> Option<u32> {

@@ -95,9 +95,13 @@ fn choose_one(wish: &str) -> Result<Chosen> {
         }
         _ => {
             let index = gpu_index(wish).ok_or_else(|| {
+                let last = cpu::MOST - 1;
                 UserError::bad_input(text!("There is no device `{wish}`", "没有名为 `{wish}` 的设备"))
                     .at_item("--device")
-                    .mend(Text::fixed("use auto, cpu or cuda:0", "请使用 auto、cpu 或 cuda:0"))
+                    .mend(text!(
+                        "use auto, cpu or cuda:0; workers that share the CPU are cpu:0 to cpu:{last}",
+                        "请使用 auto、cpu 或 cuda:0；共享 CPU 的工作单元为 cpu:0 至 cpu:{last}"
+                    ))
             })?;
             let named = |chosen| Chosen { by_name: true, ..chosen };
             cuda::probe(index).map(named).map_err(|Unusable { what, mend }| {

@@ -30,7 +30,11 @@ pub fn read_run_file(path: &Path) -> Result<String> {
             "This is too large for a run file (over 4 MiB)",
             "文件过大，不是运行文件（超过 4 MiB）"
         ))
-        .in_file(path));
+        .in_file(path)
+        .mend(Text::fixed(
+            "name a run file: a short text as in presets/recipes",
+            "请指定运行文件：如 presets/recipes 中的简短文本",
+        )));
     }
     String::from_utf8(bytes).map_err(|err| {
         let line =

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use protocol::{Control, Event, HandoffRequest, RequestId, Result};
+use protocol::{Control, Event, HandoffRequest, RequestId, Result, RunOrigin};
 
 use super::Reporter;
 use crate::device::Chosen;
@@ -25,11 +25,11 @@ pub fn hand_off(
 /// Makes a run of what came back.
 pub fn import_run(
     request: RequestId,
-    (dir, model): (&Path, Option<&Path>),
+    (dir, model, origin): (&Path, Option<&Path>, Option<&RunOrigin>),
     out: &Path,
     sink: &mut Sink,
 ) -> Result<()> {
-    let report = handoff::import(dir, model, out)?;
+    let report = handoff::import(dir, model, origin, out)?;
     sink.emit(Event::RunImported { request, report: Box::new(report) });
     Ok(())
 }

@@ -5,7 +5,7 @@ use protocol::{Result, Text, UserError, text};
 use serde_json::Value;
 
 use crate::methods::{method_of, settings};
-use crate::nn::Quantization;
+use crate::nn::{Quantization, SiteKind};
 use crate::plan::Plan;
 
 /// Methods that PEFT trains alike, from the same first weights.
@@ -13,7 +13,7 @@ pub const METHODS: [&str; 3] = ["lora", "dora", "ia3"];
 /// Families whose code transformers does not have, or has for other layouts.
 const OWN_CODE: [&str; 6] = ["baichuan", "chatglm", "chatglm-6b", "minicpm", "cpmant", "cpmbee"];
 /// Optimizers that torch has and computes alike.
-const OPTIMIZERS: [&str; 2] = ["adamw", "sgd"];
+pub const OPTIMIZERS: [&str; 2] = ["adamw", "sgd"];
 /// Starts of LoRA that take their part of the frozen weights for themselves.
 const CHANGED_BASE: [&str; 3] = ["pissa", "pissa_niter_4", "olora"];
 
@@ -112,21 +112,7 @@ fn family(plan: &Plan) -> Result<()> {
 
 fn model(plan: &Plan) -> Result<()> {
     let model = &plan.config.model;
-    let raw = plan.folder.config.raw();
-    let kept = Quantization::from_name(&model.quantization)?.is_some();
-    if kept || raw.contains_key("quantization_config") {
-        return refused(
-            "model.quantization",
-            Text::fixed(
-                "A model that is kept in few bits cannot be handed over: the cards there hold it whole, each a part",
-                "低比特保存的模型无法移交：集群上由各卡分担保存完整精度的模型",
-            ),
-            Text::fixed(
-                "set model.quantization to \"none\"; FSDP and ZeRO-3 make room for the whole weights",
-                "请将 model.quantization 设为 \"none\"；FSDP 和 ZeRO-3 能容纳完整权重",
-            ),
-        );
-    }
+    few_bits(plan)?;
     if model.from_scratch {
         return refused(
             "model.from_scratch",
@@ -159,6 +145,68 @@ fn model(plan: &Plan) -> Result<()> {
                 "只能移交 transformers 可读取的模型文件夹",
             ),
             Text::fixed("export the model as a folder first (merged)", "请先将模型导出为文件夹（merged）"),
+        );
+    }
+    Ok(())
+}
+
+/// QLoRA, where bitsandbytes packs the same matrices into the same codes.
+fn few_bits(plan: &Plan) -> Result<()> {
+    const ITEM: &str = "model.quantization";
+    if plan.folder.config.raw().contains_key("quantization_config") {
+        return refused(
+            "model.path",
+            Text::fixed(
+                "A model whose files are in few bits already cannot be handed over",
+                "文件本身已是低比特的模型无法移交",
+            ),
+            Text::fixed(
+                "name the original model, and set model.quantization to \"nf4\"",
+                "请使用原始模型，并将 model.quantization 设为 \"nf4\"",
+            ),
+        );
+    }
+    let whole = || {
+        Text::fixed(
+            "set model.quantization to \"none\"; FSDP and ZeRO-3 make room for the whole weights",
+            "请将 model.quantization 设为 \"none\"；FSDP 和 ZeRO-3 能容纳完整权重",
+        )
+    };
+    match Quantization::from_name(&plan.config.model.quantization)? {
+        None => return Ok(()),
+        Some(Quantization::Int8) => {
+            return refused(
+                ITEM,
+                Text::fixed(
+                    "A model that is kept in int8 cannot be handed over: bitsandbytes rounds the inputs of its int8 matrices, too",
+                    "以 int8 保存的模型无法移交：bitsandbytes 的 int8 矩阵还会舍入其输入",
+                ),
+                Text::fixed("set model.quantization to \"nf4\"", "请将 model.quantization 设为 \"nf4\""),
+            );
+        }
+        Some(Quantization::Nf4 | Quantization::Nf4Double) => {}
+    }
+    let model = plan.folder.model();
+    if model.block_linears().any(|site| site.kind == SiteKind::Conv1d) {
+        return refused(
+            ITEM,
+            Text::fixed(
+                "This family's matrices cannot be handed over in few bits: transformers turns them before it packs them, so that \
+                 other numbers share a scale",
+                "该系列的矩阵无法以低比特移交：transformers 在量化前会将其转置，共享缩放因子的数不同",
+            ),
+            whole(),
+        );
+    }
+    if model.block_linears().any(|site| site.path.contains(".experts.")) {
+        return refused(
+            ITEM,
+            Text::fixed(
+                "A mixture of experts cannot be handed over in few bits: transformers has all experts of a layer in one tensor, which \
+                 bitsandbytes does not pack",
+                "混合专家模型无法以低比特移交：transformers 将每层的所有专家合为一个张量，bitsandbytes 不会量化它",
+            ),
+            whole(),
         );
     }
     Ok(())

@@ -41,7 +41,7 @@ pub fn hand_off(request: &HandoffRequest, chosen: &Chosen, progress: &dyn Progre
     let job = Job::of(request, &plan, (&file, &reference), &cluster, parameters);
     writing.text("job.json", &job.json()?)?;
     writing.text("train.py", SCRIPT.as_bytes())?;
-    writing.text("requirements.txt", notes::requirements(engine).as_bytes())?;
+    writing.text("requirements.txt", notes::requirements(engine, &plan).as_bytes())?;
     for (name, content) in (engine.files)(&cluster).into_iter().chain(launch::scripts(engine, &cluster)) {
         writing.text(name, content.as_bytes())?;
     }
@@ -161,7 +161,7 @@ fn reference(request: &HandoffRequest, config: &RunConfig) -> String {
 }
 
 /// The settings without places of this machine: names of files stay, and the base is what it is called there.
-fn told(mut config: RunConfig, base: &Path, reference: &str) -> RunConfig {
+pub(super) fn told(mut config: RunConfig, base: &Path, reference: &str) -> RunConfig {
     config.model.path = reference.into();
     // Its weights are in the adapter that is handed over.
     config.method.init_from = PathBuf::new();

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::Cluster;
 use super::start::Learns;
 use crate::files::FileIdentity;
+use crate::nn::Quantization;
 use crate::plan::Plan;
 use crate::train::{PlanFile, RunState};
 
@@ -53,7 +54,24 @@ struct Base {
     reference: String,
     family: String,
     dtype: &'static str,
+    quantization: Option<Packed>,
     files: Vec<FileIdentity>,
+}
+
+/// The matrices that bitsandbytes keeps in NF4, by the names of their modules.
+#[derive(Debug, Serialize)]
+struct Packed {
+    /// Whether the scales are in 8 bits.
+    double: bool,
+    modules: Vec<String>,
+}
+
+impl Packed {
+    fn of(plan: &Plan) -> Option<Self> {
+        let model = plan.folder.model();
+        let double = model.quantization? == Quantization::Nf4Double;
+        Some(Self { double, modules: model.block_linears().map(|site| site.path.clone()).collect() })
+    }
 }
 
 impl Job {
@@ -74,6 +92,7 @@ impl Job {
                 reference: reference.to_owned(),
                 family: file.family.clone(),
                 dtype: if cluster.bf16 { "bf16" } else { "f32" },
+                quantization: Packed::of(plan),
                 files: file.model_files.clone(),
             },
             optimizer: optimizer(plan),

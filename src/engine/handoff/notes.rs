@@ -3,6 +3,7 @@
 use protocol::{HandoffRequest, Text, text};
 
 use super::{Cluster, Engine};
+use crate::nn::Quantization;
 use crate::plan::Plan;
 
 const ENGLISH: &str = include_str!("files/README.md");
@@ -18,8 +19,32 @@ const REQUIREMENTS: [&str; 6] = [
     "pyarrow==26.0.1",
 ];
 
-pub fn requirements(engine: &Engine) -> String {
-    REQUIREMENTS.iter().chain(engine.requirements).map(|line| format!("{line}\n")).collect()
+/// What packs matrices into few bits.
+const FEW_BITS: [&str; 1] = ["bitsandbytes==0.50.0"];
+
+pub fn requirements(engine: &Engine, plan: &Plan) -> String {
+    let few_bits: &[&str] = if plan.folder.model().quantization.is_some() { &FEW_BITS } else { &[] };
+    REQUIREMENTS.iter().chain(engine.requirements).chain(few_bits).map(|line| format!("{line}\n")).collect()
+}
+
+/// What the base is kept in, and how far that is what a run here would compute with.
+fn base_in(plan: &Plan, dtype: &str) -> Text {
+    let Some(kept) = plan.folder.model().quantization else {
+        return Text::new(dtype.to_owned(), dtype.to_owned());
+    };
+    let (en, zh) = match kept {
+        Quantization::Nf4Double => (
+            ", whose scales are in 8 bits (where two codes are equally near, bitsandbytes may take the other one: losses \
+             differed by 1e-4 in a test)",
+            "，缩放因子为 8 位（两个编码同样接近时，bitsandbytes 可能取另一个：测试中损失相差 1e-4）",
+        ),
+        Quantization::Nf4 | Quantization::Int8 => ("", ""),
+    };
+    text!(
+        "{dtype} (norms, embedding and head) and NF4 (the blocks' matrices, packed by bitsandbytes from their {dtype} values \
+         while they are loaded{en}; it needs a GPU, a CPU is slow)",
+        "{dtype}（归一化层、词嵌入与输出层）与 NF4（各层矩阵，加载时由 bitsandbytes 从 {dtype} 数值量化{zh}；需要显卡，用 CPU 会很慢）"
+    )
 }
 
 /// README.md and README.zh.md.
@@ -44,7 +69,6 @@ pub fn readmes(
         ("{steps}", plan.total_steps.to_string()),
         ("{train_rows}", plan.survey.split.train.len().to_string()),
         ("{validation_rows}", plan.survey.split.validation.len().to_string()),
-        ("{dtype}", if cluster.bf16 { "bf16" } else { "f32" }.to_owned()),
         ("{optimizer}", train.optimizer.clone()),
         ("{schedule}", train.scheduler.clone()),
         ("{rate}", train.learning_rate.to_string()),
@@ -55,10 +79,13 @@ pub fn readmes(
     let fill = |template: &str| {
         values.iter().fold(template.to_owned(), |text, (key, value)| text.replace(key, value))
     };
-    let title = |text: &Text, chinese: bool| if chinese { text.zh.to_string() } else { text.en.to_string() };
+    let dtype = base_in(plan, if cluster.bf16 { "bf16" } else { "f32" });
+    let filled = |template: &str, engine: &str, dtype: &str| {
+        fill(template).replace("{engine}", engine).replace("{dtype}", dtype)
+    };
     [
-        ("README.md", fill(ENGLISH).replace("{engine}", &title(&engine.name, false))),
-        ("README.zh.md", fill(CHINESE).replace("{engine}", &title(&engine.name, true))),
+        ("README.md", filled(ENGLISH, &engine.name.en, &dtype.en)),
+        ("README.zh.md", filled(CHINESE, &engine.name.zh, &dtype.zh)),
     ]
 }
 
@@ -75,6 +102,13 @@ pub fn told(request: &HandoffRequest, plan: &Plan, cluster: &Cluster, reference:
         notes.push(Text::fixed(
             "There it computes in bf16; set model.dtype to \"f32\" for f32",
             "集群上以 bf16 计算；如需 f32，请将 model.dtype 设为 \"f32\"",
+        ));
+    }
+    if plan.folder.model().quantization.is_some() {
+        notes.push(Text::fixed(
+            "The blocks' matrices are packed there by bitsandbytes, as its README says: with torchrun and ZeRO-2 every card has all \
+             of them, FSDP and ZeRO-3 spread them",
+            "各层矩阵在集群上由 bitsandbytes 量化（见其中的 README）：torchrun 与 ZeRO-2 中每张卡都有全部矩阵，FSDP 与 ZeRO-3 将其分布到各卡",
         ));
     }
     if !plan.config.train.samples.is_empty() {

@@ -8,6 +8,7 @@ use protocol::config::VocabularyConfig;
 use protocol::{Result, RunConfig, Text, UserError, text};
 use serde::{Deserialize, Serialize};
 
+use super::imported::Imported;
 use super::layout::Layout;
 use super::state::RunState;
 use crate::files::{AtomicFile, CheckpointStore, FileIdentity, identity_of_folder, sampled_identity};
@@ -44,6 +45,9 @@ pub struct PlanFile {
     /// Of the new tokens, where the tokenizer is extended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vocabulary_sha256: Option<String>,
+    /// Where other machines began it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Imported>,
     /// What changes roundings: a resumed run keeps it. 0 in plans of earlier versions.
     #[serde(default)]
     pub pieces: usize,
@@ -209,6 +213,7 @@ impl PlanFile {
                 let record = serde_json::to_vec(&extension.record).unwrap_or_default();
                 crate::files::sha256_bytes(&record)
             }),
+            imported: None,
             pieces: plan.layout.pieces,
             head_chunk: plan.layout.head_chunk,
         })

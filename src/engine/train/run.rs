@@ -21,6 +21,7 @@ use self::saving::Writing;
 use super::clock::Clock;
 use super::events_log::EventsLog;
 use super::folder::{PlanFile, RunFolder};
+use super::imported::refuse_elsewhere;
 use super::metrics_log::MetricsLog;
 use super::prefetch::{Prefetch, StepBatches};
 use super::state::RunState;
@@ -137,6 +138,7 @@ impl<'a> Run<'a> {
     /// When the folder holds no run, another process works in it, or what it was started with has changed.
     pub fn resume(dir: PathBuf, around: Surroundings<'a>) -> Result<Self> {
         let (folder, old) = RunFolder::open(&dir)?;
+        refuse_elsewhere(&dir, &old)?;
         let lock = RunLock::acquire(&dir)?;
         let chosen = device::for_run(around.chosen, &old.config.train.devices)?;
         // The tokens that the run began with, wherever they came from.
@@ -145,7 +147,8 @@ impl<'a> Run<'a> {
         plan.refuse()?;
         old.keep_roundings(&mut plan.layout);
         let now = PlanFile::of(&plan, &old.base, crate::plan::device_name(&chosen))?;
-        old.refuse_changes(&now)?;
+        old.refuse_changes(&now).map_err(|error| error.in_file(&dir))?;
+        let now = PlanFile { imported: old.imported, ..now };
         Self::set_up(plan, now, (folder, lock), chosen, around)
     }
 
@@ -232,7 +235,7 @@ impl<'a> Run<'a> {
                 return Ok(ending);
             }
             if self.state.evaluation_due {
-                self.between_steps(learner)?;
+                self.between_steps(learner, &workers)?;
                 continue;
             }
             self.hear_rate();
@@ -255,7 +258,7 @@ impl<'a> Run<'a> {
             };
             let timing = Timing { lr, seconds: started.elapsed().as_secs_f64(), phases: clock.phases() };
             self.after_step(learner, &next, result, timing)?;
-            self.between_steps(learner)?;
+            self.between_steps(learner, &workers)?;
         }
     }
 

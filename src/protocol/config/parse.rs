@@ -63,7 +63,8 @@ fn syntax_error(err: &toml::de::Error, source: &str, file: &Path) -> UserError {
     let message = err.message().to_owned();
     let error =
         UserError::bad_input(text!("The run file cannot be read: {message}", "无法读取运行文件：{message}"))
-            .in_file(file);
+            .in_file(file)
+            .mend(Text::fixed("correct the file there", "请更正文件中的该处"));
     match err.span() {
         Some(span) => {
             let before = source.get(..span.start).unwrap_or(source);

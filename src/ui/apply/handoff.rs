@@ -48,7 +48,7 @@ impl Apply<'_> {
         let copied = run.config.model.path == std::path::Path::new("model");
         let model = (!copied && !project.config.model.path.as_os_str().is_empty()).then_some(own);
         self.state.runs.bringing.insert(request, run.dir.clone());
-        self.engine.send(Command::ImportRun { request, dir: run.dir.clone(), model, out });
+        self.engine.send(Command::ImportRun { request, dir: run.dir.clone(), model, origin: None, out });
     }
 
     /// Lists what was handed over or came back, and looks at what is trained elsewhere every few seconds. Returns the

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use engine::handoff::import;
 use protocol::{Command, Event, RunReport, RunState, UserError};
 
-use super::{LORA, handed};
+use super::{LORA, request, write};
 use crate::project::{copy, steady_lines};
 use crate::runs::support::{Engine, Project};
 use crate::tensors::Tensors;
@@ -18,9 +18,13 @@ struct Back {
 
 impl Back {
     fn new() -> Self {
+        Self::of(LORA)
+    }
+
+    fn of(settings: &str) -> Self {
         let project = Project::new();
-        let dir = handed(&project, "handed");
-        project.run(LORA, "there").finished();
+        let dir = write(&request(&project, settings, "accelerate-fsdp", "handed")).unwrap().dir;
+        project.run(settings, "there").finished();
         let there = project.path("there");
         std::fs::copy(there.join("metrics.jsonl"), dir.join("run/metrics.jsonl")).unwrap();
         copy(&there.join("adapter"), &dir.join("run/adapter"));
@@ -33,7 +37,7 @@ impl Back {
     }
 
     fn import(&self) -> Result<protocol::ImportReport, UserError> {
-        import(&self.dir, Some(&self.model()), &self.project.path("back"))
+        import(&self.dir, Some(&self.model()), None, &self.project.path("back"))
     }
 
     /// Asserts that it is refused with a word, and that nothing is left.
@@ -43,6 +47,14 @@ impl Back {
         assert!(error.to_string().contains(word), "`{word}` is not in: {error}");
         assert!(error.mend.is_some(), "{error}");
         assert!(!self.project.path("back").exists());
+    }
+
+    /// Says of a changed checkpoint that it is whole.
+    fn sign(&self, checkpoint: &str, step: u64) {
+        let folder = self.dir.join("run").join(checkpoint);
+        std::fs::remove_file(folder.join("manifest.json")).unwrap();
+        let manifest = engine::files::Manifest::describe(&folder, step, serde_json::Value::Null).unwrap();
+        std::fs::write(folder.join("manifest.json"), serde_json::to_vec(&manifest).unwrap()).unwrap();
     }
 
     fn change(&self, file: &str, change: impl FnOnce(Vec<u8>) -> Vec<u8>) {
@@ -110,7 +122,7 @@ fn a_run_under_way_is_watched_and_its_checkpoint_is_enough() {
     assert_eq!((watched.state, watched.step, watched.total_steps), (RunState::Elsewhere, 5, 5));
     // The folder alone that was mounted is enough.
     let run = back.dir.join("run");
-    let imported = import(&run, Some(&back.model()), &back.project.path("back")).unwrap();
+    let imported = import(&run, Some(&back.model()), None, &back.project.path("back")).unwrap();
     assert_eq!((imported.result, imported.checkpoint), (None, Some(5)));
     assert_eq!(report(&back.project.path("back")).state, RunState::Unfinished);
     std::fs::remove_dir_all(back.dir.join("run/checkpoints")).unwrap();
@@ -136,9 +148,9 @@ fn figures_that_are_none_are_left_out_and_told() {
 #[test]
 fn a_folder_must_be_that_of_the_run_and_the_model_its_base() {
     let back = Back::new();
-    let nothing = import(&back.project.path("there"), None, &back.project.path("back")).unwrap_err();
+    let nothing = import(&back.project.path("there"), None, None, &back.project.path("back")).unwrap_err();
     assert!(nothing.what.en.contains("no run that was handed over"), "{nothing}");
-    let unknown = import(&back.dir, None, &back.project.path("back")).unwrap_err();
+    let unknown = import(&back.dir, None, None, &back.project.path("back")).unwrap_err();
     assert!(unknown.mend.unwrap().en.contains("--model"));
     let config = std::fs::read_to_string(back.model().join("config.json")).unwrap();
     back.project.write("model/config.json", &(config.clone() + " "));
@@ -191,6 +203,35 @@ fn links_are_followed_nowhere() {
     back.refused("missing, or no file");
 }
 
+/// Where a run ends with its best checkpoint, that one comes back beside the newest.
+#[test]
+fn the_best_checkpoint_comes_back_with_the_newest() {
+    let settings = LORA.replace("save_every = 2", "save_every = 2\nkeep_best = true\nkeep_checkpoints = 5");
+    let back = Back::of(&settings);
+    let newest = "checkpoints/step-00000005";
+    back.change(&format!("{newest}/state.json"), |bytes| {
+        let mut state: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        state["best_step"] = 2.into();
+        serde_json::to_vec(&state).unwrap()
+    });
+    back.sign(newest, 5);
+    let imported = back.import().unwrap();
+    assert_eq!((imported.checkpoint, imported.notes.len()), (Some(5), 0), "{:?}", imported.notes);
+    let here = back.project.path("back");
+    for step in ["step-00000002", "step-00000005"] {
+        for file in ["adapter/adapter_model.safetensors", "optimizer.safetensors"] {
+            let bytes = |run: &Path| std::fs::read(run.join("checkpoints").join(step).join(file)).unwrap();
+            assert_eq!(bytes(&here), bytes(&back.project.path("there")), "{step}: {file}");
+        }
+    }
+    std::fs::remove_dir_all(&here).unwrap();
+    std::fs::remove_dir_all(back.dir.join("run/checkpoints/step-00000002")).unwrap();
+    let imported = back.import().unwrap();
+    assert!(imported.notes[0].en.contains("best checkpoint, of step 2"), "{:?}", imported.notes);
+    let state = back.project.json("back/checkpoints/step-00000005/state.json");
+    assert!(state["best_step"].is_null() && state["best_loss"].is_null(), "{state}");
+}
+
 #[test]
 fn a_checkpoint_must_fit_its_run() {
     let back = Back::new();
@@ -214,8 +255,6 @@ fn a_checkpoint_must_fit_its_run() {
         back.project.json("there/checkpoints/step-00000005/state.json").to_string(),
     )
     .unwrap();
-    std::fs::remove_file(folder.join("manifest.json")).unwrap();
-    let manifest = engine::files::Manifest::describe(&folder, 5, serde_json::Value::Null).unwrap();
-    std::fs::write(folder.join("manifest.json"), serde_json::to_vec(&manifest).unwrap()).unwrap();
+    back.sign(newest, 5);
     back.refused("is not of this run");
 }

@@ -4,7 +4,7 @@ mod back;
 mod folder;
 mod refused;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use data::Silent;
 use engine::handoff::hand_off;
@@ -36,9 +36,4 @@ pub fn request(project: &Project, settings: &str, engine: &str, out: &str) -> Ha
 pub fn write(request: &HandoffRequest) -> Result<HandoffReport, UserError> {
     let chosen = engine::device::choose("cpu").unwrap();
     hand_off(request, &chosen, &Silent)
-}
-
-/// Hands a LoRA over.
-pub fn handed(project: &Project, out: &str) -> PathBuf {
-    write(&request(project, LORA, "accelerate-fsdp", out)).unwrap().dir
 }

@@ -18,7 +18,7 @@ fn what_others_cannot_train_alike_is_refused_in_words() {
         (method("prefix"), "`prefix`", "train it here"),
         (with("optimizer = \"lion\""), "`lion`", "adamw"),
         (model("dtype = \"f16\""), "f16", "bf16"),
-        (model("quantization = \"nf4\""), "few bits", "ZeRO-3"),
+        (model("quantization = \"int8\""), "int8", "nf4"),
         (model("overrides = { rope_theta = 5000.0 }"), "config.json", "config.json"),
         (lora("init = \"pissa\""), "`pissa`", "default"),
         (lora("modules_to_save = [\"embed_tokens\"]"), "beside the matrices", "modules_to_save"),

@@ -179,6 +179,40 @@ fn rows_of_several_texts_are_shared_like_others() {
     }
 }
 
+/// What they learned among it: each has the new values.
+#[test]
+fn batches_that_are_shared_have_the_losses_of_one() {
+    let made = Made::new(family("llama"), Container::Safetensors);
+    let all = rows(7);
+    let batches: Vec<Batch> = all.chunks(3).map(|rows| Batch::collate(rows, 0).unwrap()).collect();
+    for method in some_methods() {
+        let losses = |count: usize| -> Vec<f64> {
+            let (mut learner, workers) = workers(made.path(), &method, &sgd(), count);
+            let settings = StepSettings::new(&sgd(), Layout::keeping(1));
+            let (control, clock) = (Control::default(), Clock::off());
+            let loss = |learner: &Learner| -> Vec<f64> {
+                let rounds = batches.chunks(count);
+                rounds.flat_map(|round| workers.losses(learner, round, 1 << 20).unwrap()).collect()
+            };
+            let mut found = loss(&learner);
+            workers.step(&mut learner, &batches, (0, RATE), &settings, &control, &clock).unwrap().unwrap();
+            found.extend(loss(&learner));
+            found
+        };
+        let one = losses(1);
+        assert!(one.len() == 6 && one[..3] != one[3..], "{}: {one:?}", method.kind);
+        for count in [2, 3] {
+            for (one, other) in one.iter().zip(losses(count)) {
+                assert!(
+                    (one - other).abs() <= 2e-6 * one,
+                    "{}, {count} workers: {one} and {other}",
+                    method.kind
+                );
+            }
+        }
+    }
+}
+
 /// Experts that no token of a share goes through among them.
 #[test]
 fn every_family_can_be_shared() {

@@ -12,16 +12,17 @@ fn change(name: &str, content: &mut Vec<u8>, dice: &mut Dice) -> bool {
         "gguf" => gguf::change(content, dice),
         // Not text: any bytes.
         "parquet" | "gz" | "zst" => false,
+        part if part.starts_with("part_") => false,
         // tiktoken's rank files have the same name.
         "model" if !content.first().is_some_and(u8::is_ascii_alphanumeric) => protobuf::change(content, dice),
-        "jsonl" if dice.once_in(2) => lines::change_one(content, dice, json::change),
+        "jsonl" | "bin" if dice.once_in(2) => lines::change_one(content, dice, json::change),
         _ => lines::change(content, dice),
     }
 }
 
 fn words(name: &str) -> &'static [&'static str] {
     match name.rsplit('.').next().unwrap_or_default() {
-        "json" | "jsonl" => json::WORDS,
+        "json" | "jsonl" | "bin" => json::WORDS,
         "gguf" => gguf::WORDS,
         "jinja" => JINJA,
         "toml" => TOML,

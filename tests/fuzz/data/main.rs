@@ -14,4 +14,4 @@ mod lines;
 mod protobuf;
 mod targets;
 
-fuzz_targets! { formats::FORMATS; tokenizer_json, byte_bpe, sentencepiece, tiktoken, cpm_bee, gguf, templates, run_files, rows, containers }
+fuzz_targets! { formats::FORMATS; tokenizer_json, byte_bpe, sentencepiece, tiktoken, cpm_bee, bee_folders, gguf, templates, run_files, rows, containers }

@@ -150,13 +150,42 @@ def base_model(job, wanted):
 
 def load_model(job, args, adapter):
     dtype = DTYPES[job["base"]["dtype"]]
-    model = AutoModelForCausalLM.from_pretrained(base_model(job, args.model), dtype=dtype)
+    few_bits = in_few_bits(job["base"]["quantization"], dtype)
+    model = AutoModelForCausalLM.from_pretrained(base_model(job, args.model), dtype=dtype, **few_bits)
+    look_at_packed(job["base"]["quantization"], model)
     model.config.use_cache = False
     model = PeftModel.from_pretrained(model, adapter, is_trainable=True)
     if not args.keep_activations:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         model.enable_input_require_grads()
     return model
+
+
+def in_few_bits(kept, dtype):
+    """QLoRA: the blocks' matrices are packed by bitsandbytes while they are loaded, and are in `dtype` while they work.
+    FSDP spreads only what is stored as numbers of `dtype`."""
+    if kept is None:
+        return {}
+    from transformers import BitsAndBytesConfig
+    return {"quantization_config": BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=kept["double"],
+        bnb_4bit_compute_dtype=dtype, bnb_4bit_quant_storage=dtype)}
+
+
+def look_at_packed(kept, model):
+    """The same matrices as in Emberwright, and no others: else it would be another base that the adapter learns on."""
+    if kept is None:
+        return
+    from bitsandbytes.nn import Linear4bit
+    packed = {name: module for name, module in model.named_modules() if isinstance(module, Linear4bit)}
+    if set(packed) != set(kept["modules"]):
+        others = ", ".join(sorted(set(packed) ^ set(kept["modules"]))[:5])
+        sys.exit(f"This release of transformers packs other matrices than Emberwright ({others}, ...): use the releases of "
+                 f"requirements.txt.\n此版本的 transformers 量化的矩阵与 Emberwright 不同（{others} 等）：请使用 "
+                 "requirements.txt 中的版本。")
+    for module in packed.values():
+        # On a CPU with bf16 the first evaluation would turn scales into bf16, for good.
+        module.support_avx512bf16_for_cpu = False
 
 
 def trained(job, model):
@@ -209,6 +238,8 @@ class Trained:
     def memories(self):
         """What the optimizer remembers: `name#m`, flat, as Emberwright's checkpoints have it."""
         found = {}
+        if self.deepspeed:
+            self.link()
         for name, parameter in self.parameters.items():
             for ours, theirs in self.slots.items():
                 if self.deepspeed:
@@ -221,18 +252,32 @@ class Trained:
                     found[f"{name.removeprefix('base_model.model.')}#{ours}"] = value.float().cpu().flatten().clone()
         return found
 
+    def zero(self):
+        """DeepSpeed's own optimizer, and the flat parts of the parameters that this process has, a group each."""
+        found = self.optimizer
+        while hasattr(found, "optimizer"):
+            for flat in ("fp32_partitioned_groups_flat", "single_partition_of_fp32_groups"):
+                if hasattr(found, flat):
+                    return found, getattr(found, flat)
+            found = found.optimizer
+        sys.exit("This release of DeepSpeed keeps its states elsewhere: use the releases of requirements.txt.\n"
+                 "此版本的 DeepSpeed 存放优化器状态的方式不同：请使用 requirements.txt 中的版本。")
+
     def allocate(self):
-        """ZeRO-3 has no states before its first step."""
-        zero = self.optimizer
-        while not hasattr(zero, "fp32_partitioned_groups_flat"):
-            if not hasattr(zero, "optimizer"):
-                return
-            zero = zero.optimizer
-        for flat in zero.fp32_partitioned_groups_flat:
+        """DeepSpeed has no states before its first step."""
+        for flat in self.zero()[1]:
             state = inner(self.optimizer).state[flat]
             for theirs in self.slots.values():
                 state.setdefault(theirs, torch.zeros_like(flat))
             state.setdefault("step", torch.zeros(()))
+        self.link()
+
+    def link(self):
+        """ZeRO-2 looks for the states after its first group's first step, when there are none of the other groups."""
+        zero, _ = self.zero()
+        if hasattr(zero, "_lazy_init_hp_params_optimizer_state"):
+            zero._hp_optimizer_states_linked = False
+            zero._lazy_init_hp_params_optimizer_state()
 
     def remember(self, memories, updates):
         """Takes over what `memories` gave."""

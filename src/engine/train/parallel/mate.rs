@@ -13,8 +13,10 @@ use rayon::ThreadPoolBuilder;
 
 use super::carry::{Exchange, Parcel, joined, parcel, parted, summed};
 use super::trial;
+use crate::methods::Adapter;
 use crate::nn::ParamId;
 use crate::train::clock::Clock;
+use crate::train::evaluate::loss_of;
 use crate::train::step::{Found, Learner, Share, StepSettings};
 use crate::worker::panic_message;
 
@@ -44,6 +46,8 @@ pub struct Portion {
 pub enum Order {
     Values(Arc<Parcel>),
     Share(Portion),
+    /// The loss of a batch; chunks of its logits have at most so many bytes.
+    Evaluate(Batch, usize),
     /// Take part in the sum of the gradients of the last share.
     Sum,
     /// Take part in the handing out of new values.
@@ -54,6 +58,8 @@ pub enum Order {
 pub enum Reply {
     Ready,
     Done(Sum),
+    /// Of a batch.
+    Loss(f64),
     /// The user stopped.
     Stopped,
     /// It has ended.
@@ -180,6 +186,10 @@ impl Desk {
                     learner.put_values(arrived);
                 }
                 Order::Share(portion) => waiting = self.share(&learner, &portion)?,
+                Order::Evaluate(batch, chunk) => {
+                    let view = learner.adapter.as_deref().map(Adapter::view);
+                    self.answer(Reply::Loss(loss_of(&learner.model, view, &batch, chunk)?));
+                }
                 Order::Sum => self.sum(&learner, waiting.take()),
                 Order::Receive => self.receive(&mut learner),
             }

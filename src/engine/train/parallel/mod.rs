@@ -24,7 +24,9 @@ pub use shares::{Piece, shares};
 use self::carry::{add, joined, parcel, parted, summed};
 use self::mate::{Common, Mate, Order, Portion, Reply, Sum};
 use super::clock::Clock;
+use super::evaluate::loss_of;
 use super::step::{Found, Learner, Share, StepResult, StepSettings, weight_of};
+use crate::methods::Adapter;
 use crate::nn::ParamId;
 use crate::worker::panic_message;
 
@@ -127,13 +129,40 @@ impl Workers {
         Ok(Some(result))
     }
 
+    /// Summed loss of each batch, in their order; there are at most as many as workers.
+    ///
+    /// # Errors
+    /// As [`batch_loss`](super::batch_loss); names the device that failed.
+    pub fn losses(&self, learner: &Learner, batches: &[Batch], chunk: usize) -> Result<Vec<f64>> {
+        let Some((own, others)) = batches.split_first() else { return Ok(Vec::new()) };
+        for (mate, batch) in self.mates.iter().zip(others) {
+            mate.order(Order::Evaluate(batch.clone(), chunk));
+        }
+        let step = u64::from(learner.updates).saturating_sub(1);
+        let (model, view) = (&learner.model, learner.adapter.as_deref().map(Adapter::view));
+        let own = self.first(|| loss_of(model, view, own, chunk));
+        let own = own.map_err(|error| failed(&self.name, step, error));
+        let theirs = self.mates.iter().zip(others).map(|(mate, _)| match mate.reply(|| {}) {
+            Ok(Reply::Loss(loss)) => Ok(loss),
+            Ok(_) => Err(mate::fault("another reply than a loss")),
+            Err(error) => Err(failed(&mate.name, step, error)),
+        });
+        // Everybody is waited for, whatever came of the first one's batch.
+        let theirs: Vec<_> = theirs.collect();
+        std::iter::once(own).chain(theirs).collect()
+    }
+
     /// The first worker's share.
     fn own(&self, share: Share<'_>, pieces: Vec<Piece<'_>>) -> Result<Option<Found>> {
-        let compute = || {
+        self.first(|| {
             trial(&share.model.dir, &self.name, share.step)?;
             share.compute(pieces)
-        };
-        let caught = || catch_unwind(AssertUnwindSafe(compute));
+        })
+    }
+
+    /// Work of the first worker, on its own threads.
+    fn first<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        let caught = || catch_unwind(AssertUnwindSafe(work));
         let done = match &self.pool {
             Some(pool) => pool.install(caught),
             None => caught(),
@@ -163,7 +192,7 @@ impl Workers {
         for mate in &self.mates {
             match mate.reply(look) {
                 Ok(Reply::Done(sum)) => sums.push(sum),
-                Ok(Reply::Ready | Reply::Stopped | Reply::Failed(_)) => {}
+                Ok(Reply::Ready | Reply::Stopped | Reply::Loss(_) | Reply::Failed(_)) => {}
                 Err(error) => {
                     // The others need not go on.
                     self.wishes.stop();

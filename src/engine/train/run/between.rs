@@ -6,6 +6,7 @@ use super::Run;
 use crate::generate::{Speaker, sample_prompt, sample_settings};
 use crate::methods::Adapter;
 use crate::train::evaluate::Evaluation;
+use crate::train::parallel::Workers;
 use crate::train::step::Learner;
 
 /// What an evaluation found. Told when all of it is there: what a stop breaks off is done again as a whole.
@@ -21,19 +22,19 @@ impl Run<'_> {
     }
 
     /// Evaluation and checkpoints when they are due or wished for.
-    pub(super) fn between_steps(&mut self, learner: &mut Learner) -> Result<()> {
+    pub(super) fn between_steps(&mut self, learner: &mut Learner, workers: &Workers) -> Result<()> {
         self.look_for_checkpoint()?;
         let mut improved = false;
         // A due evaluation is what was wished for, too.
         let wished = self.control.take_evaluate_now();
         if self.state.evaluation_due {
-            match self.evaluate(learner)? {
+            match self.evaluate(learner, workers)? {
                 Some(best) => improved = best,
                 // Stopped: the checkpoint that follows says that the evaluation is still to come.
                 None => return Ok(()),
             }
         } else if wished {
-            self.evaluate_aside(learner)?;
+            self.evaluate_aside(learner, workers)?;
         }
         let train = &self.plan.config.train;
         let (keep_best, due) = (improved && train.keep_best, self.is_due(train.save_every));
@@ -46,8 +47,8 @@ impl Run<'_> {
 
     /// The evaluation of the plan: it counts for the best checkpoint and for an early end. True when this is the
     /// lowest validation loss so far; None if the user stopped.
-    fn evaluate(&mut self, learner: &Learner) -> Result<Option<bool>> {
-        let Some(mut findings) = self.look(learner)? else { return Ok(None) };
+    fn evaluate(&mut self, learner: &Learner, workers: &Workers) -> Result<Option<bool>> {
+        let Some(mut findings) = self.look(learner, workers)? else { return Ok(None) };
         self.state.evaluation_due = false;
         let best = findings.eval.as_mut().is_some_and(|eval| {
             eval.best = self.count(eval.eval_loss);
@@ -58,7 +59,7 @@ impl Run<'_> {
     }
 
     /// An evaluation that was wished for. It changes nothing: the run is the same as without it.
-    fn evaluate_aside(&mut self, learner: &Learner) -> Result<()> {
+    fn evaluate_aside(&mut self, learner: &Learner, workers: &Workers) -> Result<()> {
         if !self.can_evaluate() {
             self.tell(RunEvent::Notice {
                 text: Text::fixed(
@@ -68,7 +69,7 @@ impl Run<'_> {
             });
             return Ok(());
         }
-        match self.look(learner)? {
+        match self.look(learner, workers)? {
             Some(findings) => self.publish(findings),
             None => Ok(()),
         }
@@ -89,11 +90,11 @@ impl Run<'_> {
     }
 
     /// Validation loss (not before the first step: the first step tells it) and samples; None if the user stopped.
-    fn look(&mut self, learner: &Learner) -> Result<Option<Findings>> {
+    fn look(&mut self, learner: &Learner, workers: &Workers) -> Result<Option<Findings>> {
         let eval = if self.state.step == 0 || self.plan.survey.split.validation.is_empty() {
             None
         } else {
-            match self.validate(learner)? {
+            match self.validate(learner, workers)? {
                 Some(eval) => Some(eval),
                 None => return Ok(None),
             }
@@ -102,10 +103,10 @@ impl Run<'_> {
         Ok(samples.map(|samples| Findings { eval, samples }))
     }
 
-    fn validate(&mut self, learner: &Learner) -> Result<Option<EvalMetrics>> {
+    fn validate(&mut self, learner: &Learner, workers: &Workers) -> Result<Option<EvalMetrics>> {
         let evaluation = Evaluation {
-            model: &learner.model,
-            adapter: learner.adapter.as_deref().map(Adapter::view),
+            learner,
+            workers,
             dataset: &self.plan.dataset,
             batch_size: (self.plan.config.train.batch_size as usize).div_ceil(self.plan.layout.pieces),
             pad: self.plan.pad,

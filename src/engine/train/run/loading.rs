@@ -53,10 +53,21 @@ impl Run<'_> {
             padding: self.plan.batches.padding,
         };
         self.tell(RunEvent::Planned { dir: self.folder.path.clone(), summary: Box::new(summary) });
+        self.tell_imported();
         if self.state.rate_factor() != RunState::default().rate_factor() {
             self.tell_rate();
         }
         Ok(learner)
+    }
+
+    /// Where the run is as it came back from other machines: what of it goes on as it was, and what does not.
+    fn tell_imported(&mut self) {
+        let Some(imported) = self.plan_file.imported.as_ref() else { return };
+        if imported.step == Some(self.state.step) {
+            for text in imported.told(&self.plan) {
+                self.tell(RunEvent::Notice { text });
+            }
+        }
     }
 
     /// Renames the damaged checkpoints after `step`: left in place they would count among the newest, which

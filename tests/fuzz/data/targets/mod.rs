@@ -1,5 +1,6 @@
 //! What is fuzzed: seeds, and the reading of a folder of files.
 
+pub mod bee_folders;
 pub mod byte_bpe;
 pub mod containers;
 pub mod cpm_bee;
