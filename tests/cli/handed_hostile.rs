@@ -127,7 +127,7 @@ fn figures_without_end_are_read_once_and_what_is_none_is_left_out() {
         file.write_all(b"{\"step\": 9, \"loss\": NaN, \"lr\": 1e999}\n").unwrap();
     }
     // And a line without an end.
-    file.write_all(first[..first.len() - 1].as_bytes()).unwrap();
+    file.write_all(&first.as_bytes()[..first.len() - 1]).unwrap();
     file.write_all(&vec![b' '; 9 << 20]).unwrap();
     file.into_inner().unwrap();
     let told = back.import(&["--model", "model", "--out", "back"]);
