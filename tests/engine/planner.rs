@@ -38,6 +38,7 @@ fn needs(model: &Model, rows: u64, time: u64) -> Needs<'_> {
         packed: false,
         base_learns: false,
         fused: true,
+        own: Default::default(),
         workers: 1,
     }
 }

@@ -2,6 +2,7 @@
 
 mod attention;
 mod elementwise;
+mod own;
 mod plain;
 mod rope;
 mod texts;

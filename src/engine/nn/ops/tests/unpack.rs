@@ -22,7 +22,7 @@ fn four_bits_are_the_same_by_kernel_and_composition() {
         let nibbles = Nibbles::new(codes(elements.div_ceil(2)), elements, table, block, &device);
         let scales = scales(elements.div_ceil(block));
         for rounded in [FloatDType::F32, FloatDType::BF16, FloatDType::F16] {
-            let kernel = nibbles.dense(scales.clone(), [rows, columns], rounded);
+            let kernel = nibbles.dense(scales.clone(), [rows, columns], rounded, FloatDType::F32);
             let composed = nibbles.composed(scales.clone(), [rows, columns], rounded);
             assert_eq!(values(kernel.clone()), values(composed), "{rows} × {columns}, {rounded:?}");
             let plain = values(scales.clone());
@@ -42,7 +42,7 @@ fn eight_bits_are_the_same_by_kernel_and_composition() {
             let bytes = Bytes::new(codes(rows * columns), by_rows, &Device::flex());
             let scales = scales(if by_rows { rows } else { columns });
             for rounded in [FloatDType::F32, FloatDType::BF16] {
-                let kernel = bytes.dense(scales.clone(), [rows, columns], rounded);
+                let kernel = bytes.dense(scales.clone(), [rows, columns], rounded, FloatDType::F32);
                 let composed = bytes.composed(scales.clone(), [rows, columns], rounded);
                 assert_eq!(values(kernel), values(composed), "{rows} × {columns} by rows: {by_rows}");
             }
