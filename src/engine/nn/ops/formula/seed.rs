@@ -31,7 +31,7 @@ where
     DispatchTensor: DispatchKindConversion<B> + DispatchKindConversion<Autodiff<B>>,
 {
     let scalar = Tensor::<1>::zeros([1], (&gradient.device(), DType::F32));
-    let prepared = Seed.prepare::<NoCheckpointing>([node]).compute_bound();
+    let prepared = Backward::<B, 1>::prepare::<NoCheckpointing>(Seed, [node]).compute_bound();
     let root = match prepared.stateful() {
         OpsKind::Tracked(prepared) => prepared.finish(plain::<B, D>(gradient), plain::<B, 1>(scalar)),
         OpsKind::UnTracked(_) => panic!("backward from a tensor that no trained tensor went into"),

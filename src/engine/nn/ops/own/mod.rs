@@ -30,7 +30,7 @@ macro_rules! kernels {
 
 kernels! { cross_entropy softmax nibbles bytes }
 
-pub use bytes::{dense as dense_bytes, serve as bytes_serve};
+pub use self::bytes::{dense as dense_bytes, serve as bytes_serve};
 pub use cross_entropy::cross_entropy;
 pub use nibbles::{dense as dense_nibbles, serve as nibbles_serve};
 pub use softmax::{Sight, fits as softmax_fits, probabilities, score_gradients};
@@ -140,7 +140,7 @@ fn pattern<const D: usize>(dims: [usize; D], seed: f64, device: &Device, dtype: 
     let value = |at: usize| ((at as f64 * 12.9898 + seed * 78.233).sin() * 43_758.545).fract() as f32;
     let values: Vec<f32> = (0..count).map(value).collect();
     let data = burn::tensor::TensorData::new(values, dims);
-    Tensor::from_data(data, (device, DType::F32)).cast(dtype)
+    Tensor::<D>::from_data(data, (device, DType::F32)).cast(dtype)
 }
 
 fn flat<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {

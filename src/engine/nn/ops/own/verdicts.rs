@@ -1,6 +1,5 @@
 //! What kernels turned out to be on devices.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{PoisonError, RwLock};
 
 use burn::tensor::{DType, Device, Tensor};
@@ -131,11 +130,10 @@ fn judge(kernel: &'static dyn Own, device: &Device, dtype: DType) -> Verdict {
         let twin = values(work(Path::Twin))?;
         Ok(compare(&ours, &twin, allowed(dtype)))
     };
-    let guarded = move || catch_unwind(AssertUnwindSafe(run));
-    match std::thread::spawn(guarded).join() {
-        Ok(Ok(Ok(verdict))) => verdict,
-        Ok(Ok(Err(why))) => Verdict::Failed(why),
-        Ok(Err(panic)) | Err(panic) => Verdict::Failed(crate::worker::panic_message(panic.as_ref())),
+    match std::thread::spawn(run).join() {
+        Ok(Ok(verdict)) => verdict,
+        Ok(Err(why)) => Verdict::Failed(why),
+        Err(panic) => Verdict::Failed(crate::worker::panic_message(panic.as_ref())),
     }
 }
 
