@@ -14,7 +14,7 @@ pub(crate) fn merged(largest: f32, sum: f32, along: f32, #[comptime] units: usiz
     sums[unit] = sum;
     alongs[unit] = along;
     sync_cube();
-    let mut half = units / 2;
+    let mut half = comptime!(units / 2).runtime();
     while half > 0 {
         if unit < half {
             let (ours, theirs) = (tops[unit], tops[unit + half]);

@@ -1,6 +1,6 @@
 use kernels::{CrossEntropy, Element, Target, cross_entropy};
 
-use crate::{Memory, assert_close, client, numbers};
+use crate::{Memory, assert_close, client, element_types, numbers, rounding};
 
 /// Loss of each row and gradients, by the definition.
 fn twin(logits: &[f32], targets: &[usize], weight: f64) -> (Vec<f64>, Vec<f64>) {
@@ -21,21 +21,25 @@ fn twin(logits: &[f32], targets: &[usize], weight: f64) -> (Vec<f64>, Vec<f64>) 
 
 fn check(logits: &[f32], targets: &[usize], weight: f32) {
     let client = client();
-    let memory = Memory::floats(&client, logits);
-    let places = Memory::words(&client, targets.iter().map(|target| *target as u32));
-    let losses = Memory::floats(&client, &vec![7.0; targets.len()]);
-    let of = CrossEntropy {
-        logits: memory.buffer(),
-        element: Element::F32,
-        targets: places.buffer(),
-        losses: losses.buffer(),
-        weight,
-    };
-    cross_entropy(Target::Device(&client), of);
-    let (truth, gradient) = twin(logits, targets, f64::from(weight));
-    let what = format!("{} rows of {}", targets.len(), logits.len() / targets.len());
-    assert_close(&format!("losses of {what}"), &losses.read(), &truth, 1e-5);
-    assert_close(&format!("gradients of {what}"), &memory.read(), &gradient, 1e-5);
+    for element in element_types(&client) {
+        let memory = Memory::of(&client, logits, element);
+        let rounded = memory.read();
+        let places = Memory::words(&client, targets.iter().map(|target| *target as u32));
+        let losses = Memory::floats(&client, &vec![7.0; targets.len()]);
+        let of = CrossEntropy {
+            logits: memory.buffer(),
+            element,
+            targets: places.buffer(),
+            losses: losses.buffer(),
+            weight,
+        };
+        cross_entropy(Target::Device(&client), of);
+        let (truth, gradient) = twin(&rounded, targets, f64::from(weight));
+        let what = format!("{} rows of {}, {element:?}", targets.len(), logits.len() / targets.len());
+        assert_close(&format!("losses of {what}"), &losses.read(), &truth, 1e-5);
+        let part = 1e-5 + rounding(element);
+        assert_close(&format!("gradients of {what}"), &memory.read(), &gradient, part);
+    }
 }
 
 #[test]

@@ -11,12 +11,22 @@ mod softmax;
 mod unpack;
 
 use cubecl::client::Client;
+use cubecl::features::TypeUsage;
+use cubecl::ir::{ElemType, FloatKind};
 use cubecl::server::Handle;
-use kernels::Buffer;
+use kernels::{Buffer, Element};
 
 /// The device that the tests run on.
 pub fn client() -> Client {
     cubecl::Device::Wgpu(Default::default()).client()
+}
+
+/// Those of the kernels' element types that the device has.
+pub fn element_types(client: &Client) -> Vec<Element> {
+    let has = |kind| client.properties().type_usage(ElemType::Float(kind)).contains(TypeUsage::Buffer);
+    let (f16, bf16) = (has(FloatKind::F16), has(FloatKind::BF16));
+    let all = [(Element::F32, true), (Element::F16, f16), (Element::Bf16, bf16)];
+    all.into_iter().filter(|(_, has)| *has).map(|(element, _)| element).collect()
 }
 
 /// Memory of the device, to be read again.
@@ -24,27 +34,58 @@ pub struct Memory {
     client: Client,
     handle: Handle,
     elements: usize,
+    element: Element,
 }
 
 impl Memory {
+    /// The numbers, rounded to the element type.
+    pub fn of(client: &Client, values: &[f32], element: Element) -> Self {
+        let bytes: Vec<u8> = match element {
+            Element::F32 => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            Element::F16 => {
+                values.iter().flat_map(|value| half::f16::from_f32(*value).to_le_bytes()).collect()
+            }
+            Element::Bf16 => {
+                values.iter().flat_map(|value| half::bf16::from_f32(*value).to_le_bytes()).collect()
+            }
+        };
+        Self {
+            client: client.clone(),
+            handle: client.create_from_slice(&bytes),
+            elements: values.len(),
+            element,
+        }
+    }
+
     pub fn floats(client: &Client, values: &[f32]) -> Self {
-        Self::words(client, values.iter().map(|value| value.to_bits()))
+        Self::of(client, values, Element::F32)
     }
 
     pub fn words(client: &Client, values: impl Iterator<Item = u32>) -> Self {
-        let bytes: Vec<u8> = values.flat_map(u32::to_le_bytes).collect();
-        Self { client: client.clone(), handle: client.create_from_slice(&bytes), elements: bytes.len() / 4 }
+        Self::floats(client, &values.map(f32::from_bits).collect::<Vec<_>>())
     }
 
     pub fn buffer(&self) -> Buffer {
-        Buffer::new(self.handle.clone(), self.elements, 4)
+        Buffer::new(self.handle.clone(), self.elements, self.element.bytes())
     }
 
     pub fn read(&self) -> Vec<f32> {
         let bytes = self.client.read_one(self.handle.clone()).expect("the kernel ran");
-        let words =
-            bytes.chunks_exact(4).map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]]));
-        words.take(self.elements).collect()
+        let number = |bytes: &[u8]| match self.element {
+            Element::F32 => f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]),
+            Element::F16 => half::f16::from_le_bytes([bytes[0], bytes[1]]).to_f32(),
+            Element::Bf16 => half::bf16::from_le_bytes([bytes[0], bytes[1]]).to_f32(),
+        };
+        bytes.chunks_exact(self.element.bytes()).map(number).take(self.elements).collect()
+    }
+}
+
+/// By how many parts of itself a number of this type is rounded, at most.
+pub fn rounding(element: Element) -> f64 {
+    match element {
+        Element::F32 => 0.0,
+        Element::F16 => 1.0 / 2048.0,
+        Element::Bf16 => 1.0 / 256.0,
     }
 }
 
@@ -66,4 +107,11 @@ pub fn assert_close(what: &str, got: &[f32], truth: &[f64], part: f64) {
         let difference = (f64::from(*got) - truth).abs();
         assert!(difference <= part * largest.max(1e-30), "{what}: [{at}] is {got}, and should be {truth}");
     }
+}
+
+#[test]
+fn what_this_device_computes_in() {
+    let types = element_types(&client());
+    println!("kernels run here in {types:?}");
+    assert_eq!(types[0], Element::F32);
 }

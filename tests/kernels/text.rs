@@ -15,6 +15,9 @@ use kernels::{
 const ELEMENTS: [(Element, &str); 3] =
     [(Element::F32, "f32"), (Element::Bf16, "bf16"), (Element::F16, "f16")];
 
+/// In the order in which [`define`] makes them.
+const NAMES: [&str; 5] = ["cross_entropy", "softmax", "softmax_backward", "nibbles", "bytes"];
+
 /// File names and texts: every kernel in every element type and for both widths of a load.
 ///
 /// # Panics
@@ -31,8 +34,8 @@ pub fn all(client: &Client) -> Vec<(String, String)> {
             };
             define(&mut kept, client, element, columns);
             let lanes = if columns == 64 { "wide" } else { "narrow" };
-            for (at, kernel) in kept.kernels.into_iter().enumerate() {
-                texts.push((format!("{at}_{word}_{lanes}.cu"), text(kernel)));
+            for (name, kernel) in NAMES.into_iter().zip(kept.kernels) {
+                texts.push((format!("{name}_{word}_{lanes}.cu"), text(kernel)));
             }
         }
     }
@@ -94,5 +97,5 @@ fn text(kernel: KernelDefinition) -> String {
     options.supports_features.grid_constants = true;
     options.supports_features.fast_math = true;
     let compiled = CppCompiler::<Cuda>::default().compile(kernel, &options);
-    compiled.map(|kernel| kernel.to_string()).unwrap_or_else(|err| panic!("{err}"))
+    compiled.map(|kernel| kernel.to_string()).unwrap_or_else(|err| panic!("{err:?}"))
 }
