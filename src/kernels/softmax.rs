@@ -55,11 +55,11 @@ impl Softmax {
         let starts = self.starts.as_ref().is_none_or(|(_, first)| first.len() == batch * self.queries);
         assert!(slopes && starts, "softmax: lengths of slopes or starts");
     }
+}
 
-    /// Something to bind where there is nothing: the scores themselves would be written to and read at once.
-    fn other(&self, buffer: Option<&Buffer>, spare: &Buffer) -> Buffer {
-        buffer.unwrap_or(spare).clone()
-    }
+/// Something to bind where there is nothing: the scores themselves would be written to and read at once.
+fn or_spare(buffer: Option<&Buffer>, spare: &Buffer) -> BufferArg {
+    buffer.unwrap_or(spare).clone().arg()
 }
 
 /// Makes probabilities of scores. `spare` is any other memory of the device, of four bytes or more: it is not looked at.
@@ -72,8 +72,6 @@ pub fn softmax(target: Target<'_>, of: Softmax, spare: &Buffer) {
         return;
     }
     let (count, dim) = cube_a_row(&target, of.rows(), UNITS);
-    let slopes = of.other(of.slopes.as_ref(), spare);
-    let starts = of.other(of.starts.as_ref().map(|(_, first)| first), spare);
     start!(
         probability_rows,
         target,
@@ -81,8 +79,8 @@ pub fn softmax(target: Target<'_>, of: Softmax, spare: &Buffer) {
         dim,
         lanes(of.keys),
         of.scores.clone().arg(),
-        slopes.arg(),
-        starts.arg(),
+        or_spare(of.slopes.as_ref(), spare),
+        or_spare(of.starts.as_ref().map(|(_, first)| first), spare),
         SightLaunch::of(&of),
         UNITS,
         of.element.kind(),
@@ -100,8 +98,6 @@ pub fn softmax_backward(target: Target<'_>, of: Softmax, gradient: Gradient, spa
         return;
     }
     let (count, dim) = cube_a_row(&target, of.rows(), UNITS);
-    let slopes = of.other(of.slopes.as_ref(), spare);
-    let starts = of.other(of.starts.as_ref().map(|(_, first)| first), spare);
     start!(
         gradient_rows,
         target,
@@ -110,8 +106,8 @@ pub fn softmax_backward(target: Target<'_>, of: Softmax, gradient: Gradient, spa
         lanes(of.keys),
         of.scores.clone().arg(),
         gradient.buffer.arg(),
-        slopes.arg(),
-        starts.arg(),
+        or_spare(of.slopes.as_ref(), spare),
+        or_spare(of.starts.as_ref().map(|(_, first)| first), spare),
         SightLaunch::of(&of),
         UNITS,
         of.element.kind(),

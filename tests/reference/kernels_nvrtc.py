@@ -61,7 +61,7 @@ class Compiler:
 
 
 def texts(folder):
-    command = ["cargo", "run", "--release", "--quiet", "--manifest-path", str(ROOT / "tests/kernels/Cargo.toml")]
+    command = ["cargo", "run", "--locked", "--release", "--quiet", "--manifest-path", str(ROOT / "tests/kernels/Cargo.toml")]
     subprocess.run([*command, "--bin", "cuda-text", "--", str(folder)], check=True)
     return sorted(pathlib.Path(folder).glob("*.cu"))
 

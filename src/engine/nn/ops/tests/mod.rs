@@ -2,7 +2,6 @@
 
 mod attention;
 mod elementwise;
-mod own;
 mod plain;
 mod rope;
 mod texts;

@@ -1,6 +1,8 @@
 //! Kernels of our own on the GPU that `EMBERWRIGHT_TEST_DEVICE` names: against their compositions, in numbers and in time.
 //! Without a GPU nothing is checked here; `tests/kernels` runs the same kernels on the CPU.
 
+mod verdicts;
+
 use std::time::Instant;
 
 use burn::tensor::{DType, FloatDType};
