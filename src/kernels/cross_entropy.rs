@@ -61,7 +61,7 @@ fn loss_rows<F: Float, N: Size>(
     #[comptime] units: usize,
     #[define(F)] _element: ElemType,
 ) {
-    let row = CUBE_POS as usize;
+    let row = CUBE_POS;
     if row >= rows as usize {
         terminate!();
     }

@@ -221,7 +221,7 @@ fn probability_rows<F: Float, N: Size>(
     #[comptime] units: usize,
     #[define(F)] _element: ElemType,
 ) {
-    let row = CUBE_POS as usize;
+    let row = CUBE_POS;
     if row >= sight.rows as usize {
         terminate!();
     }
@@ -278,7 +278,7 @@ fn gradient_rows<F: Float, N: Size>(
     #[comptime] units: usize,
     #[define(F)] _element: ElemType,
 ) {
-    let row = CUBE_POS as usize;
+    let row = CUBE_POS;
     if row >= sight.rows as usize {
         terminate!();
     }

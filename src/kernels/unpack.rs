@@ -64,7 +64,7 @@ fn nibble_words<F: Float, N: Size>(
     words_a_scale: u32,
     #[define(F)] _element: ElemType,
 ) {
-    let at = ABSOLUTE_POS as usize;
+    let at = ABSOLUTE_POS;
     if at >= words as usize {
         terminate!();
     }
@@ -140,7 +140,7 @@ fn byte_words<F: Float, N: Size>(
     by_rows: u32,
     #[define(F)] _element: ElemType,
 ) {
-    let at = ABSOLUTE_POS as usize;
+    let at = ABSOLUTE_POS;
     if at >= words as usize {
         terminate!();
     }

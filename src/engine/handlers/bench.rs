@@ -69,8 +69,7 @@ pub fn bench(
     let settings = StepSettings::new(&train, layout);
     let flops = flops_per_token(&learner.model, trainable, wanted.length);
     let (mut seconds, mut losses, mut first, mut peak) = (Vec::new(), Vec::new(), 0.0, 0);
-    let batches = std::slice::from_ref(&batch);
-    let mut parts = Vec::new();
+    let (batches, mut parts) = (std::slice::from_ref(&batch), Vec::new());
     let mut train_once = |step: u64, clock: &Clock| {
         let rate = train.learning_rate;
         learner
