@@ -71,13 +71,13 @@ fn a_product_of_few_rows_needs_no_dense_matrix() {
         for rounded in [FloatDType::F32, FloatDType::BF16] {
             let scales = scales(rows * columns / 64);
             let nibbles = Nibbles::new(codes(rows * columns / 2), rows * columns, table, 64, &device);
-            let dense = nibbles.dense(scales.clone(), [rows, columns], rounded);
+            let dense = nibbles.dense(scales.clone(), [rows, columns], rounded, FloatDType::F32);
             let got = nibbles.few_rows(&x, scales, [rows, columns], rounded).unwrap();
             let want = matmul2(flat.clone(), dense.transpose()).reshape(got.dims());
             assert_close("four bits", got, want, 1e-5);
             let scales = self::scales(rows);
             let bytes = Bytes::new(codes(rows * columns), true, &device);
-            let dense = bytes.dense(scales.clone(), [rows, columns], rounded);
+            let dense = bytes.dense(scales.clone(), [rows, columns], rounded, FloatDType::F32);
             let got = bytes.few_rows(&x, scales, [rows, columns], rounded).unwrap();
             let want = matmul2(flat.clone(), dense.transpose()).reshape(got.dims());
             assert_close("eight bits", got, want, 1e-5);
