@@ -90,6 +90,8 @@ test_all() {
     find assets packaging src tests -name '*.rs' -exec rustfmt --check {} +
     cargo clippy --locked --release --workspace --all-targets -- -D warnings
     cargo test --locked --release --workspace
+    # Kernels for GPUs, on the processor: a package by itself, since its runtime would change how Burn is built.
+    cargo test --locked --release --manifest-path tests/kernels/Cargo.toml --target-dir "${CARGO_TARGET_DIR:-target}/kernels"
 }
 
 # Runs the program where the user stands, so that paths mean what they say.

@@ -11,11 +11,13 @@ use serde_json::Value;
 
 /// Package → packages of this workspace it may name. There is no edge between `ui` and `engine`: they meet only
 /// in messages.
-const ALLOWED: [(&str, &[&str]); 7] = [
+const ALLOWED: [(&str, &[&str]); 8] = [
     ("protocol", &[]),
     ("data", &["protocol"]),
     ("hub", &["protocol"]),
-    ("engine", &["data", "hub", "protocol"]),
+    // Kernels for GPUs: they know neither tensors nor the engine.
+    ("kernels", &[]),
+    ("engine", &["data", "hub", "kernels", "protocol"]),
     ("ui", &["protocol"]),
     ("emberwright", &["data", "engine", "protocol", "ui"]),
     // Makes the starter's corpus and datasets.
@@ -23,11 +25,12 @@ const ALLOWED: [(&str, &[&str]); 7] = [
 ];
 
 /// Package → beginnings of names that must not be reached from it, however indirectly.
-const OUT_OF_REACH: [(&str, &[&str]); 5] = [
+const OUT_OF_REACH: [(&str, &[&str]); 6] = [
     ("protocol", &["burn", "cubecl", "egui", "eframe", "tokenizers", "safetensors"]),
     ("data", &["burn", "cubecl", "egui", "eframe"]),
     ("hub", &["burn", "cubecl", "egui", "eframe", "tokenizers", "safetensors"]),
     ("ui", &["burn", "cubecl", "tokenizers", "safetensors"]),
+    ("kernels", &["burn", "egui", "eframe", "tokenizers", "safetensors"]),
     ("engine", &["egui", "eframe", "clap", "console"]),
 ];
 

@@ -151,6 +151,7 @@ fn measure(case: &Case) -> [u64; 2] {
         packed: false,
         base_learns: own > 0,
         fused: kernels,
+        own: Default::default(),
         workers: 1,
     };
     let layout = Layout::keeping(case.kept_graphs);
@@ -358,6 +359,7 @@ fn within(dir: &Path, budget: u64) -> Budgeted {
         packed: false,
         base_learns: false,
         fused: true,
+        own: Default::default(),
         workers: 1,
     };
     let choices = Choices { stream: true, divide: true, ..Choices::default() };

@@ -12,6 +12,7 @@ use crate::memory::{self, Needs};
 use crate::methods::Footprint;
 use crate::models::ModelFolder;
 use crate::nn::Quantization;
+use crate::nn::ops::own;
 use crate::optim::{Choice, Subject, block_matrices};
 use crate::planner::{self, Choices};
 use crate::spread;
@@ -218,10 +219,10 @@ impl<'a> Costs<'a> {
 
     fn needs(&self, footprint: &Footprint, rows: u64, time: u64) -> Needs<'a> {
         let model = self.folder.model();
-        let own = footprint.own_elements(model);
+        let learned = footprint.own_elements(model);
         Needs {
             model,
-            frozen: model.params.elements() - own,
+            frozen: model.params.elements() - learned,
             quantization: self.quantization,
             trained: footprint.trainable(model),
             element: if self.dtype == DType::F32 { 4 } else { 2 },
@@ -233,8 +234,9 @@ impl<'a> Costs<'a> {
             answer: time.saturating_add(self.answer).min(self.folder.info.context as u64),
             accumulates: self.accumulation > 1,
             packed: self.packed,
-            base_learns: own > 0,
+            base_learns: learned > 0,
             fused: self.fused,
+            own: own::serving(&self.chosen.device, self.dtype),
             workers: 1,
         }
     }

@@ -6,6 +6,7 @@ use protocol::config::TrainConfig;
 use protocol::{MemoryForecast, Result, Text, UserError, text};
 
 use crate::models::{Front, Model};
+use crate::nn::ops::own::Serving;
 use crate::nn::ops::{READY_MASK, chunk_queries};
 use crate::nn::{Held, HeldBeside, KvCache, ParamId, Quantization, ViewSpec};
 use crate::train::{Layout, Place, chunk_rows};
@@ -41,6 +42,8 @@ pub struct Needs<'a> {
     pub base_learns: bool,
     /// Whether attention, norms and activations are single kernels: no scores of all pairs of positions are held.
     pub fused: bool,
+    /// Which kernels of our own a GPU uses.
+    pub own: Serving,
     /// How many compute so many rows each, with values and gradients of their own for what is trained, in one memory.
     pub workers: u64,
 }
@@ -170,8 +173,12 @@ impl<'a> Figures<'a> {
         let labels = product(&[self.rows, needs.time]);
         let rows = labels.min(chunk_rows(chunk, info.vocabulary) as u64);
         let logits = product(&[rows, info.vocabulary as u64, 4]);
-        // In f32 on the CPU the gradient takes the logits' place; elsewhere they are cast, and both are multiplied.
-        let copies = if needs.fused { needs.model.decoder.logit_copies() as u64 } else { 4 };
+        // The kernels write the gradient where the logits were; without one, logits are cast and copied.
+        let copies = if needs.fused || needs.own.cross_entropy {
+            needs.model.decoder.logit_copies() as u64
+        } else {
+            4
+        };
         // Each chunk has its own gradient of the matrix.
         let matrix = if needs.base_learns && rows < labels {
             product(&[info.vocabulary as u64, info.hidden as u64, 4])
@@ -247,7 +254,7 @@ fn frozen_bytes(needs: &Needs<'_>) -> u64 {
 /// What making the largest matrix dense takes beside the result, where no kernel does it: the codes as indices, and
 /// the values in f32, before and after they are scaled.
 fn unpacking(needs: &Needs<'_>) -> u64 {
-    if needs.quantization.is_none() || needs.fused {
+    if needs.quantization.is_none() || needs.fused || needs.own.unpacking {
         return 0;
     }
     let elements =
@@ -320,10 +327,15 @@ fn dense_bytes(needs: &Needs<'_>) -> Vec<u64> {
 }
 
 /// Scores of the queries that have their turn at once, backwards: in `f32` those that are kept and what becomes of them,
-/// and a copy in the element type.
+/// and a copy in the element type. Where a kernel serves: scores and the gradient of the probabilities, each of which it
+/// overwrites.
 fn turn_bytes(needs: &Needs<'_>, rows: u64, held: Held) -> u64 {
     let heads = needs.model.info.heads as u64;
-    let maps = 4 * (2 * heads + held.scores as u64) + needs.element * heads;
+    let maps = if needs.own.softmax && !has_bias(needs) {
+        2 * needs.element * heads
+    } else {
+        4 * (2 * heads + held.scores as u64) + needs.element * heads
+    };
     product(&[rows, turn_queries(needs, rows), keys(needs), maps])
 }
 
@@ -332,6 +344,12 @@ fn turn_queries(needs: &Needs<'_>, rows: u64) -> u64 {
     let heads = needs.model.info.heads as u64;
     let queries = chunk_queries(product(&[rows, heads]) as usize, keys(needs) as usize);
     (queries as u64).min(tokens(needs))
+}
+
+/// Whether scores of some view get a bias from memory: no kernel of ours takes one.
+fn has_bias(needs: &Needs<'_>) -> bool {
+    let info = &needs.model.info;
+    needs.model.decoder.pair_bias(info).is_some() || info.views.iter().any(|view| view.key_bias.is_some())
 }
 
 fn learns_bias(needs: &Needs<'_>) -> bool {
@@ -356,7 +374,7 @@ fn mask_bytes(needs: &Needs<'_>, rows: u64) -> u64 {
     let bytes = |view: &ViewSpec| match (&view.key_bias, &view.slopes) {
         // Falcon's is a bias on every device.
         (Some(bias), _) => product(&[of_rows, bias.slopes.len() as u64, pairs]),
-        _ if needs.fused => 0,
+        _ if needs.fused || needs.own.softmax => 0,
         (None, slopes) => causal(slopes.as_ref().map_or(1, |slopes| slopes.len())),
     };
     needs.model.info.views.iter().map(bytes).fold(0, u64::saturating_add)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The golden tests on an NVIDIA GPU, and a run held against PyTorch there.
+# Kernels of our own and the golden tests on an NVIDIA GPU, and a run held against PyTorch there.
 #
 #   tests/bench/gpu_parity.sh [--tests FILE] [--program FILE] [--shared FOLDER] [--device cuda:N]
 #
@@ -33,12 +33,23 @@ for root in "${CUDA_PATH:-}" /usr/local/cuda /opt/cuda; do
     fi
 done
 
-# One at a time: the tests share the GPU's memory.
-if [ -n "$tests" ]; then
-    EMBERWRIGHT_TEST_DEVICE=$device "$tests" golden --test-threads 1 --nocapture
-else
-    EMBERWRIGHT_TEST_DEVICE=$device cargo test --release --package engine --test engine -- golden --test-threads 1 --nocapture
-    cargo build --release
+# The engine's tests of that name, one at a time: they share the GPU's memory.
+check() {
+    if [ -n "$tests" ]; then
+        EMBERWRIGHT_TEST_DEVICE=$device "$tests" "$1" --test-threads 1 --nocapture
+    else
+        EMBERWRIGHT_TEST_DEVICE=$device cargo test --release --workspace --test engine -- "$1" --test-threads 1 --nocapture
+    fi
+}
+
+# Each kernel of our own against its composition, in numbers and in time (the lines that begin with `bench`); then the
+# golden tests with the kernels that serve, and without any.
+check kernels
+check golden
+EMBERWRIGHT_KERNELS=off check golden
+
+if [ -z "$tests" ]; then
+    cargo build --release --workspace
     program=${program:-${CARGO_TARGET_DIR:-target}/release/emberwright}
 fi
 
@@ -49,6 +60,8 @@ elif ! "$python" -c 'import torch, transformers, peft' 2>/dev/null; then
     echo "torch, transformers or peft is missing: the comparison with PyTorch was left out" >&2
 else
     # f32 on a small model, twenty steps: each loss within 1e-4 of PyTorch's on the same GPU.
-    "$python" tests/bench/gpu_vs_pytorch.py --emberwright "$program" --shape llama-tiny --dtype f32 --batch 8 \
-        --length 512 --steps 20 --arms "torch sdpa,emberwright,emberwright" --no-bench
+    for kernels in on off; do
+        EMBERWRIGHT_KERNELS=$kernels "$python" tests/bench/gpu_vs_pytorch.py --emberwright "$program" --shape llama-tiny \
+            --dtype f32 --batch 8 --length 512 --steps 20 --arms "torch sdpa,emberwright,emberwright" --no-bench
+    done
 fi

@@ -21,6 +21,7 @@ mod families;
 mod files;
 mod golden;
 mod handoff;
+mod kernels;
 mod layouts;
 mod optimizers;
 mod parallel;

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use engine::memory::{Needs, forecast};
 use engine::models::{ConfigJson, Front, Model, ModelFolder};
-use engine::nn::HeldBeside;
+use engine::nn::ops::own::Serving;
+use engine::nn::{HeldBeside, Quantization};
 use engine::planner::{Choices, plan};
 use engine::train::{CHUNK_BYTES, Layout, Place};
 use serde_json::json;
@@ -38,6 +39,7 @@ fn needs(model: &Model, rows: u64, time: u64) -> Needs<'_> {
         packed: false,
         base_learns: false,
         fused: true,
+        own: Default::default(),
         workers: 1,
     }
 }
@@ -54,6 +56,25 @@ fn cost(layout: &Layout) -> [usize; 6] {
 fn budgets(needs: &Needs<'_>) -> impl Iterator<Item = u64> {
     let whole = forecast(needs, &Layout::keeping(needs.model.info.num_layers), 0).total;
     (1..=160).map(move |part| whole / 150 * part)
+}
+
+#[test]
+fn a_kernel_of_our_own_holds_less_than_its_composition() {
+    let folder = model(40_000).quantised(Some(Quantization::Nf4));
+    let composed = Needs {
+        fused: false,
+        element: 2,
+        quantization: Some(Quantization::Nf4),
+        ..needs(folder.model(), 4, 2048)
+    };
+    let layout = Layout::keeping(1);
+    let bytes = |own| forecast(&Needs { own, ..composed.clone() }, &layout, 0).total;
+    let none = bytes(Serving::default());
+    let all = Serving { softmax: true, cross_entropy: true, unpacking: true };
+    assert!(bytes(all) < none);
+    // The mask of all pairs of positions is not there, wherever the height of the step is.
+    let softmax = bytes(Serving { softmax: true, ..Serving::default() });
+    assert!(softmax + 2048 * 2048 * 4 <= none, "{softmax} of {none}");
 }
 
 #[test]

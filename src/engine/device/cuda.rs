@@ -15,6 +15,7 @@ use protocol::{DeviceKind, DeviceReport, DeviceStats, Text, text};
 
 use super::toolkit::{self, Missing, SearchRoots, version_name};
 use super::{Chosen, Unusable, fault, start};
+use crate::nn::ops::own;
 
 /// GPUs that were tried and can be used: the settings of a run name them again and again.
 static TRIED: Mutex<BTreeMap<u32, Chosen>> = Mutex::new(BTreeMap::new());
@@ -26,11 +27,20 @@ static TRIED: Mutex<BTreeMap<u32, Chosen>> = Mutex::new(BTreeMap::new());
 pub fn probe(index: u32) -> Result<Chosen, Unusable> {
     let tried = || TRIED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(chosen) = tried().get(&index) {
-        return Ok(chosen.clone());
+        return Ok(noted(chosen.clone()));
     }
     let chosen = try_first(index)?;
     tried().insert(index, chosen.clone());
-    Ok(chosen)
+    Ok(noted(chosen))
+}
+
+/// With what is known of our own kernels on it by now.
+fn noted(mut chosen: Chosen) -> Chosen {
+    let notes = [chosen.report.note.take(), own::note(&chosen.device)];
+    chosen.report.note = notes.into_iter().flatten().reduce(|first, second| {
+        Text::new(format!("{}; {}", first.en, second.en), format!("{}；{}", first.zh, second.zh))
+    });
+    chosen
 }
 
 fn try_first(index: u32) -> Result<Chosen, Unusable> {

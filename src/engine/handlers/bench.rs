@@ -16,6 +16,7 @@ use crate::device::{self, Chosen, compute_dtype};
 use crate::memory::Needs;
 use crate::methods::{self, Attach};
 use crate::models::{ConfigJson, Front, Model, ModelFolder};
+use crate::nn::ops::own;
 use crate::optim::{Choice, Subject};
 use crate::planner::{self, Choices};
 use crate::session::Session;
@@ -60,6 +61,7 @@ pub fn bench(
         packed: false,
         base_learns: learner.adapter.is_none(),
         fused: device::fuses(&chosen, dtype),
+        own: own::serving(&chosen.device, dtype),
         workers: 1,
     };
     // What is timed is the batch that was asked for, on weights that are there.
@@ -67,8 +69,7 @@ pub fn bench(
     let settings = StepSettings::new(&train, layout);
     let flops = flops_per_token(&learner.model, trainable, wanted.length);
     let (mut seconds, mut losses, mut first, mut peak) = (Vec::new(), Vec::new(), 0.0, 0);
-    let batches = std::slice::from_ref(&batch);
-    let mut parts = Vec::new();
+    let (batches, mut parts) = (std::slice::from_ref(&batch), Vec::new());
     let mut train_once = |step: u64, clock: &Clock| {
         let rate = train.learning_rate;
         learner

@@ -11,6 +11,7 @@ use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 use serde_json::{Map, Value as Json};
 
 use super::{Builder, ConfigJson, FAMILIES, Family, Growth, Model, ModelInfo, family_of};
+use crate::nn::ops::own;
 use crate::nn::packed::Outputs;
 use crate::nn::{
     Elsewhere, Initial, Packed, Param, ParamId, ParamStore, Quantised, Quantization, Stages, Stream, Value,
@@ -295,6 +296,11 @@ impl ModelFolder {
         self.blueprint.device = device.clone();
         self.blueprint.dtype = dtype;
         self.blueprint.settle();
+        // Here, and never inside of a pass: what is tried runs and waits.
+        for layer in 0..self.blueprint.info.num_layers {
+            own::settle(self.blueprint.device_of(layer), dtype);
+        }
+        own::settle(device, dtype);
         self.blueprint
     }
 }

@@ -6,13 +6,15 @@
 //! back to the input's type.
 //!
 //! [`compose`] holds the same functions as plain compositions of tensor operations: the reference the tests compare with.
-//! `formula` gives them gradients of their own: the path of every backend without a fused kernel.
+//! `formula` gives them gradients of their own: the path of every backend without a fused kernel. [`own`] has kernels for GPUs
+//! that stand in for parts of them.
 
 mod codes;
 pub mod compose;
 mod cpu;
 mod formula;
 mod matmul;
+pub mod own;
 mod route;
 #[cfg(test)]
 mod tests;

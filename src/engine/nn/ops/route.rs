@@ -1,10 +1,10 @@
-//! Chooses between the fused kernel, the formula and the composition. The documentation of each operation is at its
+//! Chooses between the CPU's fused kernel, a GPU's own one, the formula and the composition. The documentation of each operation is at its
 //! composition in [`super::compose`].
 
 use burn::tensor::{DType, Device, Gradients, Int, Tensor};
 
 use super::formula::READY_MASK;
-use super::{AdamWArgs, Causal, Code, Mask, Scores, compose, cpu, formula};
+use super::{AdamWArgs, Causal, Code, Mask, Scores, compose, cpu, formula, own};
 
 /// See [`compose::rms_norm`].
 pub fn rms_norm(x: Tensor<3>, weight: Tensor<1>, eps: f64) -> Tensor<3> {
@@ -82,7 +82,11 @@ pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, rule: Scores, mask: &
 /// causal mask hides, it becomes a bias, once for all layers of a pass; a large one is made in parts by each.
 pub fn ready_mask(mask: Mask, queries: usize, device: &Device, dtype: DType) -> Mask {
     match mask {
-        Mask::Causal(causal) if !cpu::serves(device, dtype) && bias_bytes(&causal, queries) <= READY_MASK => {
+        Mask::Causal(causal)
+            if !cpu::serves(device, dtype)
+                && !own::softmax_serves(device, dtype)
+                && bias_bytes(&causal, queries) <= READY_MASK =>
+        {
             Mask::Bias(compose::causal_bias([queries, causal.offset + queries], &causal, device))
         }
         mask => mask,
@@ -101,7 +105,7 @@ pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>, weight: f32) ->
     if cpu::fits(&logits) {
         return cpu::cross_entropy(logits, targets, weight);
     }
-    compose::cross_entropy(logits, targets, weight)
+    own::cross_entropy(logits, targets, weight)
 }
 
 /// [`cross_entropy`] of logits inside autodiff, and the backward pass from its gradient: the summed
@@ -115,11 +119,7 @@ pub fn cross_entropy_backward(
     targets: Tensor<1, Int>,
     weight: f32,
 ) -> (Tensor<1>, Gradients) {
-    if cpu::fits(&logits) {
-        return cpu::cross_entropy_backward(logits, targets, weight);
-    }
-    let (loss, gradient) = compose::cross_entropy(logits.clone().inner(), targets.inner(), weight);
-    (loss, backward_from(logits, gradient))
+    formula::cross_entropy_backward(logits, targets, weight)
 }
 
 /// Backward pass from a known gradient of `output`: the vector-Jacobian product, without the
@@ -128,11 +128,7 @@ pub fn cross_entropy_backward(
 /// # Panics
 /// If no tensor with `require_grad` went into the output.
 pub fn backward_from<const D: usize>(output: Tensor<D>, gradient: Tensor<D>) -> Gradients {
-    if cpu::fits(&output) && cpu::fits(&gradient) {
-        return cpu::backward_from(output, gradient);
-    }
-    // A plain gradient counts as a constant.
-    (output * gradient.inner()).sum().backward()
+    formula::backward_from(output, gradient)
 }
 
 /// See [`compose::logprobs`].

@@ -1,9 +1,9 @@
-//! Matrices in few bits made dense: a kernel on the CPU, compositions elsewhere. None of it is differentiable: codes
+//! Matrices in few bits made dense: kernels on the CPU and on GPUs that they serve, compositions elsewhere. None of it is differentiable: codes
 //! are frozen.
 
 use burn::tensor::{Bytes as RawBytes, DType, Device, FloatDType, Int, IntDType, Tensor, TensorData};
 
-use super::cpu;
+use super::{cpu, own};
 
 /// Two codes a byte, the first in the high half; `block` elements in row-major order share a scale.
 #[derive(Clone, Debug)]
@@ -11,6 +11,8 @@ pub struct Nibbles {
     /// Filled up to whole blocks.
     codes: Tensor<1, Int>,
     table: [f32; 16],
+    /// The table on the device.
+    values: Tensor<1>,
     /// Both values of a byte, `[256, 2]`.
     pairs: Tensor<2>,
     block: usize,
@@ -23,15 +25,27 @@ impl Nibbles {
         let value = |half: usize| table[half];
         let pairs: Vec<f32> = (0..256).flat_map(|byte| [value(byte >> 4), value(byte & 15)]).collect();
         let pairs = Tensor::from_data(TensorData::new(pairs, [256, 2]), (device, DType::F32));
-        Self { codes: whole(codes, DType::U8, device), table, pairs, block }
+        let values = Tensor::from_data(TensorData::new(table.to_vec(), [16]), (device, DType::F32));
+        Self { codes: whole(codes, DType::U8, device), table, values, pairs, block }
     }
 
-    /// `table[code] · scale`, f32, rounded to `rounded`.
-    pub fn dense(&self, scales: Tensor<1>, shape: [usize; 2], rounded: FloatDType) -> Tensor<2> {
+    /// `table[code] · scale`, rounded to `rounded`, as `dtype`.
+    pub fn dense(
+        &self,
+        scales: Tensor<1>,
+        shape: [usize; 2],
+        rounded: FloatDType,
+        dtype: FloatDType,
+    ) -> Tensor<2> {
         if cpu::serves(&self.codes.device(), DType::F32) {
-            return cpu::nibbles(self.codes.clone(), &self.table, scales, self.block, shape, rounded);
+            let dense = cpu::nibbles(self.codes.clone(), &self.table, scales, self.block, shape, rounded);
+            return as_type(dense, dtype);
         }
-        self.composed(scales, shape, rounded)
+        let dense = own::Dense { shape, rounded, dtype };
+        if self.block.is_multiple_of(8) && own::nibbles_serve(&self.codes, &dense) {
+            return own::dense_nibbles(self.codes.clone(), self.values.clone(), scales, self.block, dense);
+        }
+        as_type(self.composed(scales, shape, rounded), dtype)
     }
 
     /// `x · wᵀ` for this matrix `w` of this shape, where a kernel needs no dense copy for it: of a few rows, on the CPU.
@@ -49,7 +63,12 @@ impl Nibbles {
         served.then(product).flatten()
     }
 
-    /// [`dense`](Self::dense) as a composition of tensor operations.
+    /// Codes, table and block, for a kernel.
+    pub(super) fn parts(&self) -> (Tensor<1, Int>, Tensor<1>, usize) {
+        (self.codes.clone(), self.values.clone(), self.block)
+    }
+
+    /// [`dense`](Self::dense) as a composition of tensor operations, f32.
     pub fn composed(&self, scales: Tensor<1>, shape: [usize; 2], rounded: FloatDType) -> Tensor<2> {
         let blocks = scales.dims()[0];
         let values = self.pairs.clone().select(0, self.codes.clone().cast(IntDType::I32));
@@ -79,12 +98,22 @@ impl Bytes {
         Self { codes: whole(codes, DType::I8, device), by_rows }
     }
 
-    /// `code · scale`, f32, rounded to `rounded`.
-    pub fn dense(&self, scales: Tensor<1>, shape: [usize; 2], rounded: FloatDType) -> Tensor<2> {
+    /// `code · scale`, rounded to `rounded`, as `dtype`.
+    pub fn dense(
+        &self,
+        scales: Tensor<1>,
+        shape: [usize; 2],
+        rounded: FloatDType,
+        dtype: FloatDType,
+    ) -> Tensor<2> {
         if cpu::serves(&self.codes.device(), DType::F32) {
-            return cpu::bytes(self.codes.clone(), scales, self.by_rows, shape, rounded);
+            return as_type(cpu::bytes(self.codes.clone(), scales, self.by_rows, shape, rounded), dtype);
         }
-        self.composed(scales, shape, rounded)
+        let dense = own::Dense { shape, rounded, dtype };
+        if own::bytes_serve(&self.codes, &dense) {
+            return own::dense_bytes(self.codes.clone(), scales, self.by_rows, dense);
+        }
+        as_type(self.composed(scales, shape, rounded), dtype)
     }
 
     /// As [`Nibbles::few_rows`], where every row has a scale of its own.
@@ -99,7 +128,12 @@ impl Bytes {
         served.then(|| cpu::few_rows_of_bytes(x, self.codes.clone(), scales, shape, rounded))
     }
 
-    /// [`dense`](Self::dense) as a composition of tensor operations.
+    /// The codes, for a kernel.
+    pub(super) fn codes(&self) -> Tensor<1, Int> {
+        self.codes.clone()
+    }
+
+    /// [`dense`](Self::dense) as a composition of tensor operations, f32.
     pub fn composed(&self, scales: Tensor<1>, shape: [usize; 2], rounded: FloatDType) -> Tensor<2> {
         let values = self.codes.clone().reshape(shape).float().cast(DType::F32);
         round(values * scales.unsqueeze_dim(usize::from(self.by_rows)), rounded)
@@ -151,4 +185,8 @@ fn whole(codes: Vec<u8>, dtype: DType, device: &Device) -> Tensor<1, Int> {
 
 fn round(dense: Tensor<2>, rounded: FloatDType) -> Tensor<2> {
     if rounded == FloatDType::F32 { dense } else { dense.cast(rounded).cast(DType::F32) }
+}
+
+fn as_type(dense: Tensor<2>, dtype: FloatDType) -> Tensor<2> {
+    if dtype == FloatDType::F32 { dense } else { dense.cast(dtype) }
 }

@@ -62,11 +62,10 @@ impl Packed {
     /// The matrix itself, made anew at every call.
     pub fn dense(&self, dtype: FloatDType) -> Tensor<2> {
         let scales = self.scales.expanded();
-        let dense = match &self.codes {
-            Codes::Nibbles(nibbles) => nibbles.dense(scales, self.shape, self.rounded),
-            Codes::Bytes(bytes) => bytes.dense(scales, self.shape, self.rounded),
-        };
-        if dtype == FloatDType::F32 { dense } else { dense.cast(dtype) }
+        match &self.codes {
+            Codes::Nibbles(nibbles) => nibbles.dense(scales, self.shape, self.rounded, dtype),
+            Codes::Bytes(bytes) => bytes.dense(scales, self.shape, self.rounded, dtype),
+        }
     }
 
     /// `x · wᵀ` for this matrix `w`, where that takes no dense copy of it: of a few rows outside every graph, as

@@ -61,6 +61,7 @@ fn describe(folder: &ModelFolder) -> Result<String> {
         packed: false,
         base_learns: false,
         fused: true,
+        own: Default::default(),
         workers: 1,
     };
     let need = forecast(&needs, &Layout::keeping(0), 1 << 40);

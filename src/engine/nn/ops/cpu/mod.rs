@@ -20,7 +20,6 @@ mod norm;
 mod optim;
 mod rope;
 mod scoring;
-mod seed;
 mod simd;
 mod unpack;
 
@@ -35,6 +34,5 @@ pub use loss::{cross_entropy, logprobs};
 pub use norm::{layer_norm, rms_norm};
 pub use optim::{adamw, sum_of_squares};
 pub use rope::rope;
-pub use seed::{backward_from, cross_entropy_backward};
 pub use simd::vectorised;
 pub use unpack::{bytes, nibbles, unpack_bytes, unpack_nibbles};

@@ -8,6 +8,7 @@ use burn::tensor::{Tensor, activation};
 
 use super::super::compose::{causal_bias, f32};
 use super::super::matmul::assert_same_dtype;
+use super::super::own::{self, Sight};
 use super::super::{Causal, Mask, Scores, Starts};
 use super::{Formula, run};
 
@@ -41,6 +42,11 @@ struct Turn {
 }
 
 impl Turn {
+    /// All at once.
+    fn whole(sight: &Sight) -> Self {
+        Self { first: 0, count: sight.queries, from: 0, to: sight.keys }
+    }
+
     fn queries(&self, x: &Tensor<4>, heads: usize) -> Tensor<4> {
         let [batch, all, _, width] = x.dims();
         // The heads of a group are neighbours, so a group's queries are rows of one matrix.
@@ -65,6 +71,10 @@ struct Weights {
 }
 
 impl Attention {
+    fn of(sight: &Sight) -> Self {
+        Self { rule: sight.rule, mask: Mask::Causal(sight.causal()), chunk: sight.queries.max(1) }
+    }
+
     fn turns(&self, queries: usize, keys: usize) -> impl DoubleEndedIterator<Item = Turn> + '_ {
         (0..queries.div_ceil(self.chunk)).map(move |index| {
             let first = index * self.chunk;
@@ -83,24 +93,47 @@ impl Attention {
         (from.min(keys.saturating_sub(1)), (offset + first + count).min(keys))
     }
 
-    fn bias(&self, turn: &Turn, device: &burn::tensor::Device) -> Tensor<4> {
+    /// What the queries of a turn see.
+    fn sight(&self, causal: &Causal, turn: &Turn, heads: usize) -> Sight {
+        let Causal { offset, window, slopes, starts } = causal;
+        let starts = starts.as_ref().map(|starts| (starts.front, firsts(starts, turn)));
+        Sight {
+            heads,
+            queries: turn.count,
+            keys: turn.to - turn.from,
+            rule: self.rule,
+            // Several texts are seen from the first key on.
+            before: (offset + turn.first).saturating_sub(turn.from),
+            window: *window,
+            slopes: slopes.clone(),
+            starts,
+        }
+    }
+
+    /// The same, if a kernel makes the probabilities of these scores from it.
+    fn served(&self, turn: &Turn, scores: &Tensor<4>, heads: usize) -> Option<Sight> {
+        let Mask::Causal(causal) = &self.mask else { return None };
+        own::softmax_serves(&scores.device(), scores.dtype())
+            .then(|| self.sight(causal, turn, heads))
+            .filter(|sight| own::softmax_fits(scores, sight))
+    }
+
+    fn bias(&self, turn: &Turn, heads: usize, device: &burn::tensor::Device) -> Tensor<4> {
         match &self.mask {
             Mask::Bias(bias) => f32(bias.clone().narrow(2, turn.first, turn.count)),
             Mask::Causal(causal) => {
-                let starts = causal.starts.as_ref().map(|starts| starts_of(starts, turn));
-                let causal = Causal { offset: causal.offset + turn.first, starts, ..causal.clone() };
-                let bias = causal_bias([turn.count, turn.to], &causal, device);
-                if turn.from == 0 { bias } else { bias.narrow(3, turn.from, turn.to - turn.from) }
+                let sight = self.sight(causal, turn, heads);
+                causal_bias([sight.queries, sight.keys], &sight.causal(), device)
             }
         }
     }
 
-    fn weights(&self, turn: &Turn, q: Tensor<4>, k: Tensor<4>, heads: usize) -> Weights {
-        let [batch, groups, rows, _] = q.dims();
-        let keys = turn.to - turn.from;
-        let shape = [batch, groups, rows, keys];
-        let bias = self.bias(turn, &q.device());
-        let scores = f32(q.matmul(k.swap_dims(2, 3))) * self.rule.scale;
+    /// From the products of queries and keys.
+    fn weights(&self, turn: &Turn, scores: Tensor<4>, heads: usize) -> Weights {
+        let shape = scores.dims();
+        let [batch, _, _, keys] = shape;
+        let bias = self.bias(turn, heads, &scores.device());
+        let scores = f32(scores) * self.rule.scale;
         let (scores, cap) = match self.rule.softcap {
             Some(cap) => {
                 let bent = (scores / cap).tanh();
@@ -112,6 +145,44 @@ impl Attention {
         Weights { p: activation::softmax(scores, 3).reshape(shape), cap }
     }
 
+    /// The probabilities, in the scores' element type.
+    fn probabilities(&self, turn: &Turn, scores: Tensor<4>, heads: usize) -> Tensor<4> {
+        match self.served(turn, &scores, heads) {
+            Some(sight) => own::probabilities(scores, sight),
+            None => {
+                let dtype = scores.dtype();
+                self.weights(turn, scores, heads).p.cast(dtype)
+            }
+        }
+    }
+
+    /// The probabilities and the gradient of the scores, from that of the probabilities; all of one element type.
+    fn score_gradients(&self, turn: &Turn, scores: Tensor<4>, dp: Tensor<4>, heads: usize) -> [Tensor<4>; 2] {
+        match self.served(turn, &scores, heads) {
+            Some(sight) => own::score_gradients(scores, dp, sight),
+            None => self.composed_gradients(turn, scores, dp, heads),
+        }
+    }
+
+    fn composed_gradients(
+        &self,
+        turn: &Turn,
+        scores: Tensor<4>,
+        dp: Tensor<4>,
+        heads: usize,
+    ) -> [Tensor<4>; 2] {
+        let dtype = scores.dtype();
+        let Weights { p, cap } = self.weights(turn, scores, heads);
+        let dp = f32(dp);
+        let along = (dp.clone() * p.clone()).sum_dim(3);
+        let ds = p.clone() * (dp - along) * self.rule.scale;
+        let ds = match cap {
+            Some(cap) => ds * cap,
+            None => ds,
+        };
+        [p.cast(dtype), ds.cast(dtype)]
+    }
+
     /// The gradients of a turn, `f32` but that of its queries: q, k, v.
     fn turn_gradients(
         &self,
@@ -119,31 +190,34 @@ impl Attention {
         [q, k, v]: [&Tensor<4>; 3],
         gradient: &Tensor<4>,
     ) -> [Tensor<4>; 3] {
-        let (dtype, heads, groups) = (q.dtype(), q.dims()[1], k.dims()[1]);
+        let (heads, groups) = (q.dims()[1], k.dims()[1]);
         let (q, g) = (turn.queries(q, groups), turn.queries(gradient, groups));
         let (k, v) = (turn.keys(k), turn.keys(v));
-        let Weights { p, cap } = self.weights(turn, q.clone(), k.clone(), heads);
-        let dv = f32(p.clone().cast(dtype).swap_dims(2, 3).matmul(g.clone()));
-        let dp = f32(g.matmul(v.swap_dims(2, 3)));
-        let along = (dp.clone() * p.clone()).sum_dim(3);
-        let ds = p * (dp - along) * self.rule.scale;
-        let ds = match cap {
-            Some(cap) => ds * cap,
-            None => ds,
-        };
-        let ds = ds.cast(dtype);
+        let scores = q.clone().matmul(k.clone().swap_dims(2, 3));
+        let dp = g.clone().matmul(v.swap_dims(2, 3));
+        let [p, ds] = self.score_gradients(turn, scores, dp, heads);
+        let dv = f32(p.swap_dims(2, 3).matmul(g));
         let dk = f32(ds.clone().swap_dims(2, 3).matmul(q));
         let [batch, _, _, width] = k.dims();
         [ds.matmul(k).reshape([batch, heads, turn.count, width]), dk, dv]
     }
 }
 
-/// What a turn's queries know of their texts.
-fn starts_of(starts: &Starts, turn: &Turn) -> Starts {
+/// What [`own::probabilities`] gives, as a composition.
+pub fn composed_probabilities(scores: Tensor<4>, sight: &Sight) -> Tensor<4> {
+    let (attention, turn, dtype) = (Attention::of(sight), Turn::whole(sight), scores.dtype());
+    attention.weights(&turn, scores, sight.heads).p.cast(dtype)
+}
+
+/// What [`own::score_gradients`] gives, as a composition.
+pub fn composed_gradients(scores: Tensor<4>, gradient: Tensor<4>, sight: &Sight) -> [Tensor<4>; 2] {
+    Attention::of(sight).composed_gradients(&Turn::whole(sight), scores, gradient, sight.heads)
+}
+
+/// The first keys of the texts of a turn's queries.
+fn firsts(starts: &Starts, turn: &Turn) -> Arc<[u32]> {
     let rows = starts.first.chunks(starts.queries.max(1));
-    let first: Arc<[u32]> =
-        rows.flat_map(|row| row.iter().skip(turn.first).take(turn.count).copied()).collect();
-    Starts { front: starts.front, queries: turn.count, first }
+    rows.flat_map(|row| row.iter().skip(turn.first).take(turn.count).copied()).collect()
 }
 
 /// `part` added to the keys `from..to` of `all`.
@@ -162,9 +236,8 @@ impl Formula<3, 4> for Attention {
         let [batch, heads, queries, _] = q.dims();
         let [_, groups, keys, width] = v.dims();
         let parts = self.turns(queries, keys).map(|turn| {
-            let (q, k) = (turn.queries(&q, groups), turn.keys(&k));
-            let dtype = q.dtype();
-            let p = self.weights(&turn, q, k, heads).p.cast(dtype);
+            let scores = turn.queries(&q, groups).matmul(turn.keys(&k).swap_dims(2, 3));
+            let p = self.probabilities(&turn, scores, heads);
             p.matmul(turn.keys(&v)).reshape([batch, heads, turn.count, width])
         });
         joined(parts.collect())

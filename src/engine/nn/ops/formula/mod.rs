@@ -8,13 +8,15 @@ mod activation;
 mod attention;
 mod norm;
 mod rope;
+mod seed;
 
 pub use activation::{gelu_erf, gelu_tanh, silu, silu_mul};
 #[cfg(test)]
 pub use attention::attention_in_chunks;
-pub use attention::{READY_MASK, attention, chunk_queries};
+pub use attention::{READY_MASK, attention, chunk_queries, composed_gradients, composed_probabilities};
 pub use norm::{layer_norm, rms_norm, rms_norm_unit};
 pub use rope::rope;
+pub use seed::{backward_from, cross_entropy_backward};
 
 use std::fmt::Debug;
 

@@ -22,7 +22,7 @@ fn four_bits_are_the_same_by_kernel_and_composition() {
         let nibbles = Nibbles::new(codes(elements.div_ceil(2)), elements, table, block, &device);
         let scales = scales(elements.div_ceil(block));
         for rounded in [FloatDType::F32, FloatDType::BF16, FloatDType::F16] {
-            let kernel = nibbles.dense(scales.clone(), [rows, columns], rounded);
+            let kernel = nibbles.dense(scales.clone(), [rows, columns], rounded, FloatDType::F32);
             let composed = nibbles.composed(scales.clone(), [rows, columns], rounded);
             assert_eq!(values(kernel.clone()), values(composed), "{rows} × {columns}, {rounded:?}");
             let plain = values(scales.clone());
@@ -42,7 +42,7 @@ fn eight_bits_are_the_same_by_kernel_and_composition() {
             let bytes = Bytes::new(codes(rows * columns), by_rows, &Device::flex());
             let scales = scales(if by_rows { rows } else { columns });
             for rounded in [FloatDType::F32, FloatDType::BF16] {
-                let kernel = bytes.dense(scales.clone(), [rows, columns], rounded);
+                let kernel = bytes.dense(scales.clone(), [rows, columns], rounded, FloatDType::F32);
                 let composed = bytes.composed(scales.clone(), [rows, columns], rounded);
                 assert_eq!(values(kernel), values(composed), "{rows} × {columns} by rows: {by_rows}");
             }
@@ -71,13 +71,13 @@ fn a_product_of_few_rows_needs_no_dense_matrix() {
         for rounded in [FloatDType::F32, FloatDType::BF16] {
             let scales = scales(rows * columns / 64);
             let nibbles = Nibbles::new(codes(rows * columns / 2), rows * columns, table, 64, &device);
-            let dense = nibbles.dense(scales.clone(), [rows, columns], rounded);
+            let dense = nibbles.dense(scales.clone(), [rows, columns], rounded, FloatDType::F32);
             let got = nibbles.few_rows(&x, scales, [rows, columns], rounded).unwrap();
             let want = matmul2(flat.clone(), dense.transpose()).reshape(got.dims());
             assert_close("four bits", got, want, 1e-5);
             let scales = self::scales(rows);
             let bytes = Bytes::new(codes(rows * columns), true, &device);
-            let dense = bytes.dense(scales.clone(), [rows, columns], rounded);
+            let dense = bytes.dense(scales.clone(), [rows, columns], rounded, FloatDType::F32);
             let got = bytes.few_rows(&x, scales, [rows, columns], rounded).unwrap();
             let want = matmul2(flat.clone(), dense.transpose()).reshape(got.dims());
             assert_close("eight bits", got, want, 1e-5);
