@@ -16,7 +16,7 @@ use ui::state::train::TrainAction;
 use crate::journey::Journey;
 use crate::processes::{running, signal};
 
-const STEPS: u64 = 60;
+const STEPS: u64 = 30;
 const SAVE_EVERY: u64 = 5;
 
 /// A window whose engine is a process.
