@@ -52,7 +52,7 @@ fn what_is_begun_is_of_its_step_and_the_next_update_waits_for_it() {
     for (kind, file) in [("full", "trained.safetensors"), ("lora", "adapter/adapter_model.safetensors")] {
         let mut learner = learner(&made, kind, &train);
         let settings = StepSettings::new(&train, Layout::keeping(0));
-        let mut step = |learner: &mut Learner, step| {
+        let step = |learner: &mut Learner, step| {
             learner.step(&batch, step, 1e-2, &settings, &Control::default()).unwrap().unwrap()
         };
         step(&mut learner, 0);
@@ -90,7 +90,6 @@ fn a_checkpoint_that_cannot_be_written_ends_the_run_and_says_why() {
         }
     });
     let error = told.failed();
-    assert_eq!(error.exit_code(), 1, "{error}");
     assert!(error.place.file.as_deref().is_some_and(|file| file.starts_with(&folder)), "{error:?}");
     assert!(told.steps().last().is_some_and(|last| (3..=5).contains(last)), "{:?}", told.steps());
 }
