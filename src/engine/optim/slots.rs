@@ -9,7 +9,7 @@ use protocol::{Result, Text, UserError};
 
 use crate::device_failure;
 use crate::nn::on;
-use crate::weights::{Checkpoint, FileDtype, Planned, ShardPlan, load_tensor};
+use crate::weights::{Checkpoint, FileDtype, Planned, ShardPlan, load_tensor, put_floats};
 
 /// One state tensor.
 #[derive(Clone, Debug)]
@@ -131,7 +131,9 @@ impl Slots {
         });
         let plan = ShardPlan::new(stem, planned.collect(), u64::MAX)?;
         plan.write(dir, |tensor, sink| match self.stored.get(&tensor.name) {
-            Some(state) => sink.put(state.data()?.as_bytes()),
+            Some(Stored::Floats(floats)) => put_floats(sink, floats),
+            Some(Stored::Host(data)) => sink.put(data.as_bytes()),
+            Some(codes @ Stored::Codes(_)) => sink.put(codes.data()?.as_bytes()),
             None => Ok(()),
         })?;
         Ok(())

@@ -23,7 +23,7 @@ mod upload;
 pub use check::Wanted;
 pub use checkpoint::{Checkpoint, TensorInfo, open_file};
 pub use dtype::{FileDtype, OutOfRange, convert, decode_f32, encode_f32};
-pub use params::{params_bytes, read_f32, write_params};
+pub use params::{params_bytes, put_floats, read_f32, write_params};
 pub use pickle::{TorchTensor, write_torch};
 pub use quantised::without_quantization;
 pub use shards::{DEFAULT_SHARD_BYTES, Planned, ShardPlan, TensorSink, WrittenFile};

@@ -2,13 +2,16 @@
 
 use std::path::Path;
 
-use burn::tensor::DType;
+use burn::tensor::{DType, Tensor};
 use protocol::Result;
 
-use super::{FileDtype, Planned, ShardPlan};
+use super::{FileDtype, Planned, ShardPlan, TensorSink};
 use crate::nn::{Param, Value};
 
-/// Writes `<stem>.safetensors` into `dir`: f32, one tensor at a time.
+/// Elements that are brought to the host at a time: what writes beside a training must not need much.
+const PIECE: usize = 1 << 22;
+
+/// Writes `<stem>.safetensors` into `dir`: f32, a piece of a tensor at a time.
 ///
 /// # Errors
 /// When the device fails or a file cannot be written.
@@ -16,8 +19,21 @@ pub fn write_params(dir: &Path, stem: &str, params: &[(String, &Param)]) -> Resu
     let plan = plan(stem, params)?;
     plan.write(dir, |tensor, sink| {
         let found = params.iter().find(|(name, _)| *name == tensor.name);
-        sink.put_f32(&found.map_or_else(|| Ok(Vec::new()), |(_, param)| read_f32(&param.value))?)
+        found.map_or(Ok(()), |(_, param)| put_floats(sink, &param.value.flat()))
     })?;
+    Ok(())
+}
+
+/// Gives all elements of a flat tensor, piece by piece.
+///
+/// # Errors
+/// When the device fails or the file cannot be written.
+pub fn put_floats(sink: &mut TensorSink<'_>, flat: &Tensor<1>) -> Result<()> {
+    let [count] = flat.dims();
+    for start in (0..count).step_by(PIECE) {
+        let piece = flat.clone().narrow(0, start, PIECE.min(count - start));
+        sink.put_f32(&read_f32(&Value::Vector(piece))?)?;
+    }
     Ok(())
 }
 

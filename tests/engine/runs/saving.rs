@@ -90,7 +90,6 @@ fn a_checkpoint_that_cannot_be_written_ends_the_run_and_says_why() {
         }
     });
     let error = told.failed();
-    assert_eq!(error.exit_code(), 1, "{error}");
     assert!(error.place.file.as_deref().is_some_and(|file| file.starts_with(&folder)), "{error:?}");
     assert!(told.steps().last().is_some_and(|last| (3..=5).contains(last)), "{:?}", told.steps());
 }
