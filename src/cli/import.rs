@@ -32,7 +32,7 @@ pub fn run(flags: Flags, client: &mut Client, screen: &mut Screen) -> Result<u8>
     let dir = absolute(&flags.handed)?;
     let model = flags.model.as_deref().map(absolute).transpose()?;
     let origin = flags.origin.as_deref().map(run_file::load).transpose()?;
-    let origin = origin.map(|run| RunOrigin { config: run.config, base: run.base });
+    let origin = origin.map(|run| RunOrigin { config: run.config, base: run.base, guessed: false });
     let out = match &flags.out {
         Some(out) => absolute(out)?,
         None => {

@@ -60,6 +60,9 @@ pub struct RunOrigin {
     pub config: Box<RunConfig>,
     /// What relative paths in `config` are relative to.
     pub base: PathBuf,
+    /// Nobody said that it is this one. If its settings differ the run comes back without it, instead of not at all.
+    #[serde(default)]
+    pub guessed: bool,
 }
 
 /// What came back from elsewhere, as a run folder.

@@ -192,11 +192,15 @@ fn a_run_elsewhere_is_watched_and_brought_back() {
     assert!(harness.query_by_label("Talk to it").is_none(), "it is no run of this machine");
     click(&mut harness, "Bring it here");
     let found = engine.traffic.borrow().commands.iter().rev().find_map(|command| match command {
-        Command::ImportRun { request, dir, model, .. } => Some((*request, dir.clone(), model.clone())),
+        Command::ImportRun { request, dir, model, origin, .. } => {
+            Some((*request, dir.clone(), model.clone(), origin.clone()))
+        }
         _ => None,
     });
-    let (request, dir, model) = found.unwrap();
+    let (request, dir, model, origin) = found.unwrap();
     assert_eq!((dir, model), (runs[0].dir.clone(), Some(example().model.path)));
+    let origin = origin.unwrap();
+    assert!(origin.guessed && *origin.config == example(), "with the project's run file it can go on here");
     let lists = |engine: &FakeEngine| {
         let list = |command: &&Command| matches!(command, Command::ListRuns { .. });
         engine.traffic.borrow().commands.iter().filter(list).count()

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use protocol::{Command, RunReport, RunState};
+use protocol::{Command, RunOrigin, RunReport, RunState};
 
 use super::Apply;
 use crate::desktop::{DesktopRequest, Purpose};
@@ -47,8 +47,17 @@ impl Apply<'_> {
         // A copy of the base in what was handed over is found without being named.
         let copied = run.config.model.path == std::path::Path::new("model");
         let model = (!copied && !project.config.model.path.as_os_str().is_empty()).then_some(own);
+        // With the run file that was handed over the run can go on here; most likely it is the one that is open.
+        let origin =
+            RunOrigin { config: Box::new(project.config.clone()), base: project.base.clone(), guessed: true };
         self.state.runs.bringing.insert(request, run.dir.clone());
-        self.engine.send(Command::ImportRun { request, dir: run.dir.clone(), model, origin: None, out });
+        self.engine.send(Command::ImportRun {
+            request,
+            dir: run.dir.clone(),
+            model,
+            origin: Some(origin),
+            out,
+        });
     }
 
     /// Lists what was handed over or came back, and looks at what is trained elsewhere every few seconds. Returns the

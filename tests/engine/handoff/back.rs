@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use engine::handoff::import;
-use protocol::{Command, Event, RunReport, RunState, UserError};
+use protocol::{Command, Event, RunOrigin, RunReport, RunState, UserError};
 
 use super::{LORA, request, write};
 use crate::project::{copy, steady_lines};
@@ -230,6 +230,25 @@ fn the_best_checkpoint_comes_back_with_the_newest() {
     assert!(imported.notes[0].en.contains("best checkpoint, of step 2"), "{:?}", imported.notes);
     let state = back.project.json("back/checkpoints/step-00000005/state.json");
     assert!(state["best_step"].is_null() && state["best_loss"].is_null(), "{state}");
+}
+
+#[test]
+fn a_guessed_run_file_serves_where_it_is_the_one() {
+    let back = Back::new();
+    let handed = request(&back.project, LORA, "accelerate-fsdp", "handed");
+    let mut origin = RunOrigin { config: handed.config, base: handed.base, guessed: true };
+    let out = back.project.path("back");
+    let base_of = |origin: &RunOrigin| {
+        import(&back.dir, Some(&back.model()), Some(origin), &out)?;
+        let base = back.project.json("back/plan.json")["base"].as_str().unwrap().to_owned();
+        std::fs::remove_dir_all(&out).unwrap();
+        Ok::<_, UserError>(PathBuf::from(base))
+    };
+    assert_eq!(base_of(&origin).unwrap(), origin.base);
+    origin.config.train.learning_rate *= 2.0;
+    assert_ne!(base_of(&origin).unwrap(), origin.base, "the run came back, and cannot go on here");
+    origin.guessed = false;
+    assert!(base_of(&origin).unwrap_err().details.contains(&"train.learning_rate".to_owned()));
 }
 
 #[test]

@@ -46,10 +46,16 @@ pub fn import(
     }
     let mut plan: PlanFile = json(&from.join(RunFolder::PLAN))?;
     refuse_never_handed(&plan, &from.join(RunFolder::PLAN))?;
-    if let Some(origin) = origin {
-        plan = origin::joined(plan, origin)?;
+    let joined = origin.map(|origin| (origin::joined(plan.clone(), origin), origin.guessed));
+    let mut named = None;
+    match joined {
+        Some((Ok(joined), _)) => {
+            named = Some(joined.config.model.path.clone());
+            plan = joined;
+        }
+        Some((Err(err), false)) => return Err(err),
+        Some((Err(_), true)) | None => {}
     }
-    let named = origin.map(|_| plan.config.model.path.clone());
     let model = base_model(&from, model.map(Path::to_owned).or(named))?;
     refuse_another_model(&model, &plan.model_files)?;
     plan.config.model.path.clone_from(&model);
