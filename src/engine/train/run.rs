@@ -193,6 +193,10 @@ impl<'a> Run<'a> {
     /// When the device, the disk or the data fail, or too many steps come out not finite.
     pub fn work(mut self) -> Result<Outcome> {
         let outcome = self.train();
+        if outcome.is_err() {
+            // What is being written still counts; the first error is the one that is told.
+            self.wait_for_checkpoint().ok();
+        }
         let noted = match &outcome {
             Ok(outcome) => outcome.clone(),
             Err(error) => Outcome::Failed { error: Box::new(error.clone()) },

@@ -43,7 +43,7 @@ fn tensors(file: &Path) -> Vec<Vec<f32>> {
 
 /// A step goes through the model while its values are written somewhere else; its update waits for that.
 #[test]
-fn what_is_begun_is_of_its_step_and_the_next_update_waits_for_it() {
+fn what_is_written_is_of_its_step_and_the_next_update_waits_for_it() {
     let family = FAMILIES.iter().find(|family| family.id == "llama").unwrap();
     let (made, train) = (Made::new(family, Container::Sharded), TrainConfig::default());
     let ids: Vec<u32> = (0..12).map(|t| t * 7 % 90).collect();

@@ -68,10 +68,11 @@ impl Packed {
         }
     }
 
-    /// `x · wᵀ` for this matrix `w`, where that takes no dense copy of it: of a few rows outside every graph, as
-    /// decoding has them, on the CPU.
+    /// `x · wᵀ` for this matrix `w`, where that takes no dense copy of it: of a few rows of one token each outside
+    /// every graph, as decoding has them, on the CPU.
     pub fn few_rows(&self, x: &Tensor<3>) -> Option<Tensor<3>> {
-        if x.is_autodiff() || x.dims()[..2].iter().product::<usize>() > FEW_ROWS {
+        let [rows, time, _] = x.dims();
+        if x.is_autodiff() || time != 1 || rows > FEW_ROWS {
             return None;
         }
         let scales = self.scales.expanded();

@@ -1,4 +1,5 @@
-//! Products of a few rows with a matrix `[O, I]`, as decoding has them. They cost what it costs to read the matrix: so
+//! Products of a few rows with a matrix `[O, I]`, as decoding has them: rows of one token each. (A training's step rounds
+//! alike in whatever pieces it is taken, so its products do not come here.) They cost what it costs to read the matrix: so
 //! each thread reads rows of its own, each of them once, and what is kept in few bits becomes numbers on the way.
 
 use burn::tensor::{FloatDType, Int, Tensor};

@@ -56,7 +56,7 @@ impl Linear {
         let [batch, time, _] = x.layout().shape().dims();
         let dims = [batch * time, i, o];
         let y = match self.layout {
-            WeightLayout::OutIn if (2..=FEW).contains(&(batch * time)) => {
+            WeightLayout::OutIn if time == 1 && (2..=FEW).contains(&batch) => {
                 few_rows(elements(x), w.elements, dims)
             }
             WeightLayout::OutIn | WeightLayout::InOut => {
