@@ -79,6 +79,7 @@ impl UserError {
             | Io::NotADirectory
             | Io::AlreadyExists
             | Io::InvalidFilename
+            | Io::InvalidInput
             | Io::InvalidData => Self::bad_input(what),
             _ => Self::failure(what),
         };
@@ -88,9 +89,12 @@ impl UserError {
     fn mend_io(self, err: &std::io::Error) -> Self {
         use std::io::ErrorKind as Io;
         match err.kind() {
-            Io::NotFound | Io::IsADirectory | Io::NotADirectory | Io::AlreadyExists | Io::InvalidFilename => {
-                self.mend(Text::fixed("check the path", "请检查路径"))
-            }
+            Io::NotFound
+            | Io::IsADirectory
+            | Io::NotADirectory
+            | Io::AlreadyExists
+            | Io::InvalidFilename
+            | Io::InvalidInput => self.mend(Text::fixed("check the path", "请检查路径")),
             Io::PermissionDenied => self.mend(Text::fixed("check the permissions", "请检查访问权限")),
             Io::StorageFull | Io::QuotaExceeded => {
                 self.mend(Text::fixed("free some disk space and try again", "请释放磁盘空间后重试"))
