@@ -261,7 +261,8 @@ fn a_device_that_nobody_knows_is_refused_with_the_known_ones() {
     for wish in ["gpu", "cuda:", "cuda:x", "cuda0", "CUDA:0", "cuda:99999999999"] {
         let error = choose(wish).err().unwrap();
         assert_eq!(error.kind, ErrorKind::BadInput, "{wish}");
-        assert_eq!(error.mend.unwrap().en, "use auto, cpu or cuda:0", "{wish}");
+        let known = "use auto, cpu or cuda:0; workers that share the CPU are cpu:0 to cpu:63";
+        assert_eq!(error.mend.unwrap().en, known, "{wish}");
     }
 }
 
