@@ -5,6 +5,7 @@
 
 use std::io;
 use std::thread;
+use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded};
 use protocol::{Result, Text, UserError};
@@ -13,6 +14,10 @@ use super::connection::Connection;
 use super::frames::{FromEngine, PROGRAM, Refusal, ToEngine, VERSION};
 use super::link;
 use super::remote::RemoteOptions;
+
+/// For a frame that is on its way when the client has said its last, so that none is cut off by the end of the process. A
+/// client that reads takes no longer.
+const LAST_FRAME: Duration = Duration::from_secs(2);
 
 /// Serves the client at stdin and stdout.
 ///
@@ -47,11 +52,16 @@ pub fn relay(client: &Connection, options: &RemoteOptions, beside_others: bool) 
     let both = hand_on(client, &link.connection, Side::Client, over.clone())
         .and_then(|()| hand_on(&link.connection, client, Side::Engine, over));
     both.map_err(|err| failed(&err))?;
-    if ended.recv() == Ok(Side::Engine) {
+    let first = ended.recv();
+    if first == Ok(Side::Engine) {
         // The client may be gone as well.
         client.write(&FromEngine::Ended(Box::new(link.death()))).ok();
     }
     link.connection.hang_up();
+    if first == Ok(Side::Client) {
+        // An error: the client does not read.
+        ended.recv_timeout(LAST_FRAME).ok();
+    }
     Ok(())
 }
 
