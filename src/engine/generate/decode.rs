@@ -7,7 +7,7 @@ use data::{BeeBatch, BeeRow, Column};
 use protocol::{Result, Text, UserError};
 
 use crate::models::{Model, PassOptions, Rows};
-use crate::nn::{AdapterView, KeysValues, KvCache};
+use crate::nn::{AdapterView, KeysValues, KvCache, ops};
 
 /// Longest piece of a prompt that goes through the model at once: bounds the scores' memory.
 pub(super) const PREFILL: usize = 512;
@@ -81,6 +81,7 @@ impl<'a> Decoding<'a> {
     }
 
     fn feed_piece(&self, ids: &[u32]) -> Result<Step> {
+        let _awake = (ids.len() == 1).then(|| ops::awake(&self.model.device));
         let offset = self.position();
         let mut fed = self.ids.borrow_mut();
         fed.truncate(offset);

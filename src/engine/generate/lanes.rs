@@ -8,7 +8,7 @@ use protocol::Result;
 
 use super::prefill::{Filled, padded};
 use crate::models::{Model, PassOptions};
-use crate::nn::{AdapterView, KvCache, Positions, Span};
+use crate::nn::{AdapterView, KvCache, Positions, Span, ops};
 
 /// Texts under way.
 pub struct Lanes<'a> {
@@ -55,6 +55,7 @@ impl<'a> Lanes<'a> {
     /// When an id or position lies outside the model, or the device fails.
     pub fn feed(&mut self, rows: &[&[u32]]) -> Result<Tensor<3>> {
         let time = rows.iter().map(|row| row.len()).max().unwrap_or(0);
+        let _awake = (time == 1).then(|| ops::awake(&self.model.device));
         let width = self.cache.get_mut().len();
         let fed: Vec<usize> = rows.iter().map(|row| row.len()).collect();
         let positions = self.model.lanes(&self.tokens, &fed, (time, width), self.adapter)?;

@@ -4,7 +4,7 @@
 use burn::tensor::{DType, Device, Gradients, Int, Tensor};
 
 use super::formula::READY_MASK;
-use super::{AdamWArgs, Causal, Code, Mask, Scores, compose, cpu, formula, own};
+use super::{AdamWArgs, Awake, Causal, Code, Mask, Scores, compose, cpu, formula, own};
 
 /// See [`compose::rms_norm`].
 pub fn rms_norm(x: Tensor<3>, weight: Tensor<1>, eps: f64) -> Tensor<3> {
@@ -178,4 +178,10 @@ pub fn decode_blocks(codes: Tensor<1, Int>, scales: Tensor<1>, code: &Code) -> T
     } else {
         compose::decode_blocks(codes, scales, code)
     }
+}
+
+/// To be held while a few tokens go through a model on this device: on the CPU their products are so short that threads
+/// would fall asleep between them.
+pub fn awake(device: &Device) -> Option<Awake> {
+    cpu::here(device).then(Awake::new).flatten()
 }

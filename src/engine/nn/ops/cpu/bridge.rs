@@ -79,7 +79,12 @@ pub fn serves(device: &Device, dtype: DType) -> bool {
         device.gradient_checkpointing_strategy(),
         None | Some(GradientCheckpointingStrategy::Disabled)
     );
-    dtype == DType::F32 && plain && matches!(device.clone().inner().as_dispatch(), DispatchDevice::Flex(_))
+    dtype == DType::F32 && plain && here(device)
+}
+
+/// Whether the device is the CPU.
+pub fn here(device: &Device) -> bool {
+    matches!(device.clone().inner().as_dispatch(), DispatchDevice::Flex(_))
 }
 
 /// Runs the operation: inside autodiff if any operand is.
