@@ -24,8 +24,9 @@ TOKENS_A_STEP = 8192
 SIZES = [(4, 128, 352), (8, 256, 704), (14, 512, 1536)]
 ROWS = [1_000, 10_000, 100_000, 1_000_000]
 STEPS = 10_000
-# Allocators and caches settle first.
-SETTLED = 0.2
+# Allocators and caches settle first, those of the writer of checkpoints within some 40 of them.
+SETTLED = 0.5
+CHECKPOINTS = 100
 
 
 def power(points):
@@ -134,7 +135,7 @@ max_steps = {given.steps}
 batch_size = 1
 learning_rate = 1e-5
 eval_every = 0
-save_every = {given.steps // 10}
+save_every = {max(1, given.steps // CHECKPOINTS)}
 """)
         out = os.path.join(scratch, "out")
         command = [given.emberwright, "train", run, "--out", out, "--device", given.device, "--json"]

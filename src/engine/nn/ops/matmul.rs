@@ -42,6 +42,9 @@ pub fn linear(x: Tensor<3>, weight: Tensor<2>) -> Tensor<3> {
     if cpu::fits(&x) && cpu::fits(&weight) {
         return cpu::linear(x, weight, WeightLayout::OutIn);
     }
+    if cpu::fits_halves(&x) && cpu::fits_halves(&weight) {
+        return cpu::linear_halves(x, weight, WeightLayout::OutIn);
+    }
     matmul2(x.reshape([b * t, i]), weight.transpose()).reshape([b, t, o])
 }
 
@@ -57,6 +60,9 @@ pub fn linear_in_out(x: Tensor<3>, weight: Tensor<2>) -> Tensor<3> {
     assert!(i == width, "linear_in_out: input {:?} and weight [{width}, {o}]", x.dims());
     if cpu::fits(&x) && cpu::fits(&weight) {
         return cpu::linear(x, weight, WeightLayout::InOut);
+    }
+    if cpu::fits_halves(&x) && cpu::fits_halves(&weight) {
+        return cpu::linear_halves(x, weight, WeightLayout::InOut);
     }
     matmul2(x.reshape([b * t, i]), weight).reshape([b, t, o])
 }

@@ -73,13 +73,20 @@ pub fn fits<const D: usize>(tensor: &Tensor<D>) -> bool {
     serves(&tensor.device(), tensor.dtype())
 }
 
+/// Whether [`linear_halves`](super::linear_halves) can take this tensor.
+pub fn fits_halves<const D: usize>(tensor: &Tensor<D>) -> bool {
+    matches!(tensor.dtype(), DType::BF16 | DType::F16) && plain(&tensor.device())
+}
+
 /// Whether the kernels here serve tensors of this kind: `f32`, on the CPU backend.
 pub fn serves(device: &Device, dtype: DType) -> bool {
-    let plain = matches!(
-        device.gradient_checkpointing_strategy(),
-        None | Some(GradientCheckpointingStrategy::Disabled)
-    );
-    dtype == DType::F32 && plain && here(device)
+    dtype == DType::F32 && plain(device)
+}
+
+/// Whether the device is the CPU, and autodiff calculates nothing a second time by itself.
+fn plain(device: &Device) -> bool {
+    let strategy = device.gradient_checkpointing_strategy();
+    matches!(strategy, None | Some(GradientCheckpointingStrategy::Disabled)) && here(device)
 }
 
 /// Whether the device is the CPU.

@@ -39,6 +39,25 @@ impl Rows for Plain<'_> {
     }
 }
 
+/// Numbers of 16 bits.
+pub trait Half: Copy + Sync {
+    fn widen(from: &[Self], to: &mut [f32]);
+}
+
+/// Rows of them, one after the other.
+struct Halves<'a, E> {
+    elements: &'a [E],
+    width: usize,
+}
+
+impl<E: Half> Rows for Halves<'_, E> {
+    #[inline(always)]
+    fn rows<'a>(&'a self, first: usize, room: &'a mut [f32]) -> &'a [f32] {
+        E::widen(&self.elements[first * self.width..][..room.len()], room);
+        room
+    }
+}
+
 /// Rows of codes, two a byte; see [`super::super::Nibbles`].
 struct Nibbles<'a> {
     codes: &'a [u8],
@@ -81,6 +100,12 @@ impl Rows for Bytes<'_> {
 pub fn few_rows(x: &[f32], w: &[f32], [m, i, o]: [usize; 3]) -> Vec<f32> {
     assert!(w.len() >= i * o, "product {:?}: the matrix is too short", [m, i, o]);
     product(x, &Plain { elements: w, width: i }, [m, i, o])
+}
+
+/// The same for a `w` of 16 bits.
+pub fn few_rows_of_halves<E: Half>(x: &[f32], w: &[E], [m, i, o]: [usize; 3]) -> Vec<f32> {
+    assert!(w.len() >= i * o, "product {:?}: the matrix is too short", [m, i, o]);
+    product(x, &Halves { elements: w, width: i }, [m, i, o])
 }
 
 fn product(x: &[f32], w: &impl Rows, [m, i, o]: [usize; 3]) -> Vec<f32> {

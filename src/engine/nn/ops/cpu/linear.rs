@@ -46,8 +46,8 @@ impl Linear {
 /// What the gradients need: the input if the weight learns, the weight if the input does.
 #[derive(Clone, Debug)]
 pub(super) struct Saved {
-    x: Option<FlexTensor>,
-    weight: Option<FlexTensor>,
+    pub x: Option<FlexTensor>,
+    pub weight: Option<FlexTensor>,
 }
 
 impl Linear {

@@ -2,6 +2,7 @@
 
 mod attention;
 mod elementwise;
+mod halves;
 mod plain;
 mod rope;
 mod texts;
