@@ -70,8 +70,10 @@ fn a_kernel_of_our_own_holds_less_than_its_composition() {
     let layout = Layout::keeping(1);
     let bytes = |own| forecast(&Needs { own, ..composed.clone() }, &layout, 0).total;
     let none = bytes(Serving::default());
-    let all = Serving { softmax: true, cross_entropy: true, unpacking: true };
+    let all = Serving { softmax: true, cross_entropy: true, unpacking: true, layers: true };
     assert!(bytes(all) < none);
+    let without = Serving { layers: false, ..all };
+    assert!(bytes(all) < bytes(without), "norms and activations have no copies in f32");
     // The mask of all pairs of positions is not there, wherever the height of the step is.
     let softmax = bytes(Serving { softmax: true, ..Serving::default() });
     assert!(softmax + 2048 * 2048 * 4 <= none, "{softmax} of {none}");
