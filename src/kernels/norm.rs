@@ -316,7 +316,8 @@ fn gradient_rows<F: Float, N: Size>(
     if shape.centred == 1 {
         level = sum / columns;
     }
-    if UNIT_POS as usize % share == 0 && part.row < shape.rows as usize {
+    // One of those that share the row.
+    if part.from == part.row * width && part.row < shape.rows as usize {
         moments[part.row * 2] = mean;
         moments[part.row * 2 + 1] = r;
     }

@@ -146,7 +146,11 @@ fn together<N: Size>(first: Vector<f32, N>, second: Vector<f32, N>) -> (Vector<f
 
 #[cube]
 fn of_pair<N: Size>(first: Vector<f32, N>, second: Vector<f32, N>, #[comptime] at: usize) -> f32 {
-    if comptime!(at % 2 == 0) { first.extract(comptime!(at / 2)) } else { second.extract(comptime!(at / 2)) }
+    if comptime!(at.is_multiple_of(2)) {
+        first.extract(comptime!(at / 2))
+    } else {
+        second.extract(comptime!(at / 2))
+    }
 }
 
 #[cube(launch, create_dummy_kernel)]

@@ -83,7 +83,7 @@ struct SiluMul;
 
 impl Formula<2, 3> for SiluMul {
     fn value(&self, [gate, up]: [Tensor<3>; 2]) -> Tensor<3> {
-        if own::swiglu_fits(&gate, &up) { own::swiglu(gate, up) } else { compose::silu_mul(gate, up) }
+        if own::swiglu_fits(&[&gate, &up]) { own::swiglu(gate, up) } else { compose::silu_mul(gate, up) }
     }
 
     fn gradients(
@@ -92,7 +92,7 @@ impl Formula<2, 3> for SiluMul {
         gradient: Tensor<3>,
         wanted: [bool; 2],
     ) -> [Option<Tensor<3>>; 2] {
-        if own::swiglu_fits(&gate, &up) {
+        if own::swiglu_fits(&[&gate, &up, &gradient]) {
             own::swiglu_gradients(gate, up, gradient).map(Some)
         } else {
             composed_swiglu_gradients(gate, up, gradient, wanted)

@@ -82,7 +82,7 @@ impl Norm {
         }
     }
 
-    /// Those of input and gain.
+    /// The gradients of input and gain.
     fn both(
         &self,
         operands: [Tensor<3>; 2],
@@ -97,7 +97,7 @@ impl Norm {
         }
     }
 
-    /// The gradients of input and gain, from these and that of the value.
+    /// The same as a composition, from input, gain and the gradient of the value.
     pub fn composed_gradients(
         &self,
         [x, weight, gradient]: [Tensor<3>; 3],

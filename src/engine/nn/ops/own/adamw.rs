@@ -23,7 +23,7 @@ impl Own for AdamW {
         let lengths = match scale {
             // As many as are read by fours, and such that cannot be.
             Scale::Trial => vec![1340, 67],
-            Scale::Real => vec![4096 * 14_336],
+            Scale::Real => vec![4096 * 4096],
         };
         let inputs: Vec<_> = lengths.into_iter().map(|length| Input::new(length, device)).collect();
         Box::new(move |path| inputs.iter().flat_map(|input| input.results(path, scale)).collect())

@@ -18,7 +18,7 @@ impl Own for Swiglu {
         let shapes = match scale {
             // As many as are read by fours, and such that cannot be.
             Scale::Trial => vec![[2, 3, 172], [1, 3, 67]],
-            Scale::Real => vec![[4, 2048, 14_336]],
+            Scale::Real => vec![[2, 2048, 14_336]],
         };
         let input = |shape| {
             let of = |seed| pattern(shape, seed, device, dtype);
@@ -49,9 +49,9 @@ fn results([gate, up, gradient]: &[Tensor<3>; 3], path: Path, scale: Scale) -> V
     results.into_iter().map(flat).collect()
 }
 
-/// Whether the kernels serve gate and up, which are of one shape.
-pub fn fits(gate: &Tensor<3>, up: &Tensor<3>) -> bool {
-    super::fits(&KERNEL, &[gate, up])
+/// Whether the kernels serve gate, up and, backwards, the gradient; all are of one shape.
+pub fn fits(operands: &[&Tensor<3>]) -> bool {
+    super::fits(&KERNEL, operands)
 }
 
 /// See [`compose::silu_mul`]; of operands that [`fits`] has accepted.
@@ -59,7 +59,7 @@ pub fn swiglu(gate: Tensor<3>, up: Tensor<3>) -> Tensor<3> {
     cube::swiglu(gate, up)
 }
 
-/// The gradients of gate and up, from these, which [`fits`] has accepted, and that of the product. They take the memory of
+/// The gradients of gate and up, from these and that of the product, which [`fits`] has accepted. They take the memory of
 /// gate and up if nobody else holds it.
 pub fn gradients(gate: Tensor<3>, up: Tensor<3>, gradient: Tensor<3>) -> [Tensor<3>; 2] {
     cube::swiglu_gradients(gate, up, gradient)

@@ -55,7 +55,7 @@ pub fn rope(x: Tensor<4>, cos: Tensor<3>, sin: Tensor<3>, turn: Turn) -> Tensor<
     if turn.back { turned.swap_dims(1, 2) } else { turned }
 }
 
-/// Parameter, first and second moment; from these, the gradient and its factor, in this order.
+/// The new parameter, first and second moment, from the old ones, the gradient and the factor on it.
 pub fn adamw(
     [param, m, v]: [Tensor<1>; 3],
     gradient: Tensor<1>,
@@ -325,7 +325,7 @@ fn halves(gate: &CubeTensor, up: &CubeTensor) -> Swiglu {
 
 /// A tensor whose last axis lies together, and which a kernel can count through: the same, or a copy in order.
 fn in_strides(tensor: CubeTensor) -> CubeTensor {
-    let together = strides(&tensor).last().is_some_and(|stride| *stride <= 1);
+    let together = strides(&tensor).last() == Some(&1);
     if together && !tensor.meta.is_tiled() && span(&tensor) <= MOST {
         tensor
     } else {
