@@ -289,7 +289,8 @@ impl BlockBytes {
         };
         if !needs.fused {
             // Calculated again from what the graph holds: in one half of the block after the other.
-            let again = of_tokens(held.composed, 4).max(turn_bytes(needs, rows, held));
+            let composed = if needs.own.layers { held.composed - held.replaced } else { held.composed };
+            let again = of_tokens(composed, 4).max(turn_bytes(needs, rows, held));
             bytes.gradients = bytes.gradients.saturating_add(again);
         }
         if needs.base_learns && learns_bias(needs) {

@@ -7,13 +7,21 @@
 //!
 //! Launched with bounds checks: a wrong length gives wrong numbers, never a fault of the device.
 
+mod adamw;
 mod cross_entropy;
 mod launch;
+mod norm;
+mod rope;
 mod row;
 mod softmax;
+mod swiglu;
 mod unpack;
 
+pub use adamw::{AdamW, Factors, adamw};
 pub use cross_entropy::{CrossEntropy, cross_entropy};
 pub use launch::{Buffer, Definitions, Element, Target};
+pub use norm::{Norm, gain_parts, norm, norm_backward, norm_gain};
+pub use rope::{Rope, rope};
 pub use softmax::{Gradient, Softmax, softmax, softmax_backward};
+pub use swiglu::{Swiglu, swiglu, swiglu_backward};
 pub use unpack::{Bytes, Nibbles, bytes, nibbles};

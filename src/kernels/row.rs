@@ -29,3 +29,33 @@ pub(crate) fn merged(largest: f32, sum: f32, along: f32, #[comptime] units: usiz
     }
     (tops[0], sums[0], alongs[0])
 }
+
+/// Of three numbers the sums over the `share` units in a line that have a row together: a power of two, at most `units`.
+/// Every unit of the cube must come here.
+#[cube]
+pub(crate) fn summed(a: f32, b: f32, c: f32, share: u32, #[comptime] units: usize) -> (f32, f32, f32) {
+    let unit = UNIT_POS as usize;
+    let share = share as usize;
+    let mut first = Shared::<[f32]>::new_slice(units);
+    let mut second = Shared::<[f32]>::new_slice(units);
+    let mut third = Shared::<[f32]>::new_slice(units);
+    first[unit] = a;
+    second[unit] = b;
+    third[unit] = c;
+    sync_cube();
+    let mut half = share / 2;
+    while half > 0 {
+        if unit % share < half {
+            first[unit] += first[unit + half];
+            second[unit] += second[unit + half];
+            third[unit] += third[unit + half];
+        }
+        sync_cube();
+        half /= 2;
+    }
+    let head = unit / share * share;
+    let sums = (first[head], second[head], third[head]);
+    // Before anybody sums again in the same memory.
+    sync_cube();
+    sums
+}

@@ -70,11 +70,17 @@ fn a_kernel_of_our_own_holds_less_than_its_composition() {
     let layout = Layout::keeping(1);
     let bytes = |own| forecast(&Needs { own, ..composed.clone() }, &layout, 0).total;
     let none = bytes(Serving::default());
-    let all = Serving { softmax: true, cross_entropy: true, unpacking: true };
+    let all = Serving { softmax: true, cross_entropy: true, unpacking: true, layers: true };
     assert!(bytes(all) < none);
     // The mask of all pairs of positions is not there, wherever the height of the step is.
     let softmax = bytes(Serving { softmax: true, ..Serving::default() });
     assert!(softmax + 2048 * 2048 * 4 <= none, "{softmax} of {none}");
+    // Where neither scores nor logits are what a step is high with, it is norms and activations made again in f32.
+    let folder = model(128);
+    let short = Needs { fused: false, element: 2, ..needs(folder.model(), 64, 8) };
+    let bytes = |own| forecast(&Needs { own, ..short.clone() }, &layout, 0).total;
+    let without = Serving { layers: false, ..all };
+    assert!(bytes(all) < bytes(without));
 }
 
 #[test]

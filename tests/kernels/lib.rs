@@ -4,9 +4,17 @@
 pub mod text;
 
 #[cfg(test)]
+mod adamw;
+#[cfg(test)]
 mod cross_entropy;
 #[cfg(test)]
+mod norm;
+#[cfg(test)]
+mod rope;
+#[cfg(test)]
 mod softmax;
+#[cfg(test)]
+mod swiglu;
 #[cfg(test)]
 mod unpack;
 

@@ -8,15 +8,29 @@ use cubecl_cpp::register_supported_types;
 use cubecl_cpp::shared::{CompilationOptions, CppCompiler};
 use cubecl_cpp::target::Cuda;
 use kernels::{
-    Buffer, Bytes, CrossEntropy, Definitions, Element, Gradient, Nibbles, Softmax, Target, bytes,
-    cross_entropy, nibbles, softmax, softmax_backward,
+    AdamW, Buffer, Bytes, CrossEntropy, Definitions, Element, Factors, Gradient, Nibbles, Norm, Rope,
+    Softmax, Swiglu, Target, adamw, bytes, cross_entropy, nibbles, norm, norm_backward, norm_gain, rope,
+    softmax, softmax_backward, swiglu, swiglu_backward,
 };
 
 const ELEMENTS: [(Element, &str); 3] =
     [(Element::F32, "f32"), (Element::Bf16, "bf16"), (Element::F16, "f16")];
 
 /// In the order in which [`define`] makes them.
-const NAMES: [&str; 5] = ["cross_entropy", "softmax", "softmax_backward", "nibbles", "bytes"];
+const NAMES: [&str; 12] = [
+    "cross_entropy",
+    "softmax",
+    "softmax_backward",
+    "norm",
+    "norm_backward",
+    "norm_gain",
+    "swiglu",
+    "swiglu_backward",
+    "rope",
+    "adamw",
+    "nibbles",
+    "bytes",
+];
 
 /// File names and texts: every kernel in every element type and for both widths of a load.
 ///
@@ -67,6 +81,8 @@ fn define(kept: &mut Definitions, client: &Client, element: Element, columns: us
     };
     softmax(Target::Text(kept), of.clone(), &buffer(1));
     softmax_backward(Target::Text(kept), of, Gradient { buffer: buffer(2 * columns) }, &buffer(1));
+    define_layers(kept, buffer, element, columns);
+    define_update(kept, buffer, columns);
     if columns % 8 != 0 {
         return;
     }
@@ -74,6 +90,56 @@ fn define(kept: &mut Definitions, client: &Client, element: Element, columns: us
     nibbles(Target::Text(kept), Nibbles { codes, table: buffer(16), scales, block: 64, dense, element });
     let (codes, scales, dense) = (buffer(columns / 4), buffer(1), buffer(columns));
     bytes(Target::Text(kept), Bytes { codes, scales, by_rows: true, columns, dense, element });
+}
+
+fn define_layers(kept: &mut Definitions, buffer: impl Fn(usize) -> Buffer, element: Element, columns: usize) {
+    let of = Norm {
+        x: buffer(2 * columns),
+        element,
+        weight: buffer(columns),
+        bias: None,
+        added: 0.0,
+        eps: 1e-6,
+        rounded: true,
+        centred: false,
+    };
+    norm(Target::Text(kept), of.clone(), buffer(2 * columns));
+    let [gradient, dx, moments] = [buffer(2 * columns), buffer(2 * columns), buffer(4)];
+    norm_backward(Target::Text(kept), of.clone(), gradient.clone(), dx, moments.clone());
+    norm_gain(Target::Text(kept), of, gradient.clone(), moments, buffer(columns));
+    let of = Swiglu { gate: buffer(2 * columns), up: buffer(2 * columns), element };
+    swiglu(Target::Text(kept), of.clone(), buffer(2 * columns));
+    swiglu_backward(Target::Text(kept), of, gradient);
+    let half = columns / 2;
+    let of = Rope {
+        x: buffer(2 * columns),
+        strides: [0, 0, columns],
+        shape: [1, 1, 2, columns],
+        element,
+        cos: buffer(2 * half),
+        sin: buffer(2 * half),
+        half,
+        interleaved: false,
+        back: false,
+        turned: buffer(2 * columns),
+        by_token: false,
+    };
+    rope(Target::Text(kept), of);
+}
+
+fn define_update(kept: &mut Definitions, buffer: impl Fn(usize) -> Buffer, columns: usize) {
+    let [param, gradient, m, v] = [(); 4].map(|()| buffer(columns));
+    let factors = Factors {
+        beta1: 0.9,
+        rest1: 0.1,
+        beta2: 0.99,
+        rest2: 0.01,
+        keep: 1.0,
+        step: 1.0,
+        root: 1.0,
+        eps: 1e-8,
+    };
+    adamw(Target::Text(kept), AdamW { param, gradient, m, v, scale: buffer(1), factors });
 }
 
 /// The properties of a card of NVIDIA's as far as a kernel's text depends on them.

@@ -62,7 +62,10 @@ class Compiler:
 
 def texts(folder):
     command = ["cargo", "run", "--locked", "--release", "--quiet", "--manifest-path", str(ROOT / "tests/kernels/Cargo.toml")]
-    subprocess.run([*command, "--bin", "cuda-text", "--", str(folder)], check=True)
+    # Where run.sh builds the tests of the same package.
+    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "kernels"
+    command += ["--target-dir", str(target), "--bin", "cuda-text", "--", str(folder)]
+    subprocess.run(command, check=True)
     return sorted(pathlib.Path(folder).glob("*.cu"))
 
 

@@ -17,6 +17,8 @@ pub struct Held {
     pub gradients: usize,
     /// Made again in the backward pass, always in f32, where norms and activations have no kernels.
     pub composed: usize,
+    /// Of these, what kernels of our own make in its place on a GPU: those of norms and of SwiGLU.
+    pub replaced: usize,
     /// For every pair of positions, in f32 where attention is a composition: heads times the maps of each.
     pub scores: usize,
     /// Of what is kept: what only matrices read, and nobody where these learn nothing.
@@ -88,6 +90,7 @@ impl Held {
             kept: earlier.kept + later.kept,
             gradients,
             composed: earlier.composed + later.composed,
+            replaced: earlier.replaced + later.replaced,
             scores: earlier.scores + later.scores,
             read: Read::default(),
         }
@@ -111,6 +114,7 @@ impl Held {
             kept: kept + 4 * hidden,
             gradients: 3 * inner + 2 * hidden,
             composed: 4 * inner + 2 * hidden,
+            replaced: 0,
             scores: heads,
             read: Read::default(),
         }
@@ -126,6 +130,7 @@ impl Block {
             Held {
                 kept: half.kept + (before + 2 * behind) * hidden,
                 composed: half.composed + (before + behind) * hidden,
+                replaced: half.replaced + (before + behind) * hidden,
                 ..half
             }
         };
@@ -181,6 +186,7 @@ impl Attention {
             kept: projected + 2 * normed + mixed,
             gradients: projected + cut + 2 * normed + shares + mixed,
             composed: normed,
+            replaced: normed,
             // The exponentials, and the hyperbolic tangents of a softcap.
             scores: self.heads * (1 + usize::from(self.scores.softcap.is_some())),
             read: Read::default(),
@@ -232,6 +238,7 @@ impl GatedMlp {
             kept: (3 + apart) * inner,
             gradients: (2 + apart + cut) * inner,
             composed: self.activation.composed() * inner,
+            replaced: (1 - apart) * self.activation.composed() * inner,
             ..Held::default()
         }
     }
@@ -261,6 +268,7 @@ impl Moe {
                 + 2 * hidden * usize::from(self.shared.is_some()),
             gradients: one.gradients.max(shared.gradients) + 2 * hidden,
             composed: self.chosen * one.composed + shared.composed,
+            replaced: self.chosen * one.replaced + shared.replaced,
             ..Held::default()
         }
     }

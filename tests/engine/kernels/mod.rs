@@ -41,7 +41,8 @@ fn kernels_agree_with_their_compositions_on_this_gpu() {
     assert!(wrong.is_empty(), "{wrong:?}; the report says: {:?}", own::note(&chosen.device));
 }
 
-/// A line for each kernel and element type: milliseconds of the kernel and of its composition at the size of a step.
+/// A line for each kernel and element type: milliseconds of the kernel and of its composition at the size of a step. The
+/// input is used again, so that of what a kernel overwrites a copy is timed with it.
 #[test]
 fn kernels_against_their_compositions_timed() {
     let Some((chosen, types)) = gpu() else { return };

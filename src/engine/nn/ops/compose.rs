@@ -6,7 +6,7 @@
 use burn::tensor::{Bool, DType, Device, IndexingUpdateOp, Int, IntDType, Tensor, TensorData};
 
 use super::matmul::assert_same_dtype;
-use super::{AdamWArgs, CODE_BLOCK, Causal, Code, Mask, Scores, Starts};
+use super::{AdamWArgs, CODE_BLOCK, Causal, Code, Factors, Mask, Scores, Starts};
 
 /// Added to the score of a key that must not be seen. Finite, so that no row becomes NaN.
 const NOT_VISIBLE: f32 = -1e9;
@@ -239,10 +239,25 @@ pub fn adamw(
 
 impl AdamWArgs {
     /// `lr / (1 − β1^t)` and `√(1 − β2^t)`.
-    pub(super) fn corrections(&self) -> (f64, f64) {
+    fn corrections(&self) -> (f64, f64) {
         let t = f64::from(self.step);
         let step_size = self.lr / (1.0 - self.beta1.powf(t));
         (step_size, (1.0 - self.beta2.powf(t)).sqrt())
+    }
+
+    /// What a kernel multiplies by.
+    pub(super) fn factors(&self) -> Factors {
+        let (step, root) = self.corrections();
+        Factors {
+            beta1: self.beta1 as f32,
+            beta2: self.beta2 as f32,
+            rest1: (1.0 - self.beta1) as f32,
+            rest2: (1.0 - self.beta2) as f32,
+            keep: (1.0 - self.lr * self.weight_decay) as f32,
+            step: step as f32,
+            root: root as f32,
+            eps: self.eps as f32,
+        }
     }
 }
 

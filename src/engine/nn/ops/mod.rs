@@ -154,3 +154,21 @@ pub struct AdamWArgs {
     /// `[1]`, on the parameter's device: the factor for the gradient (clipping), never read back.
     pub grad_scale: Tensor<1>,
 }
+
+/// The factors of one AdamW update, rounded once.
+#[derive(Clone, Copy, Debug)]
+struct Factors {
+    beta1: f32,
+    beta2: f32,
+    /// `1 − β1`.
+    rest1: f32,
+    /// `1 − β2`.
+    rest2: f32,
+    /// What the decay leaves of the parameter.
+    keep: f32,
+    /// `lr / (1 − β1^t)`.
+    step: f32,
+    /// `√(1 − β2^t)`.
+    root: f32,
+    eps: f32,
+}

@@ -158,7 +158,7 @@ pub fn adamw(
     if all.iter().all(|tensor| cpu::fits(*tensor)) {
         return cpu::adamw(param, grad, m, v, args);
     }
-    compose::adamw(param, grad, m, v, args)
+    own::adamw(param, grad, m, v, args)
 }
 
 /// See [`compose::sum_of_squares`].

@@ -41,11 +41,8 @@ impl Nibbles {
             let dense = cpu::nibbles(self.codes.clone(), &self.table, scales, self.block, shape, rounded);
             return as_type(dense, dtype);
         }
-        let dense = own::Dense { shape, rounded, dtype };
-        if self.block.is_multiple_of(8) && own::nibbles_serve(&self.codes, &dense) {
-            return own::dense_nibbles(self.codes.clone(), self.values.clone(), scales, self.block, dense);
-        }
-        as_type(self.composed(scales, shape, rounded), dtype)
+        own::dense_nibbles(self, &scales, own::Dense { shape, rounded, dtype })
+            .unwrap_or_else(|| as_type(self.composed(scales, shape, rounded), dtype))
     }
 
     /// `x · wᵀ` for this matrix `w` of this shape, where a kernel needs no dense copy for it: of a few rows, on the CPU.
@@ -109,11 +106,8 @@ impl Bytes {
         if cpu::serves(&self.codes.device(), DType::F32) {
             return as_type(cpu::bytes(self.codes.clone(), scales, self.by_rows, shape, rounded), dtype);
         }
-        let dense = own::Dense { shape, rounded, dtype };
-        if own::bytes_serve(&self.codes, &dense) {
-            return own::dense_bytes(self.codes.clone(), scales, self.by_rows, dense);
-        }
-        as_type(self.composed(scales, shape, rounded), dtype)
+        own::dense_bytes(self, &scales, own::Dense { shape, rounded, dtype })
+            .unwrap_or_else(|| as_type(self.composed(scales, shape, rounded), dtype))
     }
 
     /// As [`Nibbles::few_rows`], where every row has a scale of its own.
@@ -128,9 +122,9 @@ impl Bytes {
         served.then(|| cpu::few_rows_of_bytes(x, self.codes.clone(), scales, shape, rounded))
     }
 
-    /// The codes, for a kernel.
-    pub(super) fn codes(&self) -> Tensor<1, Int> {
-        self.codes.clone()
+    /// Codes, and whether rows have scales, for a kernel.
+    pub(super) fn parts(&self) -> (Tensor<1, Int>, bool) {
+        (self.codes.clone(), self.by_rows)
     }
 
     /// [`dense`](Self::dense) as a composition of tensor operations, f32.

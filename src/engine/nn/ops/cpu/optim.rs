@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use burn_flex::Flex;
 use rayon::prelude::*;
 
-use super::super::AdamWArgs;
+use super::super::{AdamWArgs, Factors};
 use super::bridge::primitive;
 use super::buffer::{GRAIN, all_mut, elements, ordered, tensor, writable};
 use super::simd::{dot, vectorised};
@@ -47,44 +47,27 @@ pub fn adamw(
     (param, m, v)
 }
 
-/// The factors of one update, rounded once.
+/// One update, with the factor on the gradient.
 struct Update {
     scale: f32,
-    beta1: f32,
-    beta2: f32,
-    rest1: f32,
-    rest2: f32,
-    keep: f32,
-    step: f32,
-    root: f32,
-    eps: f32,
+    factors: Factors,
 }
 
 impl Update {
     fn new(args: &AdamWArgs) -> Self {
         let scale = ordered(primitive(args.grad_scale.clone().inner()));
-        let (step, root) = args.corrections();
-        Self {
-            scale: elements(&scale)[0],
-            beta1: args.beta1 as f32,
-            beta2: args.beta2 as f32,
-            rest1: (1.0 - args.beta1) as f32,
-            rest2: (1.0 - args.beta2) as f32,
-            keep: (1.0 - args.lr * args.weight_decay) as f32,
-            step: step as f32,
-            root: root as f32,
-            eps: args.eps as f32,
-        }
+        Self { scale: elements(&scale)[0], factors: args.factors() }
     }
 
     #[inline(always)]
     fn apply(&self, param: &mut [f32], grad: &[f32], m: &mut [f32], v: &mut [f32]) {
+        let Factors { beta1, beta2, rest1, rest2, keep, step, root, eps } = self.factors;
         for (((p, g), m), v) in param.iter_mut().zip(grad).zip(m).zip(v) {
             let g = g * self.scale;
-            *m = *m * self.beta1 + g * self.rest1;
-            *v = *v * self.beta2 + g * g * self.rest2;
-            let denominator = v.sqrt() / self.root + self.eps;
-            *p = *p * self.keep - self.step * (*m / denominator);
+            *m = *m * beta1 + g * rest1;
+            *v = *v * beta2 + g * g * rest2;
+            let denominator = v.sqrt() / root + eps;
+            *p = *p * keep - step * (*m / denominator);
         }
     }
 }

@@ -4,6 +4,7 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::sigmoid;
 
 use super::super::compose::{self, f32};
+use super::super::own;
 use super::{Formula, run};
 
 /// Which one.
@@ -82,7 +83,7 @@ struct SiluMul;
 
 impl Formula<2, 3> for SiluMul {
     fn value(&self, [gate, up]: [Tensor<3>; 2]) -> Tensor<3> {
-        compose::silu_mul(gate, up)
+        if own::swiglu_fits(&[&gate, &up]) { own::swiglu(gate, up) } else { compose::silu_mul(gate, up) }
     }
 
     fn gradients(
@@ -91,14 +92,28 @@ impl Formula<2, 3> for SiluMul {
         gradient: Tensor<3>,
         wanted: [bool; 2],
     ) -> [Option<Tensor<3>>; 2] {
-        let dtype = gate.dtype();
-        let d_up = wanted[1].then(|| gradient.clone() * compose::silu(gate.clone()));
-        let d_gate = wanted[0].then(|| {
-            let outer = f32(gradient) * f32(up);
-            (outer * Activation::Silu.slope(f32(gate))).cast(dtype)
-        });
-        [d_gate, d_up]
+        if own::swiglu_fits(&[&gate, &up, &gradient]) {
+            own::swiglu_gradients(gate, up, gradient).map(Some)
+        } else {
+            composed_swiglu_gradients(gate, up, gradient, wanted)
+        }
     }
+}
+
+/// The gradients of gate and up that are wanted, from that of [`compose::silu_mul`].
+pub fn composed_swiglu_gradients(
+    gate: Tensor<3>,
+    up: Tensor<3>,
+    gradient: Tensor<3>,
+    wanted: [bool; 2],
+) -> [Option<Tensor<3>>; 2] {
+    let dtype = gate.dtype();
+    let d_up = wanted[1].then(|| gradient.clone() * compose::silu(gate.clone()));
+    let d_gate = wanted[0].then(|| {
+        let outer = f32(gradient) * f32(up);
+        (outer * Activation::Silu.slope(f32(gate))).cast(dtype)
+    });
+    [d_gate, d_up]
 }
 
 /// See [`compose::silu_mul`].

@@ -1,5 +1,5 @@
 //! Operations with a gradient of their own, made of Burn's tensor operations: the path of every device and element type
-//! without a kernel.
+//! without a kernel, and inside them the choice of a GPU's own ones.
 //!
 //! Autodiff through a composition keeps what each of its steps has made. A formula keeps its operands alone and calculates
 //! the rest again, in two passes that Burn can fuse.
@@ -10,11 +10,11 @@ mod norm;
 mod rope;
 mod seed;
 
-pub use activation::{gelu_erf, gelu_tanh, silu, silu_mul};
+pub use activation::{composed_swiglu_gradients, gelu_erf, gelu_tanh, silu, silu_mul};
 #[cfg(test)]
 pub use attention::attention_in_chunks;
 pub use attention::{READY_MASK, attention, chunk_queries, composed_gradients, composed_probabilities};
-pub use norm::{layer_norm, rms_norm, rms_norm_unit};
+pub use norm::{Kind as NormKind, Norm, layer_norm, rms_norm, rms_norm_unit};
 pub use rope::rope;
 pub use seed::{backward_from, cross_entropy_backward};
 

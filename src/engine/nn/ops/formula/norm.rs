@@ -4,10 +4,11 @@
 use burn::tensor::Tensor;
 
 use super::super::compose::f32;
+use super::super::own;
 use super::{Formula, run};
 
-#[derive(Clone, Copy, Debug)]
-enum Kind {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
     /// The product with the gain is in the input's element type.
     Rms,
     /// The gain is `1 + weight`, in `f32`.
@@ -16,9 +17,9 @@ enum Kind {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Norm {
-    kind: Kind,
-    eps: f64,
+pub struct Norm {
+    pub kind: Kind,
+    pub eps: f64,
 }
 
 impl Norm {
@@ -62,12 +63,44 @@ impl Norm {
         }
     }
 
-    /// Those of input and gain `[1, 1, C]`.
+    /// `x` normed, times the gain, with `bias` added; gain and bias are `[1, 1, C]`.
+    pub fn composed(&self, x: Tensor<3>, weight: Tensor<3>, bias: Option<Tensor<3>>) -> Tensor<3> {
+        let dtype = x.dtype();
+        let scaled = self.scaled(x, weight);
+        match bias {
+            Some(bias) => scaled + f32(bias),
+            None => scaled,
+        }
+        .cast(dtype)
+    }
+
+    fn normed_by(&self, x: Tensor<3>, weight: Tensor<3>, bias: Option<Tensor<3>>) -> Tensor<3> {
+        if own::norm_fits(&x, &weight, bias.as_ref()) {
+            own::norm(*self, x, weight, bias)
+        } else {
+            self.composed(x, weight, bias)
+        }
+    }
+
+    /// The gradients of input and gain.
     fn both(
         &self,
-        x: Tensor<3>,
-        weight: Tensor<3>,
+        operands: [Tensor<3>; 2],
         gradient: Tensor<3>,
+        wanted: [bool; 2],
+    ) -> [Option<Tensor<3>>; 2] {
+        let [x, weight] = operands;
+        if own::norm_fits(&x, &weight, Some(&gradient)) {
+            own::norm_gradients(*self, [x, weight, gradient], wanted[1])
+        } else {
+            self.composed_gradients([x, weight, gradient], wanted)
+        }
+    }
+
+    /// The same as a composition, from input, gain and the gradient of the value.
+    pub fn composed_gradients(
+        &self,
+        [x, weight, gradient]: [Tensor<3>; 3],
         wanted: [bool; 2],
     ) -> [Option<Tensor<3>>; 2] {
         let (x_type, weight_type) = (x.dtype(), weight.dtype());
@@ -93,25 +126,23 @@ fn over_rows(x: Tensor<3>) -> Tensor<3> {
 
 impl Formula<2, 3> for Norm {
     fn value(&self, [x, weight]: [Tensor<3>; 2]) -> Tensor<3> {
-        let dtype = x.dtype();
-        self.scaled(x, weight).cast(dtype)
+        self.normed_by(x, weight, None)
     }
 
     fn gradients(
         &self,
-        [x, weight]: [Tensor<3>; 2],
+        operands: [Tensor<3>; 2],
         gradient: Tensor<3>,
         wanted: [bool; 2],
     ) -> [Option<Tensor<3>>; 2] {
-        self.both(x, weight, gradient, wanted)
+        self.both(operands, gradient, wanted)
     }
 }
 
 /// A layer norm: the gain and what is added.
 impl Formula<3, 3> for Norm {
     fn value(&self, [x, weight, bias]: [Tensor<3>; 3]) -> Tensor<3> {
-        let dtype = x.dtype();
-        (self.scaled(x, weight) + f32(bias)).cast(dtype)
+        self.normed_by(x, weight, Some(bias))
     }
 
     fn gradients(
@@ -121,7 +152,7 @@ impl Formula<3, 3> for Norm {
         wanted: [bool; 3],
     ) -> [Option<Tensor<3>>; 3] {
         let d_bias = wanted[2].then(|| over_rows(f32(gradient.clone())).cast(bias.dtype()));
-        let [d_x, d_weight] = self.both(x, weight, gradient, [wanted[0], wanted[1]]);
+        let [d_x, d_weight] = self.both([x, weight], gradient, [wanted[0], wanted[1]]);
         [d_x, d_weight, d_bias]
     }
 }

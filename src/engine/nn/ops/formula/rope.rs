@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::super::compose;
+use super::super::own::{self, Turn};
 use super::{Formula, run};
 
 #[derive(Clone, Debug)]
@@ -12,9 +12,15 @@ struct Rope {
     interleaved: bool,
 }
 
+impl Rope {
+    fn turned(&self, x: Tensor<4>, back: bool) -> Tensor<4> {
+        own::rope(x, self.cos.clone(), self.sin.clone(), Turn { interleaved: self.interleaved, back })
+    }
+}
+
 impl Formula<1, 4> for Rope {
     fn value(&self, [x]: [Tensor<4>; 1]) -> Tensor<4> {
-        compose::rope(x, self.cos.clone(), self.sin.clone(), self.interleaved)
+        self.turned(x, false)
     }
 
     fn gradients(
@@ -23,11 +29,11 @@ impl Formula<1, 4> for Rope {
         gradient: Tensor<4>,
         _wanted: [bool; 1],
     ) -> [Option<Tensor<4>>; 1] {
-        [Some(compose::rope(gradient, self.cos.clone(), self.sin.clone().neg(), self.interleaved))]
+        [Some(self.turned(gradient, true))]
     }
 }
 
-/// See [`compose::rope`].
+/// See [`compose::rope`](super::super::compose::rope).
 pub fn rope(x: Tensor<4>, cos: Tensor<3>, sin: Tensor<3>, interleaved: bool) -> Tensor<4> {
     run(Rope { cos: cos.inner(), sin: sin.inner(), interleaved }, [x])
 }

@@ -1,6 +1,6 @@
 //! Eight bits an element made dense in one launch, in the element type of the products.
 
-use burn::tensor::{DType, Device, FloatDType, Int, Tensor};
+use burn::tensor::{DType, Device, FloatDType, Tensor};
 
 use super::super::unpack::Bytes as Packed;
 use super::{Dense, Own, Path, Scale, Work, cube, flat, pattern, serves};
@@ -22,16 +22,17 @@ impl Own for Bytes {
         let input = |([rows, columns], by_rows): ([usize; 2], bool)| {
             let codes = (0..rows * columns).map(|at| (at * 101 % 256) as u8).collect();
             let scales = pattern([if by_rows { rows } else { columns }], 0.4, device, DType::F32);
-            (Packed::new(codes, by_rows, device), scales, [rows, columns], by_rows)
+            (Packed::new(codes, by_rows, device), scales, [rows, columns])
         };
         let inputs: Vec<_> = shapes.into_iter().map(input).collect();
         let dtype: FloatDType = dtype.into();
         Box::new(move |path| {
-            let made = inputs.iter().map(|(packed, scales, shape, by_rows)| {
+            let made = inputs.iter().map(|(packed, scales, shape)| {
                 let (dense, scales) =
                     (Dense { shape: *shape, rounded: FloatDType::F32, dtype }, scales.clone());
+                let (codes, by_rows) = packed.parts();
                 match path {
-                    Path::Kernel => cube::bytes(packed.codes(), scales, *by_rows, dense),
+                    Path::Kernel => cube::bytes(codes, scales, by_rows, dense),
                     Path::Twin => packed.composed(scales, *shape, FloatDType::F32).cast(dtype),
                 }
             });
@@ -40,13 +41,10 @@ impl Own for Bytes {
     }
 }
 
-/// Whether the kernel makes this matrix.
-pub fn serve(codes: &Tensor<1, Int>, dense: &Dense) -> bool {
-    let whole = dense.shape[1].is_multiple_of(4);
-    whole && dense.suits(4) && serves(&KERNEL, &codes.device(), dense.dtype.into())
-}
-
-/// `code · scale` where the kernel [`serve`]s.
-pub fn dense(codes: Tensor<1, Int>, scales: Tensor<1>, by_rows: bool, dense: Dense) -> Tensor<2> {
-    cube::bytes(codes, scales, by_rows, dense)
+/// `code · scale` by the kernel, where it serves such a matrix.
+pub fn dense(packed: &Packed, scales: &Tensor<1>, dense: Dense) -> Option<Tensor<2>> {
+    let (codes, by_rows) = packed.parts();
+    let whole = dense.shape[1].is_multiple_of(4) && dense.suits(4);
+    let serves = whole && serves(&KERNEL, &codes.device(), dense.dtype.into());
+    serves.then(|| cube::bytes(codes, scales.clone(), by_rows, dense))
 }

@@ -4,7 +4,7 @@
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use super::super::compose;
-use super::{MOST, Own, Path, Scale, Work, cube, flat, pattern, serves};
+use super::{Own, Path, Scale, Work, cube, fits, flat, pattern};
 
 pub struct CrossEntropy;
 
@@ -53,8 +53,7 @@ fn input([rows, columns]: [usize; 2], device: &Device, dtype: DType) -> (Tensor<
 
 /// See [`compose::cross_entropy`].
 pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>, weight: f32) -> (Tensor<1>, Tensor<2>) {
-    let [rows, columns] = logits.dims();
-    if rows * columns > 0 && rows * columns <= MOST && serves(&KERNEL, &logits.device(), logits.dtype()) {
+    if fits(&KERNEL, &[&logits]) {
         cube::cross_entropy(logits, targets, weight)
     } else {
         compose::cross_entropy(logits, targets, weight)

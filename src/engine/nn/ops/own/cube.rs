@@ -3,6 +3,10 @@
 //! A tensor that nobody else holds is overwritten; of any other a copy is. Fusion gives an operation its operands when all
 //! that came before has run, and the last one who reads a tensor gets it alone.
 
+mod layers;
+
+pub use layers::{adamw, norm, norm_gradients, rope, swiglu, swiglu_gradients};
+
 use burn::backend::fusion::custom::TensorSpec;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, backend_extension};

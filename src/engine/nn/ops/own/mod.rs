@@ -3,6 +3,7 @@
 //! Nobody can try every GPU. So a kernel is used on a device only after it was held against its composition on that very
 //! device: [`settle`] does so when a model is put there. A kernel that fails or disagrees is left out, and said to be.
 
+mod adamw;
 mod bytes;
 mod cross_entropy;
 #[cfg(feature = "cuda")]
@@ -11,7 +12,10 @@ mod cube;
 #[path = "no_cube.rs"]
 mod cube;
 mod nibbles;
+mod norm;
+mod rope;
 mod softmax;
+mod swiglu;
 mod verdicts;
 
 pub use verdicts::{Own, Path, Scale, Verdict, Verdicts, Work};
@@ -28,12 +32,16 @@ macro_rules! kernels {
     };
 }
 
-kernels! { cross_entropy softmax nibbles bytes }
+kernels! { cross_entropy softmax nibbles bytes norm swiglu rope adamw }
 
-pub use self::bytes::{dense as dense_bytes, serve as bytes_serve};
+pub use self::bytes::dense as dense_bytes;
+pub use adamw::adamw;
 pub use cross_entropy::cross_entropy;
-pub use nibbles::{dense as dense_nibbles, serve as nibbles_serve};
+pub use nibbles::dense as dense_nibbles;
+pub use norm::{fits as norm_fits, gradients as norm_gradients, norm};
+pub use rope::{Turn, rope};
 pub use softmax::{Sight, fits as softmax_fits, probabilities, score_gradients};
+pub use swiglu::{fits as swiglu_fits, gradients as swiglu_gradients, swiglu};
 
 /// `off` in this variable leaves every kernel of our own out.
 const SWITCH: &str = "EMBERWRIGHT_KERNELS";
@@ -51,7 +59,8 @@ pub fn settle(device: &Device, dtype: DType) {
 /// What every kernel turned out to be on a device, by name: for the log of a bench.
 pub fn verdicts(device: &Device, dtype: DType) -> Vec<(&'static str, Option<Verdict>)> {
     let device = device.clone().inner();
-    KERNELS.iter().map(|kernel| (kernel.name(), VERDICTS.of(kernel.name(), &device, dtype))).collect()
+    let of = |kernel: &&'static dyn Own| VERDICTS.of(kernel.name(), &device, kernel.runs_in(dtype));
+    KERNELS.iter().map(|kernel| (kernel.name(), of(kernel))).collect()
 }
 
 /// For the report of a device: which kernels are left out, and why; None where there is nothing to say.
@@ -80,6 +89,8 @@ pub struct Serving {
     pub cross_entropy: bool,
     /// Matrices in few bits become dense without anything in between.
     pub unpacking: bool,
+    /// Norms and SwiGLU, forwards and backwards.
+    pub layers: bool,
 }
 
 /// As far as it is known: before a model was on the device, none.
@@ -88,12 +99,21 @@ pub fn serving(device: &Device, dtype: DType) -> Serving {
         softmax: softmax_serves(device, dtype),
         cross_entropy: serves(&cross_entropy::KERNEL, device, dtype),
         unpacking: serves(&nibbles::KERNEL, device, dtype) && serves(&bytes::KERNEL, device, dtype),
+        layers: serves(&norm::KERNEL, device, dtype) && serves(&swiglu::KERNEL, device, dtype),
     }
 }
 
 fn serves(kernel: &dyn Own, device: &Device, dtype: DType) -> bool {
     let device = device.clone().inner();
     possible(&device) && VERDICTS.of(kernel.name(), &device, dtype) == Some(Verdict::Serves)
+}
+
+/// Whether the kernel serves these tensors: of one element type, and of a size that it can count.
+fn fits<const D: usize>(kernel: &dyn Own, tensors: &[&Tensor<D>]) -> bool {
+    let Some(first) = tensors.first() else { return false };
+    let countable = |tensor: &&Tensor<D>| (1..=MOST).contains(&tensor.dims().iter().product());
+    let alike = tensors.iter().all(|tensor| countable(tensor) && tensor.dtype() == first.dtype());
+    alike && serves(kernel, &first.device(), first.dtype())
 }
 
 fn off() -> bool {

@@ -1,7 +1,7 @@
 //! Four bits an element made dense in one launch, in the element type of the products: the composition looks values up in
 //! `f32` by indices of 32 bits.
 
-use burn::tensor::{DType, Device, FloatDType, Int, Tensor};
+use burn::tensor::{DType, Device, FloatDType, Tensor};
 
 use super::super::unpack::Nibbles as Packed;
 use super::{Dense, Own, Path, Scale, Work, cube, flat, pattern, serves};
@@ -46,18 +46,10 @@ impl Own for Nibbles {
     }
 }
 
-/// Whether the kernel makes this matrix; its blocks are a multiple of 8.
-pub fn serve(codes: &Tensor<1, Int>, dense: &Dense) -> bool {
-    dense.suits(8) && serves(&KERNEL, &codes.device(), dense.dtype.into())
-}
-
-/// `table[code] · scale` where the kernel [`serve`]s: codes as in [`Nibbles`](Packed), a table of 16.
-pub fn dense(
-    codes: Tensor<1, Int>,
-    table: Tensor<1>,
-    scales: Tensor<1>,
-    block: usize,
-    dense: Dense,
-) -> Tensor<2> {
-    cube::nibbles(codes, table, scales, block, dense)
+/// `table[code] · scale` by the kernel, where it serves such a matrix.
+pub fn dense(packed: &Packed, scales: &Tensor<1>, dense: Dense) -> Option<Tensor<2>> {
+    let (codes, table, block) = packed.parts();
+    let whole = block.is_multiple_of(8) && dense.suits(8);
+    let serves = whole && serves(&KERNEL, &codes.device(), dense.dtype.into());
+    serves.then(|| cube::nibbles(codes, table, scales.clone(), block, dense))
 }

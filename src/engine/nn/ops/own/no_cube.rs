@@ -2,7 +2,9 @@
 
 use burn::tensor::{Int, Tensor};
 
-use super::{Dense, Sight};
+use super::super::Factors;
+use super::super::formula::Norm;
+use super::{Dense, Sight, Turn};
 
 pub fn cross_entropy(_: Tensor<2>, _: Tensor<1, Int>, _: f32) -> (Tensor<1>, Tensor<2>) {
     never()
@@ -21,6 +23,30 @@ pub fn nibbles(_: Tensor<1, Int>, _: Tensor<1>, _: Tensor<1>, _: usize, _: Dense
 }
 
 pub fn bytes(_: Tensor<1, Int>, _: Tensor<1>, _: bool, _: Dense) -> Tensor<2> {
+    never()
+}
+
+pub fn norm(_: Norm, _: Tensor<3>, _: Tensor<3>, _: Option<Tensor<3>>) -> Tensor<3> {
+    never()
+}
+
+pub fn norm_gradients(_: Norm, _: [Tensor<3>; 3], _: bool) -> (Tensor<3>, Option<Tensor<3>>) {
+    never()
+}
+
+pub fn swiglu(_: Tensor<3>, _: Tensor<3>) -> Tensor<3> {
+    never()
+}
+
+pub fn swiglu_gradients(_: Tensor<3>, _: Tensor<3>, _: Tensor<3>) -> [Tensor<3>; 2] {
+    never()
+}
+
+pub fn rope(_: Tensor<4>, _: Tensor<3>, _: Tensor<3>, _: Turn) -> Tensor<4> {
+    never()
+}
+
+pub fn adamw(_: [Tensor<1>; 3], _: Tensor<1>, _: Tensor<1>, _: Factors) -> (Tensor<1>, Tensor<1>, Tensor<1>) {
     never()
 }
 

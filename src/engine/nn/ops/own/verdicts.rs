@@ -10,6 +10,11 @@ pub trait Own: Sync {
     /// A word for log and report.
     fn name(&self) -> &'static str;
 
+    /// The element type that it runs in where a model's is `dtype`.
+    fn runs_in(&self, dtype: DType) -> DType {
+        dtype
+    }
+
     /// Prepares fixed input on a device; what is given back makes the results from it, again and again, on either path.
     /// Whatever input a kernel may overwrite must be among the results too, behind them, to show that it did not.
     fn work(&self, scale: Scale, device: &Device, dtype: DType) -> Work;
@@ -69,6 +74,7 @@ impl Verdicts {
     /// Tries the kernels that have no verdict yet.
     pub fn settle(&self, kernels: &[&'static dyn Own], device: &Device, dtype: DType) {
         for kernel in kernels {
+            let dtype = kernel.runs_in(dtype);
             if self.of(kernel.name(), device, dtype).is_some() {
                 continue;
             }
