@@ -47,14 +47,15 @@ struct Spot<'a> {
 
 impl<'a> Spot<'a> {
     fn of(err: &serde_json::Error, text: &'a str) -> Self {
-        let line = err.line().max(1);
-        let begin: usize = text.split_inclusive('\n').take(line - 1).map(str::len).sum();
-        let mut at = (begin + err.column().saturating_sub(1)).min(text.len());
+        let before: usize = text.split_inclusive('\n').take(err.line().saturating_sub(1)).map(str::len).sum();
+        // Column 0 is the line break before.
+        let mut at = (before + err.column()).saturating_sub(1).min(text.len());
         while !text.is_char_boundary(at) {
             at -= 1;
         }
-        let column = text[begin.min(at)..at].chars().count() + 1;
-        Self { text, at, line, column }
+        let begin = text[..at].rfind('\n').map_or(0, |end| end + 1);
+        let line = text[..at].matches('\n').count() + 1;
+        Self { text, at, line, column: text[begin..at].chars().count() + 1 }
     }
 
     fn here(&self) -> Option<char> {
