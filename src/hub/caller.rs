@@ -11,11 +11,14 @@ use crate::fault::Fault;
 /// Between two looks at the wish.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// Takes what is waited for; None: nothing any more.
+type Hears = dyn Fn(Option<&Text>) + Send + Sync;
+
 /// Asks whether somebody wants the work to end, and tells what it waits for.
 #[derive(Clone)]
 pub struct Caller {
     wants_end: Arc<dyn Fn() -> bool + Send + Sync>,
-    hears: Arc<dyn Fn(Option<&Text>) + Send + Sync>,
+    hears: Arc<Hears>,
     waits: Arc<Mutex<Waits>>,
 }
 
