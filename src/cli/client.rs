@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crossbeam_channel::RecvTimeoutError;
 use engine::{EngineHandle, EngineOptions};
-use protocol::{Command, Event, Outcome, RequestId, Result, RunEvent, Text, UserError, Wish};
+use protocol::{Command, Event, HubEvent, Outcome, RequestId, Result, RunEvent, Text, UserError, Wish};
 
 use super::flags::Common;
 use super::folders;
@@ -170,6 +170,8 @@ pub(super) fn show(event: Event, view: &mut dyn View, screen: &mut Screen) -> Op
         view.print(&event, screen);
     } else if let Event::Progress { stage, done, total, seconds_left, .. } = &event {
         screen.progress(stage, *done, *total, *seconds_left);
+    } else if let Event::Hub { update: HubEvent::Waiting { why }, .. } = &event {
+        why.iter().for_each(|why| screen.tell(why));
     } else {
         view.draw(&event, screen);
     }

@@ -74,7 +74,7 @@ impl<'a> Conversion<'a> {
     }
 
     fn convert(&self, index: usize) -> std::result::Result<Written, Text> {
-        let record = self.dataset.record(index).map_err(|err| err.what)?;
+        let record = self.dataset.record(index).map_err(|err| err.line())?;
         (self.write)(&record)
     }
 

@@ -101,7 +101,7 @@ impl Seen {
         };
         match record {
             Err(err) => {
-                row.error = Some(err.what);
+                row.error = Some(err.line());
                 Self { rows: vec![row], conversation: false, failure: None }
             }
             Ok((raw, record)) => {
@@ -110,7 +110,7 @@ impl Seen {
                 let failure = example.as_ref().err().cloned();
                 let rows = match example.and_then(|example| dataset.accept(&raw, example)) {
                     Ok(example) => pieces(dataset, row, example, tokens),
-                    Err(err) => vec![PreviewRow { error: Some(err.what), ..row }],
+                    Err(err) => vec![PreviewRow { error: Some(err.line()), ..row }],
                 };
                 Self { rows, conversation, failure }
             }
@@ -130,7 +130,7 @@ impl Seen {
         let answers = match answers {
             Ok(answers) => answers,
             Err(err) => {
-                row.error = Some(err.what);
+                row.error = Some(err.line());
                 return Self { rows: vec![row], conversation: false, failure: None };
             }
         };
@@ -144,7 +144,7 @@ impl Seen {
             match dataset.encode(raw, &record) {
                 Ok(example) => fill(&mut shown, example, tokens),
                 Err(err) => {
-                    shown.error = Some(err.what.clone());
+                    shown.error = Some(err.line());
                     seen.failure = Some(err);
                 }
             }

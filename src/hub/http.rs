@@ -10,15 +10,17 @@ use reqwest::{Client, Method, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
 use url::{Host, Url};
 
+use crate::caller::{Caller, Waiting};
 use crate::fault::{Again, Asked, Fault, unreadable};
 use crate::hubs::Spec;
-use crate::stop::Stop;
 use crate::transfer::Patience;
 
 const AGENT: &str = concat!("emberwright/", env!("CARGO_PKG_VERSION"));
 /// A hub redirects to a store, and that to another one; no more.
 const REDIRECTS: usize = 8;
 const CONNECT: Duration = Duration::from_secs(15);
+/// A hub that has said nothing for so long is told of.
+const SLOW: Duration = Duration::from_secs(3);
 /// The longest answer that is kept in memory; the largest listings have some megabytes.
 const LONGEST_ANSWER: usize = 64 << 20;
 
@@ -55,7 +57,7 @@ pub(crate) struct Line {
     pub token: Option<Secret>,
     pub client: Client,
     pub patience: Patience,
-    pub stop: Stop,
+    pub caller: Caller,
 }
 
 impl Line {
@@ -147,15 +149,15 @@ impl Line {
         asked: &Asked<'_>,
         request: impl Fn() -> RequestBuilder,
     ) -> Result<(T, Option<Url>), Fault> {
-        self.persist(|| async {
+        let asking = self.persist(|| async {
             let response = self.send(request(), asked).await?;
             let next = next_page(&response).filter(|url| same_host(url, &self.endpoint));
             let body = whole(response, LONGEST_ANSWER, asked).await?;
             let read = serde_json::from_slice(&body)
                 .map_err(|err| Fault::soon(unreadable(asked).detail(err.to_string())))?;
             Ok((read, next))
-        })
-        .await
+        });
+        self.told_of_if_slow(asking).await
     }
 
     /// A small file, whole.
@@ -165,11 +167,11 @@ impl Line {
         most: usize,
         request: impl Fn() -> RequestBuilder,
     ) -> Result<Vec<u8>, Fault> {
-        self.persist(|| async {
+        let asking = self.persist(|| async {
             let response = self.send(request(), asked).await?;
             whole(response, most, asked).await
-        })
-        .await
+        });
+        self.told_of_if_slow(asking).await
     }
 
     /// Tries until it works, is hopeless, or was tried often enough. Broken off when stop is wanted.
@@ -178,30 +180,86 @@ impl Line {
         Work: Future<Output = Result<T, Fault>>,
     {
         let trying = async {
-            let mut failures = 0;
+            let mut attempts = Attempts::of(self);
             loop {
-                let fault = match work().await {
+                match work().await {
                     Ok(done) => return Ok(done),
-                    Err(fault) => fault,
-                };
-                failures += 1;
-                self.rest(failures, fault).await?;
+                    Err(fault) => attempts.failed(fault).await?,
+                }
             }
         };
-        self.stop.or(trying).await
+        self.caller.or(trying).await
+    }
+
+    /// Does the work; the caller hears of a hub that takes its time, before the first failure.
+    pub async fn told_of_if_slow<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        match tokio::time::timeout(SLOW, &mut work).await {
+            Ok(done) => done,
+            Err(_) => {
+                let mut waiting = Waiting::of(&self.caller);
+                let (hub, zh) = (&self.spec.name, &self.spec.name.zh);
+                waiting.begins_unless_told(text!("{hub} has not answered yet…", "{zh} 尚未响应…"));
+                work.await
+            }
+        }
+    }
+}
+
+/// Attempts at one piece of work, and the pauses between them.
+pub(crate) struct Attempts<'a> {
+    line: &'a Line,
+    /// In a row.
+    failures: u32,
+    waiting: Waiting<'a>,
+}
+
+impl<'a> Attempts<'a> {
+    pub fn of(line: &'a Line) -> Self {
+        Self { line, failures: 0, waiting: Waiting::of(&line.caller) }
     }
 
     /// Waits before the next attempt, or gives the fault back when there is to be none.
-    pub async fn rest(&self, failures: u32, fault: Fault) -> Result<(), Fault> {
+    pub async fn failed(&mut self, fault: Fault) -> Result<(), Fault> {
+        self.failures += 1;
+        let (failures, patience) = (self.failures, &self.line.patience);
         let pause = match fault.again {
             Again::Never => return Err(fault),
-            _ if failures > self.patience.retries => return Err(fault),
-            Again::Soon => self.patience.pause(failures),
-            Again::After(wait) => wait.max(self.patience.first),
+            _ if failures > patience.retries => return Err(fault),
+            Again::Soon => patience.pause(failures),
+            Again::After(wait) => wait.max(patience.first),
         };
+        self.waiting.begins(again(&fault, failures, patience.retries));
         tracing::debug!(failures, "the hub is asked again in {pause:?}: {}", fault.error.what);
         tokio::time::sleep(pause).await;
         Ok(())
+    }
+
+    /// Something came of the last attempt: what fails from now on is the first failure.
+    pub fn gained(&mut self) {
+        self.failures = 0;
+    }
+
+    /// The hub answers again, whatever comes of it.
+    pub fn answered(&mut self) {
+        self.waiting.ends();
+    }
+}
+
+/// What a caller hears before an attempt after a failure.
+fn again(fault: &Fault, attempt: u32, of: u32) -> Text {
+    let Text { en, zh } = &fault.error.what;
+    match fault.again {
+        Again::After(wait) if wait.as_secs() > 0 => {
+            let wait = wait.as_secs();
+            text!(
+                "{en}: trying again in {wait} s ({attempt} of {of})…",
+                "{zh}：{wait} 秒后重试（第 {attempt} 次，共 {of} 次）…"
+            )
+        }
+        _ => {
+            text!("{en}: trying again ({attempt} of {of})…", "{zh}：正在重试（第 {attempt} 次，共 {of} 次）…")
+        }
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod address;
 mod cache;
+mod caller;
 mod choose;
 mod environment;
 mod fault;
@@ -17,14 +18,13 @@ mod hubs;
 mod push;
 mod scan;
 mod service;
-mod stop;
 mod tokens;
 mod transfer;
 
 pub use address::{parse, repo_of_snapshot};
+pub use caller::Caller;
 pub use environment::Environment;
 pub use hubs::{descriptors, ids};
 pub use service::{Hubs, Job};
-pub use stop::Stop;
 pub use tokens::{MemoryStore, SecretStore, SystemKeyring, Tokens};
 pub use transfer::{Patience, Progress};

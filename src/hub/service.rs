@@ -12,12 +12,12 @@ use tokio::task::spawn_blocking;
 use url::Url;
 
 use crate::cache::{Cache, CachedRepo, blob_name, check_path, is_name};
+use crate::caller::Caller;
 use crate::choose::choose;
 use crate::environment::Environment;
 use crate::http::{self, Line};
 use crate::hubs::{self, Facts, Spec};
 use crate::push;
-use crate::stop::Stop;
 use crate::tokens::Tokens;
 use crate::transfer::{Patience, Piece, Progress, fetch_all, is_whole};
 
@@ -64,9 +64,9 @@ impl Hubs {
         &self,
         settings: &HubSettings,
         (hub, kind, text): (&str, RepoKind, &str),
-        stop: &Stop,
+        caller: &Caller,
     ) -> Result<Vec<RepoHit>> {
-        let line = self.line(settings, find(hub)?, stop).await?;
+        let line = self.line(settings, find(hub)?, caller).await?;
         line.spec.hub.search(&line, kind, text.trim()).await.map_err(|fault| fault.error)
     }
 
@@ -74,14 +74,14 @@ impl Hubs {
     ///
     /// # Errors
     /// When there is no such repository, or it is neither reachable nor cached.
-    pub async fn look(&self, settings: &HubSettings, repo: &RepoRef, stop: &Stop) -> Result<RepoCard> {
+    pub async fn look(&self, settings: &HubSettings, repo: &RepoRef, caller: &Caller) -> Result<RepoCard> {
         let spec = find(&repo.hub)?;
         let repo = resolved(repo, spec);
         let cached = self.cached(&repo, spec);
         if self.is_offline(settings) {
             return from_cache(&repo, &cached).ok_or_else(|| not_cached(&repo));
         }
-        let line = self.line(settings, spec, stop).await?;
+        let line = self.line(settings, spec, caller).await?;
         let looked = spec.hub.look(&line, &repo).await;
         match looked {
             Ok(facts) => card(repo, facts, &cached),
@@ -101,7 +101,7 @@ impl Hubs {
         settings: &HubSettings,
         card: &RepoCard,
         path: &str,
-        stop: &Stop,
+        caller: &Caller,
     ) -> Result<Option<Vec<u8>>> {
         /// No config is larger.
         const MOST: u64 = 16 << 20;
@@ -111,7 +111,7 @@ impl Hubs {
         }
         let only = RepoCard { files: vec![HubFile { chosen: true, ..file.clone() }], ..card.clone() };
         let job = Job { card: only, settings: settings.clone() };
-        self.fetch(&job, &silent(), stop).await?;
+        self.fetch(&job, &silent(), caller).await?;
         let cached = self.cached(&card.repo, find(&card.repo.hub)?);
         let place = match card.offline {
             true => card.folder.join(path),
@@ -131,9 +131,9 @@ impl Hubs {
         settings: &HubSettings,
         repo: &RepoRef,
         files: &[String],
-        stop: &Stop,
+        caller: &Caller,
     ) -> Result<Job> {
-        let mut card = self.look(settings, repo, stop).await?;
+        let mut card = self.look(settings, repo, caller).await?;
         if let Some(absent) = files.iter().find(|path| !card.files.iter().any(|file| file.path == **path)) {
             let id = &card.repo.id;
             return Err(UserError::bad_input(text!("{id} has no file {absent}", "{id} 中没有文件 {absent}")));
@@ -148,10 +148,10 @@ impl Hubs {
     ///
     /// # Errors
     /// When a file cannot be had. What came before stays and is gone on with next time.
-    pub async fn download(&self, job: &Job, progress: &Progress, stop: &Stop) -> Result<DownloadReport> {
+    pub async fn download(&self, job: &Job, progress: &Progress, caller: &Caller) -> Result<DownloadReport> {
         let start = Instant::now();
         let card = &job.card;
-        let fetched_bytes = self.fetch(job, progress, stop).await?;
+        let fetched_bytes = self.fetch(job, progress, caller).await?;
         let files: Vec<String> = card.chosen().map(|file| file.path.clone()).collect();
         if !card.offline {
             let cached = self.cached(&card.repo, find(&card.repo.hub)?);
@@ -171,7 +171,7 @@ impl Hubs {
         })
     }
 
-    async fn fetch(&self, job: &Job, progress: &Progress, stop: &Stop) -> Result<u64> {
+    async fn fetch(&self, job: &Job, progress: &Progress, caller: &Caller) -> Result<u64> {
         let card = &job.card;
         let spec = find(&card.repo.hub)?;
         if card.offline {
@@ -181,7 +181,7 @@ impl Hubs {
             };
         }
         let cached = self.cached(&card.repo, spec);
-        let line = self.line(&job.settings, spec, stop).await?;
+        let line = self.line(&job.settings, spec, caller).await?;
         let piece = |file: &HubFile| {
             let name = blob_name(file.hash.as_ref(), &card.commit, &file.path);
             Piece {
@@ -203,9 +203,9 @@ impl Hubs {
         &self,
         settings: &HubSettings,
         push: &PushRequest,
-        stop: &Stop,
+        caller: &Caller,
     ) -> Result<PushPlan> {
-        let (line, push) = self.publishing(settings, push, stop).await?;
+        let (line, push) = self.publishing(settings, push, caller).await?;
         push::plan(&line, &push).await.map_err(|fault| fault.error)
     }
 
@@ -218,9 +218,9 @@ impl Hubs {
         settings: &HubSettings,
         (push, agreed): (&PushRequest, &str),
         progress: &Progress,
-        stop: &Stop,
+        caller: &Caller,
     ) -> Result<PushReport> {
-        let (line, push) = self.publishing(settings, push, stop).await?;
+        let (line, push) = self.publishing(settings, push, caller).await?;
         push::carry_out(&line, &push, agreed, progress).await.map_err(|fault| fault.error)
     }
 
@@ -228,10 +228,10 @@ impl Hubs {
         &self,
         settings: &HubSettings,
         push: &PushRequest,
-        stop: &Stop,
+        caller: &Caller,
     ) -> Result<(Line, PushRequest)> {
         let spec = find(&push.repo.hub)?;
-        let line = self.line(settings, spec, stop).await?;
+        let line = self.line(settings, spec, caller).await?;
         Ok((line, PushRequest { repo: resolved(&push.repo, spec), ..push.clone() }))
     }
 
@@ -243,10 +243,10 @@ impl Hubs {
         &self,
         settings: &HubSettings,
         (hub, token, keep): (&str, Secret, bool),
-        stop: &Stop,
+        caller: &Caller,
     ) -> Result<HubAccount> {
         let spec = find(hub)?;
-        let line = Line { token: Some(token.clone()), ..self.line_with(settings, spec, None, stop)? };
+        let line = Line { token: Some(token.clone()), ..self.line_with(settings, spec, None, caller)? };
         let line = line.check().map_err(|fault| fault.error)?;
         let user = spec.hub.whoami(&line).await.map_err(|fault| fault.error)?;
         let (tokens, endpoint) = (self.tokens.clone(), line.endpoint.to_string());
@@ -297,13 +297,13 @@ impl Hubs {
         spawn_blocking(move || tokens.find(spec, &endpoint)).await.unwrap_or((None, TokenPlace::None))
     }
 
-    async fn line(&self, settings: &HubSettings, spec: &'static Spec, stop: &Stop) -> Result<Line> {
+    async fn line(&self, settings: &HubSettings, spec: &'static Spec, caller: &Caller) -> Result<Line> {
         if self.is_offline(settings) {
             return Err(offline());
         }
         let endpoint = self.endpoint(settings, spec)?;
         let (token, _) = self.token(spec, &endpoint).await;
-        self.line_with(settings, spec, token, stop)?.check().map_err(|fault| fault.error)
+        self.line_with(settings, spec, token, caller)?.check().map_err(|fault| fault.error)
     }
 
     fn line_with(
@@ -311,7 +311,7 @@ impl Hubs {
         settings: &HubSettings,
         spec: &'static Spec,
         token: Option<Secret>,
-        stop: &Stop,
+        caller: &Caller,
     ) -> Result<Line> {
         if self.is_offline(settings) {
             return Err(offline());
@@ -324,7 +324,7 @@ impl Hubs {
                 self.client.get_or_init(|| made).clone()
             }
         };
-        Ok(Line { spec, endpoint, token, client, patience: self.patience, stop: stop.clone() })
+        Ok(Line { spec, endpoint, token, client, patience: self.patience, caller: caller.clone() })
     }
 
     /// Settings first, then what the hub's own tools would use.

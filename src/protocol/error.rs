@@ -140,6 +140,17 @@ impl UserError {
         self
     }
 
+    /// What, and how to mend it, for where there is room for one line.
+    pub fn line(&self) -> Text {
+        match &self.mend {
+            Some(mend) => {
+                let (en, zh) = (&self.what.en, &self.what.zh);
+                Text::new(format!("{en}; {}", mend.en), format!("{zh}；{}", mend.zh))
+            }
+            None => self.what.clone(),
+        }
+    }
+
     /// 2 for bad input, 1 for a failure: the command line's contract.
     pub fn exit_code(&self) -> u8 {
         match self.kind {

@@ -119,6 +119,10 @@ pub enum HubEvent {
     Account {
         account: HubAccount,
     },
+    /// The hub does not answer and is asked again, as this says; None: it answers again. Not the end of the request.
+    Waiting {
+        why: Option<Text>,
+    },
 }
 
 /// One line of a search.
@@ -239,6 +243,9 @@ pub struct PushPlan {
     pub exists: bool,
     /// Whether only its owner sees it.
     pub private: bool,
+    /// What the hub will list; None where the card names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub licence: Option<String>,
     pub files: Vec<PushFile>,
     pub notes: Vec<Text>,
     /// Of everything above: what a yes is given to.

@@ -1,6 +1,6 @@
 //! Which request a message belongs to, who works on it, and when it is over.
 
-use crate::{Command, Event, RequestId, RunCommand, RunEvent};
+use crate::{Command, Event, HubEvent, RequestId, RunCommand, RunEvent};
 
 /// The engine's threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -178,6 +178,7 @@ impl Event {
             | Self::Evaluating { .. } => false,
             Self::Run { update, .. } => matches!(update, RunEvent::Ended { .. }),
             Self::RunRead { report, .. } => report.is_some(),
+            Self::Hub { update, .. } => !matches!(update, HubEvent::Waiting { .. }),
             Self::Failed { request, .. } => request.is_some(),
             Self::Inspected { .. }
             | Self::Preview { .. }
@@ -207,7 +208,6 @@ impl Event {
             | Self::Folder { .. }
             | Self::HandedOff { .. }
             | Self::RunImported { .. }
-            | Self::Hub { .. }
             | Self::Superseded { .. } => true,
         }
     }

@@ -11,6 +11,7 @@ mod common;
 
 mod analysis;
 mod bee_folders;
+mod broken;
 mod convert;
 mod cpm_bee;
 mod dataset;

@@ -71,7 +71,7 @@ fn rows_carry_their_number_and_place() {
 #[test]
 fn a_broken_jsonl_row_is_named_and_the_others_stay_readable() {
     let err = row_error("a.jsonl", "{\"a\":1}\n{\"a\": oops}\n{\"a\":3}\n", 1);
-    assert_says(&err, "Not valid JSON at byte 14 of the file: expected value");
+    assert_says(&err, "Not valid JSON at byte 14 of the file (column 7): expected value");
     assert_says(&row_error("a.jsonl", "{\"a\":1,}\n{}\n", 0), "trailing comma");
     assert_says(&row_error("a.jsonl", "{\"a\":1\n{}\n", 0), "EOF while parsing");
     assert_says(&row_error("a.jsonl", "{\"a\":1} {}\n{}\n", 0), "trailing characters");

@@ -1,6 +1,6 @@
 //! What is here already, and what is not to be asked for.
 
-use hub::Stop;
+use hub::Caller;
 use protocol::{HubSettings, Secret};
 
 use crate::fake::{COMMIT, Fake};
@@ -17,7 +17,7 @@ async fn a_model_in_the_cache_is_found_without_the_hub() {
     let client = Client::of(&fake, false);
     let online = client.download(&model("org/tiny")).await.unwrap();
     let asked = fake.hub.log.lock().unwrap().len();
-    let (settings, stop) = (offline(&client), Stop::never());
+    let (settings, stop) = (offline(&client), Caller::patient());
     let card = client.hubs.look(&settings, &model("org/tiny"), &stop).await.unwrap();
     assert!(card.offline && card.missing_bytes() == 0 && card.commit == COMMIT);
     assert_eq!(
@@ -45,7 +45,7 @@ async fn what_python_has_fetched_is_found() {
     std::fs::write(repo.join("refs/main"), COMMIT).unwrap();
     std::os::unix::fs::symlink("../../blobs/aa", snapshot.join("config.json")).unwrap();
     std::os::unix::fs::symlink("../../blobs/gone", snapshot.join("model.safetensors")).unwrap();
-    let card = client.hubs.look(&offline(&client), &model("org/theirs"), &Stop::never()).await.unwrap();
+    let card = client.hubs.look(&offline(&client), &model("org/theirs"), &Caller::patient()).await.unwrap();
     let files: Vec<_> = card.files.iter().map(|file| (file.path.as_str(), file.bytes)).collect();
     assert_eq!(files, [("config.json", 2)], "a link that leads nowhere is no file");
 }
@@ -55,7 +55,7 @@ async fn offline_asks_nobody() {
     let fake = Fake::new();
     fake.add("org/tiny", &[("config.json", b"{}")]);
     let client = Client::of(&fake, true);
-    let (settings, stop) = (offline(&client), Stop::never());
+    let (settings, stop) = (offline(&client), Caller::patient());
     let error = client.hubs.look(&settings, &model("org/tiny"), &stop).await.unwrap_err();
     assert!(error.what.en.contains("not in the cache"), "{error}");
     let search = ("hf", protocol::RepoKind::Model, "tiny");
@@ -71,9 +71,9 @@ async fn a_hub_that_is_away_leaves_the_cache() {
     let client = Client::of(&fake, false);
     client.download(&model("org/tiny")).await.unwrap();
     fake.twist(|_, reply| crate::server::Reply { cut: Some(0), ..reply });
-    let card = client.hubs.look(&client.settings, &model("org/tiny"), &Stop::never()).await.unwrap();
+    let card = client.hubs.look(&client.settings, &model("org/tiny"), &Caller::patient()).await.unwrap();
     assert!(card.offline && card.notes[0].en.contains("From the cache"), "{:?}", card.notes);
-    assert!(client.hubs.look(&client.settings, &model("org/other"), &Stop::never()).await.is_err());
+    assert!(client.hubs.look(&client.settings, &model("org/other"), &Caller::patient()).await.is_err());
 }
 
 /// A half-fetched newer commit does not take the older one's place.

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use hub::Stop;
+use hub::Caller;
 use protocol::{FileHash, RepoKind, RepoRef};
 
 use crate::fake::{COMMIT, Fake, TOKEN, ranged, sha256};
@@ -46,7 +46,7 @@ async fn a_card_tells_what_would_come() {
     fake.add("org/tiny", &[("config.json", br#"{"model_type":"llama"}"#), ("model.safetensors", &[7; 500])]);
     fake.inner.lock().unwrap().repos.get_mut("org/tiny").unwrap().gated = true;
     let client = Client::of(&fake, true);
-    let (settings, stop) = (&client.settings, Stop::never());
+    let (settings, stop) = (&client.settings, Caller::patient());
     let card = client.hubs.look(settings, &model("org/tiny"), &stop).await.unwrap();
     assert_eq!((card.licence.as_deref(), card.gated, card.downloads), (Some("apache-2.0"), true, 7));
     assert_eq!(card.missing_bytes(), 522);
@@ -66,7 +66,7 @@ async fn a_search_names_repositories() {
     let client = Client::of(&fake, false);
     for kind in [RepoKind::Model, RepoKind::Dataset] {
         let hits =
-            client.hubs.search(&client.settings, ("hf", kind, " llama "), &Stop::never()).await.unwrap();
+            client.hubs.search(&client.settings, ("hf", kind, " llama "), &Caller::patient()).await.unwrap();
         assert_eq!(hits.len(), 1);
         assert_eq!(
             (hits[0].repo.id.as_str(), hits[0].repo.kind, hits[0].downloads),
@@ -99,7 +99,7 @@ async fn only_what_was_wanted_comes() {
         &[("config.json", b"{}"), ("model.safetensors", &[1; 50]), ("pytorch_model.bin", &[2; 60])],
     );
     let client = Client::of(&fake, false);
-    let (settings, stop) = (&client.settings, Stop::never());
+    let (settings, stop) = (&client.settings, Caller::patient());
     let wanted = ["pytorch_model.bin".to_owned()];
     let job = client.hubs.prepare(settings, &model("org/tiny"), &wanted, &stop).await.unwrap();
     let report = client.hubs.download(&job, &silent(), &stop).await.unwrap();
@@ -128,8 +128,9 @@ async fn a_stop_is_heard_at_once_and_the_rest_comes_later() {
     });
     let client = Client::of(&fake, false);
     let wanted = stopped.clone();
-    let stop = Stop::when(move || wanted.load(Ordering::Acquire));
-    let job = client.hubs.prepare(&client.settings, &model("org/tiny"), &[], &Stop::never()).await.unwrap();
+    let stop = Caller::who_ends(move || wanted.load(Ordering::Acquire));
+    let job =
+        client.hubs.prepare(&client.settings, &model("org/tiny"), &[], &Caller::patient()).await.unwrap();
     let start = Instant::now();
     let error = client.hubs.download(&job, &silent(), &stop).await.unwrap_err();
     assert!(error.what.en.contains("was stopped"), "{error}");
@@ -144,11 +145,12 @@ async fn progress_ends_at_the_whole() {
     let fake = Fake::new();
     fake.add("org/tiny", &[("config.json", b"{}"), ("model.safetensors", &noise(300_000, 3))]);
     let client = Client::of(&fake, false);
-    let job = client.hubs.prepare(&client.settings, &model("org/tiny"), &[], &Stop::never()).await.unwrap();
+    let job =
+        client.hubs.prepare(&client.settings, &model("org/tiny"), &[], &Caller::patient()).await.unwrap();
     let told = Arc::new(Mutex::new(Vec::new()));
     let heard = told.clone();
     let progress: hub::Progress = Arc::new(move |done, total, _| heard.lock().unwrap().push((done, total)));
-    client.hubs.download(&job, &progress, &Stop::never()).await.unwrap();
+    client.hubs.download(&job, &progress, &Caller::patient()).await.unwrap();
     let told = told.lock().unwrap();
     assert_eq!(told.last(), Some(&(300_002, 300_002)));
     assert!(told.iter().all(|(done, total)| done <= total));

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::server::{Reply, Request, Server};
+use crate::server::{Answers, Reply, Request, Server, Twist};
 
 pub const TOKEN: &str = "hf_TestTokenThatMustNotBeSeenAnywhere1";
 pub const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -26,9 +26,6 @@ impl Repo {
         if self.commits == 0 { COMMIT.to_owned() } else { format!("{:040x}", self.commits) }
     }
 }
-
-/// Changes an answer, or not.
-pub type Twist = Box<dyn FnMut(&Request, Reply) -> Reply + Send>;
 
 #[derive(Default)]
 pub struct Inner {
@@ -53,26 +50,10 @@ pub struct Fake {
 impl Fake {
     pub fn new() -> Self {
         let inner = Arc::new(Mutex::new(Inner { page: 1000, ..Inner::default() }));
-        let serve = |inner: &Arc<Mutex<Inner>>| {
-            let inner = inner.clone();
-            move |request: &Request| {
-                let mut inner = inner.lock().unwrap();
-                let reply = inner.answer(request);
-                match inner.twist.take() {
-                    Some(mut twist) => {
-                        let reply = twist(request, reply);
-                        inner.twist = Some(twist);
-                        reply
-                    }
-                    None => reply,
-                }
-            }
-        };
-        let (hub, store) = (Server::start(serve(&inner)), Server::start(serve(&inner)));
+        let (hub, store) = (Server::twisted(&inner), Server::twisted(&inner));
         {
             let mut inner = inner.lock().unwrap();
-            inner.hub = hub.url.as_str().trim_end_matches('/').to_owned();
-            inner.store = store.url.as_str().trim_end_matches('/').to_owned();
+            (inner.hub, inner.store) = (hub.address(), store.address());
         }
         Self { inner, hub, store }
     }
@@ -134,7 +115,11 @@ pub fn ranged(request: &Request, content: &[u8]) -> Reply {
     }
 }
 
-impl Inner {
+impl Answers for Inner {
+    fn twist(&mut self) -> Option<&mut Twist> {
+        self.twist.as_mut()
+    }
+
     fn answer(&mut self, request: &Request) -> Reply {
         let parts: Vec<&str> = request.path.split('/').filter(|part| !part.is_empty()).collect();
         match (request.method.as_str(), parts.as_slice()) {
@@ -188,7 +173,9 @@ impl Inner {
             _ => Reply::new(404, "no such page"),
         }
     }
+}
 
+impl Inner {
     fn of(
         &mut self,
         request: &Request,

@@ -179,10 +179,10 @@ async fn a_list_without_end_is_not_kept() {
     let client = Client::at(server.url.as_str(), false, tempfile::tempdir().unwrap());
     for hub in ["hf", "ms"] {
         let search = (hub, protocol::RepoKind::Model, "x");
-        let error = client.hubs.search(&client.settings, search, &hub::Stop::never()).await.unwrap_err();
+        let error = client.hubs.search(&client.settings, search, &hub::Caller::patient()).await.unwrap_err();
         assert!(error.what.en.contains("cannot be understood"), "{error}");
         assert!(error.details[0].contains("more than"), "{error}");
         let repo = protocol::RepoRef { hub: hub.into(), ..model("org/x") };
-        assert!(client.hubs.look(&client.settings, &repo, &hub::Stop::never()).await.is_err());
+        assert!(client.hubs.look(&client.settings, &repo, &hub::Caller::patient()).await.is_err());
     }
 }

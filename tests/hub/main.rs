@@ -15,3 +15,4 @@ mod refusals;
 mod secrets;
 mod server;
 mod support;
+mod waiting;

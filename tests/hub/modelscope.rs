@@ -1,6 +1,6 @@
 //! ModelScope's shapes.
 
-use hub::Stop;
+use hub::Caller;
 use protocol::{RepoKind, RepoRef};
 use serde_json::json;
 
@@ -76,7 +76,7 @@ fn of(id: &str, kind: RepoKind) -> RepoRef {
 async fn a_model_is_found_looked_at_and_fetched() {
     let server = Server::start(answer);
     let client = Client::at(server.url.as_str(), true, tempfile::tempdir().unwrap());
-    let (settings, stop) = (&client.settings, Stop::never());
+    let (settings, stop) = (&client.settings, Caller::patient());
     let hits = client.hubs.search(settings, ("ms", RepoKind::Model, "qwen"), &stop).await.unwrap();
     assert_eq!((hits[0].repo.to_string().as_str(), hits[0].downloads), ("ms:Qwen/Tiny", 12));
     let card = client.hubs.look(settings, &hits[0].repo, &stop).await.unwrap();

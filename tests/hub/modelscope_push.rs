@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hub::Stop;
+use hub::Caller;
 use protocol::{PushPlan, PushReport, PushRequest, PushState, RepoKind, RepoRef, Result};
 use serde_json::{Value, json};
 
 use crate::fake::{TOKEN, sha256};
-use crate::server::{Reply, Request, Server};
+use crate::server::{Answers, Reply, Request, Server, Twist};
 use crate::support::{Client, model, noise, silent};
 
 #[derive(Clone, Default)]
@@ -20,8 +20,6 @@ struct Repo {
     files: BTreeMap<String, Vec<u8>>,
     commits: u64,
 }
-
-type Twist = Box<dyn FnMut(&Request, Reply) -> Reply + Send>;
 
 #[derive(Default)]
 struct Inner {
@@ -35,7 +33,11 @@ struct Inner {
     store: String,
 }
 
-impl Inner {
+impl Answers for Inner {
+    fn twist(&mut self) -> Option<&mut Twist> {
+        self.twist.as_mut()
+    }
+
     fn answer(&mut self, request: &Request) -> Reply {
         if let Some((part, refusal)) = &self.refused
             && request.path.contains(part)
@@ -48,7 +50,8 @@ impl Inner {
             ("GET", ["openapi", "v1", "users", "me"]) => enveloped(json!({ "username": "tester" })),
             ("GET", ["openapi", "v1", _, org, name]) => match self.repos.get(&format!("{org}/{name}")) {
                 Some(repo) => {
-                    enveloped(json!({ "id": format!("{org}/{name}"), "private": repo.visibility == 1 }))
+                    let (id, private) = (format!("{org}/{name}"), repo.visibility == 1);
+                    enveloped(json!({ "id": id, "private": private, "license": repo.licence }))
                 }
                 None => Reply::json(&json!({ "Code": 404, "Message": "no such repository", "Data": null })),
             },
@@ -96,7 +99,9 @@ impl Inner {
             _ => Reply::new(404, "{\"Message\": \"not found\"}"),
         }
     }
+}
 
+impl Inner {
     fn create(&mut self, owner: &str, name: &str, visibility: u64, licence: String) -> Reply {
         // As a new repository has it.
         let files = BTreeMap::from([("README.md".to_owned(), b"---\n---\n".to_vec())]);
@@ -164,26 +169,10 @@ impl Pushing {
     /// `own`: blobs go to the hub itself.
     fn new(own: bool) -> Self {
         let inner = Arc::new(Mutex::new(Inner::default()));
-        let serve = |inner: &Arc<Mutex<Inner>>| {
-            let inner = inner.clone();
-            move |request: &Request| {
-                let mut inner = inner.lock().unwrap();
-                let reply = inner.answer(request);
-                match inner.twist.take() {
-                    Some(mut twist) => {
-                        let reply = twist(request, reply);
-                        inner.twist = Some(twist);
-                        reply
-                    }
-                    None => reply,
-                }
-            }
-        };
-        let (hub, store) = (Server::start(serve(&inner)), Server::start(serve(&inner)));
-        let at = |server: &Server| server.url.as_str().trim_end_matches('/').to_owned();
+        let (hub, store) = (Server::twisted(&inner), Server::twisted(&inner));
         {
             let mut inner = inner.lock().unwrap();
-            (inner.hub, inner.store) = (at(&hub), if own { at(&hub) } else { at(&store) });
+            (inner.hub, inner.store) = (hub.address(), if own { hub.address() } else { store.address() });
         }
         let client = Client::at(hub.url.as_str(), true, tempfile::tempdir().unwrap());
         let folder = tempfile::tempdir().unwrap();
@@ -202,12 +191,12 @@ impl Pushing {
     }
 
     async fn plan(&self) -> Result<PushPlan> {
-        self.client.hubs.plan_push(&self.client.settings, &self.push, &Stop::never()).await
+        self.client.hubs.plan_push(&self.client.settings, &self.push, &Caller::patient()).await
     }
 
     async fn push(&self, plan: &PushPlan) -> Result<PushReport> {
         let pushed = (&self.push, plan.digest.as_str());
-        self.client.hubs.push(&self.client.settings, pushed, &silent(), &Stop::never()).await
+        self.client.hubs.push(&self.client.settings, pushed, &silent(), &Caller::patient()).await
     }
 
     fn repo(&self) -> Repo {
@@ -232,6 +221,7 @@ async fn what_was_shown_is_what_is_there() {
         }));
         assert_eq!((plan.user.as_str(), plan.exists, plan.private), ("tester", false, true));
         assert!(plan.files.iter().all(|file| file.state == PushState::New));
+        assert_eq!((plan.licence.as_deref(), plan.notes.len()), (Some("MIT"), 0));
         let sent =
             |server: &Server| server.log.lock().unwrap().iter().filter(|heard| heard.method != "GET").count();
         assert_eq!(sent(&pushing.hub), 0, "a plan sends nothing");
@@ -254,9 +244,21 @@ async fn what_was_shown_is_what_is_there() {
         // Once more: all is there.
         let plan = pushing.plan().await.unwrap();
         assert!(plan.exists && plan.send_bytes() == 0);
+        assert_eq!(plan.licence.as_deref(), Some("MIT"), "as the hub lists it");
         assert_eq!(pushing.push(&plan).await.unwrap().sent_bytes, 0);
         assert_eq!(pushing.repo().commits, 1);
     }
+}
+
+#[tokio::test]
+async fn a_licence_that_the_hub_does_not_know_is_told_of() {
+    let pushing = Pushing::new(true);
+    std::fs::write(pushing.push.folder.join("README.md"), "---\nlicense: llama3\n---\n# A card").unwrap();
+    let plan = pushing.plan().await.unwrap();
+    assert_eq!(plan.licence.as_deref(), Some("Other"));
+    assert_eq!(plan.notes[0].en, "The card names the licence llama3; ModelScope will list Other");
+    pushing.push(&plan).await.unwrap();
+    assert_eq!(pushing.repo().licence, "Other");
 }
 
 #[tokio::test]
@@ -321,6 +323,6 @@ async fn refusals_are_told_in_the_hubs_words() {
 async fn nobody_publishes_unknown() {
     let pushing = Pushing::new(true);
     let client = Client::at(pushing.hub.url.as_str(), false, tempfile::tempdir().unwrap());
-    let error = client.hubs.plan_push(&client.settings, &pushing.push, &Stop::never()).await.unwrap_err();
+    let error = client.hubs.plan_push(&client.settings, &pushing.push, &Caller::patient()).await.unwrap_err();
     assert!(error.mend.unwrap().en.contains("hub login"));
 }

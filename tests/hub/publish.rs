@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use hub::Stop;
+use hub::Caller;
 use protocol::{PushPlan, PushReport, PushRequest, PushState, Result};
 
 use crate::fake::{Fake, TOKEN, sha256};
@@ -39,12 +39,12 @@ impl Pushing {
     }
 
     async fn plan(&self) -> Result<PushPlan> {
-        self.client.hubs.plan_push(&self.client.settings, &self.push, &Stop::never()).await
+        self.client.hubs.plan_push(&self.client.settings, &self.push, &Caller::patient()).await
     }
 
     async fn push(&self, plan: &PushPlan) -> Result<PushReport> {
         let pushed = (&self.push, plan.digest.as_str());
-        self.client.hubs.push(&self.client.settings, pushed, &silent(), &Stop::never()).await
+        self.client.hubs.push(&self.client.settings, pushed, &silent(), &Caller::patient()).await
     }
 }
 
@@ -56,7 +56,7 @@ async fn what_was_shown_is_what_is_there() {
         let plan = pushing.plan().await.unwrap();
         assert_eq!((plan.user.as_str(), plan.exists, plan.private), ("tester", false, true));
         assert_eq!(plan.files.len(), 3);
-        assert!(plan.files.iter().all(|file| file.state == PushState::New) && plan.notes.is_empty());
+        assert!(plan.files.iter().all(|file| file.state == PushState::New));
         let sent =
             |fake: &Fake| fake.hub.log.lock().unwrap().iter().filter(|heard| heard.method != "GET").count();
         assert_eq!(sent(&pushing.fake), 0, "a plan sends nothing");
@@ -74,6 +74,28 @@ async fn what_was_shown_is_what_is_there() {
         let report = pushing.push(&plan).await.unwrap();
         assert_eq!((report.commit, report.sent_bytes), (None, 0));
     }
+}
+
+#[tokio::test]
+async fn the_licence_is_the_cards() {
+    let pushing = Pushing::new();
+    let card = pushing.push.folder.join("README.md");
+    for (text, licence, note) in [
+        ("# A card", None, Some("names no licence")),
+        ("---\nlicense: apache-2.0\n---\n# A card", Some("apache-2.0"), None),
+        ("---\nlicense: other\nlicense_name: llama3\n---\n# A card", Some("llama3"), None),
+    ] {
+        std::fs::write(&card, text).unwrap();
+        let plan = pushing.plan().await.unwrap();
+        assert_eq!(plan.licence.as_deref(), licence);
+        let notes: Vec<_> = plan.notes.iter().map(|note| note.en.to_string()).collect();
+        assert!(notes.len() == usize::from(note.is_some()), "{notes:?}");
+        assert!(note.is_none_or(|note| notes[0].contains(note)), "{notes:?}");
+    }
+    // It is part of what a yes is given to.
+    let plan = pushing.plan().await.unwrap();
+    std::fs::write(&card, "---\nlicense: other\nlicense_name: llama4\n---\n# A card").unwrap();
+    assert_ne!(pushing.plan().await.unwrap().digest, plan.digest);
 }
 
 #[tokio::test]
@@ -194,6 +216,6 @@ async fn what_others_should_not_see_is_noted() {
 async fn nobody_publishes_unknown() {
     let pushing = Pushing::new();
     let client = Client::of(&pushing.fake, false);
-    let error = client.hubs.plan_push(&client.settings, &pushing.push, &Stop::never()).await.unwrap_err();
+    let error = client.hubs.plan_push(&client.settings, &pushing.push, &Caller::patient()).await.unwrap_err();
     assert!(error.mend.unwrap().en.contains("hub login"));
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use hub::Stop;
+use hub::Caller;
 use protocol::UserError;
 
 use crate::fake::Fake;
@@ -15,7 +15,7 @@ async fn refused(reply: Reply, token: bool) -> UserError {
     fake.add("org/tiny", &[("config.json", b"{}")]);
     fake.twist(move |_, _| reply.clone());
     let client = Client::of(&fake, token);
-    client.hubs.look(&client.settings, &model("org/tiny"), &Stop::never()).await.unwrap_err()
+    client.hubs.look(&client.settings, &model("org/tiny"), &Caller::patient()).await.unwrap_err()
 }
 
 #[tokio::test]

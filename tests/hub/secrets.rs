@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hub::{Environment, Hubs, MemoryStore, SecretStore, Stop, Tokens};
+use hub::{Caller, Environment, Hubs, MemoryStore, SecretStore, Tokens};
 use protocol::{HubSettings, PushRequest, Secret, TokenPlace};
 
 use crate::fake::{Fake, TOKEN};
@@ -28,7 +28,7 @@ async fn no_error_repeats_the_token() {
     for status in [400, 401, 403, 404, 409, 429, 500, 503, 200] {
         let fake = echoing(status);
         let client = Client::of(&fake, true);
-        let (settings, stop) = (&client.settings, Stop::never());
+        let (settings, stop) = (&client.settings, Caller::patient());
         let repo = model("org/tiny");
         let push =
             PushRequest { repo: repo.clone(), folder: client.home.path().into(), ..PushRequest::default() };
@@ -90,7 +90,7 @@ fn hubs(fake: &Fake, store: Arc<dyn SecretStore>) -> Hubs {
 async fn a_token_is_kept_where_it_was_wanted() {
     let fake = Fake::new();
     let store = Arc::new(MemoryStore::default());
-    let (hubs, settings, stop) = (hubs(&fake, store.clone()), HubSettings::default(), Stop::never());
+    let (hubs, settings, stop) = (hubs(&fake, store.clone()), HubSettings::default(), Caller::patient());
     let name = format!("hf {}", fake.hub.url.as_str().trim_end_matches('/'));
     let login = |keep| ("hf", Secret::new(TOKEN.into()), keep);
     let account = hubs.login(&settings, login(false), &stop).await.unwrap();
@@ -109,7 +109,7 @@ async fn a_token_is_kept_where_it_was_wanted() {
 #[tokio::test]
 async fn without_a_keyring_the_token_serves_until_the_end() {
     let fake = Fake::new();
-    let (hubs, settings, stop) = (hubs(&fake, Arc::new(Broken)), HubSettings::default(), Stop::never());
+    let (hubs, settings, stop) = (hubs(&fake, Arc::new(Broken)), HubSettings::default(), Caller::patient());
     assert_eq!(hubs.account(&settings, "hf").await.unwrap().token, TokenPlace::None);
     let account = hubs.login(&settings, ("hf", Secret::new(TOKEN.into()), true), &stop).await.unwrap();
     assert_eq!(account.token, TokenPlace::Memory);
@@ -122,7 +122,7 @@ async fn without_a_keyring_the_token_serves_until_the_end() {
 async fn a_mirror_does_not_get_the_hubs_token() {
     let (fake, mirror) = (Fake::new(), Fake::new());
     mirror.add("org/tiny", &[("config.json", b"{}")]);
-    let (hubs, stop) = (hubs(&fake, Arc::new(MemoryStore::default())), Stop::never());
+    let (hubs, stop) = (hubs(&fake, Arc::new(MemoryStore::default())), Caller::patient());
     hubs.login(&HubSettings::default(), ("hf", Secret::new(TOKEN.into()), true), &stop).await.unwrap();
     let mut settings = HubSettings::default();
     settings.endpoints.insert("hf".into(), mirror.hub.url.to_string());

@@ -84,6 +84,15 @@ impl Reply {
     }
 }
 
+/// Changes an answer, or not.
+pub type Twist = Box<dyn FnMut(&Request, Reply) -> Reply + Send>;
+
+/// A hub in memory.
+pub trait Answers: Send {
+    fn answer(&mut self, request: &Request) -> Reply;
+    fn twist(&mut self) -> Option<&mut Twist>;
+}
+
 type Handler = dyn Fn(&Request) -> Reply + Send + Sync;
 
 /// Serves until the process ends.
@@ -105,6 +114,24 @@ impl Server {
             }
         });
         Self { url, log }
+    }
+
+    /// Serves what `answers` says, twisted where a test has set a twist.
+    pub fn twisted<A: Answers + 'static>(answers: &Arc<Mutex<A>>) -> Self {
+        let answers = answers.clone();
+        Self::start(move |request| {
+            let mut answers = answers.lock().unwrap();
+            let reply = answers.answer(request);
+            match answers.twist() {
+                Some(twist) => twist(request, reply),
+                None => reply,
+            }
+        })
+    }
+
+    /// Without a stroke at its end.
+    pub fn address(&self) -> String {
+        self.url.as_str().trim_end_matches('/').to_owned()
     }
 
     /// Requests so far whose path holds this.

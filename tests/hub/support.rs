@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hub::{Environment, Hubs, MemoryStore, Patience, Progress, Stop, Tokens};
+use hub::{Caller, Environment, Hubs, MemoryStore, Patience, Progress, Tokens};
 use protocol::{DownloadReport, HubSettings, RepoKind, RepoRef, Result, UserError};
 use tempfile::TempDir;
 
@@ -38,8 +38,8 @@ impl Client {
     }
 
     pub async fn download(&self, repo: &RepoRef) -> Result<DownloadReport> {
-        let job = self.hubs.prepare(&self.settings, repo, &[], &Stop::never()).await?;
-        self.hubs.download(&job, &silent(), &Stop::never()).await
+        let job = self.hubs.prepare(&self.settings, repo, &[], &Caller::patient()).await?;
+        self.hubs.download(&job, &silent(), &Caller::patient()).await
     }
 
     /// The folder of a repository in the cache.

@@ -168,6 +168,53 @@ fn a_model_is_found_looked_at_fetched_and_opened() {
     assert!(harness.state().state().hub.sheet.is_none());
 }
 
+fn waiting(attempt: u32) -> HubEvent {
+    let why = protocol::text!(
+        "The connection to Hugging Face failed: trying again ({attempt} of 5)…",
+        "与 Hugging Face 的连接失败：正在重试（第 {attempt} 次，共 5 次）…"
+    );
+    HubEvent::Waiting { why: Some(why) }
+}
+
+/// The sheet while a hub does not answer a search.
+fn unanswered(window: &Window, engine: &FakeEngine) -> Harness<'static, App> {
+    let mut harness = open(window, engine);
+    push(&mut harness, HubAction::Fetch(RepoKind::Model));
+    push(&mut harness, HubAction::Type("qwen3".into()));
+    push(&mut harness, HubAction::Find);
+    tell(&mut harness, engine, waiting(2));
+    harness
+}
+
+#[test]
+fn a_hub_that_does_not_answer_is_told_of_and_given_up_at_once() {
+    let engine = crate::support::silent();
+    let mut harness = unanswered(&Window::default(), &engine);
+    harness.get_by_label_contains("trying again (2 of 5)");
+    tell(&mut harness, &engine, waiting(3));
+    harness.get_by_label_contains("trying again (3 of 5)");
+    let (request, _) = asked(&engine);
+    harness.get_by_label("Stop").click();
+    harness.run();
+    assert_eq!(engine.traffic.borrow().wishes.last(), Some(&Wish::Cancel(request)));
+    assert!(harness.query_by_label_contains("trying again").is_none());
+    assert!(!harness.state().state().hub.is_asking());
+    // What comes late is no news.
+    tell(&mut harness, &engine, waiting(4));
+    let stopped = UserError::failure(Text::fixed("The transfer was stopped", "传输已停止"));
+    engine.tell(Event::Failed { request: Some(request), error: Box::new(stopped) });
+    harness.run();
+    assert!(harness.query_by_label_contains("trying again").is_none());
+    assert!(harness.query_by_label_contains("was stopped").is_none());
+    // The next question is answered as ever.
+    push(&mut harness, HubAction::Find);
+    tell(&mut harness, &engine, waiting(1));
+    tell(&mut harness, &engine, HubEvent::Waiting { why: None });
+    assert!(harness.query_by_label_contains("trying again").is_none());
+    tell(&mut harness, &engine, hits());
+    assert!(harness.state().state().hub.hits.value.is_some() && !harness.state().state().hub.is_asking());
+}
+
 #[test]
 fn a_dataset_becomes_the_projects_data() {
     let engine = crate::support::silent();
@@ -291,6 +338,7 @@ fn plan() -> PushPlan {
             file("adapter_config.json", 812, PushState::Same),
             file("adapter_model.safetensors", 8_812_544, PushState::New),
         ],
+        licence: Some("apache-2.0".into()),
         digest: "digest".into(),
         ..PushPlan::default()
     }
@@ -406,6 +454,16 @@ fn every_state_has_a_picture() {
     let mut coming = looked(&Window::default(), &engine(), qwen());
     push(&mut coming, HubAction::Download);
     picture("hub-coming", coming);
+    picture("hub-waiting", unanswered(&Window::default(), &engine()));
+    picture("hub-waiting-zh", unanswered(&zh, &engine()));
+    let fake = engine();
+    let mut broken = looked(&Window::default(), &fake, qwen());
+    push(&mut broken, HubAction::Download);
+    let (request, _) = asked(&fake);
+    let stage = Text::fixed("Downloading", "正在下载");
+    fake.tell(Event::Progress { request, stage, done: 1 << 29, total: 1 << 30, seconds_left: None });
+    tell(&mut broken, &fake, waiting(1));
+    picture("hub-coming-waiting", broken);
     let two = Window { scale: 2.0, ..Window::default() };
     picture("hub-card-2x", looked(&two, &engine(), qwen()));
     picture("hub-publish", publishing(&Window::default(), &engine()));

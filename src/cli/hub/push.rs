@@ -116,10 +116,12 @@ fn planned(plan: &PushPlan, screen: &mut Screen) {
         false => Text::fixed("PUBLIC", "公开"),
     };
     let bytes = format::bytes(plan.send_bytes());
+    let licence = plan.licence.as_deref().map_or(Text::fixed("not named", "未注明"), plain);
     let facts = [
         (Text::fixed("repository", "仓库"), plain(&plan.url)),
         (Text::fixed("state", "状态"), exists),
         (Text::fixed("visibility", "可见性"), seen_by),
+        (Text::fixed("licence", "许可证"), licence),
         (Text::fixed("as", "账户"), plain(&plan.user)),
         (Text::fixed("to send", "发送量"), plain(&bytes)),
     ];

@@ -4,6 +4,7 @@
 //! holds nothing else. A container costs one file here and one word in the list at [`CONTAINERS`].
 
 pub(crate) mod bee;
+mod broken;
 mod csv;
 mod file;
 mod index;
@@ -186,7 +187,7 @@ fn json_object(bytes: &[u8], offset: u64, prefix: bool) -> Result<Map<String, Va
     match parsed {
         Ok(Some(Value::Object(fields))) => Ok(fields),
         Ok(other) => Err(not_an_object(&other.unwrap_or_default())),
-        Err(err) => Err(json_error(&err, text, offset)),
+        Err(err) => Err(broken::not_json(&err, text, offset, !prefix)),
     }
 }
 
@@ -196,6 +197,7 @@ fn not_an_object(value: &Value) -> UserError {
         "A row must be a JSON object, and this is {kind}",
         "每行必须是 JSON 对象，而此处是 {kind}"
     ))
+    .mend(Text::fixed("put it under a key, such as {\"text\": …}", "请放到某个键之下，例如 {\"text\": …}"))
 }
 
 /// A JSON value's kind, for messages.
@@ -208,17 +210,4 @@ pub(crate) fn kind_of(value: &Value) -> &'static str {
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
     }
-}
-
-fn json_error(err: &serde_json::Error, text: &str, offset: u64) -> UserError {
-    let (line, column) = (err.line(), err.column());
-    let before: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
-    let byte = offset + (before + column.saturating_sub(1)) as u64;
-    // serde_json says the place in its own terms; ours is the file's.
-    let said = err.to_string();
-    let reason = said.split(" at line ").next().unwrap_or(&said);
-    UserError::bad_input(text!(
-        "Not valid JSON at byte {byte} of the file: {reason}",
-        "文件第 {byte} 字节处不是有效的 JSON：{reason}"
-    ))
 }

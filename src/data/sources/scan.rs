@@ -3,6 +3,7 @@
 
 use protocol::{Result, Text, UserError, text};
 
+use super::broken;
 use super::file::DataFile;
 use super::indexing;
 use crate::progress::{Progress, check_cancelled};
@@ -180,10 +181,18 @@ impl<'a> Scanner<'a> {
     /// Something else than JSON allows stands at the next byte.
     pub fn unexpected(&self, wanted: Text) -> UserError {
         let byte = self.position();
+        let (line, column) = match broken::line_and_column(self.file, byte) {
+            Ok(place) => place,
+            Err(err) => return err,
+        };
         let Text { en, zh } = wanted;
         UserError::bad_input(text!(
-            "Not valid JSON at byte {byte} of the file: {en} was expected",
-            "文件第 {byte} 字节处不是有效的 JSON：此处应为 {zh}"
+            "Not valid JSON at byte {byte} of the file (line {line}, column {column}): {en} was expected",
+            "文件第 {byte} 字节处（第 {line} 行、第 {column} 列）不是有效的 JSON：此处应为 {zh}"
+        ))
+        .mend(Text::fixed(
+            "a comma, a bracket or a quote is missing or too many there, or just before",
+            "此处或之前缺少或多了逗号、括号或引号",
         ))
         .in_file(&**self.file.path())
     }

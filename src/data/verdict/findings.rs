@@ -69,7 +69,7 @@ impl Tally {
     }
 
     pub fn add_bad_row(&mut self, row: u64, err: &UserError) {
-        self.add_with(FindingKind::BadRow, row, || err.what.clone());
+        self.add_with(FindingKind::BadRow, row, || err.line());
     }
 
     pub fn add_bad_id(&mut self, row: u64, id: u32) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 use data::space::{free_bytes, require_space};
-use hub::{Environment, Hubs, Progress, Stop, SystemKeyring, Tokens};
+use hub::{Caller, Environment, Hubs, Progress, SystemKeyring, Tokens};
 use protocol::{
     Command, Control, Event, HubCommand, HubEvent, HubSettings, RepoCard, RepoKind, RequestId, Result,
     Support, Text, UserError, text,
@@ -124,62 +124,72 @@ impl Desk {
         hub: HubCommand,
         sink: &Arc<Mutex<Sink>>,
     ) -> Result<HubEvent> {
-        let (hubs, stop) = (&self.hubs, &self.stop());
+        let (hubs, caller) = (&self.hubs, &self.caller(request, is_transfer(&hub), sink));
         Ok(match hub {
             HubCommand::Search { hub, kind, text } => {
-                HubEvent::Hits { hits: hubs.search(settings, (&hub, kind, &text), stop).await? }
+                HubEvent::Hits { hits: hubs.search(settings, (&hub, kind, &text), caller).await? }
             }
             HubCommand::Look { hub, kind, text } => {
                 let repo = hub::parse(&text, &hub, kind)?;
-                let card = hubs.look(settings, &repo, stop).await?;
-                HubEvent::Card { card: Box::new(self.judged(settings, card).await?) }
+                let card = hubs.look(settings, &repo, caller).await?;
+                HubEvent::Card { card: Box::new(self.judged(settings, card, caller).await?) }
             }
             HubCommand::Download { repo, files } => {
                 let _turn = self.turn.acquire().await;
-                let job = hubs.prepare(settings, &repo, &files, stop).await?;
+                let job = hubs.prepare(settings, &repo, &files, caller).await?;
                 require_room(&job.card)?;
                 let stage = Text::fixed("Downloading", "正在下载");
                 let progress = progress(request, stage, sink);
-                HubEvent::Downloaded { download: hubs.download(&job, &progress, stop).await? }
+                HubEvent::Downloaded { download: hubs.download(&job, &progress, caller).await? }
             }
             HubCommand::PlanPush { push } => {
-                HubEvent::PushPlanned { plan: Box::new(hubs.plan_push(settings, &push, stop).await?) }
+                HubEvent::PushPlanned { plan: Box::new(hubs.plan_push(settings, &push, caller).await?) }
             }
             HubCommand::Push { push, agreed } => {
                 let _turn = self.turn.acquire().await;
                 let progress = progress(request, Text::fixed("Publishing", "正在发布"), sink);
-                let report = hubs.push(settings, (&push, &agreed), &progress, stop).await?;
+                let report = hubs.push(settings, (&push, &agreed), &progress, caller).await?;
                 HubEvent::Pushed { report: Box::new(report) }
             }
             HubCommand::Login { hub, token, keep } => {
-                HubEvent::Account { account: hubs.login(settings, (&hub, token, keep), stop).await? }
+                HubEvent::Account { account: hubs.login(settings, (&hub, token, keep), caller).await? }
             }
             HubCommand::Logout { hub } => HubEvent::Account { account: hubs.logout(settings, &hub).await? },
             HubCommand::Account { hub } => HubEvent::Account { account: hubs.account(settings, &hub).await? },
         })
     }
 
-    fn stop(&self) -> Stop {
-        let control = self.control.clone();
-        Stop::when(move || control.stop_transfer_wanted())
+    /// Whoever made the request: may cancel it, or stop the transfers, and hears what is waited for.
+    fn caller(&self, request: RequestId, transfers: bool, sink: &Arc<Mutex<Sink>>) -> Caller {
+        let (control, sink) = (self.control.clone(), sink.clone());
+        let ends = move || control.is_cancelled(request) || (transfers && control.stop_transfer_wanted());
+        Caller::who_ends(ends).hearing(move |why| {
+            let update = HubEvent::Waiting { why: why.cloned() };
+            sink.lock().unwrap_or_else(PoisonError::into_inner).emit(Event::Hub { request, update });
+        })
     }
 
     /// With the disk's room and, of a model, whether it can be trained.
-    async fn judged(&self, settings: &HubSettings, mut card: RepoCard) -> Result<RepoCard> {
+    async fn judged(&self, settings: &HubSettings, mut card: RepoCard, caller: &Caller) -> Result<RepoCard> {
         card.free_bytes = free_bytes(&card.folder);
         if card.repo.kind == RepoKind::Model {
-            card.support = self.support(settings, &card).await?;
+            card.support = self.support(settings, &card, caller).await?;
         }
         Ok(card)
     }
 
     /// As `inspect` would decide, from the config alone. None where only the weights can tell.
-    async fn support(&self, settings: &HubSettings, card: &RepoCard) -> Result<Option<Support>> {
-        let (hubs, stop) = (&self.hubs, &self.stop());
-        if let Some(config) = hubs.small_file(settings, card, "config.json", stop).await? {
+    async fn support(
+        &self,
+        settings: &HubSettings,
+        card: &RepoCard,
+        caller: &Caller,
+    ) -> Result<Option<Support>> {
+        let hubs = &self.hubs;
+        if let Some(config) = hubs.small_file(settings, card, "config.json", caller).await? {
             return Ok(Some(family(&config)));
         }
-        if let Some(config) = hubs.small_file(settings, card, "adapter_config.json", stop).await? {
+        if let Some(config) = hubs.small_file(settings, card, "adapter_config.json", caller).await? {
             let config: Value = serde_json::from_slice(&config).unwrap_or_default();
             let base = config.get("base_model_name_or_path").and_then(Value::as_str).map(str::to_owned);
             return Ok(Some(Support::Adapter { base }));

@@ -1,6 +1,6 @@
 //! Hugging Face, and mirrors that speak like it.
 
-use hf_hub::repository::{DatasetInfo, ModelInfo};
+use hf_hub::repository::ModelInfo;
 use protocol::{RepoHit, RepoKind, RepoRef, Secret, Text, UserError, text};
 use reqwest::Method;
 use serde::Deserialize;
@@ -54,16 +54,8 @@ impl Hub for HuggingFace {
             url.query_pairs_mut().extend_pairs([("search", text), ("sort", "downloads"), ("limit", HITS)]);
             let asked = line.asked(text);
             let request = || line.request(Method::GET, &url);
-            Ok(match kind {
-                RepoKind::Model => {
-                    let found: Vec<ModelInfo> = line.json(&asked, request).await?;
-                    found.into_iter().map(model_hit).collect()
-                }
-                RepoKind::Dataset => {
-                    let found: Vec<DatasetInfo> = line.json(&asked, request).await?;
-                    found.into_iter().map(dataset_hit).collect()
-                }
-            })
+            let found: Vec<ModelInfo> = line.json(&asked, request).await?;
+            Ok(found.into_iter().map(|info| hit(kind, info)).collect())
         })
     }
 
@@ -112,22 +104,13 @@ async fn facts(line: &Line, repo: &RepoRef, asked: &Asked<'_>) -> Result<Facts, 
         parts.push(&repo.revision);
     }
     let request = || line.request(Method::GET, &url);
-    let (sha, gated, private, downloads, card, tags) = match repo.kind {
-        RepoKind::Model => {
-            let info: ModelInfo = line.json(asked, request).await?;
-            (info.sha, info.gated, info.private, info.downloads, info.card_data, info.tags)
-        }
-        RepoKind::Dataset => {
-            let info: DatasetInfo = line.json(asked, request).await?;
-            (info.sha, info.gated, info.private, info.downloads, info.card_data, info.tags)
-        }
-    };
+    let info: ModelInfo = line.json(asked, request).await?;
     Ok(Facts {
-        commit: sha.ok_or_else(|| Fault::last(crate::fault::unreadable(asked).detail("no commit")))?,
-        licence: licence(card.as_ref(), &tags.unwrap_or_default()),
-        gated: is_gated(gated.as_ref()),
-        private: private.unwrap_or_default(),
-        downloads: downloads.unwrap_or_default(),
+        commit: info.sha.ok_or_else(|| Fault::last(crate::fault::unreadable(asked).detail("no commit")))?,
+        licence: licence(info.card_data.as_ref(), &info.tags.unwrap_or_default()),
+        gated: is_gated(info.gated.as_ref()),
+        private: info.private.unwrap_or_default(),
+        downloads: info.downloads.unwrap_or_default(),
         files: Vec::new(),
     })
 }
@@ -217,28 +200,14 @@ pub(crate) async fn create(line: &Line, repo: &RepoRef, private: bool) -> Result
     line.bytes(&asked, 1 << 20, request).await.map(drop)
 }
 
-fn model_hit(info: ModelInfo) -> RepoHit {
+/// A line of a search. What is read of a dataset's answer has the names and types of a model's; it has no task.
+fn hit(kind: RepoKind, info: ModelInfo) -> RepoHit {
     RepoHit {
-        repo: named(RepoKind::Model, info.id),
+        repo: RepoRef { hub: SPEC.id.into(), kind, id: info.id, revision: String::new() },
         downloads: info.downloads.unwrap_or_default(),
         likes: info.likes.unwrap_or_default(),
         gated: is_gated(info.gated.as_ref()),
         updated: info.last_modified.or(info.created_at).map(day),
         task: info.pipeline_tag,
     }
-}
-
-fn dataset_hit(info: DatasetInfo) -> RepoHit {
-    RepoHit {
-        repo: named(RepoKind::Dataset, info.id),
-        downloads: info.downloads.unwrap_or_default(),
-        likes: info.likes.unwrap_or_default(),
-        gated: is_gated(info.gated.as_ref()),
-        updated: info.last_modified.or(info.created_at).map(day),
-        task: None,
-    }
-}
-
-fn named(kind: RepoKind, id: String) -> RepoRef {
-    RepoRef { hub: SPEC.id.into(), kind, id, revision: String::new() }
 }

@@ -12,10 +12,10 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::steps::{arrived, content, message};
-use super::{Local, Publisher, lfs};
+use super::{Local, Publisher, card, lfs};
 use crate::fault::Fault;
-use crate::http::Line;
-use crate::hubs::plural;
+use crate::http::{Attempts, Line};
+use crate::hubs::{Facts, plural};
 use crate::transfer::Meter;
 
 /// Files that go into the commit itself: the hub takes no more as text.
@@ -24,11 +24,19 @@ const LARGEST_TEXT: u64 = 10 << 20;
 pub struct HuggingFace;
 
 impl Publisher for HuggingFace {
+    /// As the newest card says.
+    fn licence(&self, there: Option<&Facts>, card: Option<&str>) -> Option<String> {
+        match card {
+            Some(card) => card::licence(card),
+            None => there?.licence.clone(),
+        }
+    }
+
     fn create<'a>(
         &'a self,
         line: &'a Line,
         push: &'a PushRequest,
-        _: &'a [Local],
+        _: Option<&'a str>,
     ) -> BoxFuture<'a, Result<(), Fault>> {
         Box::pin(crate::hubs::create(line, &push.repo, push.private))
     }
@@ -122,7 +130,7 @@ async fn commit(line: &Line, push: &PushRequest, news: &[&Local], body: String) 
     let repo = &push.repo;
     let url = line.url(&["api", plural(repo.kind), &repo.id, "commit", &repo.revision]);
     let asked = line.asked(&repo.id);
-    let mut failures = 0;
+    let mut attempts = Attempts::of(line);
     loop {
         let request = line.request(Method::POST, &url).header(CONTENT_TYPE, "application/x-ndjson");
         let answer = async {
@@ -132,11 +140,10 @@ async fn commit(line: &Line, push: &PushRequest, news: &[&Local], body: String) 
         match answer.await {
             Ok(answer) => return Ok(answer.commit_oid.unwrap_or_default()),
             Err(fault) => {
-                failures += 1;
                 if let Some(commit) = arrived(line, repo, news).await {
                     return Ok(commit);
                 }
-                line.rest(failures, fault).await?;
+                attempts.failed(fault).await?;
             }
         }
     }

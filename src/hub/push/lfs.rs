@@ -25,10 +25,24 @@ const BLOCK: usize = 1 << 20;
 /// Objects that are asked about at once.
 const BATCH: usize = 100;
 
+/// The answer to a question about objects.
 #[derive(Deserialize)]
-struct Batch {
+pub(super) struct Batch {
     #[serde(default)]
     objects: Vec<Object>,
+}
+
+impl Batch {
+    /// Where a file is to go; None where the store has it.
+    pub fn upload(&self, file: &Local) -> Option<&Action> {
+        let object = self.objects.iter().find(|object| object.oid == file.sha256)?;
+        object.actions.as_ref()?.upload.as_ref().filter(|action| !action.href.is_empty())
+    }
+}
+
+/// What is asked about.
+pub(super) fn objects(files: &[&Local]) -> Vec<Value> {
+    files.iter().map(|file| json!({ "oid": file.sha256, "size": file.bytes })).collect()
 }
 
 #[derive(Deserialize)]
@@ -47,14 +61,15 @@ struct Actions {
 }
 
 #[derive(Deserialize)]
-struct Action {
+pub(super) struct Action {
+    #[serde(default)]
     href: String,
     #[serde(default)]
     header: BTreeMap<String, Value>,
 }
 
 impl Action {
-    fn url(&self, asked: &Asked<'_>) -> Result<Url, Fault> {
+    pub fn url(&self, asked: &Asked<'_>) -> Result<Url, Fault> {
         Url::parse(&self.href).map_err(|_| Fault::last(unreadable(asked).detail("an address of the store")))
     }
 
@@ -96,10 +111,8 @@ pub async fn send(line: &Line, repo: &RepoRef, files: &[&Local], meter: &Arc<Met
 async fn ask(line: &Line, repo: &RepoRef, files: &[&Local]) -> Result<Vec<Object>, Fault> {
     let prefix = if repo.kind == RepoKind::Dataset { "datasets/" } else { "" };
     let url = line.url(&[&format!("{prefix}{}.git", repo.id), "info/lfs/objects/batch"]);
-    let objects: Vec<_> =
-        files.iter().map(|file| json!({ "oid": file.sha256, "size": file.bytes })).collect();
     let body = json!({
-        "operation": "upload", "transfers": ["basic", "multipart"], "objects": objects, "hash_algo": "sha256",
+        "operation": "upload", "transfers": ["basic", "multipart"], "objects": objects(files), "hash_algo": "sha256",
     });
     let asked = line.asked(&repo.id);
     let body = body.to_string();

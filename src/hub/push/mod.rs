@@ -1,6 +1,7 @@
 //! Publishing: what would be sent is shown first, what is there already is not sent again, and the hub's listing is
 //! held against the files at the end.
 
+mod card;
 mod folder;
 mod hugging_face;
 mod lfs;
@@ -14,6 +15,7 @@ use protocol::{PushFile, PushRequest};
 
 use crate::fault::Fault;
 use crate::http::Line;
+use crate::hubs::Facts;
 use crate::transfer::Meter;
 
 pub(crate) use hugging_face::HuggingFace;
@@ -22,12 +24,15 @@ pub(crate) use steps::{carry_out, plan};
 
 /// How a hub takes files.
 pub(crate) trait Publisher: Send + Sync {
-    /// Makes the repository that is to hold these files.
+    /// What the hub will list as the licence: of a repository as it is (None: it will be made), with this card.
+    fn licence(&self, there: Option<&Facts>, card: Option<&str>) -> Option<String>;
+
+    /// Makes the repository, with the licence of the plan.
     fn create<'a>(
         &'a self,
         line: &'a Line,
         push: &'a PushRequest,
-        files: &'a [Local],
+        licence: Option<&'a str>,
     ) -> BoxFuture<'a, Result<(), Fault>>;
 
     /// Sends files and commits them on top of `parent`. Returns the commit, and how many bytes went over the network.

@@ -12,15 +12,15 @@ use futures::future::BoxFuture;
 use protocol::{PushRequest, RepoKind, RepoRef};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, RequestBuilder};
-use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
 
+use super::lfs::Batch;
 use super::steps::{arrived, content, message};
-use super::{Local, Publisher, lfs};
-use crate::fault::{Fault, unreadable};
-use crate::http::Line;
-use crate::hubs::{envelope, plural};
+use super::{Local, Publisher, card, lfs};
+use crate::fault::Fault;
+use crate::http::{Attempts, Line};
+use crate::hubs::{Facts, envelope, plural};
 use crate::transfer::Meter;
 
 /// Larger files go to the store.
@@ -86,13 +86,21 @@ const OTHER: &str = "Other";
 pub struct ModelScope;
 
 impl Publisher for ModelScope {
+    /// A repository cannot be made without one, and keeps it.
+    fn licence(&self, there: Option<&Facts>, card: Option<&str>) -> Option<String> {
+        match there {
+            Some(facts) => facts.licence.clone(),
+            None => Some(known_licence(card).to_owned()),
+        }
+    }
+
     fn create<'a>(
         &'a self,
         line: &'a Line,
         push: &'a PushRequest,
-        files: &'a [Local],
+        licence: Option<&'a str>,
     ) -> BoxFuture<'a, Result<(), Fault>> {
-        Box::pin(create(line, push, licence(files)))
+        Box::pin(create(line, push, licence.unwrap_or(OTHER)))
     }
 
     fn send<'a>(
@@ -178,47 +186,20 @@ fn commits<'a, 'b>(files: &'a [&'b Local]) -> Vec<&'a [&'b Local]> {
     cuts.windows(2).map(|cut| &files[cut[0]..cut[1]]).collect()
 }
 
-#[derive(Deserialize)]
-struct Batch {
-    #[serde(default)]
-    objects: Vec<Object>,
-}
-
-#[derive(Deserialize)]
-struct Object {
-    oid: String,
-    #[serde(default)]
-    actions: Option<Actions>,
-}
-
-#[derive(Deserialize)]
-struct Actions {
-    upload: Option<Upload>,
-}
-
-#[derive(Deserialize)]
-struct Upload {
-    href: Option<String>,
-}
-
 /// Sends what the store does not have: it answers about nothing else.
 async fn store(line: &Line, repo: &RepoRef, files: &[&Local], meter: &Arc<Meter>) -> Result<u64, Fault> {
     let url = line.url(&["api", "v1", "repos", plural(repo.kind), &repo.id, "info/lfs/objects/batch"]);
     let asked = line.asked(&repo.id);
     let mut sent = 0;
     for some in files.chunks(BATCH) {
-        let objects: Vec<_> =
-            some.iter().map(|file| json!({ "oid": file.sha256, "size": file.bytes })).collect();
-        let body = json!({ "operation": "upload", "objects": objects });
+        let body = json!({ "operation": "upload", "objects": lfs::objects(some) });
         let request = || line.request(Method::POST, &url).json(&body);
         let batch: Batch = envelope::ask(line, &asked, request).await?;
         for file in some {
-            let object = batch.objects.iter().find(|object| object.oid == file.sha256);
-            let upload = object.and_then(|object| object.actions.as_ref()?.upload.as_ref()?.href.as_deref());
-            match upload {
+            match batch.upload(file) {
                 None => meter.found(file.bytes),
-                Some(href) => {
-                    put(line, file, href, meter).await?;
+                Some(action) => {
+                    put(line, file, &action.url(&line.asked(&file.path))?, meter).await?;
                     sent += file.bytes;
                 }
             }
@@ -229,11 +210,9 @@ async fn store(line: &Line, repo: &RepoRef, files: &[&Local], meter: &Arc<Meter>
 
 /// The address is of the hub's own store, which wants the token, or a signed one of somebody else's, which must not have
 /// it.
-async fn put(line: &Line, file: &Local, href: &str, meter: &Arc<Meter>) -> Result<(), Fault> {
+async fn put(line: &Line, file: &Local, url: &Url, meter: &Arc<Meter>) -> Result<(), Fault> {
     let asked = line.asked(&file.path);
-    let url =
-        Url::parse(href).map_err(|_| Fault::last(unreadable(&asked).detail("an address of the store")))?;
-    let request = || line.request(Method::PUT, &url);
+    let request = || line.request(Method::PUT, url);
     let answer = lfs::put_stretch(line, file, (0, file.bytes), meter, &asked, request).await?;
     // A foreign store answers with nothing; the hub's own can refuse with status 200.
     let answer = answer.bytes().await.map_err(|err| Fault::transport(err, &asked))?;
@@ -253,17 +232,16 @@ async fn commit(line: &Line, push: &PushRequest, files: &[&Local]) -> Result<Str
     }
     let body = json!({ "commit_message": message(push), "actions": actions });
     let asked = line.asked(&repo.id);
-    let mut failures = 0;
+    let mut attempts = Attempts::of(line);
     loop {
         let request = line.request(Method::POST, &url).json(&body);
         match envelope::once::<Value>(line, &asked, request).await {
             Ok(answer) => return Ok(named(answer)),
             Err(fault) => {
-                failures += 1;
                 if let Some(commit) = arrived(line, repo, files).await {
                     return Ok(commit);
                 }
-                line.rest(failures, fault).await?;
+                attempts.failed(fault).await?;
             }
         }
     }
@@ -289,19 +267,10 @@ async fn action(file: &Local) -> Result<Value, Fault> {
     }))
 }
 
-/// As the model card says (`license:` in its front matter): a repository cannot be made without.
-fn licence(files: &[Local]) -> &'static str {
-    let card = files.iter().find(|file| file.path == "README.md" && file.bytes < 1 << 20);
-    let text = card.and_then(|card| std::fs::read_to_string(&card.place).ok()).unwrap_or_default();
-    licence_of(&text)
-}
-
-fn licence_of(card: &str) -> &'static str {
-    let front =
-        card.strip_prefix("---").and_then(|rest| rest.split_once("\n---")).map_or("", |(front, _)| front);
-    let named = front.lines().find_map(|line| line.strip_prefix("license:"));
-    let named = named.unwrap_or_default().trim().trim_matches(['"', '\'']);
-    LICENCES.into_iter().find(|known| known.eq_ignore_ascii_case(named)).unwrap_or(OTHER)
+/// The hub's name for the licence that the card names.
+fn known_licence(card: Option<&str>) -> &'static str {
+    let named = card.and_then(card::licence).unwrap_or_default();
+    LICENCES.into_iter().find(|known| known.eq_ignore_ascii_case(&named)).unwrap_or(OTHER)
 }
 
 #[cfg(test)]
@@ -342,9 +311,8 @@ mod tests {
 
     #[test]
     fn a_licence_is_the_cards() {
-        assert_eq!(licence_of("---\nlicense: apache-2.0\ntags: [a]\n---\n# x"), "Apache-2.0");
-        assert_eq!(licence_of("---\nlicense: \"mit\"\n---\n"), "MIT");
-        assert_eq!(licence_of("---\nlicense: llama3\n---\n"), "Other");
-        assert_eq!(licence_of("license: mit"), "Other");
+        assert_eq!(known_licence(Some("---\nlicense: apache-2.0\n---\n# x")), "Apache-2.0");
+        assert_eq!(known_licence(Some("---\nlicense: llama3\n---\n")), OTHER);
+        assert_eq!(known_licence(None), OTHER);
     }
 }

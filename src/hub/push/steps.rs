@@ -11,7 +11,7 @@ use protocol::{
 use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 
-use super::{Local, Publisher, folder};
+use super::{Local, Publisher, card, folder};
 use crate::fault::Fault;
 use crate::http::Line;
 use crate::hubs::Facts;
@@ -41,10 +41,11 @@ async fn prepare(line: &Line, push: &PushRequest) -> Result<Prepared, Fault> {
     let there = standing(line, &push.repo).await?;
     let (folder, token) = (push.folder.clone(), line.token.clone());
     let local = blocking(move || folder::read(&folder, token.as_ref())).await?;
-    let notes = {
+    let (notes, card) = {
         let local = local.clone();
-        blocking(move || Ok(folder::notes(&local))).await?
+        blocking(move || Ok((folder::notes(&local), card::read(&local)))).await?
     };
+    let licence = line.spec.hub.publisher().licence(there.as_ref(), card.as_deref());
     let there_files = hashes(there.as_ref());
     let files = local.iter().map(|file| file.shown(state(file, &there_files))).collect();
     let mut plan = PushPlan {
@@ -53,12 +54,33 @@ async fn prepare(line: &Line, push: &PushRequest) -> Result<Prepared, Fault> {
         user,
         exists: there.is_some(),
         private: there.as_ref().map_or(push.private, |facts| facts.private),
+        notes: notes.into_iter().chain(note_of_licence(card.as_deref(), licence.as_deref(), line)).collect(),
+        licence,
         files,
-        notes,
         digest: String::new(),
     };
     plan.digest = digest(&plan);
     Ok(Prepared { plan, local, parent: there.map(|facts| facts.commit) })
+}
+
+/// What a reader of the repository will not know of its licence.
+fn note_of_licence(card: Option<&str>, listed: Option<&str>, line: &Line) -> Option<Text> {
+    let (hub, zh) = (&line.spec.name, &line.spec.name.zh);
+    // That there is no card was noted.
+    match (card::licence(card?), listed) {
+        (None, _) => Some(Text::fixed(
+            "The card names no licence (`license:` at the head of README.md)",
+            "模型卡未注明许可证（README.md 开头的 `license:`）",
+        )),
+        (Some(named), listed) if !named.eq_ignore_ascii_case(listed.unwrap_or_default()) => {
+            let listed = listed.unwrap_or("–");
+            Some(text!(
+                "The card names the licence {named}; {hub} will list {listed}",
+                "模型卡注明的许可证为 {named}；{zh} 将显示 {listed}"
+            ))
+        }
+        _ => None,
+    }
 }
 
 /// What a yes is given to: everything that is shown.
@@ -108,7 +130,7 @@ pub(crate) async fn carry_out(
             return Err(Fault::last(no_repository(&push.repo)));
         }
         // It may have been made by a request whose answer was lost.
-        if let Err(fault) = publisher.create(line, push, &local).await
+        if let Err(fault) = publisher.create(line, push, plan.licence.as_deref()).await
             && !matches!(standing(line, &push.repo).await, Ok(Some(_)))
         {
             return Err(fault);
@@ -125,7 +147,7 @@ pub(crate) async fn carry_out(
         true => (None, 0),
         false => {
             let work = publisher.send(line, push, &news, parent, &meter);
-            let (commit, sent) = meter.watch(TELL, progress, line.stop.or(work)).await?;
+            let (commit, sent) = meter.watch(TELL, progress, line.caller.or(work)).await?;
             (Some(commit), sent)
         }
     };

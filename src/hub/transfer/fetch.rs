@@ -13,10 +13,10 @@ use tokio::task::spawn_blocking;
 use super::sink::{Opened, Sink};
 use super::{Meter, Piece};
 use crate::fault::Fault;
-use crate::http::Line;
+use crate::http::{Attempts, Line};
 
 /// Pieces between the network and the disk.
-const QUEUE: usize = 64;
+const QUEUE: usize = 16;
 /// Between two looks at a lock that somebody else holds.
 const LOCKED: Duration = Duration::from_millis(200);
 
@@ -68,25 +68,33 @@ impl Job<'_> {
     /// Asks until all bytes are here. Failures count in a row: a connection that brings more than there ever was is a
     /// success.
     async fn fill(&mut self, mut sink: Sink) -> Result<Sink, Fault> {
-        let (mut failures, mut most) = (0, sink.at);
+        let line = self.line;
+        let (mut attempts, mut most) = (Attempts::of(line), sink.at);
         while sink.at < self.piece.bytes {
-            let (back, result) = self.attempt(sink).await;
+            let (back, result) = self.attempt(sink, &mut attempts).await;
             sink = back.ok_or_else(|| Fault::last(self.cut_off()))?;
             if let Err(fault) = result {
-                failures = if sink.at > most { 1 } else { failures + 1 };
+                if sink.at > most {
+                    attempts.gained();
+                }
                 most = most.max(sink.at);
-                self.line.rest(failures, fault).await?;
+                attempts.failed(fault).await?;
             }
         }
         Ok(sink)
     }
 
     /// One connection. The sink goes to the thread that writes and comes back; it is lost only if that thread is.
-    async fn attempt(&mut self, mut sink: Sink) -> (Option<Sink>, Result<(), Fault>) {
+    async fn attempt(
+        &mut self,
+        mut sink: Sink,
+        attempts: &mut Attempts<'_>,
+    ) -> (Option<Sink>, Result<(), Fault>) {
         let mut response = match self.ask(&mut sink).await {
             Ok(response) => response,
             Err(fault) => return (Some(sink), Err(fault)),
         };
+        attempts.answered();
         let mut room = self.piece.bytes - sink.at;
         let (send, receive) = mpsc::channel(QUEUE);
         let writing = spawn_blocking(move || {
@@ -135,7 +143,8 @@ impl Job<'_> {
                 request = request.header(IF_RANGE, etag);
             }
         }
-        let response = request.send().await.map_err(|err| Fault::transport(err, &asked))?;
+        let sent = self.line.told_of_if_slow(request.send()).await;
+        let response = sent.map_err(|err| Fault::transport(err, &asked))?;
         if response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
             self.start_over(sink)?;
             return Err(Fault::soon(self.wrong_length(0)));

@@ -72,6 +72,6 @@ pub(crate) async fn fetch_all(
         .map(|piece| fetch::fetch(line, piece, meter.clone()))
         .buffer_unordered(AT_ONCE)
         .try_collect::<Vec<()>>();
-    meter.watch(TELL, progress, line.stop.or(work)).await?;
+    meter.watch(TELL, progress, line.caller.or(work)).await?;
     Ok(meter.fetched())
 }

@@ -3,12 +3,24 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::sync_channel;
+use std::thread;
 
 use protocol::FileHash;
 use tokio::sync::mpsc::Receiver;
 
 use super::Piece;
 use super::proof::{Prover, read_through};
+
+/// Pieces that wait to be hashed.
+const QUEUE: usize = 16;
+/// What is smaller is hashed where it is written.
+const SMALL: u64 = 1 << 20;
+/// Written at once. The kernel takes memory for a large piece in large pages; where a virtual machine's host has taken
+/// those back, that costs ten times what it does for small ones.
+const WRITE: usize = 16 << 10;
+/// The disk begins to work when so much is waiting, not when everything is here.
+const FLUSH: u64 = 32 << 20;
 
 /// The part that is here, and its hash so far. Nobody else writes it: the lock lives as long.
 pub(super) struct Sink {
@@ -79,15 +91,32 @@ impl Sink {
         Ok(())
     }
 
-    /// Writes what comes until nothing comes any more.
-    pub fn drain<B: AsRef<[u8]>>(&mut self, mut pieces: Receiver<B>) -> io::Result<()> {
-        while let Some(piece) = pieces.blocking_recv() {
-            let bytes = piece.as_ref();
-            self.file.write_all(bytes)?;
-            self.prover.update(bytes);
-            self.at += bytes.len() as u64;
-        }
-        Ok(())
+    /// Writes what comes until nothing comes any more. What is written is hashed beside it, and is on its way to the
+    /// disk before the end.
+    pub fn drain<B: AsRef<[u8]> + Clone + Send>(&mut self, mut pieces: Receiver<B>) -> io::Result<()> {
+        let Self { file, prover, at, whole, .. } = self;
+        let on_disk = file.try_clone()?;
+        thread::scope(|scope| {
+            let (hash, to_hash) = sync_channel::<B>(QUEUE);
+            let (flush, to_flush) = sync_channel::<()>(0);
+            if whole.saturating_sub(*at) > SMALL {
+                scope.spawn(move || to_hash.iter().for_each(|piece| prover.update(piece.as_ref())));
+                // What fails here fails again where the file gets its name.
+                scope.spawn(move || to_flush.iter().for_each(|()| drop(on_disk.sync_data())));
+                write(file, at, &mut pieces, |piece, unflushed| {
+                    if *unflushed > FLUSH && flush.try_send(()).is_ok() {
+                        *unflushed = 0;
+                    }
+                    // The other end is there until this one is gone.
+                    hash.send(piece).map_err(|_| io::Error::other("the hash broke off"))
+                })
+            } else {
+                write(file, at, &mut pieces, |piece, _| {
+                    prover.update(piece.as_ref());
+                    Ok(())
+                })
+            }
+        })
     }
 
     /// Whether what is here is the file.
@@ -98,14 +127,33 @@ impl Sink {
     /// Gives it its name, for good.
     pub fn commit(self) -> io::Result<()> {
         self.file.sync_all()?;
-        fs::rename(&self.partial, &self.blob)?;
-        sync_folder(&self.blob)
+        // Should the name be lost with the power, the part is found whole next time.
+        fs::rename(&self.partial, &self.blob)
     }
 
     /// Leaves nothing behind.
     pub fn discard(self) -> io::Result<()> {
         fs::remove_file(&self.partial)
     }
+}
+
+/// Writes pieces as they come. `then` takes each one, and the bytes that were written since it set them back.
+fn write<B: AsRef<[u8]>>(
+    file: &mut File,
+    at: &mut u64,
+    pieces: &mut Receiver<B>,
+    mut then: impl FnMut(B, &mut u64) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut unflushed = 0;
+    while let Some(piece) = pieces.blocking_recv() {
+        let bytes = piece.as_ref();
+        bytes.chunks(WRITE).try_for_each(|bytes| file.write_all(bytes))?;
+        let length = bytes.len() as u64;
+        *at += length;
+        unflushed += length;
+        then(piece, &mut unflushed)?;
+    }
+    Ok(())
 }
 
 /// A blob is named by its hash and renamed when proven, so its length is enough.
@@ -126,14 +174,4 @@ fn take(path: &Path) -> io::Result<Lock> {
         Err(TryLockError::WouldBlock) => Ok(Lock::Taken),
         Err(TryLockError::Error(_)) => Ok(Lock::Mine(None)),
     }
-}
-
-#[cfg(unix)]
-fn sync_folder(file: &Path) -> io::Result<()> {
-    file.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
-}
-
-#[cfg(not(unix))]
-fn sync_folder(_: &Path) -> io::Result<()> {
-    Ok(())
 }

@@ -37,11 +37,13 @@ impl Apply<'_> {
                 files.filter(|file| file.path == path).for_each(|file| file.chosen = chosen);
             }
             HubAction::Download => self.download(),
+            HubAction::Stop if hub.is_transferring() => {
+                hub.stopping = true;
+                self.engine.wish(Wish::StopTransfer);
+            }
             HubAction::Stop => {
-                if hub.is_transferring() {
-                    hub.stopping = true;
-                    self.engine.wish(Wish::StopTransfer);
-                }
+                let given_up = hub.give_up();
+                given_up.into_iter().for_each(|request| self.engine.wish(Wish::Cancel(request)));
             }
             HubAction::Draft(draft) => {
                 hub.draft = *draft;

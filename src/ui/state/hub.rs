@@ -1,11 +1,11 @@
 //! Hubs: what is looked for, what is shown of it, and the transfer under way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use protocol::{
     DownloadReport, Event, HubAccount, HubEvent, PushPlan, PushReport, PushRequest, RepoCard, RepoHit,
-    RepoKind, RepoRef, RequestId, RunConfig, Secret, UserError,
+    RepoKind, RepoRef, RequestId, RunConfig, Secret, Text, UserError,
 };
 
 use super::Requested;
@@ -30,7 +30,7 @@ pub enum HubAction {
     Back,
     Choose(String, bool),
     Download,
-    /// Breaks the transfer off.
+    /// Breaks off what is under way: the transfer, or the question that a hub does not answer.
     Stop,
     Draft(Box<PushDraft>),
     Plan,
@@ -78,6 +78,10 @@ pub struct HubState {
     pub accounts: BTreeMap<String, Requested<HubAccount>>,
     /// A stop was wished and has not come about yet.
     pub stopping: bool,
+    /// The request for which a hub is waited for, and why.
+    waiting: Option<(RequestId, Text)>,
+    /// Questions that nobody wants answered any more; what comes of them is not shown.
+    given_up: BTreeSet<RequestId>,
     /// What came is to be opened.
     pub arrived: Option<DownloadReport>,
 }
@@ -99,6 +103,34 @@ impl HubState {
         self.download.is_pending() || self.push.is_pending()
     }
 
+    /// Whether a repository is looked for.
+    pub fn is_asking(&self) -> bool {
+        self.hits.is_pending() || self.card.is_pending()
+    }
+
+    /// Why a hub is waited for.
+    pub fn waits(&self) -> Option<&Text> {
+        self.waiting.as_ref().map(|(_, why)| why)
+    }
+
+    /// Wants no answers to what was asked; gives the requests, to be cancelled.
+    pub fn give_up(&mut self) -> Vec<RequestId> {
+        let asked = [self.hits.request, self.card.request, self.plan.request];
+        let asked: Vec<RequestId> = asked.into_iter().flatten().collect();
+        for request in &asked {
+            self.hits.supersede(*request);
+            self.card.supersede(*request);
+            self.plan.supersede(*request);
+            self.no_longer_waits(*request);
+        }
+        self.given_up.extend(&asked);
+        asked
+    }
+
+    fn no_longer_waits(&mut self, request: RequestId) {
+        self.waiting.take_if(|(waiting, _)| *waiting == request);
+    }
+
     /// Whether what was typed names one repository.
     pub fn names_one(&self) -> bool {
         let text = self.text.trim();
@@ -110,10 +142,20 @@ impl HubState {
         self.push.tell_progress(event);
         if let Event::Hub { request, update } = event {
             self.answered(*request, update);
+            if event.is_last() {
+                self.given_up.remove(request);
+            }
         }
     }
 
     fn answered(&mut self, request: RequestId, update: &HubEvent) {
+        if let HubEvent::Waiting { why: Some(why) } = update {
+            if !self.given_up.contains(&request) {
+                self.waiting = Some((request, why.clone()));
+            }
+            return;
+        }
+        self.no_longer_waits(request);
         match update {
             HubEvent::Hits { hits } => self.hits.answer(request, hits.clone()),
             HubEvent::Card { card } => self.card.answer(request, card.clone()),
@@ -134,12 +176,15 @@ impl HubState {
                     known.answer(request, account.clone());
                 }
             }
+            HubEvent::Waiting { .. } => {}
         }
     }
 
     /// Takes an error of a request of ours, which is shown where it was made.
     pub fn fail(&mut self, request: RequestId, error: &UserError) -> bool {
-        let ours = self.hits.awaits(request)
+        self.no_longer_waits(request);
+        let ours = self.given_up.remove(&request)
+            || self.hits.awaits(request)
             || self.card.awaits(request)
             || self.download.awaits(request)
             || self.plan.awaits(request)

@@ -39,6 +39,7 @@ fn body(ui: &mut Ui, ctx: &PanelCtx<'_>) {
 /// `height` is what is seen at once.
 fn found(ui: &mut Ui, ctx: &PanelCtx<'_>, height: f32) {
     let hub = &ctx.state.hub;
+    super::waiting(ui, ctx);
     outcome(ui, ctx, &hub.download, &words::BEGINS, |_, _| {});
     if hub.download.is_pending() {
         hint(ui, ctx.t(&words::GOES_ON));
@@ -48,7 +49,11 @@ fn found(ui: &mut Ui, ctx: &PanelCtx<'_>, height: f32) {
         }
     }
     match (&hub.card.value, &hub.hits.value) {
-        _ if hub.card.is_pending() || hub.hits.is_pending() => drop(hint(ui, ctx.t(&words::ASKING))),
+        _ if hub.is_asking() => {
+            if hub.waits().is_none() {
+                hint(ui, ctx.t(&words::ASKING));
+            }
+        }
         (Some(card), _) => {
             ui.add_enabled_ui(!hub.download.is_pending(), |ui| card::ui(ui, ctx, card));
         }
@@ -134,7 +139,7 @@ fn one(ui: &mut Ui, ctx: &PanelCtx<'_>, hit: &RepoHit) {
 
 fn buttons(ui: &mut Ui, ctx: &PanelCtx<'_>) {
     let hub = &ctx.state.hub;
-    if hub.download.is_pending() {
+    if hub.download.is_pending() || hub.is_asking() {
         super::stop(ui, ctx);
     } else if let Some(card) = &hub.card.value {
         card::start(ui, ctx, card);

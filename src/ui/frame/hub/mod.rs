@@ -9,7 +9,7 @@ use egui::{Context, Ui};
 use crate::action::Action;
 use crate::panels::PanelCtx;
 use crate::state::hub::{HubAction, Sheet};
-use crate::widgets::{Icon, button};
+use crate::widgets::{Icon, button, notice};
 use crate::words::{hub as words, work};
 
 /// Of the contents, in points.
@@ -34,7 +34,14 @@ fn push(ctx: &PanelCtx<'_>, action: HubAction) {
     ctx.push(Action::Hub(action));
 }
 
-/// Breaks the transfer off.
+/// Why nothing comes, where a hub does not answer.
+fn waiting(ui: &mut Ui, ctx: &PanelCtx<'_>) {
+    if let Some(why) = ctx.state.hub.waits() {
+        notice(ui, ctx, why);
+    }
+}
+
+/// Breaks off what is under way.
 fn stop(ui: &mut Ui, ctx: &PanelCtx<'_>) {
     let stopping = ctx.state.hub.stopping;
     let text = if stopping { &work::STOPPING } else { &words::STOP };

@@ -32,6 +32,9 @@ fn body(ui: &mut Ui, ctx: &PanelCtx<'_>) {
     if is_form {
         form(ui, ctx);
         ui.add_space(4.0);
+    }
+    super::waiting(ui, ctx);
+    if is_form {
         outcome(ui, ctx, &hub.plan, &words::PLANNING, |ui, plan| planned(ui, ctx, plan));
     }
     outcome(ui, ctx, &hub.push, &words::BEGINS_TO_SEND, |ui, report| done(ui, ctx, report));
@@ -69,6 +72,7 @@ fn planned(ui: &mut Ui, ctx: &PanelCtx<'_>, plan: &PushPlan) {
         fact(ui, ctx.t(&words::STATE), ctx.t(state));
         let seen = if plan.private { &words::SEEN_BY_OWNER } else { &words::SEEN_BY_ALL };
         fact(ui, ctx.t(&words::VISIBILITY), ctx.t(seen));
+        fact(ui, ctx.t(&words::LICENCE), plan.licence.as_deref().unwrap_or_else(|| ctx.t(&words::UNKNOWN)));
         fact(ui, ctx.t(&words::AS), &plan.user);
     });
     files(ui, ctx, &plan.files);
@@ -110,7 +114,7 @@ fn done(ui: &mut Ui, ctx: &PanelCtx<'_>, report: &PushReport) {
 fn buttons(ui: &mut Ui, ctx: &PanelCtx<'_>) {
     let hub = &ctx.state.hub;
     match (&hub.push.value, &hub.plan.value) {
-        _ if hub.push.is_pending() => super::stop(ui, ctx),
+        _ if hub.push.is_pending() || hub.plan.is_pending() => super::stop(ui, ctx),
         (Some(report), _) => {
             if primary_button(ui, Some(Icon::ExternalLink), ctx.t(&words::OPEN_PAGE), true).clicked() {
                 ctx.push(Action::Desktop(DesktopRequest::Open(report.url.clone())));
@@ -118,7 +122,7 @@ fn buttons(ui: &mut Ui, ctx: &PanelCtx<'_>) {
         }
         (None, Some(plan)) => send(ui, ctx, plan),
         (None, None) => {
-            let ready = !hub.draft.repo.trim().is_empty() && !hub.plan.is_pending();
+            let ready = !hub.draft.repo.trim().is_empty();
             if primary_button(ui, Some(Icon::Search), ctx.t(&words::SHOW), ready).clicked() {
                 push(ctx, HubAction::Plan);
             }
