@@ -168,8 +168,8 @@ pub(super) fn show(event: Event, view: &mut dyn View, screen: &mut Screen) -> Op
     }
     if screen.is_json() {
         view.print(&event, screen);
-    } else if let Event::Progress { stage, done, total, seconds_left, .. } = &event {
-        screen.progress(stage, *done, *total, *seconds_left);
+    } else if let Event::Progress { stage, done, total, unit, seconds_left, .. } = &event {
+        screen.progress(stage, [*done, *total], *unit, *seconds_left);
     } else if let Event::Hub { update: HubEvent::Waiting { why }, .. } = &event {
         why.iter().for_each(|why| screen.tell(why));
     } else {

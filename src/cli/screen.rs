@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use protocol::{Language, Result, Text, UserError};
+use protocol::{Language, Result, Text, Unit, UserError};
 use serde::Serialize;
 
 use super::format;
@@ -107,19 +107,19 @@ impl Screen {
     }
 
     /// Shows how far long work has come. `total` 0 means unknown.
-    pub fn progress(&self, stage: &Text, done: u64, total: u64, seconds_left: Option<f64>) {
+    pub fn progress(&self, stage: &Text, [done, total]: [u64; 2], unit: Unit, seconds_left: Option<f64>) {
         let left = seconds_left.map_or_else(String::new, |left| format::clock(Some(left)));
         match total {
-            0 => self.status.set(|_| format!("{} {}", self.pick(stage), format::count(done))),
-            _ => self.bar(&self.pick(stage), done, total, &left),
+            0 => self.status.set(|_| format!("{} {}", self.pick(stage), amount(done, unit))),
+            _ => self.bar(&self.pick(stage), [done, total], unit, &left),
         }
     }
 
     /// A bar in place: `before`, the bar, the counts, `after`.
-    pub fn bar(&self, before: &str, done: u64, total: u64, after: &str) {
+    pub fn bar(&self, before: &str, [done, total]: [u64; 2], unit: Unit, after: &str) {
         const NARROWEST: usize = 10;
         self.status.set(|width| {
-            let counts = format!("{}/{} {after}", format::count(done), format::count(total));
+            let counts = format!("{}/{} {after}", amount(done, unit), amount(total, unit));
             let words = console::measure_text_width(before) + console::measure_text_width(&counts) + 2;
             let bar = status::bar(done, total, width.saturating_sub(words).max(NARROWEST));
             format!("{before} {bar} {counts}").trim().to_owned()
@@ -128,5 +128,12 @@ impl Screen {
 
     pub fn clear_progress(&self) {
         self.status.clear();
+    }
+}
+
+fn amount(value: u64, unit: Unit) -> String {
+    match unit {
+        Unit::Count => format::count(value),
+        Unit::Bytes => format::bytes(value),
     }
 }

@@ -4,7 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use protocol::{EvalMetrics, Event, Outcome, RunEvent, RunSummary, StepMetrics, StopReason, Text, text};
+use protocol::{
+    EvalMetrics, Event, Outcome, RunEvent, RunSummary, StepMetrics, StopReason, Text, Unit, text,
+};
 
 use super::client::View;
 use super::format;
@@ -59,7 +61,8 @@ impl Progress {
                 }
                 self.total = summary.total_steps;
                 self.dir = dir.clone();
-                screen.bar("", summary.first_step.saturating_sub(1), summary.total_steps, "");
+                let steps = [summary.first_step.saturating_sub(1), summary.total_steps];
+                screen.bar("", steps, Unit::Count, "");
             }
             RunEvent::Stepped { steps, seconds_left } => {
                 if let Some(last) = steps.last() {
@@ -101,7 +104,7 @@ impl Progress {
     fn step(&mut self, step: &StepMetrics, seconds_left: Option<f64>, screen: &Screen) {
         let figures = screen.pick(&figures(step, seconds_left));
         if screen.shows_progress() {
-            return screen.bar("", step.step, self.total, &figures);
+            return screen.bar("", [step.step, self.total], Unit::Count, &figures);
         }
         let due = self.last_line.is_none_or(|last| last.elapsed() >= LINE_EVERY);
         if due || step.step == self.total {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Sender, TrySendError};
-use protocol::{Event, RequestId, RunEvent, Text, UserError};
+use protocol::{Event, RequestId, RunEvent, Text, Unit, UserError};
 
 use crate::Waker;
 
@@ -48,7 +48,19 @@ impl Sink {
         total: u64,
         seconds_left: Option<f64>,
     ) {
-        self.emit(Event::Progress { request, stage, done, total, seconds_left });
+        self.emit(Event::Progress { request, stage, done, total, unit: Unit::Count, seconds_left });
+    }
+
+    /// [`progress`](Self::progress) of bytes.
+    pub fn progress_in_bytes(
+        &mut self,
+        request: RequestId,
+        stage: Text,
+        done: u64,
+        total: u64,
+        seconds_left: Option<f64>,
+    ) {
+        self.emit(Event::Progress { request, stage, done, total, unit: Unit::Bytes, seconds_left });
     }
 
     /// Sends what fits.
@@ -104,10 +116,10 @@ fn merge(last: &mut Event, event: Event) -> Option<Event> {
             None
         }
         (
-            Event::Progress { request: a, stage, done, total, seconds_left },
-            Event::Progress { request: b, stage: s, done: d, total: t, seconds_left: l },
+            Event::Progress { request: a, stage, done, total, unit, seconds_left },
+            Event::Progress { request: b, stage: s, done: d, total: t, unit: u, seconds_left: l },
         ) if *a == b => {
-            (*stage, *done, *total, *seconds_left) = (s, d, t, l);
+            (*stage, *done, *total, *unit, *seconds_left) = (s, d, t, u, l);
             None
         }
         // Only the newest reading counts.

@@ -11,6 +11,23 @@ use crate::{
     SampleMetrics, StepMetrics, SuiteReport, SuiteRow, Text, TokenLosses, UserError, Verdict,
 };
 
+/// What is counted of long work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// Rows, tensors, steps: whatever the stage speaks of.
+    #[default]
+    Count,
+    Bytes,
+}
+
+impl Unit {
+    /// For serde: what an older reader takes it for anyway.
+    fn is_count(&self) -> bool {
+        *self == Self::Count
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
@@ -28,6 +45,8 @@ pub enum Event {
         stage: Text,
         done: u64,
         total: u64,
+        #[serde(default, skip_serializing_if = "Unit::is_count")]
+        unit: Unit,
         seconds_left: Option<f64>,
     },
     Inspected {

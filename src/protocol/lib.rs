@@ -51,7 +51,7 @@ pub use error::{ErrorKind, Place, Remedy, Result, UserError};
 pub use estimate::{Estimate, TargetReport};
 pub use event::{
     BenchReport, DeviceKind, DeviceReport, Event, ExportReport, GenerateStats, LogitDifference, MergeReport,
-    Outcome, RunEvent, RunSummary, StopReason, VerifyReport,
+    Outcome, RunEvent, RunSummary, StopReason, Unit, VerifyReport,
 };
 pub use folder::{EntryKind, FolderEntry, FolderPlace, FolderReport};
 pub use handoff::{HandoffReport, HandoffRequest, ImportReport, Launch, RunOrigin};

@@ -141,6 +141,7 @@ mod tests {
             stage: protocol::Text::fixed("x", "x"),
             done: 1,
             total: 2,
+            unit: protocol::Unit::Count,
             seconds_left: None,
         };
         assert_eq!(numbers.heard(progress(7)), None);

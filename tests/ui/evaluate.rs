@@ -198,7 +198,14 @@ fn base_and_tuned_are_asked_and_the_table_fills_in() {
     assert!(wanted.compare && wanted.model.adapters == [PathBuf::from("/runs/my-assistant-2/adapter")]);
     assert_eq!(step(&harness), StepState::Busy);
     let stage = Text::fixed("asking", "提问");
-    engine.tell(Event::Progress { request, stage, done: 30, total: 100, seconds_left: Some(9.0) });
+    engine.tell(Event::Progress {
+        request,
+        stage,
+        done: 30,
+        total: 100,
+        unit: protocol::Unit::Count,
+        seconds_left: Some(9.0),
+    });
     engine.tell(Event::Evaluating { request, rows: rows()[..2].to_vec(), done: 30, total: 100 });
     harness.run();
     harness.get_by_label("48.7 %");

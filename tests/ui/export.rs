@@ -260,7 +260,14 @@ fn a_checked_export_says_what_was_found() {
     assert!(wanted.verify && wanted.target.0 == "merged" && wanted.shard_bytes == 5 << 30);
     assert_eq!(step(&harness), StepState::Busy);
     let stage = Text::fixed("writing tensors", "写入张量");
-    engine.tell(Event::Progress { request, stage, done: 120, total: 290, seconds_left: Some(4.0) });
+    engine.tell(Event::Progress {
+        request,
+        stage,
+        done: 120,
+        total: 290,
+        unit: protocol::Unit::Count,
+        seconds_left: Some(4.0),
+    });
     harness.run();
     harness.get_by_label_contains("writing tensors");
     done(&mut harness, &engine, Some(verified(true, 8)));

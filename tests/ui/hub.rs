@@ -153,8 +153,16 @@ fn a_model_is_found_looked_at_fetched_and_opened() {
     let HubCommand::Download { files, .. } = download else { panic!("{download:?}") };
     assert_eq!(files, ["LICENSE", "config.json", "model.safetensors", "tokenizer.json"]);
     let stage = Text::fixed("Downloading", "正在下载");
-    engine.tell(Event::Progress { request, stage, done: 1 << 29, total: 1 << 30, seconds_left: Some(65.0) });
+    engine.tell(Event::Progress {
+        request,
+        stage,
+        done: 1 << 29,
+        total: 1 << 30,
+        unit: protocol::Unit::Bytes,
+        seconds_left: Some(65.0),
+    });
     harness.run();
+    harness.get_by_label_contains("512.0 MB / 1.00 GB");
     harness.get_by_label("Stop").click();
     harness.run();
     assert_eq!(engine.traffic.borrow().wishes.last(), Some(&Wish::StopTransfer));
@@ -461,7 +469,14 @@ fn every_state_has_a_picture() {
     push(&mut broken, HubAction::Download);
     let (request, _) = asked(&fake);
     let stage = Text::fixed("Downloading", "正在下载");
-    fake.tell(Event::Progress { request, stage, done: 1 << 29, total: 1 << 30, seconds_left: None });
+    fake.tell(Event::Progress {
+        request,
+        stage,
+        done: 1 << 29,
+        total: 1 << 30,
+        unit: protocol::Unit::Bytes,
+        seconds_left: None,
+    });
     tell(&mut broken, &fake, waiting(1));
     picture("hub-coming-waiting", broken);
     let two = Window { scale: 2.0, ..Window::default() };

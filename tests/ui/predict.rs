@@ -249,7 +249,14 @@ fn it_begins_with_what_is_chosen_and_fills_the_table() {
     assert_eq!((wanted.choices.len(), wanted.label.as_str()), (2, "label"));
     assert_eq!(step(&harness), StepState::Busy);
     let stage = Text::fixed("answering rows", "生成回答");
-    engine.tell(Event::Progress { request, stage, done: 40, total: 2_000, seconds_left: Some(94.0) });
+    engine.tell(Event::Progress {
+        request,
+        stage,
+        done: 40,
+        total: 2_000,
+        unit: protocol::Unit::Count,
+        seconds_left: Some(94.0),
+    });
     answered(&engine, 1..=40);
     harness.run();
     harness.get_by_label_contains("answering rows  40 / 2\u{2009}000  ·  1 min 34 s");

@@ -95,7 +95,14 @@ fn predict_busy(window: &Window) -> Harness<'static, App> {
     let mut harness = predict::begun(window, &engine, &desktop);
     let request = harness.state().state().predict.work.request.unwrap();
     let stage = Text::fixed("answering rows", "生成回答");
-    engine.tell(Event::Progress { request, stage, done: 640, total: 2_000, seconds_left: Some(94.0) });
+    engine.tell(Event::Progress {
+        request,
+        stage,
+        done: 640,
+        total: 2_000,
+        unit: protocol::Unit::Count,
+        seconds_left: Some(94.0),
+    });
     predict::answered(&engine, 1..=640);
     harness.run();
     harness
@@ -120,7 +127,14 @@ fn evaluate_busy(window: &Window) -> Harness<'static, App> {
     evaluate::push(&mut harness, EvaluateAction::Start);
     let (request, _) = evaluate::started(&engine).unwrap();
     let stage = Text::fixed("asking", "提问");
-    engine.tell(Event::Progress { request, stage, done: 5_812, total: 28_084, seconds_left: Some(541.0) });
+    engine.tell(Event::Progress {
+        request,
+        stage,
+        done: 5_812,
+        total: 28_084,
+        unit: protocol::Unit::Count,
+        seconds_left: Some(541.0),
+    });
     let rows = evaluate::rows()[..4].to_vec();
     engine.tell(Event::Evaluating { request, rows, done: 5_812, total: 28_084 });
     harness.run();

@@ -39,7 +39,7 @@ pub fn go_on(desk: &mut Desk, control: &Control, sink: &mut Sink) -> Result<()> 
         return Ok(());
     }
     if let Some((done, total)) = desk.library.indexing() {
-        sink.progress(waiting.request, data::sources::indexing(), done, total, None);
+        sink.progress_in_bytes(waiting.request, data::sources::indexing(), done, total, None);
         desk.waiting = Some(waiting);
         return Ok(());
     }

@@ -230,6 +230,6 @@ fn progress(request: RequestId, stage: Text, sink: &Arc<Mutex<Sink>>) -> Progres
     let sink = sink.clone();
     Arc::new(move |done, total, seconds_left| {
         let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
-        sink.progress(request, stage.clone(), done, total, seconds_left);
+        sink.progress_in_bytes(request, stage.clone(), done, total, seconds_left);
     })
 }

@@ -1,6 +1,6 @@
 //! A value that the engine is asked for: it stays visible while a newer one is under way.
 
-use protocol::{Event, RequestId, Text, UserError};
+use protocol::{Event, RequestId, Text, Unit, UserError};
 
 /// How far long work is.
 #[derive(Clone, Debug, PartialEq)]
@@ -9,6 +9,7 @@ pub struct Progress {
     pub done: u64,
     /// 0: unknown.
     pub total: u64,
+    pub unit: Unit,
     pub seconds_left: Option<f64>,
 }
 
@@ -16,8 +17,9 @@ impl Progress {
     /// What an event says of a request's progress, if it does.
     pub fn of(event: &Event, wanted: RequestId) -> Option<Self> {
         match event {
-            Event::Progress { request, stage, done, total, seconds_left } if *request == wanted => {
-                Some(Self { stage: stage.clone(), done: *done, total: *total, seconds_left: *seconds_left })
+            Event::Progress { request, stage, done, total, unit, seconds_left } if *request == wanted => {
+                let (stage, seconds_left) = (stage.clone(), *seconds_left);
+                Some(Self { stage, done: *done, total: *total, unit: *unit, seconds_left })
             }
             _ => None,
         }

@@ -6,11 +6,16 @@ use super::number;
 use crate::panels::PanelCtx;
 use crate::state::Progress;
 use crate::theme::UiTokens;
+use protocol::Unit;
 
 pub fn progress_line(ui: &mut Ui, ctx: &PanelCtx<'_>, progress: &Progress) {
     let mut text = ctx.t(&progress.stage).to_owned();
     if progress.total > 0 {
-        text += &format!("  {} / {}", number::count(progress.done), number::count(progress.total));
+        let shown = match progress.unit {
+            Unit::Count => number::count,
+            Unit::Bytes => number::bytes,
+        };
+        text += &format!("  {} / {}", shown(progress.done), shown(progress.total));
     }
     if let Some(seconds) = progress.seconds_left {
         text += &format!("  ·  {}", ctx.t(&number::duration(seconds)));

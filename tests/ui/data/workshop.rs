@@ -110,6 +110,7 @@ impl Workshop {
                     stage: Text::fixed("checking rows", "检查数据"),
                     done: 260,
                     total: ROWS,
+                    unit: protocol::Unit::Count,
                     seconds_left: Some(4.0),
                 },
                 Event::Checking {

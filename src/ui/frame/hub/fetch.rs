@@ -49,11 +49,9 @@ fn found(ui: &mut Ui, ctx: &PanelCtx<'_>, height: f32) {
         }
     }
     match (&hub.card.value, &hub.hits.value) {
-        _ if hub.is_asking() => {
-            if hub.waits().is_none() {
-                hint(ui, ctx.t(&words::ASKING));
-            }
-        }
+        _ if hub.is_asking() && hub.waits().is_none() => drop(hint(ui, ctx.t(&words::ASKING))),
+        // What it waits for stands above.
+        _ if hub.is_asking() => {}
         (Some(card), _) => {
             ui.add_enabled_ui(!hub.download.is_pending(), |ui| card::ui(ui, ctx, card));
         }
