@@ -123,7 +123,7 @@ async fn a_stop_is_heard_at_once_and_the_rest_comes_later() {
         }
         flag.store(true, Ordering::Release);
         let half = content[..2_000_000].to_vec();
-        let stall = Some(Duration::from_secs(2));
+        let stall = Some(Duration::from_secs(6));
         crate::server::Reply { body: half, claimed: Some(content.len()), stall, ..reply }
     });
     let client = Client::of(&fake, false);
@@ -134,7 +134,7 @@ async fn a_stop_is_heard_at_once_and_the_rest_comes_later() {
     let start = Instant::now();
     let error = client.hubs.download(&job, &silent(), &stop).await.unwrap_err();
     assert!(error.what.en.contains("was stopped"), "{error}");
-    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
     assert!(!job.card.folder.exists());
     let report = client.download(&model("org/tiny")).await.unwrap();
     assert_eq!(std::fs::read(report.dir.join("model.safetensors")).unwrap(), weights);
