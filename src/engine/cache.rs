@@ -14,7 +14,7 @@ pub fn set(folder: &Path) {
 }
 
 /// Where compiled kernels and the choice among them are kept between runs; None where nothing is kept, as in tests.
-#[cfg_attr(not(feature = "cuda"), expect(dead_code, reason = "only GPUs have kernels to keep"))]
+#[cfg_attr(not(feature = "gpu"), expect(dead_code, reason = "only GPUs have kernels to keep"))]
 pub fn kernels() -> Option<PathBuf> {
     FOLDER.get().map(|folder| folder.join("kernels"))
 }

@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 
 use burn::tensor::DType;
 use protocol::config::Parallel;
-use protocol::{DeviceForecast, DeviceKind, MemoryForecast, Result, RunConfig, Text, text};
+use protocol::{DeviceForecast, MemoryForecast, Result, RunConfig, Text, text};
 
 use crate::device::{self, Chosen};
 use crate::memory::{self, Needs};
@@ -171,7 +171,7 @@ impl<'a> Costs<'a> {
         };
         let names = self.chosen.all().map(|one| one.report.word()).collect::<Vec<_>>();
         let loads = spread::Loads::new(self.folder.model(), footprint, &needs, &|subject| {
-            self.optimizer.bytes(std::iter::once(subject), self.chosen.report.kind == DeviceKind::Cuda)
+            self.optimizer.bytes(std::iter::once(subject), self.chosen.report.kind.is_gpu())
         });
         let spread = spread::plan(&needs, self.choices().divide, &loads, &names, each);
         Cost { forecast: spread.forecast, layout: spread.layout, sharing: Sharing::Layers(spread.blocks) }
@@ -247,7 +247,7 @@ impl<'a> Costs<'a> {
         let dicts = model.decoder.pair_bias(&model.info).is_some_and(|bias| bias.learned);
         Choices {
             stream: self.folder.checkpoint.is_some() && self.quantization.is_none(),
-            host: self.chosen.report.kind == DeviceKind::Cuda,
+            host: self.chosen.report.kind.is_gpu(),
             paged: false,
             divide: !dicts,
         }
@@ -272,7 +272,7 @@ impl<'a> Costs<'a> {
         let added = footprint.added.iter().filter(|(_, param)| param.trainable);
         let added =
             added.map(|(_, param)| Subject { name: &param.name, shape: &param.shape, block_matrix: None });
-        self.optimizer.bytes(own.chain(added), self.chosen.report.kind == DeviceKind::Cuda)
+        self.optimizer.bytes(own.chain(added), self.chosen.report.kind.is_gpu())
     }
 }
 

@@ -14,14 +14,16 @@ mod norm;
 mod rope;
 mod row;
 mod softmax;
+mod squares;
 mod swiglu;
 mod unpack;
 
-pub use adamw::{AdamW, Factors, adamw};
+pub use adamw::{AdamW, Factors, Moments, TOGETHER, adamw};
 pub use cross_entropy::{CrossEntropy, cross_entropy};
 pub use launch::{Buffer, Definitions, Element, Target};
 pub use norm::{Norm, gain_parts, norm, norm_backward, norm_gain};
 pub use rope::{Rope, rope};
 pub use softmax::{Gradient, Softmax, softmax, softmax_backward};
+pub use squares::{SUMS, Squares, squares};
 pub use swiglu::{Swiglu, swiglu, swiglu_backward};
 pub use unpack::{Bytes, Nibbles, bytes, nibbles};

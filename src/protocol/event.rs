@@ -256,6 +256,15 @@ pub enum Event {
 pub enum DeviceKind {
     Cpu,
     Cuda,
+    /// Any GPU, in builds with the feature `wgpu`.
+    Wgpu,
+}
+
+impl DeviceKind {
+    /// Whether it computes beside the CPU, with memory and a queue of its own.
+    pub const fn is_gpu(self) -> bool {
+        !matches!(self, Self::Cpu)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -274,6 +283,7 @@ impl DeviceReport {
         match self.kind {
             DeviceKind::Cpu => format!("cpu:{}", self.index),
             DeviceKind::Cuda => format!("cuda:{}", self.index),
+            DeviceKind::Wgpu => format!("wgpu:{}", self.index),
         }
     }
 }

@@ -1,12 +1,16 @@
 #!/usr/bin/env bash
-# Kernels of our own and the golden tests on an NVIDIA GPU, and a run held against PyTorch there.
+# Kernels of our own and the golden tests on a GPU, and a run held against PyTorch there.
 #
 #   tests/bench/gpu_parity.sh [--tests FILE] [--program FILE] [--shared FOLDER] [--device cuda:N]
 #
 # A GPU machine may have no toolchain: --tests names the engine's test binary (`cargo test --release -p engine
 # --no-run` prints its path) and --program the program, both built elsewhere; --shared names the folder that holds
 # `golden/`, for a machine without the project's own tests/fixtures. Without --tests, cargo builds both.
-# On a GPU the tests allow ten times the CPU's tolerance, as the golden set says.
+# On an NVIDIA GPU the tests allow ten times the CPU's tolerance, as the golden set says.
+#
+# Where there is none, `--device wgpu` has Mesa's lavapipe play one (VK_DRIVER_FILES names it, XDG_RUNTIME_DIR is any folder of
+# one's own): the same code, with Burn's fusion and tuning, in f32, with a tolerance as the CPU's. Burn is built once more for
+# it (half an hour on two cores), and a minute goes into the shaders of each method. Matrices in few bits need bytes, which it has not.
 set -euo pipefail
 
 tests= program= device=cuda:0
@@ -22,8 +26,14 @@ while [ $# -gt 0 ]; do
 done
 cd "$(dirname "$0")/../.."
 
-nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader ||
-    { echo "no NVIDIA GPU here: nothing was checked" >&2; exit 1; }
+built=--workspace
+case $device in
+    wgpu*) built="-p emberwright -p engine --no-default-features --features emberwright/wgpu" ;;
+    *)
+        nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader ||
+            { echo "no NVIDIA GPU here: nothing was checked (see --device wgpu)" >&2; exit 1; }
+        ;;
+esac
 
 # The program finds the toolkit by itself; a test binary does not pass its `main`.
 for root in "${CUDA_PATH:-}" /usr/local/cuda /opt/cuda; do
@@ -33,18 +43,25 @@ for root in "${CUDA_PATH:-}" /usr/local/cuda /opt/cuda; do
     fi
 done
 
-# The engine's tests of that name, one at a time: they share the GPU's memory.
+# The engine's tests of these names, one at a time: they share the GPU's memory.
 check() {
     if [ -n "$tests" ]; then
-        EMBERWRIGHT_TEST_DEVICE=$device "$tests" "$1" --test-threads 1 --nocapture
+        EMBERWRIGHT_TEST_DEVICE=$device "$tests" "$@" --test-threads 1 --nocapture
     else
-        EMBERWRIGHT_TEST_DEVICE=$device cargo test --release --workspace --test engine -- "$1" --test-threads 1 --nocapture
+        # shellcheck disable=SC2086 # several words
+        EMBERWRIGHT_TEST_DEVICE=$device cargo test --release $built --test engine -- "$@" --test-threads 1 --nocapture
     fi
 }
 
 # Each kernel of our own against its composition, in numbers and in time (the lines that begin with `bench`); then the
 # golden tests with the kernels that serve, and without any.
-check kernels
+case $device in
+    wgpu*)
+        check kernels optimizers golden --skip quantised --skip halves
+        exit
+        ;;
+esac
+check kernels optimizers
 check golden
 EMBERWRIGHT_KERNELS=off check golden
 

@@ -1,4 +1,5 @@
-use kernels::{AdamW, Factors, Target, adamw};
+use cubecl::client::Client;
+use kernels::{AdamW, Factors, Moments, Target, adamw};
 
 use crate::{Memory, assert_close, client, numbers};
 
@@ -33,33 +34,68 @@ fn update([p, m, v]: &mut [f64; 3], gradient: f64, step: i32) {
     *p -= LR * first / (second.sqrt() + EPS);
 }
 
-#[test]
-fn several_updates() {
-    let client = client();
-    for count in [1, 4, 7, 1024, 1027, 200_000] {
-        let [param, m, v] = [numbers(count, 1), vec![0.0; count], vec![0.0; count]];
-        let mut truth: Vec<[f64; 3]> = param.iter().map(|p| [f64::from(*p), 0.0, 0.0]).collect();
-        let [param, m, v] = [param, m, v].map(|values| Memory::floats(&client, &values));
-        for step in 1..=4 {
-            let values = numbers(count, 10 + step as u64);
-            let gradient = Memory::floats(&client, &values);
-            let of = AdamW {
-                param: param.buffer(),
-                gradient: gradient.buffer(),
-                m: m.buffer(),
-                v: v.buffer(),
-                scale: Memory::floats(&client, &[SCALE]).buffer(),
-                factors: factors(step),
-            };
-            adamw(Target::Device(&client), of);
-            truth.iter_mut().zip(&values).for_each(|(state, g)| update(state, f64::from(*g), step));
-            assert_eq!(gradient.read(), values, "{count}: only read");
-        }
-        for (index, (name, memory)) in [("param", &param), ("m", &m), ("v", &v)].into_iter().enumerate() {
-            let truth: Vec<f64> = truth.iter().map(|state| state[index]).collect();
+/// Parameters with their moments, on the device and as they should be.
+struct Held {
+    memory: [Memory; 3],
+    truth: Vec<[f64; 3]>,
+}
+
+impl Held {
+    fn new(client: &Client, count: usize) -> Self {
+        let values = [numbers(count, 1), vec![0.0; count], vec![0.0; count]];
+        let truth = values[0].iter().map(|p| [f64::from(*p), 0.0, 0.0]).collect();
+        Self { memory: values.map(|values| Memory::floats(client, &values)), truth }
+    }
+
+    fn moments(&self, gradient: &Memory) -> Moments {
+        let [param, m, v] = self.memory.each_ref().map(Memory::buffer);
+        Moments { param, gradient: gradient.buffer(), m, v }
+    }
+
+    fn check(&self) {
+        let count = self.truth.len();
+        for (index, (name, memory)) in ["param", "m", "v"].into_iter().zip(&self.memory).enumerate() {
+            let truth: Vec<f64> = self.truth.iter().map(|state| state[index]).collect();
             assert_close(&format!("{name} of {count}"), &memory.read(), &truth, 1e-5);
         }
     }
+}
+
+/// Four updates of tensors of these lengths, all in one launch.
+fn updates(counts: &[usize]) {
+    let client = client();
+    let mut held: Vec<Held> = counts.iter().map(|count| Held::new(&client, *count)).collect();
+    for step in 1..=4 {
+        let values: Vec<Vec<f32>> =
+            counts.iter().map(|count| numbers(*count, 10 * *count as u64 + step as u64)).collect();
+        let gradients: Vec<Memory> = values.iter().map(|values| Memory::floats(&client, values)).collect();
+        let of = AdamW {
+            tensors: held.iter().zip(&gradients).map(|(held, gradient)| held.moments(gradient)).collect(),
+            scale: Memory::floats(&client, &[SCALE]).buffer(),
+            factors: factors(step),
+        };
+        adamw(Target::Device(&client), of);
+        for ((held, gradient), values) in held.iter_mut().zip(&gradients).zip(&values) {
+            held.truth.iter_mut().zip(values).for_each(|(state, g)| update(state, f64::from(*g), step));
+            assert_eq!(&gradient.read(), values, "{}: only read", values.len());
+        }
+    }
+    held.iter().for_each(Held::check);
+}
+
+#[test]
+fn several_updates() {
+    for count in [1, 4, 7, 1024, 1027, 200_000] {
+        updates(&[count]);
+    }
+}
+
+#[test]
+fn several_tensors() {
+    updates(&[4, 8192]);
+    updates(&[5, 3000, 1, 777]);
+    updates(&[64, 8, 100_000, 4, 12, 2048, 256]);
+    updates(&[64, 8, 100_001, 4, 12, 2048, 256]);
 }
 
 #[test]
@@ -68,15 +104,8 @@ fn no_gradient_only_decays() {
     let param = Memory::floats(&client, &[2.0, -1.0, 0.0, 4.0, 1.0]);
     let zeros = || Memory::floats(&client, &[0.0; 5]).buffer();
     let scale = Memory::floats(&client, &[SCALE]).buffer();
-    let of = AdamW {
-        param: param.buffer(),
-        gradient: zeros(),
-        m: zeros(),
-        v: zeros(),
-        scale,
-        factors: factors(1),
-    };
-    adamw(Target::Device(&client), of);
+    let moments = Moments { param: param.buffer(), gradient: zeros(), m: zeros(), v: zeros() };
+    adamw(Target::Device(&client), AdamW { tensors: vec![moments], scale, factors: factors(1) });
     let keep = 1.0 - LR * DECAY;
     let truth = [2.0, -1.0, 0.0, 4.0, 1.0].map(|p| p * keep);
     assert_close("decayed", &param.read(), &truth, 1e-6);

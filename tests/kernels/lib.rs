@@ -14,6 +14,8 @@ mod rope;
 #[cfg(test)]
 mod softmax;
 #[cfg(test)]
+mod squares;
+#[cfg(test)]
 mod swiglu;
 #[cfg(test)]
 mod unpack;

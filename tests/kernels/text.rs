@@ -8,16 +8,16 @@ use cubecl_cpp::register_supported_types;
 use cubecl_cpp::shared::{CompilationOptions, CppCompiler};
 use cubecl_cpp::target::Cuda;
 use kernels::{
-    AdamW, Buffer, Bytes, CrossEntropy, Definitions, Element, Factors, Gradient, Nibbles, Norm, Rope,
-    Softmax, Swiglu, Target, adamw, bytes, cross_entropy, nibbles, norm, norm_backward, norm_gain, rope,
-    softmax, softmax_backward, swiglu, swiglu_backward,
+    AdamW, Buffer, Bytes, CrossEntropy, Definitions, Element, Factors, Gradient, Moments, Nibbles, Norm,
+    Rope, SUMS, Softmax, Squares, Swiglu, TOGETHER, Target, adamw, bytes, cross_entropy, nibbles, norm,
+    norm_backward, norm_gain, rope, softmax, softmax_backward, squares, swiglu, swiglu_backward,
 };
 
 const ELEMENTS: [(Element, &str); 3] =
     [(Element::F32, "f32"), (Element::Bf16, "bf16"), (Element::F16, "f16")];
 
 /// In the order in which [`define`] makes them.
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 14] = [
     "cross_entropy",
     "softmax",
     "softmax_backward",
@@ -28,6 +28,8 @@ const NAMES: [&str; 12] = [
     "swiglu_backward",
     "rope",
     "adamw",
+    "adamw_together",
+    "squares",
     "nibbles",
     "bytes",
 ];
@@ -128,7 +130,10 @@ fn define_layers(kept: &mut Definitions, buffer: impl Fn(usize) -> Buffer, eleme
 }
 
 fn define_update(kept: &mut Definitions, buffer: impl Fn(usize) -> Buffer, columns: usize) {
-    let [param, gradient, m, v] = [(); 4].map(|()| buffer(columns));
+    let moments = || {
+        let [param, gradient, m, v] = [(); 4].map(|()| buffer(columns));
+        Moments { param, gradient, m, v }
+    };
     let factors = Factors {
         beta1: 0.9,
         rest1: 0.1,
@@ -139,7 +144,12 @@ fn define_update(kept: &mut Definitions, buffer: impl Fn(usize) -> Buffer, colum
         root: 1.0,
         eps: 1e-8,
     };
-    adamw(Target::Text(kept), AdamW { param, gradient, m, v, scale: buffer(1), factors });
+    for count in [1, TOGETHER] {
+        let tensors = (0..count).map(|_| moments()).collect();
+        adamw(Target::Text(kept), AdamW { tensors, scale: buffer(1), factors });
+    }
+    let tensors = (0..TOGETHER).map(|_| buffer(columns)).collect();
+    squares(Target::Text(kept), Squares { tensors, sums: buffer(TOGETHER * SUMS), first: 0 });
 }
 
 /// The properties of a card of NVIDIA's as far as a kernel's text depends on them.

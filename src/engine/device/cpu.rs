@@ -3,17 +3,14 @@
 use burn::tensor::Device;
 use protocol::{DeviceKind, DeviceReport, Text};
 
-use super::{Chosen, memory};
+use super::{Chosen, memory, numbered};
 
 /// Workers that the CPU's cores may be shared by.
 pub const MOST: u32 = 64;
 
 /// Which worker `cpu` (the first) or `cpu:N` names; None where it is neither.
 pub fn index(wish: &str) -> Option<u32> {
-    match wish.strip_prefix("cpu")? {
-        "" => Some(0),
-        rest => rest.strip_prefix(':')?.parse().ok().filter(|index| *index < MOST),
-    }
+    numbered(wish, "cpu").filter(|index| *index < MOST)
 }
 
 pub fn choose(index: u32, note: Option<Text>) -> Chosen {

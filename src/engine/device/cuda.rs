@@ -1,21 +1,16 @@
 //! NVIDIA GPUs: Burn's CUDA backend, with kernels compiled by NVRTC.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use burn::tensor::{Device, DeviceType, FloatDType, Tensor};
-use cubecl::config::cache::CacheConfig;
-use cubecl::config::streaming::StreamPriority;
-use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
+use burn::tensor::{Device, DeviceType, FloatDType};
 use cubecl::cuda::{CudaDevice, install};
 use nvml_wrapper::Nvml;
 use nvml_wrapper::enum_wrappers::device::TemperatureSensor;
 use protocol::{DeviceKind, DeviceReport, DeviceStats, Text, text};
 
 use super::toolkit::{self, Missing, SearchRoots, version_name};
-use super::{Chosen, Unusable, fault, start};
-use crate::nn::ops::own;
+use super::{Chosen, Unusable, gpu, start};
 
 /// GPUs that were tried and can be used: the settings of a run name them again and again.
 static TRIED: Mutex<BTreeMap<u32, Chosen>> = Mutex::new(BTreeMap::new());
@@ -27,24 +22,15 @@ static TRIED: Mutex<BTreeMap<u32, Chosen>> = Mutex::new(BTreeMap::new());
 pub fn probe(index: u32) -> Result<Chosen, Unusable> {
     let tried = || TRIED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(chosen) = tried().get(&index) {
-        return Ok(noted(chosen.clone()));
+        return Ok(gpu::noted(chosen.clone()));
     }
     let chosen = try_first(index)?;
     tried().insert(index, chosen.clone());
-    Ok(noted(chosen))
-}
-
-/// With what is known of our own kernels on it by now.
-fn noted(mut chosen: Chosen) -> Chosen {
-    let notes = [chosen.report.note.take(), own::note(&chosen.device)];
-    chosen.report.note = notes.into_iter().flatten().reduce(|first, second| {
-        Text::new(format!("{}; {}", first.en, second.en), format!("{}；{}", first.zh, second.zh))
-    });
-    chosen
+    Ok(gpu::noted(chosen))
 }
 
 fn try_first(index: u32) -> Result<Chosen, Unusable> {
-    configure();
+    gpu::configure();
     // Without a driver this is empty; `Device::cuda` would panic.
     let devices = Device::enumerate(DeviceType::Cuda).into_vec();
     let count = devices.len();
@@ -72,12 +58,12 @@ fn try_first(index: u32) -> Result<Chosen, Unusable> {
 
 /// Every GPU that the driver shows, by name and memory; none is started.
 pub fn reports() -> Vec<DeviceReport> {
-    configure();
+    gpu::configure();
     let devices = Device::enumerate(DeviceType::Cuda).into_vec();
     let report = |(index, device): (usize, Device)| DeviceReport {
         kind: DeviceKind::Cuda,
         index: index as u32,
-        name: name(&device, index as u32),
+        name: gpu::name(&device, index as u32, "CUDA GPU"),
         memory_bytes: managed(&device)
             .and_then(|gpu| gpu.memory_info().ok())
             .map_or(0, |memory| memory.total),
@@ -89,32 +75,6 @@ pub fn reports() -> Vec<DeviceReport> {
 /// Whether GPUs hand each other numbers themselves (NCCL): without it collective operations panic.
 pub fn has_transport(index: u32) -> bool {
     cubecl::Device::Cuda(CudaDevice::new(index as usize)).client().has_device_transport()
-}
-
-fn name(device: &Device, index: u32) -> String {
-    device.identity().map_or_else(|| format!("CUDA GPU {index}"), |identity| identity.name)
-}
-
-/// Sets up cubecl before its first use. Only what this program decides; `CUBECL_…` variables still count, files
-/// named `burn.toml` or `cubecl.toml` in the current folder do not.
-fn configure() {
-    let mut config = CubeClRuntimeConfig::default();
-    // A desktop on the same GPU stays usable.
-    config.streaming.priority = StreamPriority::Low;
-    keep_kernels(&mut config, crate::cache::kernels());
-    // Whoever comes first wins; both threads of the engine say the same.
-    CubeClRuntimeConfig::try_set(config.override_from_env());
-}
-
-/// Compiled kernels and what tuning chose among them stay on disk: the first step of the next run does not wait for
-/// either. Without a folder nothing is kept (cubecl's own choice would be the folder that the program was started in).
-fn keep_kernels(config: &mut CubeClRuntimeConfig, folder: Option<PathBuf>) {
-    config.compilation.cache = folder.is_some();
-    config.autotune.disable_cache = folder.is_none();
-    config.throughput.disable_cache = folder.is_none();
-    if let Some(folder) = folder {
-        config.environment.path = CacheConfig::Directory(folder);
-    }
 }
 
 /// cubecl panics in a thread of its own where it finds no headers, so this is asked first.
@@ -182,35 +142,19 @@ fn missing_toolkit(missing: &Missing, driver: Option<u32>) -> Unusable {
     }
 }
 
-/// Compiles and runs a kernel in each dtype of the program. A thread of its own, since a device that cannot be
-/// started panics.
 fn run_first_kernel(device: &Device) -> Result<(), Unusable> {
-    let trial = device.clone();
-    let run = move || -> Result<(), String> {
-        let ones = Tensor::<1>::ones([8], &trial);
-        (ones.clone() * 2.0).try_into_data().map_err(|err| err.to_string())?;
-        if trial.supports_dtype(FloatDType::BF16) {
-            (ones.cast(FloatDType::BF16) * 2.0).try_into_data().map_err(|err| err.to_string())?;
-        }
-        Ok(())
-    };
-    let reason = match std::thread::spawn(run).join() {
-        Ok(Ok(())) => return Ok(()),
-        Ok(Err(message)) => message,
-        Err(panic) => crate::worker::panic_message(panic.as_ref()),
-    };
-    tracing::warn!("the first kernel on the GPU failed: {reason}");
-    let reason = fault::reason(&reason);
-    Err(Unusable::new(
-        text!(
-            "An NVIDIA GPU is there, but a first kernel failed on it ({reason})",
-            "有 NVIDIA 显卡，但首个内核运行失败（{reason}）"
-        ),
-        Text::fixed(
-            "check that the CUDA toolkit suits the driver, and that the GPU's memory is not taken",
-            "请检查 CUDA 工具包与驱动是否匹配，以及显存是否被占用",
-        ),
-    ))
+    gpu::run_first_kernel(device).map_err(|reason| {
+        Unusable::new(
+            text!(
+                "An NVIDIA GPU is there, but a first kernel failed on it ({reason})",
+                "有 NVIDIA 显卡，但首个内核运行失败（{reason}）"
+            ),
+            Text::fixed(
+                "check that the CUDA toolkit suits the driver, and that the GPU's memory is not taken",
+                "请检查 CUDA 工具包与驱动是否匹配，以及显存是否被占用",
+            ),
+        )
+    })
 }
 
 fn report(device: &Device, index: u32) -> DeviceReport {
@@ -222,7 +166,13 @@ fn report(device: &Device, index: u32) -> DeviceReport {
             "该显卡不支持 bf16 计算：`auto` 将使用 f32",
         )
     });
-    DeviceReport { kind: DeviceKind::Cuda, index, name: name(device, index), memory_bytes, note }
+    DeviceReport {
+        kind: DeviceKind::Cuda,
+        index,
+        name: gpu::name(device, index, "CUDA GPU"),
+        memory_bytes,
+        note,
+    }
 }
 
 /// The driver's management library, opened once; none where there is no driver.

@@ -7,10 +7,12 @@ use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
 
 use super::{Chosen, cuda};
 
-/// Memory in use by this process: of the device's pools on CUDA, resident memory on the CPU.
+/// Memory in use by this process: of the device's pools on a GPU, resident memory on the CPU.
 pub fn memory_in_use(chosen: &Chosen) -> u64 {
     match chosen.report.kind {
-        DeviceKind::Cuda => chosen.device.memory_pool_usage().map_or(0, |usage| usage.bytes_reserved),
+        DeviceKind::Cuda | DeviceKind::Wgpu => {
+            chosen.device.memory_pool_usage().map_or(0, |usage| usage.bytes_reserved)
+        }
         DeviceKind::Cpu => resident_bytes(),
     }
 }
@@ -34,7 +36,7 @@ pub fn memory_in_use_at_most(chosen: &Chosen) -> u64 {
 /// Memory that a new run may take.
 pub fn memory_free(chosen: &Chosen) -> u64 {
     match chosen.report.kind {
-        DeviceKind::Cuda => cuda_free(chosen),
+        DeviceKind::Cuda | DeviceKind::Wgpu => gpu_free(chosen),
         DeviceKind::Cpu => host_memory_free(),
     }
 }
@@ -46,11 +48,15 @@ pub fn host_memory_free() -> u64 {
 }
 
 /// What the driver has left for anybody, and what our pools hold without using it.
-fn cuda_free(chosen: &Chosen) -> u64 {
+fn gpu_free(chosen: &Chosen) -> u64 {
     let usage = chosen.device.memory_pool_usage().unwrap_or_default();
     let total = chosen.report.memory_bytes;
     let idle = usage.bytes_reserved.saturating_sub(usage.bytes_in_use);
-    match cuda::driver_free(&chosen.device) {
+    let asked = match chosen.report.kind {
+        DeviceKind::Cuda => cuda::driver_free(&chosen.device),
+        DeviceKind::Cpu | DeviceKind::Wgpu => None,
+    };
+    match asked {
         Some(free) => (free + idle).min(total),
         None => total.saturating_sub(usage.bytes_in_use),
     }

@@ -26,7 +26,7 @@ impl Meter {
         let process_bytes = self.process_bytes();
         let total = self.chosen.report.memory_bytes;
         match self.chosen.report.kind {
-            DeviceKind::Cuda => {
+            DeviceKind::Cuda | DeviceKind::Wgpu => {
                 let read = self.gpu.as_ref().map(cuda::Gauge::read).unwrap_or_default();
                 let memory_total = if read.memory_total == 0 { total } else { read.memory_total };
                 let memory_ours = memory_in_use(&self.chosen);

@@ -7,6 +7,8 @@ mod cuda;
 #[path = "no_cuda.rs"]
 mod cuda;
 pub mod fault;
+#[cfg(feature = "gpu")]
+mod gpu;
 #[cfg(target_os = "linux")]
 pub mod links;
 pub mod memory;
@@ -15,6 +17,8 @@ mod peak;
 mod several;
 mod start;
 pub mod toolkit;
+#[cfg(feature = "wgpu")]
+mod wgpu;
 
 use burn::tensor::{DType, Device, FloatDType};
 use protocol::{DeviceKind, DeviceReport, Result, Text, UserError, text};
@@ -89,12 +93,16 @@ fn choose_one(wish: &str) -> Result<Chosen> {
     if let Some(index) = cpu::index(wish) {
         return Ok(Chosen { by_name: true, ..cpu::choose(index, None) });
     }
+    #[cfg(feature = "wgpu")]
+    if let Some(index) = wgpu::index(wish) {
+        return by_name(wgpu::probe(index));
+    }
     match wish {
         "auto" | "" => {
             Ok(cuda::probe(0).unwrap_or_else(|reason| cpu::choose(0, Some(fallback_note(&reason)))))
         }
         _ => {
-            let index = gpu_index(wish).ok_or_else(|| {
+            let index = numbered(wish, "cuda").ok_or_else(|| {
                 let last = cpu::MOST - 1;
                 UserError::bad_input(text!("There is no device `{wish}`", "没有名为 `{wish}` 的设备"))
                     .at_item("--device")
@@ -103,20 +111,24 @@ fn choose_one(wish: &str) -> Result<Chosen> {
                         "请使用 auto、cpu 或 cuda:0；共享 CPU 的工作单元为 cpu:0 至 cpu:{last}"
                     ))
             })?;
-            let named = |chosen| Chosen { by_name: true, ..chosen };
-            cuda::probe(index).map(named).map_err(|Unusable { what, mend }| {
-                let (en, zh) = (mend.en, mend.zh);
-                UserError::bad_input(what)
-                    .at_item("--device")
-                    .mend(text!("{en}; or use `--device cpu`", "{zh}；或使用 `--device cpu`"))
-            })
+            by_name(cuda::probe(index))
         }
     }
 }
 
-/// `cuda` and `cuda:N`.
-fn gpu_index(wish: &str) -> Option<u32> {
-    match wish.strip_prefix("cuda")? {
+fn by_name(tried: std::result::Result<Chosen, Unusable>) -> Result<Chosen> {
+    let named = |chosen| Chosen { by_name: true, ..chosen };
+    tried.map(named).map_err(|Unusable { what, mend }| {
+        let (en, zh) = (mend.en, mend.zh);
+        UserError::bad_input(what)
+            .at_item("--device")
+            .mend(text!("{en}; or use `--device cpu`", "{zh}；或使用 `--device cpu`"))
+    })
+}
+
+/// The number of `KIND` (the first) or `KIND:N`; None where it is neither.
+fn numbered(wish: &str, kind: &str) -> Option<u32> {
+    match wish.strip_prefix(kind)? {
         "" => Some(0),
         rest => rest.strip_prefix(':')?.parse().ok(),
     }

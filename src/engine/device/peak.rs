@@ -61,7 +61,7 @@ impl Drop for PeakMeter {
 /// Memory that the system cannot take back: of the device's pools, or of this process without the pages of mapped files.
 fn own_bytes(chosen: &Chosen) -> u64 {
     match chosen.report.kind {
-        DeviceKind::Cuda => memory_in_use(chosen),
+        DeviceKind::Cuda | DeviceKind::Wgpu => memory_in_use(chosen),
         DeviceKind::Cpu => anonymous_bytes().unwrap_or_else(resident_bytes),
     }
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Distribution, Int, Tensor};
-use engine::nn::ops::{self, AdamWArgs, Causal, Mask, Scores, compose};
+use engine::nn::ops::{self, AdamWArgs, Causal, Mask, Moments, Scores, compose};
 
 /// Tokens of a micro-batch, width, width of the MLP, heads, vocabulary: a Llama of 60 M.
 const BATCH: usize = 4;
@@ -256,18 +256,19 @@ fn optimizer(bench: &Bench) {
         step: 3,
         grad_scale: Tensor::ones([1], &Device::flex()),
     };
-    let fresh = || Some((random([n]), random([n]), random([n]).square()));
+    let fresh = || Some([random([n]), random([n]), random([n]).square()]);
+    let moments = |[param, m, v]: [Tensor<1>; 3]| Moments { param, gradient: g.clone(), m, v };
     let (mut plain, mut fused) = (fresh(), fresh());
     bench.compare(
         "adamw, 10 M",
         Work::arrays(7, n),
-        || plain = plain.take().map(|(p, m, v)| compose::adamw(p, g.clone(), m, v, args())),
-        || fused = fused.take().map(|(p, m, v)| ops::adamw(p, g.clone(), m, v, args())),
+        || plain = plain.take().map(|state| compose::adamw(moments(state), &args())),
+        || fused = fused.take().and_then(|state| ops::adamw(vec![moments(state)], &args()).pop()),
     );
     bench.compare(
         "sum_of_squares, 10 M",
         Work::arrays(1, n),
-        || drop(compose::sum_of_squares(g.clone())),
-        || drop(ops::sum_of_squares(g.clone())),
+        || drop(compose::sum_of_squares(vec![g.clone()])),
+        || drop(ops::sum_of_squares(vec![g.clone()])),
     );
 }

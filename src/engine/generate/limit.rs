@@ -33,7 +33,7 @@ impl BatchLimit {
     pub fn new(model: &Model, chosen: &Chosen, wanted: u64) -> Self {
         let (tokens, rows) = match chosen.report.kind {
             DeviceKind::Cpu => (CPU_TOKENS, CPU_ROWS),
-            DeviceKind::Cuda => (CUDA_TOKENS, CUDA_ROWS),
+            DeviceKind::Cuda | DeviceKind::Wgpu => (CUDA_TOKENS, CUDA_ROWS),
         };
         let tokens = if wanted == 0 { tokens } else { usize::try_from(wanted).unwrap_or(usize::MAX) };
         let bytes = device::memory_free(chosen) / 2;

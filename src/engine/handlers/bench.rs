@@ -122,7 +122,7 @@ fn optimizer_bytes(optimizer: &Choice, learner: &Learner, chosen: &Chosen) -> u6
         shape: &param.shape,
         block_matrix: None,
     });
-    optimizer.bytes(subjects, chosen.report.kind == DeviceKind::Cuda)
+    optimizer.bytes(subjects, chosen.report.kind.is_gpu())
 }
 
 /// Mean seconds of each part of a step; empty when none was measured.

@@ -79,9 +79,7 @@ impl Attention {
     /// Query, key and value, `[batch, heads, time, dim]`.
     fn project(&self, pass: &Pass<'_>, x: Tensor<3>) -> (Tensor<4>, Tensor<4>, Tensor<4>) {
         let (q, k, v) = match &self.qkv {
-            QkvProj::Split { q, k, v } => {
-                (q.forward(pass, x.clone()), k.forward(pass, x.clone()), v.forward(pass, x))
-            }
+            QkvProj::Split { q, k, v } => Proj::forward_all([q, k, v], pass, &x).into(),
             QkvProj::Fused(qkv) => self.cut(qkv.forward(pass, x)),
             QkvProj::Grouped(qkv) => self.cut_groups(qkv.forward(pass, x)),
             QkvProj::Latent(latent) => return latent.forward(pass, x, self.heads),

@@ -66,7 +66,7 @@ pub struct GatedMlp {
 impl GatedMlp {
     pub fn forward(&self, pass: &Pass<'_>, x: Tensor<3>) -> Tensor<3> {
         let (gate, up) = match &self.gate_up {
-            GateUp::Split { gate, up } => (gate.forward(pass, x.clone()), up.forward(pass, x)),
+            GateUp::Split { gate, up } => Proj::forward_all([gate, up], pass, &x).into(),
             GateUp::Fused(both) => {
                 let both = both.forward(pass, x);
                 let width = both.dims()[2] / 2;

@@ -5,8 +5,8 @@ use burn::tensor::Tensor;
 use protocol::config::TrainConfig;
 use protocol::{Result, Text};
 
-use super::{OptimizerEntry, Rule, Settings, Slots, Subject, Update};
-use crate::nn::ops::{self, AdamWArgs};
+use super::{OptimizerEntry, Rule, Settings, Slots, Subject, Trained, Update};
+use crate::nn::ops::{self, AdamWArgs, Moments};
 
 pub const OPTIMIZER: OptimizerEntry = OptimizerEntry {
     id: "adamw",
@@ -67,12 +67,47 @@ impl Rule for AdamW {
         gradient: Tensor<1>,
         update: &Update,
     ) -> Result<Tensor<1>> {
-        let device = value.device();
-        let mut moment = |kind| slots.take(subject.name, kind, subject.elements(), &device);
-        let (first, second) = (moment("m"), moment("v"));
-        let (value, first, second) = ops::adamw(value, gradient, first, second, self.args(update));
-        slots.put(subject.name, "m", first)?;
-        slots.put(subject.name, "v", second)?;
+        let moments = taken(slots, subject, value, gradient);
+        let mut updated = ops::adamw(vec![moments], &self.args(update));
+        let [value, m, v] = updated.pop().expect("as many as there were");
+        put(slots, subject, m, v)?;
         Ok(value)
     }
+
+    fn update_all(
+        &self,
+        slots: &mut Slots,
+        params: Vec<Trained<'_>>,
+        update: &Update,
+    ) -> Result<Vec<Tensor<1>>> {
+        // States come from the host for one parameter at a time.
+        if slots.on_host() {
+            let one =
+                |Trained { subject, value, gradient }| self.update(slots, &subject, value, gradient, update);
+            return params.into_iter().map(one).collect();
+        }
+        let (subjects, moments): (Vec<_>, Vec<_>) = params
+            .into_iter()
+            .map(|Trained { subject, value, gradient }| (subject, taken(slots, &subject, value, gradient)))
+            .unzip();
+        let updated = ops::adamw(moments, &self.args(update));
+        let kept = |(subject, [value, m, v]): (Subject<'_>, [Tensor<1>; 3])| {
+            put(slots, &subject, m, v)?;
+            Ok(value)
+        };
+        subjects.into_iter().zip(updated).map(kept).collect()
+    }
+}
+
+/// The parameter with its moments, which are taken out of the slots.
+fn taken(slots: &mut Slots, subject: &Subject<'_>, param: Tensor<1>, gradient: Tensor<1>) -> Moments {
+    let device = param.device();
+    let mut moment = |kind| slots.take(subject.name, kind, subject.elements(), &device);
+    let (m, v) = (moment("m"), moment("v"));
+    Moments { param, gradient, m, v }
+}
+
+fn put(slots: &mut Slots, subject: &Subject<'_>, m: Tensor<1>, v: Tensor<1>) -> Result<()> {
+    slots.put(subject.name, "m", m)?;
+    slots.put(subject.name, "v", v)
 }

@@ -9,7 +9,7 @@ use protocol::{Result, Text};
 
 use super::adamw::{self, AdamW};
 use super::{OptimizerEntry, Rule, Settings, Slots, Subject, Update};
-use crate::nn::ops::{self, AdamWArgs, CODE_BLOCK, Code, SIGNED_CODE, UNSIGNED_CODE};
+use crate::nn::ops::{self, AdamWArgs, CODE_BLOCK, Code, Moments, SIGNED_CODE, UNSIGNED_CODE};
 
 pub const OPTIMIZER: OptimizerEntry = OptimizerEntry {
     id: "adamw-8bit",
@@ -74,7 +74,7 @@ impl Rule for AdamW8Bit {
             .step_by(PIECE)
             .map(|start| {
                 let piece = Piece { start, length: PIECE.min(length - start) };
-                piece.update(&value, &gradient, moments.as_ref(), args.clone())
+                piece.update(&value, &gradient, moments.as_ref(), &args)
             })
             .collect();
         drop(moments);
@@ -116,7 +116,7 @@ impl Piece {
         value: &Tensor<1>,
         gradient: &Tensor<1>,
         moments: Option<&Packed>,
-        args: AdamWArgs,
+        args: &AdamWArgs,
     ) -> (Tensor<1>, Packed) {
         let value = value.clone().narrow(0, self.start, self.length);
         let gradient = gradient.clone().narrow(0, self.start, self.length);
@@ -124,7 +124,9 @@ impl Piece {
             Some(moments) => [0, 1].map(|which| self.decoded(&moments[which], codes()[which])),
             None => [gradient.zeros_like(), gradient.zeros_like()],
         };
-        let (value, first, second) = ops::adamw(value, gradient, first, second, args);
+        let moments = Moments { param: value, gradient, m: first, v: second };
+        let mut updated = ops::adamw(vec![moments], args);
+        let [value, first, second] = updated.pop().expect("as many as there were");
         let [signed, unsigned] = codes();
         (value, [ops::encode_blocks(first, signed), ops::encode_blocks(second, unsigned)])
     }

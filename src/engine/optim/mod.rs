@@ -52,6 +52,14 @@ pub fn block_matrices(model: &Model) -> BTreeMap<ParamId, [usize; 2]> {
     sites.map(|site| (site.weight, [site.outputs, site.inputs])).collect()
 }
 
+/// A parameter on its way through an update.
+pub struct Trained<'a> {
+    pub subject: Subject<'a>,
+    /// Flat and f32, as the gradient is.
+    pub value: Tensor<1>,
+    pub gradient: Tensor<1>,
+}
+
 /// How a gradient becomes an update. What it remembers of each parameter is in the [`Slots`].
 pub trait Rule: Send {
     /// The new value of a parameter; value and gradient are flat and f32.
@@ -66,6 +74,21 @@ pub trait Rule: Send {
         gradient: Tensor<1>,
         update: &Update,
     ) -> Result<Tensor<1>>;
+
+    /// The new values of parameters that share an update; where there is nothing to gain from it, one after the other.
+    ///
+    /// # Errors
+    /// As [`update`](Self::update).
+    fn update_all(
+        &self,
+        slots: &mut Slots,
+        params: Vec<Trained<'_>>,
+        update: &Update,
+    ) -> Result<Vec<Tensor<1>>> {
+        let one =
+            |Trained { subject, value, gradient }| self.update(slots, &subject, value, gradient, update);
+        params.into_iter().map(one).collect()
+    }
 }
 
 /// A rule with what it remembers.
@@ -75,18 +98,12 @@ pub struct Optimizer {
 }
 
 impl Optimizer {
-    /// See [`Rule::update`].
+    /// See [`Rule::update_all`].
     ///
     /// # Errors
     /// As there.
-    pub fn update(
-        &mut self,
-        subject: &Subject<'_>,
-        value: Tensor<1>,
-        gradient: Tensor<1>,
-        update: &Update,
-    ) -> Result<Tensor<1>> {
-        self.rule.update(&mut self.slots, subject, value, gradient, update)
+    pub fn update_all(&mut self, params: Vec<Trained<'_>>, update: &Update) -> Result<Vec<Tensor<1>>> {
+        self.rule.update_all(&mut self.slots, params, update)
     }
 }
 

@@ -60,6 +60,11 @@ impl Slots {
         Self { on_host, stored: BTreeMap::new() }
     }
 
+    /// Whether numbers live on the host between two updates.
+    pub fn on_host(&self) -> bool {
+        self.on_host
+    }
+
     /// A state taken out for an update, on the device; `length` zeros before the first.
     pub fn take(&mut self, name: &str, kind: &str, length: usize, device: &Device) -> Tensor<1> {
         match self.stored.remove(&key(name, kind)) {

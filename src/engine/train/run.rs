@@ -13,8 +13,8 @@ use std::time::Instant;
 
 use data::{Encoder, Progress};
 use protocol::{
-    Control, DeviceKind, Event, MetricsLine, Outcome, Phases, RequestId, Result, RunEvent, RunId,
-    StepMetrics, StopReason, Text,
+    Control, Event, MetricsLine, Outcome, Phases, RequestId, Result, RunEvent, RunId, StepMetrics,
+    StopReason, Text,
 };
 
 use self::saving::Writing;
@@ -350,7 +350,7 @@ impl<'a> Run<'a> {
     /// The first step on a GPU compiles kernels and tries out which of them are fastest; the next run finds both
     /// ([`cache`](crate::cache)).
     fn tell_tuning(&mut self) {
-        if self.chosen.report.kind == DeviceKind::Cuda {
+        if self.chosen.report.kind.is_gpu() {
             let stage = Text::fixed("first step: compiling and tuning kernels", "第一步：编译并调优内核");
             self.sink.progress(self.request, stage, 0, 0, None);
         }

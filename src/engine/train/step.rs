@@ -1,6 +1,6 @@
 //! One optimizer step: micro-batches, clipping, update.
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use data::Batch;
 use protocol::config::TrainConfig;
@@ -12,7 +12,7 @@ use super::layout::Layout;
 use crate::methods::Adapter;
 use crate::models::Model;
 use crate::nn::{AdapterView, DropoutKey, Gradients, Param, ParamId, Space, Value, on, ops};
-use crate::optim::{Optimizer, Subject, Update, block_matrices};
+use crate::optim::{Optimizer, Subject, Trained, Update, block_matrices};
 
 /// What is trained, and with what.
 pub struct Learner {
@@ -172,21 +172,47 @@ impl Learner {
         };
         let scale = unscaled(scale, settings.loss_scale);
         let matrices = block_matrices(&self.model);
-        for (id, gradient) in gradients {
-            let (lr, step) = (lr, self.updates);
-            let optimizer = &mut self.optimizer;
-            let param = trained(&mut self.model, self.adapter.as_deref_mut(), id);
-            let Some(param) = param else { continue };
-            let decay = if param.decay == crate::nn::Decay::Yes { settings.weight_decay } else { 0.0 };
-            let grad_scale = on(scale.clone(), &gradient.device());
-            let update = Update { lr: lr * param.lr_scale, weight_decay: decay, step, grad_scale };
-            let value = std::mem::replace(&mut param.value, Value::Absent).into_flat();
-            let block_matrix = matrices.get(&id).copied();
-            let subject = Subject { name: &param.name, shape: &param.shape, block_matrix };
-            let value = optimizer.update(&subject, value, gradient, &update)?;
-            param.value = Value::from_flat(value, &param.shape);
+        for Group { device, rate, decays, gradients } in self.groups(gradients) {
+            let weight_decay = if decays { settings.weight_decay } else { 0.0 };
+            let grad_scale = on(scale.clone(), &device);
+            let update = Update { lr: lr * rate, weight_decay, step: self.updates, grad_scale };
+            let (ids, gradients): (Vec<_>, Vec<_>) = gradients.into_iter().unzip();
+            let values: Vec<_> = ids.iter().filter_map(|id| self.taken(*id)).collect();
+            let (model, adapter) = (&self.model, self.adapter.as_deref());
+            let subject = |id: &ParamId| {
+                let Param { name, shape, .. } = param(model, adapter, *id)?;
+                Some(Subject { name, shape, block_matrix: matrices.get(id).copied() })
+            };
+            let params = ids.iter().filter_map(subject).zip(values).zip(gradients);
+            let params = params.map(|((subject, value), gradient)| Trained { subject, value, gradient });
+            let updated = self.optimizer.update_all(params.collect(), &update)?;
+            self.put_values(ids.into_iter().zip(updated));
         }
         Ok(())
+    }
+
+    /// Gradients of what is trained, by all that an update may have of its own.
+    fn groups(&self, gradients: Gradients) -> Vec<Group> {
+        let mut groups: Vec<Group> = Vec::new();
+        for (id, gradient) in gradients {
+            let Some(param) = self.trained_param(id) else { continue };
+            let (device, rate) = (gradient.device(), param.lr_scale);
+            let decays = param.decay == crate::nn::Decay::Yes;
+            let alike = |group: &&mut Group| {
+                (group.rate.to_bits(), group.decays) == (rate.to_bits(), decays) && group.device == device
+            };
+            match groups.iter_mut().find(alike) {
+                Some(group) => group.gradients.push((id, gradient)),
+                None => groups.push(Group { device, rate, decays, gradients: vec![(id, gradient)] }),
+            }
+        }
+        groups
+    }
+
+    /// The value of a parameter, which is without one until it is put back.
+    fn taken(&mut self, id: ParamId) -> Option<Tensor<1>> {
+        let param = trained(&mut self.model, self.adapter.as_deref_mut(), id)?;
+        Some(std::mem::replace(&mut param.value, Value::Absent).into_flat())
     }
 
     /// Brings everything to the devices where it belongs, where layers are spread: an adapter's parameters and what the
@@ -206,11 +232,7 @@ impl Learner {
 
     /// A parameter, if it is trained.
     pub fn trained_param(&self, id: ParamId) -> Option<&Param> {
-        let param = match id.space {
-            Space::Base => self.model.params.get(id),
-            Space::Adapter => self.adapter.as_ref()?.params().get(id),
-        };
-        Some(param).filter(|param| param.trainable)
+        param(&self.model, self.adapter.as_deref(), id).filter(|param| param.trainable)
     }
 
     /// Values of all that is trained or stands beside the model, flat.
@@ -235,6 +257,15 @@ impl Learner {
         let adapter = self.adapter.iter().flat_map(|adapter| adapter.params().iter());
         self.model.params.iter().chain(adapter).filter(|(_, param)| param.trainable)
     }
+}
+
+/// Parameters that share an update.
+struct Group {
+    device: Device,
+    /// Factor on the learning rate.
+    rate: f64,
+    decays: bool,
+    gradients: Vec<(ParamId, Tensor<1>)>,
 }
 
 /// The way of some of a step's rows through a model.
@@ -302,6 +333,13 @@ pub fn numbered(batches: &[Batch]) -> impl Iterator<Item = (u64, &Batch)> {
     })
 }
 
+fn param<'a>(model: &'a Model, adapter: Option<&'a dyn Adapter>, id: ParamId) -> Option<&'a Param> {
+    match id.space {
+        Space::Base => Some(model.params.get(id)),
+        Space::Adapter => Some(adapter?.params().get(id)),
+    }
+}
+
 fn trained<'a>(
     model: &'a mut Model,
     adapter: Option<&'a mut (dyn Adapter + 'static)>,
@@ -320,12 +358,19 @@ fn unscaled(x: Tensor<1>, scale: f64) -> Tensor<1> {
 
 /// L2 norm over all gradients, `[1]`, on the device.
 fn global_norm(gradients: &Gradients, model: &Model) -> Tensor<1> {
-    let squares: Vec<Tensor<1>> =
-        gradients.values().map(|gradient| on(ops::sum_of_squares(gradient.clone()), &model.device)).collect();
-    if squares.is_empty() {
-        return Tensor::zeros([1], (&model.device, DType::F32));
+    let mut by_device: Vec<(Device, Vec<Tensor<1>>)> = Vec::new();
+    for gradient in gradients.values() {
+        let device = gradient.device();
+        match by_device.iter_mut().find(|(other, _)| *other == device) {
+            Some((_, gradients)) => gradients.push(gradient.clone()),
+            None => by_device.push((device, vec![gradient.clone()])),
+        }
     }
-    Tensor::cat(squares, 0).sum().sqrt()
+    let squares =
+        by_device.into_iter().map(|(_, gradients)| on(ops::sum_of_squares(gradients), &model.device));
+    squares
+        .reduce(|sum, more| sum + more)
+        .map_or_else(|| Tensor::zeros([1], (&model.device, DType::F32)), Tensor::sqrt)
 }
 
 /// Both numbers in one read: the only wait for the device in a step.

@@ -1,7 +1,7 @@
 //! The bar at the top: project, device, language, theme, palette.
 
 use egui::{Align, Layout, Rect, RichText, Role, Sense, TextStyle, Ui, Vec2, WidgetInfo, pos2};
-use protocol::{DeviceKind, Language};
+use protocol::Language;
 
 use crate::action::Action;
 use crate::client::LinkState;
@@ -109,7 +109,7 @@ fn device(ui: &mut Ui, ctx: &PanelCtx<'_>) {
         (_, true) => (Icon::Error, tokens.error, ctx.t(&words::ENGINE_ENDED).to_owned()),
         (None, _) => (Icon::Cpu, tokens.text_weak, ctx.t(&words::ENGINE_STARTS).to_owned()),
         (Some(device), _) => {
-            let icon = if device.kind == DeviceKind::Cuda { Icon::Gpu } else { Icon::Cpu };
+            let icon = if device.kind.is_gpu() { Icon::Gpu } else { Icon::Cpu };
             let mut text = device.name.clone();
             let used = engine.stats.map_or(0, |stats| stats.memory_used);
             let total = engine.stats.map_or(device.memory_bytes, |stats| stats.memory_total);

@@ -30,6 +30,7 @@ words! {
     DEVICE_USED => "In use", "已使用";
     KIND_CPU => "CPU", "CPU";
     KIND_CUDA => "NVIDIA GPU (CUDA)", "NVIDIA 显卡（CUDA）";
+    KIND_WGPU => "GPU (wgpu)", "显卡（wgpu）";
     ENGINE_STARTS => "The engine is starting…", "引擎正在启动…";
     ENGINE_ENDED => "The engine has ended", "引擎已退出";
     RESTART => "Restart the engine", "重启引擎";

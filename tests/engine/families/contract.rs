@@ -147,7 +147,7 @@ fn slopes(family: &Family) {
             assert_eq!(moved(&mut model, id, &other, 0.1), loss(&model), "{name} has no gradient");
             continue;
         };
-        let length = read_f32(&Value::Vector(ops::sum_of_squares(gradient.clone()))).unwrap()[0].sqrt();
+        let length = read_f32(&Value::Vector(ops::sum_of_squares(vec![gradient.clone()]))).unwrap()[0].sqrt();
         // A key's bias moves every score of a query alike: its slope is 0 but for rounding.
         if length < 1e-4 {
             continue;

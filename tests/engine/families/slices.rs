@@ -116,7 +116,7 @@ fn slopes(family: &Family, model: &Model, adapter: &mut dyn Adapter) {
     assert_eq!(ids.len(), gradients.len(), "{}", family.id);
     for id in ids {
         let gradient = gradients.remove(&id).unwrap();
-        let length = read_f32(&Value::Vector(ops::sum_of_squares(gradient.clone()))).unwrap()[0].sqrt();
+        let length = read_f32(&Value::Vector(ops::sum_of_squares(vec![gradient.clone()]))).unwrap()[0].sqrt();
         let direction = gradient / f64::from(length.max(1e-12));
         let step = 2e-3 / f64::from(length).max(1.0);
         let mut moved = |by: f64| {

@@ -1,6 +1,6 @@
 //! Numbers against transformers and PEFT, for every golden case of the families and methods that exist.
-//! `EMBERWRIGHT_TEST_DEVICE` (`cpu`, `cuda:0`) chooses where they are computed; on a GPU tolerances are ten
-//! times as wide.
+//! `EMBERWRIGHT_TEST_DEVICE` (`cpu`, `cuda:0`, `wgpu` in a build with that feature) chooses where they are computed; on an
+//! NVIDIA GPU tolerances are ten times as wide.
 
 mod adapterhub;
 mod cpm;

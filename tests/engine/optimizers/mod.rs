@@ -6,7 +6,7 @@ mod reference;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use engine::nn::Value;
 use engine::nn::ops::{self, Code, SIGNED_CODE, UNSIGNED_CODE};
-use engine::optim::{self, Choice, OPTIMIZERS, Optimizer, Stored, Subject, Update};
+use engine::optim::{self, Choice, OPTIMIZERS, Optimizer, Stored, Subject, Trained, Update};
 use engine::weights::open_file;
 use protocol::config::TrainConfig;
 use serde_json::{Map, Value as Json, json};
@@ -88,33 +88,40 @@ fn params(fixture: &Json) -> Vec<Param<'_>> {
     shapes.map(|(name, shape)| Param { name, shape: sides(shape) }).collect()
 }
 
-/// Update number `step` (from 0), with gradients that arrive eight times too large.
+/// Update number `step` (from 0) of one parameter or several, with gradients that arrive eight times too large.
 fn update(
     optimizer: &mut Optimizer,
-    param: &Param<'_>,
-    value: Tensor<1>,
+    params: &[&Param<'_>],
+    values: Vec<Tensor<1>>,
     step: usize,
     rate: f64,
-) -> Tensor<1> {
-    let device = value.device();
-    let large: Vec<f32> = gradient(param.name, param.count(), step).iter().map(|g| g * 8.0).collect();
+) -> Vec<Tensor<1>> {
+    let device = values[0].device();
+    let trained = |(param, value): (&&'_ Param<'_>, Tensor<1>)| {
+        let large: Vec<f32> = gradient(param.name, param.count(), step).iter().map(|g| g * 8.0).collect();
+        (value, tensor(&large, &device))
+    };
+    let held: Vec<_> = params.iter().zip(values).map(trained).collect();
     let update = Update {
         lr: rate,
         weight_decay: 0.1,
         step: step as u32 + 1,
         grad_scale: Tensor::full([1], 0.125, (&device, DType::F32)),
     };
-    optimizer.update(&param.subject(), value, tensor(&large, &device), &update).unwrap()
+    let subjects = params.iter().map(|param| param.subject());
+    let trained = subjects.zip(held).map(|(subject, (value, gradient))| Trained { subject, value, gradient });
+    optimizer.update_all(trained.collect(), &update).unwrap()
 }
 
-fn trained(id: &str, settings: &str, param: &Param<'_>, rates: &[f64]) -> Vec<f32> {
+/// What so many updates make of all of them.
+fn trained(id: &str, settings: &str, params: &[&Param<'_>], rates: &[f64]) -> Vec<Vec<f32>> {
     let device = chosen().device;
     let mut optimizer = optim::build(&config(id, settings)).unwrap();
-    let mut value = tensor(&param.begin(), &device);
+    let mut all: Vec<_> = params.iter().map(|param| tensor(&param.begin(), &device)).collect();
     for (step, rate) in rates.iter().enumerate() {
-        value = update(&mut optimizer, param, value, step, *rate);
+        all = update(&mut optimizer, params, all, step, *rate);
     }
-    values(&Value::Vector(value))
+    all.into_iter().map(|value| values(&Value::Vector(value))).collect()
 }
 
 fn rates(fixture: &Json) -> Vec<f64> {
@@ -146,7 +153,7 @@ fn updates_are_those_of_the_papers() {
                 rule.update(&mut want, &g, &subject, *rate, 0.1, step as u32 + 1);
             }
             let want: Vec<f32> = want.into_iter().map(|p| p as f32).collect();
-            let off = distance(&trained(id, settings, &param, &rates), &want);
+            let off = distance(&trained(id, settings, &[&param], &rates)[0], &want);
             println!("{case}: {} is off by {off:.1e}", param.name);
             let allowed = if case.starts_with("muon") { 2e-5 } else { 1e-6 };
             assert!(off <= allowed * slack(&chosen()), "{case}: {} is off by {off:.2e}", param.name);
@@ -164,12 +171,34 @@ fn updates_are_those_of_torch_transformers_and_bitsandbytes() {
             let Some(want) = fixture["values"][known][param.name].as_array() else { continue };
             let want: Vec<f32> = want.iter().map(|value| value.as_f64().unwrap() as f32).collect();
             let thinned = if param.count() < 200 { 1 } else { 7 };
-            let got: Vec<f32> = trained(id, settings, &param, &rates).into_iter().step_by(thinned).collect();
+            let got = trained(id, settings, &[&param], &rates).remove(0);
+            let got: Vec<f32> = got.into_iter().step_by(thinned).collect();
             let off = distance(&got, &want);
             println!("{case}: {} is off by {off:.1e}", param.name);
             // Torch takes Muon's products in bf16: a hundredth of what the matrix moved.
             let allowed = if case.starts_with("muon") { 6e-3 } else { 2e-6 };
             assert!(off <= allowed * slack(&chosen()), "{case}: {} is off by {off:.2e}", param.name);
+        }
+    }
+}
+
+/// More of them than a kernel takes at once.
+#[test]
+fn parameters_are_updated_together_as_each_alone() {
+    let fixture = fixture();
+    let rates = rates(&fixture);
+    let names: Vec<String> = (0..9).map(|index| format!("parameter.{}", "x".repeat(index))).collect();
+    let shapes = [[300, 20].as_slice(), &[4], &[7], &[64, 64]];
+    let params: Vec<_> = names
+        .iter()
+        .zip(shapes.into_iter().cycle())
+        .map(|(name, shape)| Param { name, shape: shape.to_vec() })
+        .collect();
+    for (case, id, settings) in CASES {
+        let together = trained(id, settings, &params.iter().collect::<Vec<_>>(), &rates);
+        for (param, got) in params.iter().zip(together) {
+            let want = trained(id, settings, &[param], &rates).remove(0);
+            assert!(distance(&got, &want) <= 1e-7 * slack(&chosen()), "{case}: {}", param.name);
         }
     }
 }
@@ -228,7 +257,7 @@ fn states_come_back_from_a_checkpoint_bit_for_bit() {
         let dir = tempfile::tempdir().unwrap();
         let param = params(&fixture).pop().unwrap();
         let mut optimizer = optim::build(&config(id, settings)).unwrap();
-        let mut value = tensor(&param.begin(), &device);
+        let mut value = vec![tensor(&param.begin(), &device)];
         for (step, rate) in rates.iter().enumerate() {
             if step == 3 {
                 optimizer.slots.write(dir.path(), "states").unwrap();
@@ -236,9 +265,12 @@ fn states_come_back_from_a_checkpoint_bit_for_bit() {
                 let file = open_file(&dir.path().join("states.safetensors")).unwrap();
                 optimizer.slots.read(&file, &device).unwrap();
             }
-            value = update(&mut optimizer, &param, value, step, *rate);
+            value = update(&mut optimizer, &[&param], value, step, *rate);
         }
-        assert!(values(&Value::Vector(value)) == trained(id, settings, &param, &rates), "{case}");
+        assert!(
+            values(&Value::Vector(value.remove(0))) == trained(id, settings, &[&param], &rates)[0],
+            "{case}"
+        );
     }
 }
 
@@ -247,12 +279,11 @@ fn paged_states_are_on_the_host_and_change_no_figure() {
     let fixture = fixture();
     let rates = rates(&fixture);
     for param in params(&fixture) {
-        let (here, there) =
-            (trained("adamw", "{}", &param, &rates), trained("paged-adamw", "{}", &param, &rates));
+        let [here, there] = ["adamw", "paged-adamw"].map(|id| trained(id, "{}", &[&param], &rates));
         assert!(here == there, "{}", param.name);
         let mut optimizer = optim::build(&config("paged-adamw", "{}")).unwrap();
         let value = tensor(&param.begin(), &chosen().device);
-        drop(update(&mut optimizer, &param, value, 0, 0.1));
+        drop(update(&mut optimizer, &[&param], vec![value], 0, 0.1));
         let on_host = |stored: &Stored| matches!(stored, Stored::Host(_));
         assert_eq!(optimizer.slots.iter().filter(|(_, stored)| on_host(stored)).count(), 2);
     }
@@ -275,7 +306,8 @@ fn states_take_what_is_forecast() {
             let param = Param { name: "p", shape };
             let config = config(id, settings);
             let mut optimizer = optim::build(&config).unwrap();
-            drop(update(&mut optimizer, &param, tensor(&param.begin(), &device), 0, 0.1));
+            let value = tensor(&param.begin(), &device);
+            drop(update(&mut optimizer, &[&param], vec![value], 0, 0.1));
             let taken: usize = optimizer.slots.iter().map(|(_, stored)| bytes(stored)).sum();
             let told = Choice::of(&config).unwrap().bytes([param.subject()].into_iter(), false);
             assert_eq!(taken as u64, told, "{case}: {:?}", param.shape);

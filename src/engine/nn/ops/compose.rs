@@ -6,7 +6,7 @@
 use burn::tensor::{Bool, DType, Device, IndexingUpdateOp, Int, IntDType, Tensor, TensorData};
 
 use super::matmul::assert_same_dtype;
-use super::{AdamWArgs, CODE_BLOCK, Causal, Code, Factors, Mask, Scores, Starts};
+use super::{AdamWArgs, CODE_BLOCK, Causal, Code, Factors, Mask, Moments, Scores, Starts};
 
 /// Added to the score of a key that must not be seen. Finite, so that no row becomes NaN.
 const NOT_VISIBLE: f32 = -1e9;
@@ -217,24 +217,18 @@ pub fn logprobs(logits: Tensor<2>, targets: Tensor<1, Int>) -> (Tensor<1>, Tenso
     (logprob.reshape([n]), best)
 }
 
-/// *Plain.* One AdamW update of a flat `f32` parameter; gives back `(param, m, v)`.
+/// *Plain.* One AdamW update of a flat `f32` parameter; gives back parameter, first and second moment.
 ///
 /// Formula of `torch.optim.AdamW`: decoupled weight decay, bias correction, `eps` added to the
 /// corrected root.
-pub fn adamw(
-    param: Tensor<1>,
-    grad: Tensor<1>,
-    m: Tensor<1>,
-    v: Tensor<1>,
-    args: AdamWArgs,
-) -> (Tensor<1>, Tensor<1>, Tensor<1>) {
-    let grad = f32(grad) * args.grad_scale.clone();
+pub fn adamw(Moments { param, gradient, m, v }: Moments, args: &AdamWArgs) -> [Tensor<1>; 3] {
+    let grad = f32(gradient) * args.grad_scale.clone();
     let m = m * args.beta1 + grad.clone() * (1.0 - args.beta1);
     let v = v * args.beta2 + grad.square() * (1.0 - args.beta2);
     let (step_size, root) = args.corrections();
     let denominator = v.clone().sqrt() / root + args.eps;
     let param = param * (1.0 - args.lr * args.weight_decay) - m.clone() / denominator * step_size;
-    (param, m, v)
+    [param, m, v]
 }
 
 impl AdamWArgs {
@@ -261,9 +255,9 @@ impl AdamWArgs {
     }
 }
 
-/// *Plain.* The sum of the squares of all elements, `[1]`, `f32`.
-pub fn sum_of_squares(x: Tensor<1>) -> Tensor<1> {
-    f32(x).square().sum()
+/// *Plain.* The sum of the squares of all elements of all tensors, of which there is at least one, `[1]`, `f32`.
+pub fn sum_of_squares(tensors: Vec<Tensor<1>>) -> Tensor<1> {
+    Tensor::cat(tensors.into_iter().map(|x| f32(x).square().sum()).collect(), 0).sum()
 }
 
 /// *Plain.* Numbers `[N]` in blocks of [`CODE_BLOCK`]: the code of each (`u8`) by its part of the block's largest, and

@@ -76,6 +76,11 @@ pub struct LowRank {
     pub scale: f64,
 }
 
+/// Whether [`linear_adapted`] is a single kernel for such an input.
+pub fn adapts_at_once(x: &Tensor<3>) -> bool {
+    cpu::fits(x)
+}
+
 /// [`linear`], or [`linear_in_out`] where the weight is stored input first, plus `scale · (x · aᵀ) · bᵀ`.
 ///
 /// # Panics

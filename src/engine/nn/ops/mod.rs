@@ -23,7 +23,7 @@ mod unpack;
 pub use codes::{CODE_BLOCK, Code, SIGNED_CODE, UNSIGNED_CODE};
 pub use cpu::{Awake, FEW as FEW_ROWS, unpack_bytes, unpack_nibbles};
 pub use formula::{READY_MASK, chunk_queries};
-pub use matmul::{LowRank, linear, linear_adapted, linear_in_out, matmul2};
+pub use matmul::{LowRank, adapts_at_once, linear, linear_adapted, linear_in_out, matmul2};
 pub use route::{
     adamw, attention, awake, backward_from, cross_entropy, cross_entropy_backward, decode_blocks,
     encode_blocks, gelu_erf, gelu_tanh, layer_norm, logprobs, ready_mask, rms_norm, rms_norm_unit, rope,
@@ -153,6 +153,14 @@ pub struct AdamWArgs {
     pub step: u32,
     /// `[1]`, on the parameter's device: the factor for the gradient (clipping), never read back.
     pub grad_scale: Tensor<1>,
+}
+
+/// A flat parameter in an update of AdamW, all of one length; parameter and moments are `f32`.
+pub struct Moments {
+    pub param: Tensor<1>,
+    pub gradient: Tensor<1>,
+    pub m: Tensor<1>,
+    pub v: Tensor<1>,
 }
 
 /// The factors of one AdamW update, rounded once.

@@ -4,7 +4,7 @@
 use burn::tensor::{DType, Device, Gradients, Int, Tensor};
 
 use super::formula::READY_MASK;
-use super::{AdamWArgs, Awake, Causal, Code, Mask, Scores, compose, cpu, formula, own};
+use super::{AdamWArgs, Awake, Causal, Code, Mask, Moments, Scores, compose, cpu, formula, own};
 
 /// See [`compose::rms_norm`].
 pub fn rms_norm(x: Tensor<3>, weight: Tensor<1>, eps: f64) -> Tensor<3> {
@@ -139,31 +139,31 @@ pub fn logprobs(logits: Tensor<2>, targets: Tensor<1, Int>) -> (Tensor<1>, Tenso
     compose::logprobs(logits, targets)
 }
 
-/// See [`compose::adamw`].
+/// See [`compose::adamw`]; of parameters on one device.
 ///
 /// # Panics
 /// If the parameter or a moment is not `f32`.
-pub fn adamw(
-    param: Tensor<1>,
-    grad: Tensor<1>,
-    m: Tensor<1>,
-    v: Tensor<1>,
-    args: AdamWArgs,
-) -> (Tensor<1>, Tensor<1>, Tensor<1>) {
+pub fn adamw(tensors: Vec<Moments>, args: &AdamWArgs) -> Vec<[Tensor<1>; 3]> {
+    let state = |Moments { param, m, v, .. }: &Moments| [param.dtype(), m.dtype(), v.dtype()];
     assert!(
-        [&param, &m, &v].iter().all(|tensor| tensor.dtype() == DType::F32),
+        tensors.iter().flat_map(state).all(|dtype| dtype == DType::F32),
         "adamw: parameter and moments must be f32",
     );
-    let all = [&param, &grad, &m, &v, &args.grad_scale];
-    if all.iter().all(|tensor| cpu::fits(*tensor)) {
-        return cpu::adamw(param, grad, m, v, args);
+    let fits = |Moments { param, gradient, m, v }: &Moments| {
+        [param, gradient, m, v, &args.grad_scale].iter().all(|tensor| cpu::fits(*tensor))
+    };
+    if tensors.iter().all(fits) {
+        return tensors.into_iter().map(|moments| cpu::adamw(moments, args)).collect();
     }
-    own::adamw(param, grad, m, v, args)
+    own::adamw(tensors, args)
 }
 
-/// See [`compose::sum_of_squares`].
-pub fn sum_of_squares(x: Tensor<1>) -> Tensor<1> {
-    if cpu::fits(&x) { cpu::sum_of_squares(x) } else { compose::sum_of_squares(x) }
+/// See [`compose::sum_of_squares`]; of tensors on one device.
+pub fn sum_of_squares(tensors: Vec<Tensor<1>>) -> Tensor<1> {
+    if tensors.iter().all(cpu::fits) {
+        return Tensor::cat(tensors.into_iter().map(cpu::sum_of_squares).collect(), 0).sum();
+    }
+    own::sum_of_squares(tensors)
 }
 
 /// See [`compose::encode_blocks`].

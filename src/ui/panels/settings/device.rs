@@ -28,6 +28,7 @@ pub fn device(ui: &mut Ui, ctx: &PanelCtx<'_>) {
                 let kind = match device.kind {
                     DeviceKind::Cpu => &words::KIND_CPU,
                     DeviceKind::Cuda => &words::KIND_CUDA,
+                    DeviceKind::Wgpu => &words::KIND_WGPU,
                 };
                 fact(ui, ctx.t(&words::DEVICE_KIND), ctx.t(kind));
                 fact(ui, ctx.t(&words::DEVICE_MEMORY), &number::bytes(device.memory_bytes));

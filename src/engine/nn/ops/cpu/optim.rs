@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use burn_flex::Flex;
 use rayon::prelude::*;
 
-use super::super::{AdamWArgs, Factors};
+use super::super::{AdamWArgs, Factors, Moments};
 use super::bridge::primitive;
 use super::buffer::{GRAIN, all_mut, elements, ordered, tensor, writable};
 use super::simd::{dot, vectorised};
@@ -13,23 +13,17 @@ use super::simd::{dot, vectorised};
 ///
 /// # Panics
 /// If the lengths differ.
-pub fn adamw(
-    param: Tensor<1>,
-    grad: Tensor<1>,
-    m: Tensor<1>,
-    v: Tensor<1>,
-    args: AdamWArgs,
-) -> (Tensor<1>, Tensor<1>, Tensor<1>) {
+pub fn adamw(Moments { param, gradient, m, v }: Moments, args: &AdamWArgs) -> [Tensor<1>; 3] {
     let length = param.dims()[0];
     assert!(
-        [&grad, &m, &v].iter().all(|tensor| tensor.dims()[0] == length),
+        [&gradient, &m, &v].iter().all(|tensor| tensor.dims()[0] == length),
         "adamw: {length} parameters, {} gradients, moments {} and {}",
-        grad.dims()[0],
+        gradient.dims()[0],
         m.dims()[0],
         v.dims()[0],
     );
-    let update = Update::new(&args);
-    let grad = ordered(primitive(grad.inner()));
+    let update = Update::new(args);
+    let grad = ordered(primitive(gradient.inner()));
     let grad = elements(&grad);
     let [mut param, mut m, mut v] = [param, m, v].map(|x| writable(primitive(x.inner())));
     let tasks = all_mut(&mut param)
@@ -43,8 +37,7 @@ pub fn adamw(
             || update.apply(param, grad, m, v),
         );
     });
-    let [param, m, v] = [param, m, v].map(Tensor::from_primitive::<Flex>);
-    (param, m, v)
+    [param, m, v].map(Tensor::from_primitive::<Flex>)
 }
 
 /// One update, with the factor on the gradient.

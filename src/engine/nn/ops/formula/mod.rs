@@ -49,7 +49,7 @@ fn run<const N: usize, const D: usize>(formula: impl Formula<N, D>, operands: [T
     }
     match operands[0].device().inner().as_dispatch() {
         DispatchDevice::Flex(_) => recorded::<Flex, N, D>(formula, operands),
-        #[cfg(feature = "cuda")]
+        #[cfg(feature = "gpu")]
         DispatchDevice::Cube(_) => recorded::<burn::backend::Cube, N, D>(formula, operands),
         DispatchDevice::Autodiff(_) => unreachable!("the device inside of autodiff"),
     }

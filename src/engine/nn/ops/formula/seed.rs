@@ -44,7 +44,7 @@ pub fn backward_from<const D: usize>(output: Tensor<D>, gradient: Tensor<D>) -> 
     let gradient = gradient.inner();
     match gradient.device().as_dispatch() {
         DispatchDevice::Flex(_) => start::<Flex, D>(node::<Flex, D>(output).node(), gradient),
-        #[cfg(feature = "cuda")]
+        #[cfg(feature = "gpu")]
         DispatchDevice::Cube(_) => {
             start::<burn::backend::Cube, D>(node::<burn::backend::Cube, D>(output).node(), gradient)
         }
@@ -60,7 +60,7 @@ pub fn cross_entropy_backward(
 ) -> (Tensor<1>, Gradients) {
     match logits.device().inner().as_dispatch() {
         DispatchDevice::Flex(_) => in_place::<Flex>(logits, targets, weight),
-        #[cfg(feature = "cuda")]
+        #[cfg(feature = "gpu")]
         DispatchDevice::Cube(_) => in_place::<burn::backend::Cube>(logits, targets, weight),
         DispatchDevice::Autodiff(_) => unreachable!("the device inside of autodiff"),
     }

@@ -4,8 +4,10 @@
 //! that came before has run, and the last one who reads a tensor gets it alone.
 
 mod layers;
+mod update;
 
-pub use layers::{adamw, norm, norm_gradients, rope, swiglu, swiglu_gradients};
+pub use layers::{norm, norm_gradients, rope, swiglu, swiglu_gradients};
+pub use update::{adamw, sum_of_squares};
 
 use burn::backend::fusion::custom::TensorSpec;
 use burn::backend::tensor::{FloatTensor, IntTensor};

@@ -6,15 +6,16 @@
 mod adamw;
 mod bytes;
 mod cross_entropy;
-#[cfg(feature = "cuda")]
+#[cfg(feature = "gpu")]
 mod cube;
-#[cfg(not(feature = "cuda"))]
+#[cfg(not(feature = "gpu"))]
 #[path = "no_cube.rs"]
 mod cube;
 mod nibbles;
 mod norm;
 mod rope;
 mod softmax;
+mod squares;
 mod swiglu;
 mod verdicts;
 
@@ -32,7 +33,7 @@ macro_rules! kernels {
     };
 }
 
-kernels! { cross_entropy softmax nibbles bytes norm swiglu rope adamw }
+kernels! { cross_entropy softmax nibbles bytes norm swiglu rope adamw squares }
 
 pub use self::bytes::dense as dense_bytes;
 pub use adamw::adamw;
@@ -41,6 +42,7 @@ pub use nibbles::dense as dense_nibbles;
 pub use norm::{fits as norm_fits, gradients as norm_gradients, norm};
 pub use rope::{Turn, rope};
 pub use softmax::{Sight, fits as softmax_fits, probabilities, score_gradients};
+pub use squares::sum_of_squares;
 pub use swiglu::{fits as swiglu_fits, gradients as swiglu_gradients, swiglu};
 
 /// `off` in this variable leaves every kernel of our own out.
@@ -123,7 +125,7 @@ fn off() -> bool {
 /// Whether the device is of the kind that the kernels are for.
 fn possible(device: &Device) -> bool {
     match device.as_dispatch() {
-        #[cfg(feature = "cuda")]
+        #[cfg(feature = "gpu")]
         DispatchDevice::Cube(_) => true,
         DispatchDevice::Flex(_) | DispatchDevice::Autodiff(_) => false,
     }

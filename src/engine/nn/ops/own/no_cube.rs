@@ -1,9 +1,9 @@
-//! Stands in for `cube.rs` in a build without CUDA: no device there can have a kernel.
+//! Stands in for `cube.rs` in a build without GPUs: no device there can have a kernel.
 
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 
-use super::super::Factors;
 use super::super::formula::Norm;
+use super::super::{Factors, Moments};
 use super::{Dense, Sight, Turn};
 
 pub fn cross_entropy(_: Tensor<2>, _: Tensor<1, Int>, _: f32) -> (Tensor<1>, Tensor<2>) {
@@ -46,7 +46,11 @@ pub fn rope(_: Tensor<4>, _: Tensor<3>, _: Tensor<3>, _: Turn) -> Tensor<4> {
     never()
 }
 
-pub fn adamw(_: [Tensor<1>; 3], _: Tensor<1>, _: Tensor<1>, _: Factors) -> (Tensor<1>, Tensor<1>, Tensor<1>) {
+pub fn adamw(_: Vec<Moments>, _: &Tensor<1>, _: Factors) -> Vec<[Tensor<1>; 3]> {
+    never()
+}
+
+pub fn sum_of_squares(_: Vec<Tensor<1>>, _: &Device) -> Tensor<1> {
     never()
 }
 

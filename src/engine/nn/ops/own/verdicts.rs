@@ -5,6 +5,8 @@ use std::sync::{PoisonError, RwLock};
 use burn::tensor::{DType, Device, Tensor};
 use protocol::{Text, text};
 
+use crate::device::fault;
+
 /// A kernel and its twin: the composition of tensor operations whose numbers it must give.
 pub trait Own: Sync {
     /// A word for log and report.
@@ -50,7 +52,10 @@ impl Verdict {
     fn words(&self) -> Option<Text> {
         match self {
             Self::Serves => None,
-            Self::Failed(why) => Some(text!("failed ({why})", "运行失败（{why}）")),
+            Self::Failed(why) => {
+                let why = fault::reason(why);
+                Some(text!("failed ({why})", "运行失败（{why}）"))
+            }
             Self::Differs(by) => Some(text!("is off by {by:.1e}", "误差为 {by:.1e}")),
         }
     }

@@ -1,7 +1,7 @@
 use burn::tensor::{DType, Device, Int, Tensor};
 
 use super::super::{
-    AdamWArgs, LowRank, backward_from, compose, cpu, cross_entropy_backward, linear, linear_adapted,
+    AdamWArgs, LowRank, Moments, backward_from, compose, cpu, cross_entropy_backward, linear, linear_adapted,
     linear_in_out, matmul2,
 };
 use super::{assert_close, backward, leaf, random, tokens, values};
@@ -59,29 +59,29 @@ fn args(step: u32) -> AdamWArgs {
 fn adamw_agrees_with_the_composition_and_repeats_exactly() {
     let length = 40_001;
     let grads: Vec<Tensor<1>> = (0..3).map(|seed| random([length], 10 + seed)).collect();
-    type Step =
-        fn(Tensor<1>, Tensor<1>, Tensor<1>, Tensor<1>, AdamWArgs) -> (Tensor<1>, Tensor<1>, Tensor<1>);
-    let train = |step: Step| {
+    let train = |step: fn(Moments, &AdamWArgs) -> [Tensor<1>; 3]| {
         let zero = || Tensor::zeros([length], &Device::flex());
-        let mut state = (random([length], 1), zero(), zero());
-        for (index, grad) in grads.iter().enumerate() {
-            let (p, m, v) = state;
-            state = step(p, grad.clone(), m, v, args(index as u32 + 1));
+        let mut state = [random([length], 1), zero(), zero()];
+        for (index, gradient) in grads.iter().enumerate() {
+            let [param, m, v] = state;
+            let moments = Moments { param, gradient: gradient.clone(), m, v };
+            state = step(moments, &args(index as u32 + 1));
         }
         state
     };
-    let (want, got, again) = (train(compose::adamw), train(cpu::adamw), train(cpu::adamw));
-    assert_close("param", got.0.clone(), want.0, 1e-5);
-    assert_close("m", got.1, want.1, 1e-5);
-    assert_close("v", got.2, want.2, 1e-5);
-    assert_eq!(values(got.0), values(again.0));
+    let [want, got, again] = [compose::adamw, cpu::adamw, cpu::adamw].map(train);
+    for ((name, got), want) in ["param", "m", "v"].into_iter().zip(got.clone()).zip(want) {
+        assert_close(name, got, want, 1e-5);
+    }
+    assert_eq!(got.map(values), again.map(values));
 }
 
 /// `torch.optim.AdamW` by hand, first step: the corrected moments are `g` and `g²`.
 #[test]
 fn the_first_adamw_step_is_that_of_the_formula() {
     let tensor = |x: f32| Tensor::<1>::from_floats([x], &Device::flex());
-    let (p, _, _) = cpu::adamw(tensor(2.0), tensor(-3.0), tensor(0.0), tensor(0.0), args(1));
+    let moments = Moments { param: tensor(2.0), gradient: tensor(-3.0), m: tensor(0.0), v: tensor(0.0) };
+    let [p, _, _] = cpu::adamw(moments, &args(1));
     let want = 2.0 * (1.0 - 1e-2 * 0.1) + 1e-2 * 1.5 / (1.5 + 1e-8);
     assert!((values(p)[0] - want).abs() < 1e-6);
 }
@@ -91,7 +91,8 @@ fn adamw_leaves_shared_buffers_alone() {
     let p = random([100], 1);
     let before = values(p.clone());
     let zero = || Tensor::zeros([100], &Device::flex());
-    let updated = cpu::adamw(p.clone(), random([100], 2), zero(), zero(), args(1)).0;
+    let moments = Moments { param: p.clone(), gradient: random([100], 2), m: zero(), v: zero() };
+    let [updated, ..] = cpu::adamw(moments, &args(1));
     assert_eq!(values(p), before);
     assert_ne!(values(updated), before);
 }

@@ -1,4 +1,4 @@
-//! Norms, SwiGLU, rotary embedding and AdamW's update.
+//! Norms, SwiGLU and rotary embedding.
 
 use burn::backend::fusion::custom::TensorSpec;
 use burn::backend::tensor::FloatTensor;
@@ -7,9 +7,8 @@ use burn::tensor::{DType, Shape, Tensor};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
-use kernels::{AdamW, Buffer, Rope, Swiglu, Target};
+use kernels::{Buffer, Rope, Swiglu, Target};
 
-use super::super::super::Factors;
 use super::super::super::formula::{Norm, NormKind};
 use super::super::{MOST, Turn};
 use super::{buffer, element, empty, unshared};
@@ -53,19 +52,6 @@ pub fn rope(x: Tensor<4>, cos: Tensor<3>, sin: Tensor<3>, turn: Turn) -> Tensor<
     let (cos, sin) = (cos.into_dispatch(), sin.into_dispatch());
     let turned = Tensor::from_dispatch(Dispatch::own_rope(x.into_dispatch(), cos, sin, turn));
     if turn.back { turned.swap_dims(1, 2) } else { turned }
-}
-
-/// The new parameter, first and second moment, from the old ones, the gradient and the factor on it.
-pub fn adamw(
-    [param, m, v]: [Tensor<1>; 3],
-    gradient: Tensor<1>,
-    scale: Tensor<1>,
-    factors: Factors,
-) -> (Tensor<1>, Tensor<1>, Tensor<1>) {
-    let [param, m, v] = [param, m, v].map(Tensor::into_dispatch);
-    let (gradient, scale) = (gradient.into_dispatch(), scale.into_dispatch());
-    let (param, m, v) = Dispatch::own_adamw(param, m, v, gradient, scale, factors);
-    (Tensor::from_dispatch(param), Tensor::from_dispatch(m), Tensor::from_dispatch(v))
 }
 
 /// See [`OwnOps`](super::OwnOps).
@@ -116,16 +102,6 @@ pub trait OwnLayers: Backend {
         sin: FloatTensor<Self>,
         turn: Turn,
     ) -> FloatTensor<Self>;
-
-    #[fusion(meta = updated)]
-    fn own_adamw(
-        param: FloatTensor<Self>,
-        m: FloatTensor<Self>,
-        v: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
-        scale: FloatTensor<Self>,
-        factors: Factors,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 }
 
 fn normed(x: &TensorSpec, _: &TensorSpec, _: &Norm) -> TensorSpec {
@@ -159,17 +135,6 @@ fn like_gate_and_up(gate: &TensorSpec, up: &TensorSpec, _: &TensorSpec) -> (Tens
 
 fn turned(x: &TensorSpec, _: &TensorSpec, _: &TensorSpec, turn: &Turn) -> TensorSpec {
     TensorSpec::new(turned_shape(&x.shape, turn), x.dtype)
-}
-
-fn updated(
-    param: &TensorSpec,
-    m: &TensorSpec,
-    v: &TensorSpec,
-    _: &TensorSpec,
-    _: &TensorSpec,
-    _: &Factors,
-) -> (TensorSpec, TensorSpec, TensorSpec) {
-    (param.clone(), m.clone(), v.clone())
 }
 
 /// `[rows, 2]`.
@@ -272,29 +237,6 @@ impl OwnLayers for CubeBackend {
         };
         kernels::rope(Target::Device(&x.client), of);
         turned
-    }
-
-    fn own_adamw(
-        param: FloatTensor<Self>,
-        m: FloatTensor<Self>,
-        v: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
-        scale: FloatTensor<Self>,
-        factors: Factors,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        let [param, m, v] = [param, m, v].map(unshared);
-        let [gradient, scale] = [gradient, scale].map(into_contiguous);
-        let Factors { beta1, rest1, beta2, rest2, keep, step, root, eps } = factors;
-        let of = AdamW {
-            param: buffer(&param),
-            gradient: buffer(&gradient),
-            m: buffer(&m),
-            v: buffer(&v),
-            scale: buffer(&scale),
-            factors: kernels::Factors { beta1, rest1, beta2, rest2, keep, step, root, eps },
-        };
-        kernels::adamw(Target::Device(&param.client), of);
-        (param, m, v)
     }
 }
 
