@@ -11,8 +11,9 @@ pub fn device(text: &str) -> Result<String, String> {
         "cpu" => Some("cpu".to_owned()),
         "auto" if !several => Some("auto".to_owned()),
         name => {
-            let index = name.strip_prefix("cuda:").or_else(|| name.strip_prefix("cpu:"))?;
-            index.parse::<u32>().ok().map(|_| name.to_owned())
+            let (kind, index) = name.split_once(':')?;
+            let known = matches!(kind, "cuda" | "cpu") || kind == "wgpu" && cfg!(feature = "wgpu");
+            index.parse::<u32>().ok().filter(|_| known).map(|_| name.to_owned())
         }
     };
     let names: Option<Vec<String>> = text.split(',').map(one).collect();

@@ -27,11 +27,10 @@ enum Part<'a> {
 
 /// A [`LowRank`] after its first product.
 struct HalfLow {
-    /// `x · aᵀ`, `[batch, time, rank]`.
+    /// `scale · x · aᵀ`, `[batch, time, rank]`.
     low: Tensor<3>,
     /// `[out, rank]`.
     b: Tensor<2>,
-    scale: f64,
 }
 
 /// Below so many rows a product for each map is as quick as one for all of them, whose matrices must be joined first.
@@ -75,10 +74,7 @@ impl Proj {
         }
         match part {
             Part::Adapter(adapter) => adapter.apply(pass, SiteInput::Hidden(x), y),
-            Part::Half(half) => {
-                let HalfLow { low, b, scale } = *half;
-                y + ops::linear(low * scale, b)
-            }
+            Part::Half(half) => y + ops::linear(half.low, half.b),
             Part::None => y,
         }
     }
@@ -126,19 +122,23 @@ impl Proj {
     }
 }
 
-/// `x · aᵀ` of every map there is, cut from one product; none where there are fewer than two.
+/// `scale · x · aᵀ` of every map there is, cut from one product; none where there are fewer than two.
 fn first_products<const N: usize>(maps: [Option<LowRank>; N], x: &Tensor<3>) -> [Option<HalfLow>; N] {
     let factors: Vec<_> = maps.iter().flatten().map(|map| map.a.clone()).collect();
     if factors.len() < 2 {
         return [const { None }; N];
     }
     let all = ops::linear(x.clone(), Tensor::cat(factors, 0));
+    let scales: Vec<f64> = maps.iter().flatten().map(|map| map.scale).collect();
+    let one = scales.iter().all(|scale| *scale == scales[0]);
+    let all = if one { all * scales[0] } else { all };
     let mut from = 0;
     maps.map(|map| {
         let LowRank { a, b, scale } = map?;
         let rank = a.dims()[0];
         from += rank;
-        Some(HalfLow { low: all.clone().narrow(2, from - rank, rank), b, scale })
+        let low = all.clone().narrow(2, from - rank, rank);
+        Some(HalfLow { low: if one { low } else { low * scale }, b })
     })
 }
 
@@ -157,22 +157,28 @@ mod tests {
     #[test]
     fn one_product_is_cut_into_those_of_the_maps() {
         let (x, a, b) = (leaf([2, 40, 12]), [leaf([3, 12]), leaf([5, 12])], [leaf([7, 3]), leaf([9, 5])]);
-        let map = |at: usize| Some(LowRank { a: a[at].clone(), b: b[at].clone(), scale: 0.5 });
-        let halves = first_products([map(0), None, map(1)], &x);
-        assert!(halves[1].is_none() && first_products([map(0), None], &x).iter().all(Option::is_none));
+        for scales in [[0.5, 0.5], [0.5, 3.0]] {
+            cuts(&x, &a, &b, scales);
+        }
+    }
+
+    fn cuts(x: &Tensor<3>, a: &[Tensor<2>; 2], b: &[Tensor<2>; 2], scales: [f64; 2]) {
+        let map = |at: usize| Some(LowRank { a: a[at].clone(), b: b[at].clone(), scale: scales[at] });
+        let halves = first_products([map(0), None, map(1)], x);
+        assert!(halves[1].is_none() && first_products([map(0), None], x).iter().all(Option::is_none));
         let mut loss = Tensor::<1>::zeros([1], &x.device().inner()).autodiff();
         let mut want = loss.clone();
         for (at, half) in halves.into_iter().flatten().enumerate() {
-            let own = ops::linear(x.clone(), a[at].clone());
+            let own = ops::linear(x.clone(), a[at].clone()) * scales[at];
             let apart = (half.low.clone() - own.clone()).abs().max().into_scalar::<f32>();
             assert!(apart < 1e-5, "{apart}");
-            assert_eq!((half.b.dims(), half.scale), (b[at].dims(), 0.5));
+            assert_eq!(half.b.dims(), b[at].dims());
             loss = loss + half.low.powi_scalar(2).sum();
             want = want + own.powi_scalar(2).sum();
         }
         let (got, want) = (loss.backward(), want.backward());
         let apart = |got: Tensor<2>, want: Tensor<2>| (got - want).abs().max().into_scalar::<f32>();
-        for factor in &a {
+        for factor in a {
             assert!(apart(factor.grad(&got).unwrap(), factor.grad(&want).unwrap()) < 1e-3);
         }
         let flat = |gradients| x.grad(gradients).unwrap().reshape([80, 12]);

@@ -4,6 +4,7 @@
 use burn::tensor::Tensor;
 
 use super::cpu::{self, WeightLayout};
+use super::formula;
 
 /// Stops a product of two element types, which CUDA would calculate from misread bytes.
 pub(super) fn assert_same_dtype<const D: usize, const E: usize>(
@@ -39,13 +40,10 @@ pub fn linear(x: Tensor<3>, weight: Tensor<2>) -> Tensor<3> {
     let [b, t, i] = x.dims();
     let [o, width] = weight.dims();
     assert!(i == width, "linear: input {:?} and weight [{o}, {width}]", x.dims());
-    if cpu::fits(&x) && cpu::fits(&weight) {
+    if cpu::fits_linear(&x) && cpu::fits_linear(&weight) {
         return cpu::linear(x, weight, WeightLayout::OutIn);
     }
-    if cpu::fits_halves(&x) && cpu::fits_halves(&weight) {
-        return cpu::linear_halves(x, weight, WeightLayout::OutIn);
-    }
-    matmul2(x.reshape([b * t, i]), weight.transpose()).reshape([b, t, o])
+    formula::linear(x.reshape([b * t, i]), weight, false).reshape([b, t, o])
 }
 
 /// `x · weight` for a weight stored input first (GPT-2's `Conv1D`, adapter factors):
@@ -58,13 +56,10 @@ pub fn linear_in_out(x: Tensor<3>, weight: Tensor<2>) -> Tensor<3> {
     let [b, t, i] = x.dims();
     let [width, o] = weight.dims();
     assert!(i == width, "linear_in_out: input {:?} and weight [{width}, {o}]", x.dims());
-    if cpu::fits(&x) && cpu::fits(&weight) {
+    if cpu::fits_linear(&x) && cpu::fits_linear(&weight) {
         return cpu::linear(x, weight, WeightLayout::InOut);
     }
-    if cpu::fits_halves(&x) && cpu::fits_halves(&weight) {
-        return cpu::linear_halves(x, weight, WeightLayout::InOut);
-    }
-    matmul2(x.reshape([b * t, i]), weight).reshape([b, t, o])
+    formula::linear(x.reshape([b * t, i]), weight, true).reshape([b, t, o])
 }
 
 /// The low-rank map beside a linear one.

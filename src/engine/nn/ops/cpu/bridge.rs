@@ -73,9 +73,9 @@ pub fn fits<const D: usize>(tensor: &Tensor<D>) -> bool {
     serves(&tensor.device(), tensor.dtype())
 }
 
-/// Whether [`linear_halves`](super::linear_halves) can take this tensor.
-pub fn fits_halves<const D: usize>(tensor: &Tensor<D>) -> bool {
-    matches!(tensor.dtype(), DType::BF16 | DType::F16) && plain(&tensor.device())
+/// Whether [`linear`](super::linear) can take this tensor: in 16 bits, too.
+pub fn fits_linear<const D: usize>(tensor: &Tensor<D>) -> bool {
+    matches!(tensor.dtype(), DType::F32 | DType::BF16 | DType::F16) && plain(&tensor.device())
 }
 
 /// Whether the kernels here serve tensors of this kind: `f32`, on the CPU backend.

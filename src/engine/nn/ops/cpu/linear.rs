@@ -1,13 +1,14 @@
 //! Linear maps: one product forward, two backward, each written where it is needed without a
 //! transposed copy.
 
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 use burn_flex::FlexTensor;
 
 use super::bridge::{Fused, Operand, run};
 use super::buffer::{elements, ordered, tensor};
 use super::few::{FEW, few_rows};
 use super::gemm::{Matrix, large_product};
+use super::halves::{few_rows_of, narrow, wide};
 
 /// How a weight lies in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +44,7 @@ impl Linear {
     }
 }
 
-/// What the gradients need: the input if the weight learns, the weight if the input does.
+/// What the gradients need: the input if the weight learns, the weight if the input does; in 16 bits where they came so.
 #[derive(Clone, Debug)]
 pub(super) struct Saved {
     pub x: Option<FlexTensor>,
@@ -51,18 +52,27 @@ pub(super) struct Saved {
 }
 
 impl Linear {
+    /// In the element type of `x`, which is the weight's.
     pub fn multiply(&self, x: &FlexTensor, weight: &FlexTensor) -> FlexTensor {
+        let [batch, time, _] = x.layout().shape().dims();
+        let few = self.layout == WeightLayout::OutIn && time == 1 && batch <= FEW;
+        let y = match x.dtype() {
+            // A single row has a product of its own in `f32`.
+            DType::F32 if few && batch > 1 => {
+                let (w, [i, o]) = self.weight(weight);
+                tensor(few_rows(elements(x), w.elements, [batch, i, o]), [batch, time, o])
+            }
+            DType::F32 => self.product(x, weight),
+            _ if few => few_rows_of(x, weight),
+            _ => self.product(&wide(x), &wide(weight)),
+        };
+        narrow(y, x.dtype())
+    }
+
+    fn product(&self, x: &FlexTensor, weight: &FlexTensor) -> FlexTensor {
         let (w, [i, o]) = self.weight(weight);
         let [batch, time, _] = x.layout().shape().dims();
-        let dims = [batch * time, i, o];
-        let y = match self.layout {
-            WeightLayout::OutIn if time == 1 && (2..=FEW).contains(&batch) => {
-                few_rows(elements(x), w.elements, dims)
-            }
-            WeightLayout::OutIn | WeightLayout::InOut => {
-                large_product(dims, Matrix::by_rows(elements(x), i), w)
-            }
-        };
+        let y = large_product([batch * time, i, o], Matrix::by_rows(elements(x), i), w);
         tensor(y, [batch, time, o])
     }
 }
@@ -82,23 +92,25 @@ impl Fused<2> for Linear {
     }
 
     fn backward(&self, saved: Saved, gradient: FlexTensor, _wanted: [bool; 2]) -> [Option<FlexTensor>; 2] {
-        let gradient = ordered(gradient);
+        let (dtype, gradient) = (gradient.dtype(), wide(&ordered(gradient)));
         let [batch, time, o] = gradient.layout().shape().dims();
         let n = batch * time;
         let g = Matrix::by_rows(elements(&gradient), o);
         let dx = saved.weight.map(|weight| {
+            let weight = wide(&weight);
             let (w, [i, _]) = self.weight(&weight);
             tensor(large_product([n, o, i], g, w.transposed()), [batch, time, i])
         });
         let dw = saved.x.map(|x| {
+            let x = wide(&x);
             let [_, _, i] = x.layout().shape().dims();
             self.weight_gradient(Matrix::by_rows(elements(&x), i), g, [n, i, o])
         });
-        [dx, dw]
+        [dx, dw].map(|gradient| gradient.map(|gradient| narrow(gradient, dtype)))
     }
 }
 
-/// `x · weightᵀ` or `x · weight`.
+/// `x · weightᵀ` or `x · weight` of two tensors that [`fit`](super::fits_linear), of one element type.
 pub fn linear(x: Tensor<3>, weight: Tensor<2>, layout: WeightLayout) -> Tensor<3> {
     run(Linear { layout }, [Operand::new(x), Operand::new(weight)])
 }

@@ -183,7 +183,7 @@ impl Attention {
         [p.cast(dtype), ds.cast(dtype)]
     }
 
-    /// The gradients of a turn, `f32` but that of its queries: q, k, v.
+    /// The gradients of a turn: q, k, v.
     fn turn_gradients(
         &self,
         turn: &Turn,
@@ -196,8 +196,8 @@ impl Attention {
         let scores = q.clone().matmul(k.clone().swap_dims(2, 3));
         let dp = g.clone().matmul(v.swap_dims(2, 3));
         let [p, ds] = self.score_gradients(turn, scores, dp, heads);
-        let dv = f32(p.swap_dims(2, 3).matmul(g));
-        let dk = f32(ds.clone().swap_dims(2, 3).matmul(q));
+        let dv = p.swap_dims(2, 3).matmul(g);
+        let dk = ds.clone().swap_dims(2, 3).matmul(q);
         let [batch, _, _, width] = k.dims();
         [ds.matmul(k).reshape([batch, heads, turn.count, width]), dk, dv]
     }
@@ -220,8 +220,9 @@ fn firsts(starts: &Starts, turn: &Turn) -> Arc<[u32]> {
     rows.flat_map(|row| row.iter().skip(turn.first).take(turn.count).copied()).collect()
 }
 
-/// `part` added to the keys `from..to` of `all`.
+/// `part` added to the keys `from..to` of `all`, which is `f32`.
 fn add_to(all: Tensor<4>, part: Tensor<4>, turn: &Turn) -> Tensor<4> {
+    let part = f32(part);
     let [batch, heads, keys, width] = all.dims();
     if turn.to - turn.from == keys {
         return all + part;
@@ -249,11 +250,17 @@ impl Formula<3, 4> for Attention {
         gradient: Tensor<4>,
         _wanted: [bool; 3],
     ) -> [Option<Tensor<4>>; 3] {
-        let dtype = q.dtype();
+        let (dtype, keys) = (q.dtype(), k.dims()[2]);
+        let turns: Vec<Turn> = self.turns(q.dims()[2], keys).collect();
+        if let [turn] = turns.as_slice()
+            && turn.to - turn.from == keys
+        {
+            return self.turn_gradients(turn, [&q, &k, &v], &gradient).map(Some);
+        }
         let zeros = |x: &Tensor<4>| Tensor::zeros(x.dims(), (&x.device(), burn::tensor::DType::F32));
         let (mut dk, mut dv) = (zeros(&k), zeros(&v));
         let mut dq = Vec::new();
-        for turn in self.turns(q.dims()[2], k.dims()[2]) {
+        for turn in turns {
             let [of_q, of_k, of_v] = self.turn_gradients(&turn, [&q, &k, &v], &gradient);
             dq.push(of_q);
             dk = add_to(dk, of_k, &turn);

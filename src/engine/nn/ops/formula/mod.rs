@@ -6,6 +6,7 @@
 
 mod activation;
 mod attention;
+mod linear;
 mod norm;
 mod rope;
 mod seed;
@@ -14,6 +15,7 @@ pub use activation::{composed_swiglu_gradients, gelu_erf, gelu_tanh, silu, silu_
 #[cfg(test)]
 pub use attention::attention_in_chunks;
 pub use attention::{READY_MASK, attention, chunk_queries, composed_gradients, composed_probabilities};
+pub use linear::linear;
 pub use norm::{Kind as NormKind, Norm, layer_norm, rms_norm, rms_norm_unit};
 pub use rope::rope;
 pub use seed::{backward_from, cross_entropy_backward};

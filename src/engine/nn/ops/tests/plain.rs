@@ -1,8 +1,8 @@
 use burn::tensor::{DType, Device, Int, Tensor};
 
 use super::super::{
-    AdamWArgs, LowRank, Moments, backward_from, compose, cpu, cross_entropy_backward, linear, linear_adapted,
-    linear_in_out, matmul2,
+    AdamWArgs, LowRank, Moments, backward_from, compose, cpu, cross_entropy_backward, formula, linear,
+    linear_adapted, linear_in_out, matmul2,
 };
 use super::{assert_close, backward, leaf, random, tokens, values};
 
@@ -157,6 +157,31 @@ fn cross_entropy_of_a_graph_gives_loss_and_gradients() {
     assert_close("loss", loss, want_loss, 1e-6);
     assert_close("dx", x.grad(&gradients).unwrap(), x.grad(&want).unwrap(), 1e-5);
     assert_close("dw", w.grad(&gradients).unwrap(), w.grad(&want).unwrap(), 1e-5);
+}
+
+/// What GPUs have, on the CPU.
+#[test]
+fn the_formula_of_a_linear_map_agrees_with_the_composition() {
+    let (x, w) = (random([37, 12], 1), random([20, 12], 2));
+    let (wx, ww) = (leaf(&x), leaf(&w));
+    let want = wx.clone().matmul(ww.clone().transpose());
+    let want_gradients = backward(want.clone());
+    for input_first in [false, true] {
+        let (lx, lw) = (leaf(&x), leaf(&if input_first { w.clone().transpose() } else { w.clone() }));
+        let got = formula::linear(lx.clone(), lw.clone(), input_first);
+        assert_close("output", got.clone().inner(), want.clone().inner(), 1e-5);
+        let gradients = backward(got);
+        assert_close("dx", lx.grad(&gradients).unwrap(), wx.grad(&want_gradients).unwrap(), 1e-5);
+        let dw = lw.grad(&gradients).unwrap();
+        let dw = if input_first { dw.transpose() } else { dw };
+        assert_close("dw", dw, ww.grad(&want_gradients).unwrap(), 1e-5);
+
+        let gradients = backward(formula::linear(leaf(&x), lw.clone(), input_first));
+        assert!(lw.grad(&gradients).is_some() && lx.grad(&gradients).is_none());
+        let frozen = lw.clone().inner();
+        let gradients = backward(formula::linear(lx.clone(), frozen, input_first));
+        assert_close("dx", lx.grad(&gradients).unwrap(), wx.grad(&want_gradients).unwrap(), 1e-5);
+    }
 }
 
 #[test]
