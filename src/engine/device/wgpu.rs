@@ -1,5 +1,5 @@
 //! Any GPU, through wgpu: f32 alone. Mesa's lavapipe has the CPU play one, so that the code for GPUs is tested where there is
-//! none (see ARCHITECTURE.md, "Kernels").
+//! none (ARCHITECTURE.md, "Kernels of our own on GPUs").
 
 use burn::tensor::{Device, DeviceType};
 use protocol::{DeviceKind, DeviceReport, Text, text};
