@@ -3,7 +3,7 @@
     python tests/bench/cpu_vs_pytorch.py --emberwright target/release/emberwright
 
 makes a Llama of 60 M parameters with random weights, a LoRA (r = 8 on all linear layers; `--method full` trains all
-weights instead) and rows of tokens; trains each side on the same files (f32, batch 4 × 256, AdamW, the same order) in a process of its own, in turn (A B C A B
+weights instead) and rows of tokens; trains each side on the same files (f32 unless `--dtype` says bf16, batch 4 × 256, AdamW, the same order) in a process of its own, in turn (A B C A B
 C); and prints tokens/s, peak memory, time to the first step and the difference of the losses step by step. All times are
 taken from outside, by the arrival of each side's step lines. `--steps 6` is enough for a look: three warm up, three count.
 Needs torch, transformers and peft (`--python`).
@@ -32,6 +32,7 @@ def parse():
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--length", type=int, default=256)
     parser.add_argument("--lr", type=float, default=1e-4)
+    parser.add_argument("--dtype", choices=["f32", "bf16"], default="f32")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--arms", default="emberwright,torch eager,torch sdpa",
                         help=f"of: emberwright, {', '.join(arms.TORCH_ARMS)}")
@@ -42,7 +43,7 @@ def parse():
 def work_of(given):
     return arms.Work(inputs=os.path.join(given.scratch, "inputs"), scratch=given.scratch, batch=given.batch,
                      length=given.length, steps=given.steps, method=given.method, rank=RANK, alpha=2 * RANK,
-                     lr=given.lr, dtype="f32", device="cpu", threads=given.threads,
+                     lr=given.lr, dtype=given.dtype, device="cpu", threads=given.threads,
                      python=given.python, emberwright=given.emberwright)
 
 

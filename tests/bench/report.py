@@ -85,7 +85,7 @@ def trained_difference(ours, theirs):
 
 
 def read_trained(folder):
-    """Name → numbers (flat, f64) of the f32 safetensors file in a folder."""
+    """Name → numbers (flat, f64) of the safetensors file in a folder, f32 or bf16."""
     import numpy  # here, because the process that starts and weighs the others should be small until they have ended
 
     names = [name for name in ("adapter_model.safetensors", "model.safetensors")
@@ -99,10 +99,14 @@ def read_trained(folder):
     header.pop("__metadata__", None)
     found = {}
     for name, entry in header.items():
-        if entry["dtype"] != "F32":
-            raise SystemExit(f"{path}: {name} is {entry['dtype']}, expected F32")
         first, last = entry["data_offsets"]
-        found[name] = numpy.frombuffer(body[first:last], dtype="<f4").astype("f8")
+        if entry["dtype"] == "BF16":
+            wide = numpy.frombuffer(body[first:last], dtype="<u2").astype("<u4") << 16
+            found[name] = wide.view("<f4").astype("f8")
+        elif entry["dtype"] == "F32":
+            found[name] = numpy.frombuffer(body[first:last], dtype="<f4").astype("f8")
+        else:
+            raise SystemExit(f"{path}: {name} is {entry['dtype']}, expected F32 or BF16")
     return found
 
 

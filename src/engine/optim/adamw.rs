@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use protocol::config::TrainConfig;
 use protocol::{Result, Text};
 
-use super::{OptimizerEntry, Rule, Settings, Slots, Subject, Trained, Update};
+use super::{OptimizerEntry, Rule, Settings, Slots, Subject, Trained, Update, one_by_one};
 use crate::nn::ops::{self, AdamWArgs, Moments};
 
 pub const OPTIMIZER: OptimizerEntry = OptimizerEntry {
@@ -82,9 +82,7 @@ impl Rule for AdamW {
     ) -> Result<Vec<Tensor<1>>> {
         // States come from the host for one parameter at a time.
         if slots.on_host() {
-            let one =
-                |Trained { subject, value, gradient }| self.update(slots, &subject, value, gradient, update);
-            return params.into_iter().map(one).collect();
+            return one_by_one(self, slots, params, update);
         }
         let (subjects, moments): (Vec<_>, Vec<_>) = params
             .into_iter()

@@ -85,10 +85,22 @@ pub trait Rule: Send {
         params: Vec<Trained<'_>>,
         update: &Update,
     ) -> Result<Vec<Tensor<1>>> {
-        let one =
-            |Trained { subject, value, gradient }| self.update(slots, &subject, value, gradient, update);
-        params.into_iter().map(one).collect()
+        one_by_one(self, slots, params, update)
     }
+}
+
+/// [`Rule::update`] of each.
+///
+/// # Errors
+/// As it.
+fn one_by_one<R: Rule + ?Sized>(
+    rule: &R,
+    slots: &mut Slots,
+    params: Vec<Trained<'_>>,
+    update: &Update,
+) -> Result<Vec<Tensor<1>>> {
+    let one = |Trained { subject, value, gradient }| rule.update(slots, &subject, value, gradient, update);
+    params.into_iter().map(one).collect()
 }
 
 /// A rule with what it remembers.

@@ -296,6 +296,8 @@ impl Share<'_> {
     /// When an id or position lies outside the model, or the device fails.
     pub fn compute<'b>(&self, pieces: impl IntoIterator<Item = (u64, &'b Batch)>) -> Result<Option<Found>> {
         let Self { model, settings, .. } = *self;
+        // In 16 bits products take so little that waking the threads for each would be felt.
+        let _awake = (model.dtype != DType::F32).then(|| ops::awake(&model.device));
         let mut gradients = Gradients::new();
         let mut loss = Tensor::<1>::zeros([1], (&model.device, DType::F32));
         for (micro, batch) in pieces {

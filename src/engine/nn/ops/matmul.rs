@@ -40,7 +40,7 @@ pub fn linear(x: Tensor<3>, weight: Tensor<2>) -> Tensor<3> {
     let [b, t, i] = x.dims();
     let [o, width] = weight.dims();
     assert!(i == width, "linear: input {:?} and weight [{o}, {width}]", x.dims());
-    if cpu::fits_linear(&x) && cpu::fits_linear(&weight) {
+    if cpu::fits_rounded(&x) && cpu::fits_rounded(&weight) {
         return cpu::linear(x, weight, WeightLayout::OutIn);
     }
     formula::linear(x.reshape([b * t, i]), weight, false).reshape([b, t, o])
@@ -56,7 +56,7 @@ pub fn linear_in_out(x: Tensor<3>, weight: Tensor<2>) -> Tensor<3> {
     let [b, t, i] = x.dims();
     let [width, o] = weight.dims();
     assert!(i == width, "linear_in_out: input {:?} and weight [{width}, {o}]", x.dims());
-    if cpu::fits_linear(&x) && cpu::fits_linear(&weight) {
+    if cpu::fits_rounded(&x) && cpu::fits_rounded(&weight) {
         return cpu::linear(x, weight, WeightLayout::InOut);
     }
     formula::linear(x.reshape([b * t, i]), weight, true).reshape([b, t, o])
@@ -73,7 +73,7 @@ pub struct LowRank {
 
 /// Whether [`linear_adapted`] is a single kernel for such an input.
 pub fn adapts_at_once(x: &Tensor<3>) -> bool {
-    cpu::fits(x)
+    cpu::adapts(x)
 }
 
 /// [`linear`], or [`linear_in_out`] where the weight is stored input first, plus `scale · (x · aᵀ) · bᵀ`.
@@ -83,7 +83,9 @@ pub fn adapts_at_once(x: &Tensor<3>) -> bool {
 pub fn linear_adapted(x: Tensor<3>, weight: Tensor<2>, input_first: bool, low: LowRank) -> Tensor<3> {
     let LowRank { a, b, scale } = low;
     let layout = if input_first { WeightLayout::InOut } else { WeightLayout::OutIn };
-    if cpu::fits(&x) && [&weight, &a, &b].iter().all(|matrix| cpu::fits(*matrix)) {
+    let one_type =
+        [&weight, &a, &b].iter().all(|matrix| matrix.dtype() == x.dtype() && cpu::fits_rounded(*matrix));
+    if cpu::adapts(&x) && one_type {
         assert_adapted(&x, &weight, input_first, [&a, &b]);
         return cpu::linear_adapted(x, weight, layout, [a, b], scale);
     }

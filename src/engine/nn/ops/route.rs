@@ -8,7 +8,7 @@ use super::{AdamWArgs, Awake, Causal, Code, Mask, Moments, Scores, compose, cpu,
 
 /// See [`compose::rms_norm`].
 pub fn rms_norm(x: Tensor<3>, weight: Tensor<1>, eps: f64) -> Tensor<3> {
-    if cpu::fits(&x) && cpu::fits(&weight) {
+    if cpu::fits_rounded(&x) && cpu::fits_rounded(&weight) {
         return cpu::rms_norm(x, weight, eps);
     }
     formula::rms_norm(x, weight, eps)
@@ -16,15 +16,15 @@ pub fn rms_norm(x: Tensor<3>, weight: Tensor<1>, eps: f64) -> Tensor<3> {
 
 /// See [`compose::rms_norm_unit`].
 pub fn rms_norm_unit(x: Tensor<3>, weight: Tensor<1>, eps: f64) -> Tensor<3> {
-    if cpu::fits(&x) && cpu::fits(&weight) {
-        return cpu::rms_norm(x, weight.add_scalar(1.0), eps);
+    if cpu::fits_rounded(&x) && cpu::fits_rounded(&weight) {
+        return cpu::rms_norm(x, weight.cast(DType::F32).add_scalar(1.0), eps);
     }
     formula::rms_norm_unit(x, weight, eps)
 }
 
 /// See [`compose::layer_norm`].
 pub fn layer_norm(x: Tensor<3>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) -> Tensor<3> {
-    if cpu::fits(&x) && cpu::fits(&weight) && cpu::fits(&bias) {
+    if cpu::fits_rounded(&x) && cpu::fits_rounded(&weight) && cpu::fits_rounded(&bias) {
         return cpu::layer_norm(x, weight, bias, eps);
     }
     formula::layer_norm(x, weight, bias, eps)
@@ -32,7 +32,7 @@ pub fn layer_norm(x: Tensor<3>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) ->
 
 /// See [`compose::silu`].
 pub fn silu(x: Tensor<3>) -> Tensor<3> {
-    if cpu::fits(&x) { cpu::silu(x) } else { formula::silu(x) }
+    if cpu::fits_rounded(&x) { cpu::silu(x) } else { formula::silu(x) }
 }
 
 /// See [`compose::silu_mul`].
@@ -40,7 +40,7 @@ pub fn silu_mul(gate: Tensor<3>, up: Tensor<3>) -> Tensor<3> {
     if gate.dims() != up.dims() {
         return compose::silu_mul(gate, up);
     }
-    if cpu::fits(&gate) && cpu::fits(&up) {
+    if cpu::fits_rounded(&gate) && up.dtype() == gate.dtype() && cpu::fits_rounded(&up) {
         return cpu::silu_mul(gate, up);
     }
     formula::silu_mul(gate, up)
@@ -48,17 +48,17 @@ pub fn silu_mul(gate: Tensor<3>, up: Tensor<3>) -> Tensor<3> {
 
 /// See [`compose::gelu_tanh`].
 pub fn gelu_tanh(x: Tensor<3>) -> Tensor<3> {
-    if cpu::fits(&x) { cpu::gelu_tanh(x) } else { formula::gelu_tanh(x) }
+    if cpu::fits_rounded(&x) { cpu::gelu_tanh(x) } else { formula::gelu_tanh(x) }
 }
 
 /// See [`compose::gelu_erf`].
 pub fn gelu_erf(x: Tensor<3>) -> Tensor<3> {
-    if cpu::fits(&x) { cpu::gelu_erf(x) } else { formula::gelu_erf(x) }
+    if cpu::fits_rounded(&x) { cpu::gelu_erf(x) } else { formula::gelu_erf(x) }
 }
 
 /// See [`compose::rope`].
 pub fn rope(x: Tensor<4>, cos: Tensor<3>, sin: Tensor<3>, interleaved: bool) -> Tensor<4> {
-    if cpu::fits(&x) && cpu::fits(&cos) && cpu::fits(&sin) {
+    if cpu::fits_rounded(&x) && cpu::fits(&cos) && cpu::fits(&sin) {
         return cpu::rope(x, cos, sin, interleaved);
     }
     formula::rope(x, cos, sin, interleaved)
@@ -72,7 +72,7 @@ pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, rule: Scores, mask: &
         Mask::Bias(bias) if !cpu::fits(bias) => return formula::attention(q, k, v, rule, mask),
         Mask::Bias(_) | Mask::Causal(_) => {}
     }
-    if cpu::fits(&q) && cpu::fits(&k) && cpu::fits(&v) {
+    if cpu::fits_rounded(&q) && cpu::fits_rounded(&k) && cpu::fits_rounded(&v) {
         return cpu::attention(q, k, v, rule, mask);
     }
     formula::attention(q, k, v, rule, mask)
@@ -83,7 +83,7 @@ pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, rule: Scores, mask: &
 pub fn ready_mask(mask: Mask, queries: usize, device: &Device, dtype: DType) -> Mask {
     match mask {
         Mask::Causal(causal)
-            if !cpu::serves(device, dtype)
+            if !cpu::serves_rounded(device, dtype)
                 && !own::softmax_serves(device, dtype)
                 && bias_bytes(&causal, queries) <= READY_MASK =>
         {
@@ -102,7 +102,7 @@ fn bias_bytes(causal: &Causal, queries: usize) -> usize {
 
 /// See [`compose::cross_entropy`].
 pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>, weight: f32) -> (Tensor<1>, Tensor<2>) {
-    if cpu::fits(&logits) {
+    if cpu::fits_rounded(&logits) {
         return cpu::cross_entropy(logits, targets, weight);
     }
     own::cross_entropy(logits, targets, weight)
@@ -133,7 +133,7 @@ pub fn backward_from<const D: usize>(output: Tensor<D>, gradient: Tensor<D>) -> 
 
 /// See [`compose::logprobs`].
 pub fn logprobs(logits: Tensor<2>, targets: Tensor<1, Int>) -> (Tensor<1>, Tensor<1, Int>) {
-    if cpu::fits(&logits) {
+    if cpu::fits_rounded(&logits) {
         return cpu::logprobs(logits, targets);
     }
     compose::logprobs(logits, targets)

@@ -1,11 +1,12 @@
 //! Element-wise activations.
 
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use super::bridge::{Fused, Operand, run};
 use super::buffer::{GRAIN, all_mut, elements, elements_mut, for_rows, ordered, tensor, writable};
+use super::rows::map_halves;
 use super::simd::{erf, exp, sigmoid, vectorised};
 
 const SQRT_2_OVER_PI: f32 = 0.797_884_6;
@@ -79,19 +80,36 @@ impl Curve for GeluErf {
 
 /// `y = f(x)` into new memory.
 fn curve<C: Curve>(x: &FlexTensor) -> FlexTensor {
-    let input = elements(x);
-    let mut out = vec![0.0; input.len()];
-    for_rows(&mut out, 1, |first, out| {
+    let values = |x: &[f32], out: &mut [f32]| {
         vectorised(
             #[inline(always)]
             || {
-                for (y, x) in out.iter_mut().zip(&input[first..]) {
+                for (y, x) in out.iter_mut().zip(x) {
                     *y = C::value(*x);
                 }
             },
         );
-    });
+    };
+    if x.dtype() != DType::F32 {
+        let [y] = map_halves([x], |[x], [y]| values(x, y));
+        return y;
+    }
+    let input = elements(x);
+    let mut out = vec![0.0; input.len()];
+    for_rows(&mut out, 1, |first, out| values(&input[first..], out));
     tensor(out, x.layout().shape().clone())
+}
+
+/// Times the slopes at `x`.
+fn slopes<C: Curve>(d: &mut [f32], x: &[f32]) {
+    vectorised(
+        #[inline(always)]
+        || {
+            for (d, x) in d.iter_mut().zip(x) {
+                *d *= C::slope(*x);
+            }
+        },
+    );
 }
 
 impl<C: Curve> Fused<1> for C {
@@ -100,7 +118,7 @@ impl<C: Curve> Fused<1> for C {
 
     fn forward(&self, [x]: [FlexTensor; 1]) -> FlexTensor {
         let mut x = ordered(x);
-        let Some(values) = elements_mut(&mut x) else {
+        let Some(values) = elements_of_f32(&mut x) else {
             return curve::<C>(&x);
         };
         for_rows(values, 1, |_, values| {
@@ -122,18 +140,16 @@ impl<C: Curve> Fused<1> for C {
     }
 
     fn backward(&self, x: FlexTensor, gradient: FlexTensor, _wanted: [bool; 1]) -> [Option<FlexTensor>; 1] {
+        if x.dtype() != DType::F32 {
+            let gradients = map_halves([&x, &ordered(gradient)], |[x, gradient], [d]| {
+                d.copy_from_slice(gradient);
+                slopes::<C>(d, x);
+            });
+            return gradients.map(Some);
+        }
         let mut gradient = writable(gradient);
         let input = elements(&x);
-        for_rows(all_mut(&mut gradient), 1, |first, out| {
-            vectorised(
-                #[inline(always)]
-                || {
-                    for (d, x) in out.iter_mut().zip(&input[first..]) {
-                        *d *= C::slope(*x);
-                    }
-                },
-            );
-        });
+        for_rows(all_mut(&mut gradient), 1, |first, out| slopes::<C>(out, &input[first..]));
         [Some(gradient)]
     }
 }
@@ -148,7 +164,7 @@ impl Fused<2> for SiluMul {
 
     fn forward(&self, [gate, up]: [FlexTensor; 2]) -> FlexTensor {
         let (mut gate, up) = (ordered(gate), ordered(up));
-        let Some(values) = elements_mut(&mut gate) else {
+        let Some(values) = elements_of_f32(&mut gate) else {
             return silu_times(&gate, &up);
         };
         let up = elements(&up);
@@ -176,6 +192,17 @@ impl Fused<2> for SiluMul {
         gradient: FlexTensor,
         _wanted: [bool; 2],
     ) -> [Option<FlexTensor>; 2] {
+        if gate.dtype() != DType::F32 {
+            let gradients =
+                map_halves([&gate, &up, &ordered(gradient)], |[gate, up, gradient], [d_gate, d_up]| {
+                    d_gate.copy_from_slice(gradient);
+                    vectorised(
+                        #[inline(always)]
+                        || silu_mul_gradient(d_gate, d_up, gate, up),
+                    );
+                });
+            return gradients.map(Some);
+        }
         // The gradient's memory becomes that of the gate.
         let mut d_gate = writable(gradient);
         let (gates, ups) = (elements(&gate), elements(&up));
@@ -195,20 +222,29 @@ impl Fused<2> for SiluMul {
 
 /// `silu(gate) · up` into new memory.
 fn silu_times(gate: &FlexTensor, up: &FlexTensor) -> FlexTensor {
-    let (gates, ups) = (elements(gate), elements(up));
-    let mut out = vec![0.0; gates.len()];
-    for_rows(&mut out, 1, |first, out| {
+    let products = |gates: &[f32], ups: &[f32], out: &mut [f32]| {
         vectorised(
             #[inline(always)]
             || {
-                let inputs = gates[first..].iter().zip(&ups[first..]);
-                for (y, (gate, up)) in out.iter_mut().zip(inputs) {
+                for (y, (gate, up)) in out.iter_mut().zip(gates.iter().zip(ups)) {
                     *y = Silu::value(*gate) * up;
                 }
             },
         );
-    });
+    };
+    if gate.dtype() != DType::F32 {
+        let [y] = map_halves([gate, up], |[gate, up], [y]| products(gate, up, y));
+        return y;
+    }
+    let (gates, ups) = (elements(gate), elements(up));
+    let mut out = vec![0.0; gates.len()];
+    for_rows(&mut out, 1, |first, out| products(&gates[first..], &ups[first..], out));
     tensor(out, gate.layout().shape().clone())
+}
+
+/// The elements for overwriting, if they are `f32` and nobody else holds them.
+fn elements_of_f32(tensor: &mut FlexTensor) -> Option<&mut [f32]> {
+    (tensor.dtype() == DType::F32).then(|| elements_mut(tensor)).flatten()
 }
 
 /// `d_gate` comes as the gradient of the product.

@@ -3,14 +3,16 @@
 //!
 //! What is as narrow as the rank is calculated transposed, with the long side along the vectors of the products.
 
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 use burn_flex::FlexTensor;
 
-use super::bridge::{Fused, Operand, run};
+use super::adapted_halves::AdaptedHalves;
+use super::bridge::{Fused, Operand, fits, fits_rounded, run};
 use super::buffer::{all_mut, elements, ordered, tensor};
 use super::few::{FEW, few_rows};
 use super::gemm::{Matrix, add_large_product, large_product};
 use super::linear::{Linear, WeightLayout};
+use super::tiles;
 
 #[derive(Clone, Copy, Debug)]
 struct Adapted {
@@ -117,7 +119,13 @@ impl Fused<4> for Adapted {
     }
 }
 
-/// `x · weightᵀ + scale · (x · aᵀ) · bᵀ` for `a` `[rank, I]` and `b` `[O, rank]`.
+/// Whether [`linear_adapted`] takes such an input: in `f32`, and in bf16 where the machine multiplies that.
+pub fn adapts(x: &Tensor<3>) -> bool {
+    fits(x) || x.dtype() == DType::BF16 && fits_rounded(x) && tiles::here()
+}
+
+/// `x · weightᵀ + scale · (x · aᵀ) · bᵀ` for `a` `[rank, I]` and `b` `[O, rank]`; all of one element type that
+/// [`adapts`] accepts.
 pub fn linear_adapted(
     x: Tensor<3>,
     weight: Tensor<2>,
@@ -125,6 +133,11 @@ pub fn linear_adapted(
     [a, b]: [Tensor<2>; 2],
     scale: f64,
 ) -> Tensor<3> {
-    let operation = Adapted { linear: Linear { layout }, scale: scale as f32 };
-    run(operation, [Operand::new(x), Operand::new(weight), Operand::new(a), Operand::new(b)])
+    let (linear, scale) = (Linear { layout }, scale as f32);
+    let halves = x.dtype() == DType::BF16;
+    let operands = [Operand::new(x), Operand::new(weight), Operand::new(a), Operand::new(b)];
+    match halves {
+        true => run(AdaptedHalves { linear, scale }, operands),
+        false => run(Adapted { linear, scale }, operands),
+    }
 }

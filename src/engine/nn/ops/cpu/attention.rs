@@ -1,17 +1,19 @@
-//! Softmax attention tile by tile: no matrix of scores, no repeated keys, fully hidden tiles are
+//! Softmax attention tile by tile (of queries and keys): no matrix of scores, no repeated keys, fully hidden tiles are
 //! skipped (FlashAttention-2, Dao 2023, arXiv:2307.08691).
 
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use super::super::{Mask, Scores};
 use super::attention_backward::gradients;
-use super::bridge::{Fused, Operand, run};
+use super::bridge::{Fused, Operand};
 use super::gemm::{Into, Matrix, product};
 use super::heads::{Heads, Joined, copy_rows, viewable};
+use super::rounded::{Rounds, run_rounded};
 use super::scoring::{Hidden, Scoring, Tile};
 use super::simd::{exp, exp_sum, max, vectorised};
+use super::tiles;
 
 /// Queries and keys of a tile. Measured at widths of 64: smaller tiles repack the keys too often,
 /// larger ones calculate more hidden scores.
@@ -124,7 +126,7 @@ impl Attention {
             running.weigh(tile.keys, width_v);
             let weights = Matrix::by_rows(&running.scores, tile.keys);
             let dims = [tile.queries, tile.keys, width_v];
-            product(dims, 1.0, weights, values, &mut running.output, Into::Add);
+            (self.scoring.product)(dims, 1.0, weights, values, &mut running.output, Into::Add);
         }
         let log_sums = running.finish(width_v);
         (running.output, log_sums)
@@ -159,6 +161,12 @@ impl Fused<3> for Attention {
     }
 }
 
+impl Rounds<3> for Attention {
+    fn kept(saved: &mut Saved) -> Vec<&mut FlexTensor> {
+        saved.inputs.iter_mut().chain([&mut saved.output]).collect()
+    }
+}
+
 /// See [`super::super::compose::attention`].
 ///
 /// # Panics
@@ -178,6 +186,10 @@ pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, rule: Scores, mask: &
         "attention: {heads} query heads cannot share {kv_heads} key heads",
     );
     let hidden = Hidden::new(mask, [batch, heads, queries, keys]);
-    let scoring = Scoring { scale: rule.scale as f32, softcap: rule.softcap.map(|cap| cap as f32), hidden };
-    run(Attention { scoring }, [Operand::new(q), Operand::new(k), Operand::new(v)])
+    // Of a single query the products cost what it costs to read the keys.
+    let rounds = q.dtype() == DType::BF16 && queries > 1 && tiles::here();
+    let product = if rounds { tiles::rounded_product } else { product };
+    let softcap = rule.softcap.map(|cap| cap as f32);
+    let scoring = Scoring { scale: rule.scale as f32, softcap, hidden, product };
+    run_rounded(Attention { scoring }, [Operand::new(q), Operand::new(k), Operand::new(v)])
 }

@@ -4,7 +4,7 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use super::attention::{Attention, KEYS, QUERIES, Saved};
-use super::gemm::{Into, Matrix, product};
+use super::gemm::{Into, Matrix};
 use super::heads::{Heads, Joined, copy_rows};
 use super::scoring::{Scoring, Tile};
 use super::simd::{dot, exp, vectorised};
@@ -78,9 +78,9 @@ impl Pass<'_> {
                 let g = self.gradient.rows(batch, head, query);
                 let (dq, dk) = (&mut dq[query * width..], &mut dk[key * width..]);
                 let dv = &mut dv[key * width_v..];
-                product([columns, rows, width_v], 1.0, weights.transposed(), g, dv, Into::Add);
-                product([rows, columns, width], 1.0, d_scores, k, dq, Into::Add);
-                product([columns, rows, width], 1.0, d_scores.transposed(), q, dk, Into::Add);
+                (self.scoring.product)([columns, rows, width_v], 1.0, weights.transposed(), g, dv, Into::Add);
+                (self.scoring.product)([rows, columns, width], 1.0, d_scores, k, dq, Into::Add);
+                (self.scoring.product)([columns, rows, width], 1.0, d_scores.transposed(), q, dk, Into::Add);
             }
         }
         [dq, dk, dv]
@@ -108,7 +108,7 @@ impl Pass<'_> {
         let g = self.gradient.rows(batch, head, tile.query);
         let v = self.v.rows(batch, kv, tile.key).transposed();
         let dims = [tile.queries, self.v.dims[3], tile.keys];
-        product(dims, 1.0, g, v, d_scores, Into::Replace);
+        (self.scoring.product)(dims, 1.0, g, v, d_scores, Into::Replace);
         let uncapped = self.scoring.uncap(tile, weights, d_scores, delta);
         self.scoring.mask(tile, weights);
         let scale = self.scoring.scale;

@@ -51,6 +51,13 @@ impl Operand {
         }
     }
 
+    pub fn dtype(&self) -> DType {
+        match self {
+            Self::Plain(tensor) => tensor.dtype(),
+            Self::Tracked(tensor) => tensor.clone().into_primitive().dtype(),
+        }
+    }
+
     /// The operand inside autodiff, as a constant if it was outside.
     pub fn lift(self) -> Node {
         match self {
@@ -73,14 +80,20 @@ pub fn fits<const D: usize>(tensor: &Tensor<D>) -> bool {
     serves(&tensor.device(), tensor.dtype())
 }
 
-/// Whether [`linear`](super::linear) can take this tensor: in 16 bits, too.
-pub fn fits_linear<const D: usize>(tensor: &Tensor<D>) -> bool {
-    matches!(tensor.dtype(), DType::F32 | DType::BF16 | DType::F16) && plain(&tensor.device())
+/// Whether those can that take 16 bits, too: linear maps, activations, losses, and what
+/// [`run_rounded`](super::rounded::run_rounded) runs.
+pub fn fits_rounded<const D: usize>(tensor: &Tensor<D>) -> bool {
+    serves_rounded(&tensor.device(), tensor.dtype())
 }
 
 /// Whether the kernels here serve tensors of this kind: `f32`, on the CPU backend.
 pub fn serves(device: &Device, dtype: DType) -> bool {
     dtype == DType::F32 && plain(device)
+}
+
+/// As [`fits_rounded`].
+pub fn serves_rounded(device: &Device, dtype: DType) -> bool {
+    matches!(dtype, DType::F32 | DType::BF16 | DType::F16) && plain(device)
 }
 
 /// Whether the device is the CPU, and autodiff calculates nothing a second time by itself.

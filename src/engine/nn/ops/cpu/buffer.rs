@@ -1,6 +1,6 @@
 //! Tensors of the CPU backend as slices of `f32`, and loops over them on all threads.
 
-use burn::tensor::{Bytes, DType, Shape};
+use burn::tensor::{Bytes, DType, Element, Shape};
 use burn_flex::{FlexTensor, Layout};
 use rayon::prelude::*;
 
@@ -21,9 +21,9 @@ pub fn elements(tensor: &FlexTensor) -> &[f32] {
 }
 
 /// The elements of an [`ordered`] tensor for overwriting, if nobody else holds the buffer.
-pub fn elements_mut(tensor: &mut FlexTensor) -> Option<&mut [f32]> {
+pub fn elements_mut<E: Element + bytemuck::Pod>(tensor: &mut FlexTensor) -> Option<&mut [E]> {
     let (start, end) = tensor.layout().contiguous_offsets()?;
-    tensor.try_storage_mut::<f32>().map(|all| &mut all[start..end])
+    tensor.try_storage_mut::<E>().map(|all| &mut all[start..end])
 }
 
 /// A tensor of these elements in order.

@@ -42,6 +42,9 @@ impl Rows for Plain<'_> {
 /// Numbers of 16 bits.
 pub trait Half: Copy + Sync {
     fn widen(from: &[Self], to: &mut [f32]);
+
+    /// To the nearest of these numbers, of two as near to the even one.
+    fn round(from: &[f32], to: &mut [Self]);
 }
 
 /// Rows of them, one after the other.

@@ -5,17 +5,17 @@ use rayon::prelude::*;
 
 /// A matrix in a slice: element `(i, j)` is at `i·rows + j·columns`.
 #[derive(Clone, Copy)]
-pub struct Matrix<'a> {
-    pub elements: &'a [f32],
+pub struct Matrix<'a, E = f32> {
+    pub elements: &'a [E],
     /// Distance of two rows.
     pub rows: usize,
     /// Distance of two columns.
     pub columns: usize,
 }
 
-impl<'a> Matrix<'a> {
+impl<'a, E> Matrix<'a, E> {
     /// Rows of neighbouring elements, `rows` apart.
-    pub fn by_rows(elements: &'a [f32], rows: usize) -> Self {
+    pub fn by_rows(elements: &'a [E], rows: usize) -> Self {
         Self { elements, rows, columns: 1 }
     }
 
@@ -24,18 +24,23 @@ impl<'a> Matrix<'a> {
         Self { rows: self.columns, columns: self.rows, ..self }
     }
 
-    /// Whether an `m × n` matrix of these distances lies within the slice.
-    fn holds(&self, m: usize, n: usize) -> bool {
-        m == 0 || n == 0 || (m - 1) * self.rows + (n - 1) * self.columns < self.elements.len()
+    /// # Panics
+    /// Unless an `m × n` matrix of these distances lies within the slice.
+    pub fn assert_holds(&self, operation: &str, [m, n]: [usize; 2]) {
+        let holds = m == 0 || n == 0 || (m - 1) * self.rows + (n - 1) * self.columns < self.elements.len();
+        assert!(holds, "{operation}: a slice is too short for [{m}, {n}]");
     }
 }
 
 /// Whether a product replaces the result or is added to it.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Into {
     Replace,
     Add,
 }
+
+/// A way to calculate [`product`].
+pub type Product = fn([usize; 3], f32, Matrix<'_>, Matrix<'_>, &mut [f32], Into);
 
 /// `out (+)= factor · a · b` for `a` `[m, k]`, `b` `[k, n]`, `out` `[m, n]` in rows of `n`, in the
 /// calling thread.
@@ -162,7 +167,8 @@ impl Target {
 unsafe impl Sync for Target {}
 
 fn assert_held([m, k, n]: [usize; 3], a: Matrix<'_>, b: Matrix<'_>) {
-    assert!(a.holds(m, k) && b.holds(k, n), "product of [{m}, {k}] and [{k}, {n}]: a slice is too short");
+    a.assert_holds("product", [m, k]);
+    b.assert_holds("product", [k, n]);
 }
 
 /// `out (+)= factor · a · b`. With [`Into::Replace`] the crate (0.19) writes every element and reads none.

@@ -1,6 +1,7 @@
-//! Numbers in 16 bits for linear maps: widened, multiplied and added as `f32`, and the result is rounded once.
+//! Numbers in 16 bits: widened, calculated with as `f32`, and the result is rounded once.
 //!
-//! Products of a few rows widen the matrix on the way; others cost so much more than the widening that they take a copy.
+//! Products of a few rows widen the matrix on the way; others, where the machine does not multiply bf16 itself
+//! ([`tiles`](super::tiles)), cost so much more than the widening that they take a copy.
 
 use burn::tensor::{Bytes, DType};
 use burn_flex::{FlexTensor, Layout};
@@ -8,7 +9,7 @@ use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 use rayon::prelude::*;
 
-use super::buffer::{GRAIN, elements, tensor};
+use super::buffer::{GRAIN, elements, ordered, tensor};
 use super::few::{Half, few_rows_of_halves};
 use super::simd::vectorised;
 
@@ -23,11 +24,31 @@ impl Half for bf16 {
             },
         );
     }
+
+    /// NaN stays NaN.
+    fn round(from: &[f32], to: &mut [Self]) {
+        const NAN: u32 = 0x7fc0;
+        vectorised(
+            #[inline(always)]
+            || {
+                for (to, from) in to.iter_mut().zip(from) {
+                    let bits = from.to_bits();
+                    let even = bits >> 16 & 1;
+                    let nearest = bits.wrapping_add(0x7fff + even) >> 16;
+                    *to = Self::from_bits(if from.is_nan() { NAN } else { nearest } as u16);
+                }
+            },
+        );
+    }
 }
 
 impl Half for f16 {
     fn widen(from: &[Self], to: &mut [f32]) {
         from.convert_to_f32_slice(to);
+    }
+
+    fn round(from: &[f32], to: &mut [Self]) {
+        to.convert_from_f32_slice(from);
     }
 }
 
@@ -35,7 +56,7 @@ impl Half for f16 {
 pub(super) fn few_rows_of(x: &FlexTensor, weight: &FlexTensor) -> FlexTensor {
     let ([batch, _, i], [o, _]): ([usize; 3], [usize; 2]) =
         (x.layout().shape().dims(), weight.layout().shape().dims());
-    let (x, dims) = (wide(x), [batch, i, o]);
+    let (x, dims) = (wide(x.clone()), [batch, i, o]);
     let y = match weight.dtype() {
         DType::F16 => few_rows_of_halves(elements(&x), halves::<f16>(weight), dims),
         _ => few_rows_of_halves(elements(&x), halves::<bf16>(weight), dims),
@@ -44,39 +65,71 @@ pub(super) fn few_rows_of(x: &FlexTensor, weight: &FlexTensor) -> FlexTensor {
 }
 
 /// The numbers of an ordered tensor.
-fn halves<E: burn::tensor::Element + bytemuck::Pod>(tensor: &FlexTensor) -> &[E] {
+pub(super) fn halves<E: burn::tensor::Element + bytemuck::Pod>(tensor: &FlexTensor) -> &[E] {
     tensor.as_slice().expect("a tensor in order, of this element type")
 }
 
-/// An ordered tensor in `f32`.
-pub(super) fn wide(from: &FlexTensor) -> FlexTensor {
+/// The tensor in `f32`. One whose tokens and heads are exchanged stays so.
+pub(super) fn wide(from: FlexTensor) -> FlexTensor {
     if from.dtype() == DType::F32 {
-        return from.clone();
+        return from;
     }
-    fn all<E: Half>(from: &[E]) -> Vec<f32> {
-        let mut to = vec![0.0; from.len()];
-        let pieces = to.par_chunks_mut(GRAIN).zip(from.par_chunks(GRAIN));
-        pieces.for_each(|(to, from)| E::widen(from, to));
-        to
-    }
-    let numbers = match from.dtype() {
-        DType::F16 => all(halves::<f16>(from)),
-        _ => all(halves::<bf16>(from)),
-    };
-    tensor(numbers, from.layout().shape().clone())
+    in_order(from, |from| {
+        let numbers = match from.dtype() {
+            DType::F16 => converted(halves(&from), f16::widen),
+            _ => converted(halves(&from), bf16::widen),
+        };
+        tensor(numbers, from.layout().shape().clone())
+    })
 }
 
-/// An ordered tensor of `f32`, rounded to the nearest number of 16 bits where those are wanted.
+/// The tensor, rounded to the nearest numbers of 16 bits where those are wanted. Its layout as by [`wide`].
 pub(super) fn narrow(from: FlexTensor, dtype: DType) -> FlexTensor {
     if dtype == DType::F32 {
         return from;
     }
-    fn all<E: Send>(from: &[f32], rounded: impl Fn(f32) -> E + Sync) -> Vec<E> {
-        from.par_iter().with_min_len(GRAIN).map(|number| rounded(*number)).collect()
+    in_order(from, |from| {
+        let bytes = match dtype {
+            DType::F16 => Bytes::from_elems(converted(elements(&from), f16::round)),
+            _ => Bytes::from_elems(converted(elements(&from), bf16::round)),
+        };
+        FlexTensor::new(bytes, Layout::contiguous(from.layout().shape().clone()), dtype)
+    })
+}
+
+/// New numbers from others, on all threads; block by block, since memory that is to be overwritten costs as much to clear
+/// as the conversion.
+fn converted<A: Sync, B: Copy + Default + Send>(
+    from: &[A],
+    convert: impl Fn(&[A], &mut [B]) + Sync,
+) -> Vec<B> {
+    const BLOCK: usize = 512;
+    let mut to = Vec::with_capacity(from.len());
+    let room = to.spare_capacity_mut().par_chunks_mut(GRAIN);
+    room.zip(from.par_chunks(GRAIN)).for_each(|(room, from)| {
+        let mut numbers = [B::default(); BLOCK];
+        for (room, from) in room.chunks_mut(BLOCK).zip(from.chunks(BLOCK)) {
+            let numbers = &mut numbers[..from.len()];
+            convert(from, numbers);
+            room[..from.len()].write_copy_of_slice(numbers);
+        }
+    });
+    #[expect(unsafe_code, reason = "memory that was written above")]
+    // SAFETY: there is room for as many as `from` has, and each block of `from` was written to its place.
+    unsafe {
+        to.set_len(from.len());
     }
-    let bytes = match dtype {
-        DType::F16 => Bytes::from_elems(all(elements(&from), f16::from_f32)),
-        _ => Bytes::from_elems(all(elements(&from), bf16::from_f32)),
-    };
-    FlexTensor::new(bytes, Layout::contiguous(from.layout().shape().clone()), dtype)
+    to
+}
+
+/// Calls `work` with the tensor in order. What [`super::heads::Joined`] and projections leave, `[B, H, T, D]` lying as
+/// `[B, T, H, D]`, is in order after exchanging two axes, which are exchanged again in the result.
+fn in_order(from: FlexTensor, work: impl FnOnce(FlexTensor) -> FlexTensor) -> FlexTensor {
+    if !from.is_contiguous() && from.layout().shape().num_dims() == 4 {
+        let exchanged = from.transpose(1, 2);
+        if exchanged.is_contiguous() {
+            return work(exchanged).transpose(1, 2);
+        }
+    }
+    work(ordered(from))
 }

@@ -1,14 +1,16 @@
 //! Linear maps: one product forward, two backward, each written where it is needed without a
 //! transposed copy.
 
-use burn::tensor::{DType, Tensor};
-use burn_flex::FlexTensor;
+use burn::tensor::{Bytes, DType, Tensor};
+use burn_flex::{FlexTensor, Layout};
+use half::bf16;
 
 use super::bridge::{Fused, Operand, run};
 use super::buffer::{elements, ordered, tensor};
 use super::few::{FEW, few_rows};
 use super::gemm::{Matrix, large_product};
-use super::halves::{few_rows_of, narrow, wide};
+use super::halves::{few_rows_of, halves, narrow, wide};
+use super::tiles::{self, Term};
 
 /// How a weight lies in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +29,17 @@ pub(super) struct Linear {
 impl Linear {
     /// The weight as `[I, O]`, with `I` and `O`.
     pub fn weight<'a>(&self, weight: &'a FlexTensor) -> (Matrix<'a>, [usize; 2]) {
+        self.oriented(weight, elements(weight))
+    }
+
+    /// The same of a weight in bf16.
+    pub fn weight_of_halves<'a>(&self, weight: &'a FlexTensor) -> (Matrix<'a, bf16>, [usize; 2]) {
+        self.oriented(weight, halves(weight))
+    }
+
+    fn oriented<'a, E>(&self, weight: &FlexTensor, elements: &'a [E]) -> (Matrix<'a, E>, [usize; 2]) {
         let [rows, columns] = weight.layout().shape().dims();
-        let matrix = Matrix::by_rows(elements(weight), columns);
+        let matrix = Matrix::by_rows(elements, columns);
         match self.layout {
             WeightLayout::OutIn => (matrix.transposed(), [columns, rows]),
             WeightLayout::InOut => (matrix, [rows, columns]),
@@ -64,9 +75,17 @@ impl Linear {
             }
             DType::F32 => self.product(x, weight),
             _ if few => few_rows_of(x, weight),
-            _ => self.product(&wide(x), &wide(weight)),
+            DType::BF16 if tiles::here() => return self.product_of_halves(x, weight),
+            _ => self.product(&wide(x.clone()), &wide(weight.clone())),
         };
         narrow(y, x.dtype())
+    }
+
+    fn product_of_halves(&self, x: &FlexTensor, weight: &FlexTensor) -> FlexTensor {
+        let (b, [i, o]) = self.weight_of_halves(weight);
+        let [batch, time, _] = x.layout().shape().dims();
+        let term = Term { k: i, a: Matrix::by_rows(halves(x), i), b };
+        sum_of_products([batch * time, o], &[term], [batch, time, o])
     }
 
     fn product(&self, x: &FlexTensor, weight: &FlexTensor) -> FlexTensor {
@@ -92,17 +111,21 @@ impl Fused<2> for Linear {
     }
 
     fn backward(&self, saved: Saved, gradient: FlexTensor, _wanted: [bool; 2]) -> [Option<FlexTensor>; 2] {
-        let (dtype, gradient) = (gradient.dtype(), wide(&ordered(gradient)));
+        let (dtype, gradient) = (gradient.dtype(), ordered(gradient));
+        if dtype == DType::BF16 && tiles::here() {
+            return self.gradients_of_halves(&saved, &gradient);
+        }
+        let gradient = wide(gradient);
         let [batch, time, o] = gradient.layout().shape().dims();
         let n = batch * time;
         let g = Matrix::by_rows(elements(&gradient), o);
         let dx = saved.weight.map(|weight| {
-            let weight = wide(&weight);
+            let weight = wide(weight);
             let (w, [i, _]) = self.weight(&weight);
             tensor(large_product([n, o, i], g, w.transposed()), [batch, time, i])
         });
         let dw = saved.x.map(|x| {
-            let x = wide(&x);
+            let x = wide(x);
             let [_, _, i] = x.layout().shape().dims();
             self.weight_gradient(Matrix::by_rows(elements(&x), i), g, [n, i, o])
         });
@@ -110,7 +133,46 @@ impl Fused<2> for Linear {
     }
 }
 
-/// `x · weightᵀ` or `x · weight` of two tensors that [`fit`](super::fits_linear), of one element type.
+impl Linear {
+    fn gradients_of_halves(&self, saved: &Saved, gradient: &FlexTensor) -> [Option<FlexTensor>; 2] {
+        let [batch, time, o] = gradient.layout().shape().dims();
+        let (n, g) = (batch * time, Matrix::by_rows(halves(gradient), o));
+        let dx = saved.weight.as_ref().map(|weight| {
+            let (w, [i, _]) = self.weight_of_halves(weight);
+            sum_of_products([n, i], &[Term { k: o, a: g, b: w.transposed() }], [batch, time, i])
+        });
+        let dw = saved.x.as_ref().map(|x| {
+            let [_, _, i] = x.layout().shape().dims();
+            self.weight_gradient_of_halves(Matrix::by_rows(halves(x), i), g, [n, i, o])
+        });
+        [dx, dw]
+    }
+
+    /// As [`weight_gradient`](Self::weight_gradient), of bf16.
+    pub fn weight_gradient_of_halves(
+        &self,
+        x: Matrix<'_, bf16>,
+        g: Matrix<'_, bf16>,
+        [n, i, o]: [usize; 3],
+    ) -> FlexTensor {
+        match self.layout {
+            WeightLayout::OutIn => sum_of_products([o, i], &[Term { k: n, a: g.transposed(), b: x }], [o, i]),
+            WeightLayout::InOut => sum_of_products([i, o], &[Term { k: n, a: x.transposed(), b: g }], [i, o]),
+        }
+    }
+}
+
+/// [`tiles::product`] as a tensor of this shape.
+pub(super) fn sum_of_products<const D: usize>(
+    dims: [usize; 2],
+    terms: &[Term<'_>],
+    shape: [usize; D],
+) -> FlexTensor {
+    let numbers = Bytes::from_elems(tiles::product(dims, terms));
+    FlexTensor::new(numbers, Layout::contiguous(shape.into()), DType::BF16)
+}
+
+/// `x · weightᵀ` or `x · weight` of two tensors that [`fit`](super::fits_rounded), of one element type.
 pub fn linear(x: Tensor<3>, weight: Tensor<2>, layout: WeightLayout) -> Tensor<3> {
     run(Linear { layout }, [Operand::new(x), Operand::new(weight)])
 }

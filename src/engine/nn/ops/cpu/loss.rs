@@ -1,12 +1,48 @@
 //! Cross-entropy with its gradient, and log-probabilities, straight from logits.
 
-use burn::tensor::{DType, Int, Tensor};
-use burn_flex::{Flex, FlexTensor};
+use burn::tensor::{Bytes, DType, Int, Tensor};
+use burn_flex::{Flex, FlexTensor, Layout};
+use half::{bf16, f16};
 use rayon::prelude::*;
 
 use super::bridge::primitive;
-use super::buffer::{elements, elements_mut, ordered, rows_per_task, tensor};
+use super::buffer::{elements_mut, ordered, rows_per_task, tensor};
+use super::few::Half;
 use super::simd::{exp_sum, max, vectorised};
+
+/// Logits of one row after the other, in an element type of theirs.
+trait Logit: burn::tensor::Element + bytemuck::Pod + Send + Sync {
+    /// The row in `f32`, which may be written to.
+    fn read(row: &[Self], wide: &mut Vec<f32>);
+
+    /// Calls `work` with the row in `f32`, and puts what it leaves there into the row.
+    fn change<R>(row: &mut [Self], wide: &mut Vec<f32>, work: impl FnOnce(&mut [f32]) -> R) -> R;
+}
+
+impl Logit for f32 {
+    fn read(row: &[Self], wide: &mut Vec<Self>) {
+        wide.clear();
+        wide.extend_from_slice(row);
+    }
+
+    fn change<R>(row: &mut [Self], _wide: &mut Vec<f32>, work: impl FnOnce(&mut [Self]) -> R) -> R {
+        work(row)
+    }
+}
+
+impl<E: Half + burn::tensor::Element + bytemuck::Pod + Send> Logit for E {
+    fn read(row: &[E], wide: &mut Vec<f32>) {
+        wide.resize(row.len(), 0.0);
+        E::widen(row, wide);
+    }
+
+    fn change<R>(row: &mut [E], wide: &mut Vec<f32>, work: impl FnOnce(&mut [f32]) -> R) -> R {
+        Self::read(row, wide);
+        let result = work(wide);
+        E::round(wide, row);
+        result
+    }
+}
 
 /// See [`super::super::compose::cross_entropy`]. Overwrites the logits if nobody else holds them.
 ///
@@ -15,21 +51,28 @@ use super::simd::{exp_sum, max, vectorised};
 pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<1, Int>, weight: f32) -> (Tensor<1>, Tensor<2>) {
     let [rows, tokens] = logits.dims();
     let targets = indices(targets, rows, tokens);
-    let mut logits = ordered(primitive(logits.inner()));
-    let in_place = elements_mut(&mut logits).map(|all| rows_loss(all, &targets, weight));
-    let (loss, gradient) = match in_place {
-        Some(loss) => (loss, logits),
-        None => {
-            let mut copy = elements(&logits).to_vec();
-            (rows_loss(&mut copy, &targets, weight), tensor(copy, [rows, tokens]))
-        }
+    let logits = ordered(primitive(logits.inner()));
+    let (loss, gradient) = match logits.dtype() {
+        DType::BF16 => loss_of::<bf16>(logits, &targets, weight),
+        DType::F16 => loss_of::<f16>(logits, &targets, weight),
+        _ => loss_of::<f32>(logits, &targets, weight),
     };
     let loss = tensor(vec![loss], [1]);
     (Tensor::from_primitive::<Flex>(loss), Tensor::from_primitive::<Flex>(gradient))
 }
 
+fn loss_of<E: Logit>(mut logits: FlexTensor, targets: &[usize], weight: f32) -> (f32, FlexTensor) {
+    if let Some(all) = elements_mut::<E>(&mut logits) {
+        return (rows_loss(all, targets, weight), logits);
+    }
+    let mut copy = in_order::<E>(&logits).to_vec();
+    let loss = rows_loss(&mut copy, targets, weight);
+    let layout = Layout::contiguous(logits.layout().shape().clone());
+    (loss, FlexTensor::new(Bytes::from_elems(copy), layout, logits.dtype()))
+}
+
 /// Turns logits into gradients row by row; gives the sum of the losses.
-fn rows_loss(logits: &mut [f32], targets: &[usize], weight: f32) -> f32 {
+fn rows_loss<E: Logit>(logits: &mut [E], targets: &[usize], weight: f32) -> f32 {
     let width = logits.len() / targets.len().max(1);
     let rows = rows_per_task(width);
     if width == 0 {
@@ -37,17 +80,17 @@ fn rows_loss(logits: &mut [f32], targets: &[usize], weight: f32) -> f32 {
     }
     let chunks = logits.par_chunks_mut(rows * width).zip(targets.par_chunks(rows));
     let losses: Vec<f64> = chunks
-        .map(|(logits, targets)| {
-            vectorised(
-                #[inline(always)]
-                || {
-                    let mut sum = 0.0;
-                    for (row, target) in logits.chunks_exact_mut(width).zip(targets) {
-                        sum += f64::from(row_loss(row, *target, weight));
-                    }
-                    sum
-                },
-            )
+        .map_init(Vec::new, |wide, (logits, targets)| {
+            let rows = logits.chunks_exact_mut(width).zip(targets);
+            rows.map(|(row, target)| {
+                f64::from(E::change(row, wide, |row| {
+                    vectorised(
+                        #[inline(always)]
+                        || row_loss(row, *target, weight),
+                    )
+                }))
+            })
+            .sum()
         })
         .collect();
     losses.iter().sum::<f64>() as f32
@@ -75,24 +118,29 @@ pub fn logprobs(logits: Tensor<2>, targets: Tensor<1, Int>) -> (Tensor<1>, Tenso
     let device = targets.device().inner();
     let targets = indices(targets, rows, tokens);
     let logits = ordered(primitive(logits.inner()));
-    let rows = elements(&logits).par_chunks(tokens.max(1)).zip(&targets);
-    let (logprobs, best): (Vec<f32>, Vec<i32>) = rows
-        .map_init(Vec::new, |scratch, (row, target)| {
-            scratch.clear();
-            scratch.extend_from_slice(row);
-            vectorised(
-                #[inline(always)]
-                || {
-                    let top = max(row);
-                    let sum = exp_sum(scratch, top);
-                    let best = row.iter().position(|logit| *logit == top).unwrap_or(0);
-                    (row[*target] - top - sum.ln(), best as i32)
-                },
-            )
-        })
-        .unzip();
+    let (logprobs, best) = match logits.dtype() {
+        DType::BF16 => logprobs_of::<bf16>(&logits, tokens, &targets),
+        DType::F16 => logprobs_of::<f16>(&logits, tokens, &targets),
+        _ => logprobs_of::<f32>(&logits, tokens, &targets),
+    };
     let logprobs = tensor(logprobs, [targets.len()]);
     (Tensor::from_primitive::<Flex>(logprobs), Tensor::from_data(best.as_slice(), &device))
+}
+
+fn logprobs_of<E: Logit>(logits: &FlexTensor, tokens: usize, targets: &[usize]) -> (Vec<f32>, Vec<i32>) {
+    let rows = in_order::<E>(logits).par_chunks(tokens.max(1)).zip(targets);
+    rows.map_init(Vec::new, |wide, (row, target)| {
+        E::read(row, wide);
+        vectorised(
+            #[inline(always)]
+            || {
+                let (top, own) = (max(wide), wide[*target]);
+                let best = wide.iter().position(|logit| *logit == top).unwrap_or(0);
+                (own - top - exp_sum(wide, top).ln(), best as i32)
+            },
+        )
+    })
+    .unzip()
 }
 
 /// The targets as positions in a row.

@@ -4,8 +4,9 @@ use burn::tensor::Tensor;
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
-use super::bridge::{Fused, Operand, run};
+use super::bridge::{Fused, Operand};
 use super::buffer::{elements, for_rows, ordered, rows_per_task, tensor};
+use super::rounded::{Rounds, run_rounded};
 use super::simd::{dot, dot3, sum, vectorised};
 
 #[derive(Clone, Debug)]
@@ -73,6 +74,12 @@ impl Fused<2> for RmsNorm {
         );
         let dw = wanted[1].then(|| tensor(dw, [w.len()]));
         [Some(tensor(dx, x.layout().shape().clone())), dw]
+    }
+}
+
+impl Rounds<2> for RmsNorm {
+    fn kept([x, _]: &mut [FlexTensor; 2]) -> Vec<&mut FlexTensor> {
+        vec![x]
     }
 }
 
@@ -190,6 +197,12 @@ impl Fused<3> for LayerNorm {
     }
 }
 
+impl Rounds<3> for LayerNorm {
+    fn kept([x, _]: &mut [FlexTensor; 2]) -> Vec<&mut FlexTensor> {
+        vec![x]
+    }
+}
+
 impl LayerNorm {
     /// With `n = (x − mean)·s`: `dx = s·(gw − mean(gw) − n·mean(gw·n))`, `dw += g·n`, `db += g`.
     #[inline(always)]
@@ -251,10 +264,10 @@ fn by_rows(
 
 /// See [`super::super::compose::rms_norm`].
 pub fn rms_norm(x: Tensor<3>, weight: Tensor<1>, eps: f64) -> Tensor<3> {
-    run(RmsNorm { eps }, [Operand::new(x), Operand::new(weight)])
+    run_rounded(RmsNorm { eps }, [Operand::new(x), Operand::new(weight)])
 }
 
 /// See [`super::super::compose::layer_norm`].
 pub fn layer_norm(x: Tensor<3>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) -> Tensor<3> {
-    run(LayerNorm { eps }, [Operand::new(x), Operand::new(weight), Operand::new(bias)])
+    run_rounded(LayerNorm { eps }, [Operand::new(x), Operand::new(weight), Operand::new(bias)])
 }

@@ -3,8 +3,9 @@
 use burn::tensor::Tensor;
 use burn_flex::{FlexTensor, Layout};
 
-use super::bridge::{Fused, Operand, primitive, run};
+use super::bridge::{Fused, Operand, primitive};
 use super::buffer::{elements, elements_mut, for_rows, ordered, tensor};
+use super::rounded::{Rounds, run_rounded};
 use super::simd::vectorised;
 
 /// Rotation by the tables' angles; `sign` is −1 for the gradient, which turns back.
@@ -119,6 +120,12 @@ impl Fused<1> for Rope {
     }
 }
 
+impl Rounds<1> for Rope {
+    fn kept((): &mut ()) -> Vec<&mut FlexTensor> {
+        Vec::new()
+    }
+}
+
 /// See [`super::super::compose::rope`].
 ///
 /// # Panics
@@ -134,5 +141,5 @@ pub fn rope(x: Tensor<4>, cos: Tensor<3>, sin: Tensor<3>, interleaved: bool) -> 
         x.dims(),
     );
     let table = |table: Tensor<3>| ordered(primitive(table.inner()));
-    run(Rope { cos: table(cos), sin: table(sin), interleaved }, [Operand::new(x)])
+    run_rounded(Rope { cos: table(cos), sin: table(sin), interleaved }, [Operand::new(x)])
 }

@@ -7,7 +7,7 @@ use burn_flex::FlexTensor;
 
 use super::super::{Causal, Mask};
 use super::bridge::primitive;
-use super::gemm::{Into, Matrix, product};
+use super::gemm::{Into, Matrix, Product};
 use super::heads::{Heads, viewable};
 use super::simd::{tanh, vectorised};
 
@@ -63,6 +63,8 @@ pub(super) struct Scoring {
     pub scale: f32,
     pub softcap: Option<f32>,
     pub hidden: Hidden,
+    /// How products are calculated.
+    pub product: Product,
 }
 
 impl Scoring {
@@ -115,7 +117,7 @@ impl Scoring {
     /// The scores before the mask: scaled, capped.
     pub fn products(&self, tile: &Tile, q: Matrix<'_>, k: Matrix<'_>, width: usize, out: &mut [f32]) {
         let dims = [tile.queries, width, tile.keys];
-        product(dims, self.scale, q, k.transposed(), out, Into::Replace);
+        (self.product)(dims, self.scale, q, k.transposed(), out, Into::Replace);
         let Some(cap) = self.softcap else { return };
         let (scores, shrink) = (&mut out[..tile.queries * tile.keys], 1.0 / cap);
         vectorised(
@@ -237,7 +239,7 @@ mod tests {
             (0..300).map(|at| *begins.iter().rfind(|begin| **begin <= at).unwrap()).collect();
         let starts = Starts { front: 0, queries: 300, first: first.into() };
         let hidden = Hidden::Causal(Causal { starts: Some(starts), ..Causal::default() });
-        let scoring = Scoring { scale: 1.0, softcap: None, hidden };
+        let scoring = Scoring { scale: 1.0, softcap: None, hidden, product: super::super::gemm::product };
         assert_eq!(scoring.tiles(0, 300, 128), [0..45, 45..173, 173..209, 209..300]);
         let seen = |queries| scoring.visible(0, queries, 300, 128).collect::<Vec<_>>();
         assert_eq!(seen(0..45), vec![0..45; 1]);

@@ -191,13 +191,13 @@ fn a_ready_mask_hides_what_the_causal_one_does() {
         let device = q.device();
         let same = ready_mask(mask.clone(), case.queries, &device, DType::F32);
         assert!(matches!(same, Mask::Causal(_)), "the kernel needs no bias");
-        let ready = ready_mask(mask.clone(), case.queries, &device, DType::BF16);
+        let ready = ready_mask(mask.clone(), case.queries, &device, DType::F64);
         let Mask::Bias(bias) = &ready else { panic!("{ready:?}") };
         let heads = if lean { case.heads } else { 1 };
         assert_eq!(bias.dims(), [1, heads, case.queries, case.queries + case.offset]);
         let many = (READY_MASK / 4 / heads).isqrt();
         for (queries, whole) in [(many - case.offset, true), (many, false)] {
-            let ready = ready_mask(mask.clone(), queries, &device, DType::BF16);
+            let ready = ready_mask(mask.clone(), queries, &device, DType::F64);
             assert_eq!(matches!(ready, Mask::Bias(_)), whole, "{queries}: {heads}");
         }
         let want = compose::attention(q.clone(), k.clone(), v.clone(), PLAIN, &mask);
