@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use burn::tensor::{DType, Device, Gradients as BurnGradients, Int, Tensor};
 
-use super::ops::LowRank;
+use super::ops::{self, LowRank};
 use super::params::{float_dtype, row_lengths};
 use super::{
     BlockAdapter, Copies, DropoutKey, KeysValues, KvCache, NewRows, ParamId, ParamStore, Prefix,
@@ -133,7 +133,7 @@ impl Pass<'_> {
     pub fn matrix(&self, id: ParamId) -> Tensor<2> {
         match self.value(id) {
             Value::Matrix(matrix) if matrix.dtype() == self.dtype => matrix,
-            Value::Matrix(matrix) => matrix.cast(float_dtype(self.dtype)),
+            Value::Matrix(matrix) => ops::cast(matrix, float_dtype(self.dtype)),
             Value::Packed(packed) => packed.dense(float_dtype(self.dtype)),
             Value::Elsewhere(matrix) => matrix.matrix(),
             Value::Vector(_) | Value::Absent => panic!("{} is not a loaded matrix", self.name(id)),
@@ -152,7 +152,7 @@ impl Pass<'_> {
     pub fn vector(&self, id: ParamId) -> Tensor<1> {
         match self.value(id) {
             Value::Vector(vector) if vector.dtype() == self.dtype => vector,
-            Value::Vector(vector) => vector.cast(float_dtype(self.dtype)),
+            Value::Vector(vector) => ops::cast(vector, float_dtype(self.dtype)),
             Value::Matrix(_) | Value::Packed(_) | Value::Elsewhere(_) | Value::Absent => {
                 panic!("{} is not a loaded vector", self.name(id))
             }

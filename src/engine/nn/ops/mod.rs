@@ -25,7 +25,7 @@ pub use cpu::{Awake, FEW as FEW_ROWS, unpack_bytes, unpack_nibbles};
 pub use formula::{READY_MASK, chunk_queries};
 pub use matmul::{LowRank, adapts_at_once, linear, linear_adapted, linear_in_out, matmul2};
 pub use route::{
-    adamw, attention, awake, backward_from, cross_entropy, cross_entropy_backward, decode_blocks,
+    adamw, attention, awake, backward_from, cast, cross_entropy, cross_entropy_backward, decode_blocks,
     encode_blocks, gelu_erf, gelu_tanh, layer_norm, logprobs, ready_mask, rms_norm, rms_norm_unit, rope,
     silu, silu_mul, sum_of_squares,
 };

@@ -1,7 +1,7 @@
 //! Chooses between the CPU's fused kernel, a GPU's own one, the formula and the composition. The documentation of each operation is at its
 //! composition in [`super::compose`].
 
-use burn::tensor::{DType, Device, Gradients, Int, Tensor};
+use burn::tensor::{DType, Device, FloatDType, Gradients, Int, Tensor};
 
 use super::formula::READY_MASK;
 use super::{AdamWArgs, Awake, Causal, Code, Mask, Moments, Scores, compose, cpu, formula, own};
@@ -98,6 +98,16 @@ fn bias_bytes(causal: &Causal, queries: usize) -> usize {
     let heads = causal.slopes.as_ref().map_or(1, |slopes| slopes.len());
     let rows = causal.starts.as_ref().map_or(1, super::Starts::rows);
     rows.saturating_mul(heads).saturating_mul(queries).saturating_mul(4 * (causal.offset + queries))
+}
+
+/// In another float type; [`Tensor::cast`], by all threads on the CPU.
+pub fn cast<const D: usize>(x: Tensor<D>, to: FloatDType) -> Tensor<D> {
+    match to {
+        FloatDType::F32 | FloatDType::BF16 | FloatDType::F16 if cpu::fits_rounded(&x) => {
+            cpu::cast(x, to.into())
+        }
+        _ => x.cast(to),
+    }
 }
 
 /// See [`compose::cross_entropy`].

@@ -7,10 +7,10 @@ use rayon::prelude::*;
 
 use super::super::{Mask, Scores};
 use super::attention_backward::gradients;
-use super::bridge::{Fused, Operand};
+use super::bridge::{Fused, Operand, run};
 use super::gemm::{Into, Matrix, product};
+use super::halves::narrow;
 use super::heads::{Heads, Joined, copy_rows, viewable};
-use super::rounded::{Rounds, run_rounded};
 use super::scoring::{Hidden, Scoring, Tile};
 use super::simd::{exp, exp_sum, max, vectorised};
 use super::tiles;
@@ -114,13 +114,14 @@ impl Attention {
     ) -> (Vec<f32>, Vec<f32>) {
         let (width, width_v) = (q.dims[3], v.dims[3]);
         let kv_head = tile.head / (q.dims[1] / k.dims[1]);
-        let queries = q.rows(tile.batch, tile.head, tile.query);
-        let mut running = Running::new(tile.queries, width_v);
+        let [mut room_q, mut room_k, mut room_v] = [const { Vec::new() }; 3];
         let seen_by = tile.query..tile.query + tile.queries;
+        let queries = q.rows([tile.batch, tile.head], seen_by.clone(), &mut room_q);
+        let mut running = Running::new(tile.queries, width_v);
         for visible in self.scoring.visible(tile.batch, seen_by, k.dims[2], KEYS) {
             (tile.key, tile.keys) = (visible.start, visible.len());
-            let keys = k.rows(tile.batch, kv_head, tile.key);
-            let values = v.rows(tile.batch, kv_head, tile.key);
+            let keys = k.rows([tile.batch, kv_head], visible.clone(), &mut room_k);
+            let values = v.rows([tile.batch, kv_head], visible, &mut room_v);
             running.scores.resize(tile.queries * tile.keys, 0.0);
             self.scoring.scores(&tile, queries, keys, width, &mut running.scores);
             running.weigh(tile.keys, width_v);
@@ -147,23 +148,20 @@ impl Fused<3> for Attention {
     type Saved = Saved;
 
     fn forward(&self, inputs: [FlexTensor; 3]) -> FlexTensor {
-        self.attend(&inputs.map(viewable)).0
+        let dtype = inputs[0].dtype();
+        narrow(self.attend(&inputs.map(viewable)).0, dtype)
     }
 
     fn forward_saving(&self, inputs: [FlexTensor; 3], _wanted: [bool; 3]) -> (FlexTensor, Saved) {
         let inputs = inputs.map(viewable);
         let (output, log_sums) = self.attend(&inputs);
+        let output = narrow(output, inputs[0].dtype());
         (output.clone(), Saved { inputs, output, log_sums })
     }
 
     fn backward(&self, saved: Saved, gradient: FlexTensor, _wanted: [bool; 3]) -> [Option<FlexTensor>; 3] {
-        gradients(self, &saved, &viewable(gradient)).map(Some)
-    }
-}
-
-impl Rounds<3> for Attention {
-    fn kept(saved: &mut Saved) -> Vec<&mut FlexTensor> {
-        saved.inputs.iter_mut().chain([&mut saved.output]).collect()
+        let dtype = gradient.dtype();
+        gradients(self, &saved, &viewable(gradient)).map(|gradient| Some(narrow(gradient, dtype)))
     }
 }
 
@@ -191,5 +189,5 @@ pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, rule: Scores, mask: &
     let product = if rounds { tiles::rounded_product } else { product };
     let softcap = rule.softcap.map(|cap| cap as f32);
     let scoring = Scoring { scale: rule.scale as f32, softcap, hidden, product };
-    run_rounded(Attention { scoring }, [Operand::new(q), Operand::new(k), Operand::new(v)])
+    run(Attention { scoring }, [Operand::new(q), Operand::new(k), Operand::new(v)])
 }

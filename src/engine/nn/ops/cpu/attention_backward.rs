@@ -55,6 +55,14 @@ struct Pass<'a> {
     log_sums: &'a [f32],
 }
 
+/// A tile's queries, keys, values and gradients of the output.
+struct Operands<'a> {
+    q: Matrix<'a>,
+    k: Matrix<'a>,
+    v: Matrix<'a>,
+    g: Matrix<'a>,
+}
+
 impl Pass<'_> {
     /// Gradients of one query head, and its share in those of its key head.
     fn head(&self, batch: usize, head: usize) -> [Vec<f32>; 3] {
@@ -66,21 +74,26 @@ impl Pass<'_> {
         let log_sums = &self.log_sums[(batch * heads + head) * queries..][..queries];
         let delta = self.delta(batch, head);
         let mut scratch = [vec![0.0; QUERIES * KEYS], vec![0.0; QUERIES * KEYS]];
+        let mut rooms = [const { Vec::new() }; 4];
+        let kv = [batch, head / (heads / self.k.dims[1])];
         for asking in self.scoring.tiles(batch, queries, QUERIES) {
             let (query, rows) = (asking.start, asking.len());
+            let [room_q, room_k, room_v, room_g] = &mut rooms;
+            let q = self.q.rows([batch, head], asking.clone(), room_q);
+            let g = self.gradient.rows([batch, head], asking.clone(), room_g);
             for visible in self.scoring.visible(batch, asking, keys, KEYS) {
                 let (key, columns) = (visible.start, visible.len());
                 let tile = Tile { batch, head, query, queries: rows, key, keys: columns };
-                self.weights(&tile, &mut scratch, &log_sums[query..], &delta[query..]);
+                let k = self.k.rows(kv, visible.clone(), room_k);
+                let operands = Operands { q, k, v: self.v.rows(kv, visible, room_v), g };
+                self.weights(&tile, &operands, &mut scratch, &log_sums[query..], &delta[query..]);
                 let [weights, d_scores] = scratch.each_ref().map(|s| Matrix::by_rows(s, columns));
-                let kv = head / (heads / self.k.dims[1]);
-                let (q, k) = (self.q.rows(batch, head, query), self.k.rows(batch, kv, key));
-                let g = self.gradient.rows(batch, head, query);
                 let (dq, dk) = (&mut dq[query * width..], &mut dk[key * width..]);
                 let dv = &mut dv[key * width_v..];
-                (self.scoring.product)([columns, rows, width_v], 1.0, weights.transposed(), g, dv, Into::Add);
-                (self.scoring.product)([rows, columns, width], 1.0, d_scores, k, dq, Into::Add);
-                (self.scoring.product)([columns, rows, width], 1.0, d_scores.transposed(), q, dk, Into::Add);
+                let product = self.scoring.product;
+                product([columns, rows, width_v], 1.0, weights.transposed(), g, dv, Into::Add);
+                product([rows, columns, width], 1.0, d_scores, k, dq, Into::Add);
+                product([columns, rows, width], 1.0, d_scores.transposed(), q, dk, Into::Add);
             }
         }
         [dq, dk, dv]
@@ -88,27 +101,33 @@ impl Pass<'_> {
 
     /// `Σ gradient·output` of every query.
     fn delta(&self, batch: usize, head: usize) -> Vec<f32> {
+        let [mut room_g, mut room_y] = [const { Vec::new() }; 2];
+        let (rows, width) = (0..self.q.dims[2], self.v.dims[3]);
+        let g = self.gradient.rows([batch, head], rows.clone(), &mut room_g);
+        let y = self.output.rows([batch, head], rows.clone(), &mut room_y);
         let row = |row| {
-            let (g, y) = (self.gradient.row(batch, head, row), self.output.row(batch, head, row));
+            let [g, y] = [g, y].map(|of| &of.elements[row * of.rows..][..width]);
             vectorised(
                 #[inline(always)]
                 || dot(g, y),
             )
         };
-        (0..self.q.dims[2]).map(row).collect()
+        rows.map(row).collect()
     }
 
     /// The tile's weights `p`, and the gradient of its products `p·(g·vᵀ − delta)·scale`, through the softcap.
-    fn weights(&self, tile: &Tile, scratch: &mut [Vec<f32>; 2], log_sums: &[f32], delta: &[f32]) {
-        let Tile { batch, head, .. } = *tile;
-        let kv = head / (self.q.dims[1] / self.k.dims[1]);
+    fn weights(
+        &self,
+        tile: &Tile,
+        Operands { q, k, v, g }: &Operands<'_>,
+        scratch: &mut [Vec<f32>; 2],
+        log_sums: &[f32],
+        delta: &[f32],
+    ) {
         let [weights, d_scores] = scratch;
-        let (q, k) = (self.q.rows(batch, head, tile.query), self.k.rows(batch, kv, tile.key));
-        self.scoring.products(tile, q, k, self.q.dims[3], weights);
-        let g = self.gradient.rows(batch, head, tile.query);
-        let v = self.v.rows(batch, kv, tile.key).transposed();
+        self.scoring.products(tile, *q, *k, self.q.dims[3], weights);
         let dims = [tile.queries, self.v.dims[3], tile.keys];
-        (self.scoring.product)(dims, 1.0, g, v, d_scores, Into::Replace);
+        (self.scoring.product)(dims, 1.0, *g, v.transposed(), d_scores, Into::Replace);
         let uncapped = self.scoring.uncap(tile, weights, d_scores, delta);
         self.scoring.mask(tile, weights);
         let scale = self.scoring.scale;

@@ -15,10 +15,10 @@ use super::unpack::{bytes_of, fill_bytes, fill_nibbles, pairs};
 pub const FEW: usize = 16;
 
 /// Rows of the matrix that are multiplied together: what is loaded of `x` then serves all of them.
-const TOGETHER: usize = 8;
+pub const TOGETHER: usize = 8;
 
 /// Elements of the matrix that a task takes at least.
-const TASK: usize = 32 * 1024;
+pub const TASK: usize = 32 * 1024;
 
 /// A matrix `[O, I]` whose rows can be had as `f32`.
 trait Rows: Sync {
@@ -166,7 +166,7 @@ fn split<const N: usize>(w: &[f32], width: usize) -> Option<[&[f32]; N]> {
 }
 
 /// `[o, m]` → `[m, o]`.
-fn transposed(across: &[f32], m: usize) -> Vec<f32> {
+pub fn transposed(across: &[f32], m: usize) -> Vec<f32> {
     let mut out = Vec::with_capacity(across.len());
     for row in 0..m {
         out.extend(across.iter().skip(row).step_by(m));

@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use super::buffer::{GRAIN, elements, ordered, tensor};
 use super::few::{Half, few_rows_of_halves};
 use super::simd::vectorised;
+use super::tiles;
 
 impl Half for bf16 {
     fn widen(from: &[Self], to: &mut [f32]) {
@@ -56,10 +57,11 @@ impl Half for f16 {
 pub(super) fn few_rows_of(x: &FlexTensor, weight: &FlexTensor) -> FlexTensor {
     let ([batch, _, i], [o, _]): ([usize; 3], [usize; 2]) =
         (x.layout().shape().dims(), weight.layout().shape().dims());
-    let (x, dims) = (wide(x.clone()), [batch, i, o]);
+    let (dims, wide) = ([batch, i, o], || wide(x.clone()));
     let y = match weight.dtype() {
-        DType::F16 => few_rows_of_halves(elements(&x), halves::<f16>(weight), dims),
-        _ => few_rows_of_halves(elements(&x), halves::<bf16>(weight), dims),
+        DType::F16 => few_rows_of_halves(elements(&wide()), halves::<f16>(weight), dims),
+        _ if tiles::here() => tiles::few_rows(halves(x), halves(weight), dims),
+        _ => few_rows_of_halves(elements(&wide()), halves::<bf16>(weight), dims),
     };
     tensor(y, [batch, 1, o])
 }

@@ -1,38 +1,66 @@
 //! Heads of `[B, H, T, D]` tensors, as rows that lie apart.
 
+use std::ops::Range;
+
+use burn::tensor::DType;
 use burn_flex::FlexTensor;
+use half::{bf16, f16};
 
 use super::buffer::tensor;
+use super::few::Half;
 use super::gemm::Matrix;
 
 /// Head by head view of a `[B, H, T, D]` tensor whose last axis is in order.
 pub(super) struct Heads<'a> {
-    elements: &'a [f32],
+    numbers: Numbers<'a>,
     strides: [usize; 3],
     pub dims: [usize; 4],
+}
+
+enum Numbers<'a> {
+    F32(&'a [f32]),
+    Bf16(&'a [bf16]),
+    F16(&'a [f16]),
 }
 
 impl<'a> Heads<'a> {
     pub fn new(tensor: &'a FlexTensor) -> Self {
         let layout = tensor.layout();
-        let strides = layout.strides();
-        let elements: &[f32] = tensor.storage();
+        let (strides, start) = (layout.strides(), layout.start_offset());
+        let numbers = match tensor.dtype() {
+            DType::BF16 => Numbers::Bf16(&tensor.storage()[start..]),
+            DType::F16 => Numbers::F16(&tensor.storage()[start..]),
+            _ => Numbers::F32(&tensor.storage()[start..]),
+        };
         Self {
-            elements: &elements[layout.start_offset()..],
+            numbers,
             strides: std::array::from_fn(|axis| strides[axis] as usize),
             dims: layout.shape().dims(),
         }
     }
 
-    /// The rows of one head from `first` on.
-    pub fn rows(&self, batch: usize, head: usize, first: usize) -> Matrix<'a> {
-        let start = batch * self.strides[0] + head * self.strides[1] + first * self.strides[2];
-        Matrix::by_rows(&self.elements[start..], self.strides[2])
+    /// Some rows of a head in `f32`: where they are, or in `room`.
+    pub fn rows<'b>(
+        &'b self,
+        [batch, head]: [usize; 2],
+        rows: Range<usize>,
+        room: &'b mut Vec<f32>,
+    ) -> Matrix<'b> {
+        let start = batch * self.strides[0] + head * self.strides[1] + rows.start * self.strides[2];
+        match self.numbers {
+            Numbers::F32(numbers) => Matrix::by_rows(&numbers[start..], self.strides[2]),
+            Numbers::Bf16(numbers) => self.widened(&numbers[start..], rows.len(), room),
+            Numbers::F16(numbers) => self.widened(&numbers[start..], rows.len(), room),
+        }
     }
 
-    /// One row of one head.
-    pub fn row(&self, batch: usize, head: usize, row: usize) -> &'a [f32] {
-        &self.rows(batch, head, row).elements[..self.dims[3]]
+    fn widened<'b, E: Half>(&self, numbers: &[E], rows: usize, room: &'b mut Vec<f32>) -> Matrix<'b> {
+        let width = self.dims[3];
+        room.resize(rows * width, 0.0);
+        for (row, room) in room.chunks_exact_mut(width.max(1)).enumerate() {
+            E::widen(&numbers[row * self.strides[2]..][..width], room);
+        }
+        Matrix::by_rows(room, width)
     }
 }
 

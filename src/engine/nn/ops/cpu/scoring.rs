@@ -174,7 +174,9 @@ impl Scoring {
                 let bias = Heads::new(bias);
                 let head = if bias.dims[1] == 1 { 0 } else { tile.head };
                 rows.for_each(|(row, scores)| {
-                    let bias = &bias.row(tile.batch, head, tile.query + row)[tile.key..];
+                    let (at, mut room) = (tile.query + row, Vec::new());
+                    let bias = bias.rows([tile.batch, head], at..at + 1, &mut room);
+                    let bias = &bias.elements[tile.key..];
                     scores.iter_mut().zip(bias).for_each(|(score, bias)| *score += bias);
                 });
             }

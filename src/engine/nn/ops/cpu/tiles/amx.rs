@@ -6,8 +6,8 @@ use std::arch::x86_64::__cpuid_count;
 use std::marker::PhantomData;
 use std::sync::LazyLock;
 
-use super::assert_square;
 use super::pack::{Block, LANES, Line, Panel, Tile};
+use super::sums::assert_square;
 
 fn supported() -> bool {
     /// Leaf 7, `edx`: `AMX-BF16` and `AMX-TILE`.

@@ -1,12 +1,14 @@
 //! The same products by sums of products of pairs (AVX-512 BF16: Intel since Cooper Lake, AMD since Zen 4).
 
 use std::arch::x86_64::{
-    __m512, __m512bh, __m512i, _mm512_dpbf16_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_set1_epi32,
-    _mm512_setzero_ps, _mm512_storeu_ps,
+    __m512, __m512bh, __m512i, _mm512_dpbf16_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_reduce_add_ps,
+    _mm512_set1_epi32, _mm512_setzero_ps, _mm512_storeu_ps,
 };
 
-use super::assert_square;
-use super::pack::{Block, LANES, Line, PANEL, Panel};
+use half::bf16;
+
+use super::pack::{Block, LANES, Line, Number, PANEL, Panel, STEPS};
+use super::sums::assert_square;
 
 /// Rows that are summed at once, in 16 of the 32 vector registers.
 const TOGETHER: usize = 8;
@@ -32,6 +34,42 @@ pub fn add_product(a: Panel<'_>, b: &[Block], sums: &mut [f32], wide: usize, beg
             add_rows(a, b, &mut sums[first * wide..], first, (wide, begun));
         }
     }
+}
+
+/// Sums of the products of `x` with each of the rows.
+///
+/// # Panics
+/// If one is not as long as `x`; without AVX-512 BF16.
+pub fn dots<const N: usize>(rows: [&[bf16]; N], x: &[bf16]) -> [f32; N] {
+    assert!(rows.iter().all(|row| row.len() == x.len()), "rows of one length");
+    assert!(here(), "a machine with AVX-512 BF16");
+    #[expect(unsafe_code, reason = "vectors of AVX-512 BF16")]
+    // SAFETY: the assertions above.
+    unsafe {
+        sums_of_products(rows, x)
+    }
+}
+
+/// # Safety
+/// The rows are as long as `x`; the features are here.
+#[expect(unsafe_code, reason = "vectors of AVX-512 BF16")]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+unsafe fn sums_of_products<const N: usize>(rows: [&[bf16]; N], x: &[bf16]) -> [f32; N] {
+    let mut sums = [_mm512_setzero_ps(); N];
+    for at in (0..x.len()).step_by(STEPS) {
+        let count = STEPS.min(x.len() - at);
+        // SAFETY: as many numbers are there from `at` on.
+        let load = |numbers: &[bf16]| as_pairs(unsafe { bf16::load(numbers.as_ptr().add(at), count) });
+        let x = load(x);
+        for (sum, row) in sums.iter_mut().zip(rows) {
+            *sum = _mm512_dpbf16_ps(*sum, load(row), x);
+        }
+    }
+    let mut totals = [0.0; N];
+    for (total, sum) in totals.iter_mut().zip(sums) {
+        *total = _mm512_reduce_add_ps(sum);
+    }
+    totals
 }
 
 /// # Safety

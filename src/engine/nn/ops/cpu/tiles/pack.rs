@@ -11,7 +11,7 @@ use std::ops::Range;
 use half::bf16;
 
 use super::super::gemm::Matrix;
-use super::enlarged;
+use super::sums::enlarged;
 
 /// Lanes of a tile.
 pub const LANES: usize = 16;

@@ -1,5 +1,7 @@
 use half::bf16;
 
+use super::super::gemm::{Into, Matrix};
+use super::task::{product_on, sizes};
 use super::*;
 
 /// Numbers between -1 and 1, rounded.
@@ -85,7 +87,7 @@ fn operands_of_f32_are_rounded_and_sums_are_not() {
             for (into, kept) in [(Into::Replace, 0.0), (Into::Add, 1.0)] {
                 let mut out = before.clone();
                 let operands = [Matrix::by_rows(&a, k), Matrix::by_rows(&b, k).transposed()];
-                rounded_product_on(unit, [m, k, n], 0.5, operands, (&mut out, into));
+                single::product_on(unit, [m, k, n], 0.5, operands, (&mut out, into));
                 for (at, (got, before)) in out.iter().zip(&before).enumerate() {
                     let (row, column) = (at / n, at % n);
                     let parts = (0..k).map(|step| rounded(a[row * k + step]) * rounded(b[column * k + step]));
@@ -96,6 +98,23 @@ fn operands_of_f32_are_rounded_and_sums_are_not() {
                     );
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn a_few_rows_have_the_products_of_f64() {
+    // A rest of a vector, fewer rows than go together, several tasks.
+    for [m, i, o] in [[1, 1, 1], [1, 70, 13], [3, 64, 9], [16, 300, 700], [2, 0, 4]] {
+        let (x, w) = (numbers(m * i, 9), numbers(o * i, 10));
+        let Some(got) = here().then(|| few_rows(&x, &w, [m, i, o])) else { return };
+        assert_eq!(got.len(), m * o);
+        for (index, got) in got.into_iter().enumerate() {
+            let (row, column) = (index / o, index % o);
+            let parts =
+                (0..i).map(|at| f64::from(x[row * i + at].to_f32()) * f64::from(w[column * i + at].to_f32()));
+            let want: f64 = parts.sum();
+            assert!((f64::from(got) - want).abs() < 1e-4, "{m} {i} {o} at {row}, {column}: {got} {want}");
         }
     }
 }
