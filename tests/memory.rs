@@ -77,6 +77,8 @@ struct Case {
     dtype: DType,
     time: usize,
     quantization: Option<Quantization>,
+    /// Formulas instead of kernels, as on other devices.
+    formulas: bool,
 }
 
 const ROWS: usize = 4;
@@ -133,13 +135,12 @@ fn measure(case: &Case) -> [u64; 2] {
     let folder = folder.quantised(case.quantization);
     let footprint = methods::footprint(folder.model(), &method(case.method), Path::new(".")).unwrap();
     let own = footprint.own_elements(folder.model());
-    let kernels = case.dtype == DType::F32;
     let needs = Needs {
         model: folder.model(),
         frozen: folder.model().params.elements() - own,
         quantization: case.quantization,
         trained: footprint.trainable(folder.model()),
-        element: if kernels { 4 } else { 2 },
+        element: if case.dtype == DType::F32 { 4 } else { 2 },
         // What is measured begins when the states are there.
         optimizer_bytes: 0,
         rows: ROWS as u64,
@@ -150,7 +151,7 @@ fn measure(case: &Case) -> [u64; 2] {
         accumulates: false,
         packed: false,
         base_learns: own > 0,
-        fused: kernels,
+        fused: !case.formulas,
         own: Default::default(),
         workers: 1,
     };
@@ -264,14 +265,35 @@ fn a_step_takes_what_was_forecast() {
             DType::F32,
             8192,
         ),
-        // Formulas instead of kernels, as on other devices.
+        // Operations in 16 bits, which calculate in f32.
         (llama(json!({})), "lora all-linear", 0, DType::BF16, 128),
         (llama(json!({})), "lora all-linear", 3, DType::BF16, 256),
         (gpt2(json!({})), "lora all-linear", 3, DType::BF16, 128),
     ];
     packed_cases().iter().for_each(holds);
     for (config, method, kept_graphs, dtype, time) in cases {
-        holds(&Case { config, method, kept_graphs, dtype, time, quantization: None });
+        holds(&Case { config, method, kept_graphs, dtype, time, quantization: None, formulas: false });
+    }
+}
+
+const SWITCH: (&str, &str) = ("EMBERWRIGHT_KERNELS", "off");
+
+/// In a process of its own, in which the kernels that take 16 bits are left out.
+#[test]
+fn a_step_by_formulas_takes_what_was_forecast() {
+    if std::env::var(SWITCH.0).as_deref() != Ok(SWITCH.1) {
+        let name = "a_step_by_formulas_takes_what_was_forecast";
+        let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+        let ended = again.args(["--exact", name, "--nocapture"]).env(SWITCH.0, SWITCH.1).status().unwrap();
+        assert!(ended.success(), "{name} where it has no kernels");
+        return;
+    }
+    let _alone = ALONE.lock();
+    for (config, kept_graphs, time) in
+        [(llama(json!({})), 0, 128), (llama(json!({})), 3, 256), (gpt2(json!({})), 3, 128)]
+    {
+        let (method, dtype) = ("lora all-linear", DType::BF16);
+        holds(&Case { config, method, kept_graphs, dtype, time, quantization: None, formulas: true });
     }
 }
 
@@ -290,11 +312,12 @@ fn packed_cases() -> [Case; 4] {
         dtype,
         time: 32,
         quantization: Some(kind),
+        formulas: false,
     })
 }
 
 fn holds(case: &Case) {
-    let Case { config, method, kept_graphs, dtype, time, quantization } = case;
+    let Case { config, method, kept_graphs, dtype, time, quantization, .. } = case;
     let [took, told] = measure(case);
     let ratio = told as f64 / took as f64;
     let line = format!(

@@ -293,6 +293,13 @@ impl BlockBytes {
             let again = of_tokens(composed, 4).max(turn_bytes(needs, rows, held));
             bytes.gradients = bytes.gradients.saturating_add(again);
         }
+        if needs.fused && needs.element < 4 {
+            // One operation at a time calculates in `f32`: the most has attention, the gradients of every head and their
+            // sums.
+            let info = &needs.model.info;
+            let widest = info.hidden.max(info.heads * info.head_dim);
+            bytes.gradients = bytes.gradients.saturating_add(of_tokens(4 * widest, 4));
+        }
         if needs.base_learns && learns_bias(needs) {
             let pairs = product(&[all, keys(needs)]);
             let heads = needs.model.info.heads as u64;

@@ -23,6 +23,8 @@ mod wgpu;
 use burn::tensor::{DType, Device, FloatDType};
 use protocol::{DeviceKind, DeviceReport, Result, Text, UserError, text};
 
+use crate::nn::ops::own;
+
 pub use memory::{
     host_memory_free, memory_free, memory_free_each, memory_in_use, memory_in_use_at_most, resident_bytes,
 };
@@ -144,12 +146,12 @@ fn fallback_note(reason: &Unusable) -> Text {
 }
 
 /// Whether attention, with everything that its scores may have but a bias that learns, norms and activations are single
-/// kernels that hold nothing in between (`nn::ops::route`): f32 on the CPU.
+/// kernels that hold nothing in between (`nn::ops::route`): on the CPU.
 pub fn fuses(chosen: &Chosen, dtype: DType) -> bool {
-    chosen.report.kind == DeviceKind::Cpu && dtype == DType::F32
+    chosen.report.kind == DeviceKind::Cpu && (dtype == DType::F32 || !own::off())
 }
 
-/// bf16 on a GPU that has it, f32 otherwise, where `auto` is asked for: Flex converts bf16 at every product.
+/// bf16 on a GPU that has it, f32 otherwise, where `auto` is asked for: not every CPU multiplies bf16 itself.
 ///
 /// # Errors
 /// When the word is not `auto`, `f32`, `bf16` or `f16`, or the GPU lacks what was asked for.

@@ -40,7 +40,7 @@ pub fn linear(x: Tensor<3>, weight: Tensor<2>) -> Tensor<3> {
     let [b, t, i] = x.dims();
     let [o, width] = weight.dims();
     assert!(i == width, "linear: input {:?} and weight [{o}, {width}]", x.dims());
-    if cpu::fits_rounded(&x) && cpu::fits_rounded(&weight) {
+    if cpu::fits_linear(&x) && cpu::fits_linear(&weight) {
         return cpu::linear(x, weight, WeightLayout::OutIn);
     }
     formula::linear(x.reshape([b * t, i]), weight, false).reshape([b, t, o])
@@ -56,7 +56,7 @@ pub fn linear_in_out(x: Tensor<3>, weight: Tensor<2>) -> Tensor<3> {
     let [b, t, i] = x.dims();
     let [width, o] = weight.dims();
     assert!(i == width, "linear_in_out: input {:?} and weight [{width}, {o}]", x.dims());
-    if cpu::fits_rounded(&x) && cpu::fits_rounded(&weight) {
+    if cpu::fits_linear(&x) && cpu::fits_linear(&weight) {
         return cpu::linear(x, weight, WeightLayout::InOut);
     }
     formula::linear(x.reshape([b * t, i]), weight, true).reshape([b, t, o])

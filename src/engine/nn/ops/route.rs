@@ -103,7 +103,7 @@ fn bias_bytes(causal: &Causal, queries: usize) -> usize {
 /// In another float type; [`Tensor::cast`], by all threads on the CPU.
 pub fn cast<const D: usize>(x: Tensor<D>, to: FloatDType) -> Tensor<D> {
     match to {
-        FloatDType::F32 | FloatDType::BF16 | FloatDType::F16 if cpu::fits_rounded(&x) => {
+        FloatDType::F32 | FloatDType::BF16 | FloatDType::F16 if cpu::fits_linear(&x) => {
             cpu::cast(x, to.into())
         }
         _ => x.cast(to),

@@ -10,6 +10,8 @@ use burn::backend::{Autodiff, AutodiffBackend, DispatchDevice, GradientCheckpoin
 use burn::tensor::{DType, Device, Tensor};
 use burn_flex::{Flex, FlexTensor};
 
+use super::super::own;
+
 /// An operation on `N` tensors with a gradient of its own.
 pub trait Fused<const N: usize>: Clone + Debug + Send + 'static {
     /// What the gradient needs.
@@ -80,7 +82,12 @@ pub fn fits<const D: usize>(tensor: &Tensor<D>) -> bool {
     serves(&tensor.device(), tensor.dtype())
 }
 
-/// Whether those can that take 16 bits, too: linear maps, activations, losses, and what
+/// Whether [`linear`](super::linear) and [`cast`](super::cast) can take this tensor: in 16 bits, too.
+pub fn fits_linear<const D: usize>(tensor: &Tensor<D>) -> bool {
+    matches!(tensor.dtype(), DType::F32 | DType::BF16 | DType::F16) && plain(&tensor.device())
+}
+
+/// Whether the other kernels can that take 16 bits, too: activations, losses, what
 /// [`run_rounded`](super::rounded::run_rounded) runs.
 pub fn fits_rounded<const D: usize>(tensor: &Tensor<D>) -> bool {
     serves_rounded(&tensor.device(), tensor.dtype())
@@ -93,7 +100,8 @@ pub fn serves(device: &Device, dtype: DType) -> bool {
 
 /// As [`fits_rounded`].
 pub fn serves_rounded(device: &Device, dtype: DType) -> bool {
-    matches!(dtype, DType::F32 | DType::BF16 | DType::F16) && plain(device)
+    let halves = matches!(dtype, DType::BF16 | DType::F16) && !own::off();
+    (dtype == DType::F32 || halves) && plain(device)
 }
 
 /// Whether the device is the CPU, and autodiff calculates nothing a second time by itself.

@@ -172,7 +172,7 @@ pub(super) fn sum_of_products<const D: usize>(
     FlexTensor::new(numbers, Layout::contiguous(shape.into()), DType::BF16)
 }
 
-/// `x · weightᵀ` or `x · weight` of two tensors that [`fit`](super::fits_rounded), of one element type.
+/// `x · weightᵀ` or `x · weight` of two tensors that [`fit`](super::fits_linear), of one element type.
 pub fn linear(x: Tensor<3>, weight: Tensor<2>, layout: WeightLayout) -> Tensor<3> {
     run(Linear { layout }, [Operand::new(x), Operand::new(weight)])
 }

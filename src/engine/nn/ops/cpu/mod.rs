@@ -38,7 +38,7 @@ pub use activation::{gelu_erf, gelu_tanh, silu, silu_mul};
 pub use adapted::{adapts, linear_adapted};
 pub use attention::attention;
 pub use awake::Awake;
-pub use bridge::{fits, fits_rounded, here, serves, serves_rounded};
+pub use bridge::{fits, fits_linear, fits_rounded, here, serves, serves_rounded};
 pub use cast::cast;
 pub use codes::{decode_blocks, encode_blocks};
 pub use few::{FEW, few_rows_of_bytes, few_rows_of_nibbles};

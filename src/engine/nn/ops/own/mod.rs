@@ -21,6 +21,8 @@ mod verdicts;
 
 pub use verdicts::{Own, Path, Scale, Verdict, Verdicts, Work};
 
+use std::sync::LazyLock;
+
 use burn::backend::DispatchDevice;
 use burn::tensor::{DType, Device, FloatDType, Tensor};
 use protocol::Text;
@@ -118,8 +120,10 @@ fn fits<const D: usize>(kernel: &dyn Own, tensors: &[&Tensor<D>]) -> bool {
     alike && serves(kernel, &first.device(), first.dtype())
 }
 
-fn off() -> bool {
-    std::env::var_os(SWITCH).is_some_and(|word| word == "off")
+/// Whether the kernels are left out: those for GPUs, and those of the CPU that take 16 bits.
+pub fn off() -> bool {
+    static OFF: LazyLock<bool> = LazyLock::new(|| std::env::var_os(SWITCH).is_some_and(|word| word == "off"));
+    *OFF
 }
 
 /// Whether the device is of the kind that the kernels are for.
